@@ -1,0 +1,1 @@
+//! PocketMQ: a message broker that fits in a browser tab, an edge function or a test.
