@@ -1,0 +1,79 @@
+//! Model: what queueing theory predicts for a queue, from its rates alone; no broker in sight.
+//!
+//! One file a model family. A model is made from its rates, which are checked once, and then answers:
+//!
+//! ```
+//! use pocketmq::model::{LongRun, MultiServer};
+//!
+//! let queue = MultiServer::new(24.0, 30.0, 1)?;
+//! match queue.long_run() {
+//!     LongRun::Settles(steady) => assert!((steady.mean_in_system - 4.0).abs() < 1e-12),
+//!     LongRun::Grows { messages_per_unit } => panic!("it grows by {messages_per_unit}"),
+//! }
+//! # Ok::<(), pocketmq::model::InvalidInput>(())
+//! ```
+//!
+//! **Units.** A rate is a number of messages per unit of time; every time in an answer is in that same unit. Rates per
+//! second give seconds, rates per hour give hours.
+//!
+//! **What the numbers mean in a broker**, with prefetch 1 and instant dispatch only: *in the system* is ready + unacked,
+//! *waiting* is ready, a *sojourn* runs from publish to ack, a *wait* from publish to delivery.
+//!
+//! A model never clamps: a load that its servers cannot carry is answered by the rate at which the queue grows.
+
+mod multi_server;
+
+use std::fmt;
+
+pub use multi_server::{LongRun, MultiServer, SteadyState};
+
+/// The most servers that a model takes; its loops run once per server.
+pub const MAX_SERVERS: u32 = 100_000;
+
+/// An input that no queue can have: says which one, and what would do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum InvalidInput {
+    /// A rate that is not a finite number above zero.
+    Rate {
+        /// Which rate: `lambda` or `mu`.
+        name: &'static str,
+        /// The value that was given.
+        value: f64,
+    },
+    /// A number of servers that is not a whole number from 1 to [`MAX_SERVERS`].
+    Servers {
+        /// The value that was given.
+        value: f64,
+    },
+}
+
+impl fmt::Display for InvalidInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rate { name, value } => {
+                write!(
+                    f,
+                    "{name} must be a finite number above 0, but it is {value}"
+                )
+            }
+            Self::Servers { value } => {
+                write!(
+                    f,
+                    "servers must be a whole number from 1 to {MAX_SERVERS}, but it is {value}"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for InvalidInput {}
+
+/// A rate, checked: finite and above zero.
+fn rate(name: &'static str, value: f64) -> Result<f64, InvalidInput> {
+    if value.is_finite() && value > 0.0 {
+        Ok(value)
+    } else {
+        Err(InvalidInput::Rate { name, value })
+    }
+}

@@ -1,0 +1,131 @@
+//! Model exports: queueing theory for JavaScript, as plain objects. Only in the *lab* artifact.
+
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+use crate::model::{InvalidInput, LongRun, MAX_SERVERS, MultiServer, SteadyState};
+
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = r#"
+/** What M/M/c predicts. Rates are per unit of time, and every time is in that unit: rates per second give seconds. */
+export type Prediction = SteadyState | Overload;
+
+/** rho < 1: the queue has a steady state. */
+export interface SteadyState {
+  settles: true;
+  /** Utilisation, lambda / (servers mu). */
+  rho: number;
+  /** Mean number in the system: ready + unacked. */
+  L: number;
+  /** Mean number waiting: ready. */
+  Lq: number;
+  /** Mean time from publish to ack. */
+  W: number;
+  /** Mean time from publish to delivery. */
+  Wq: number;
+  /** Probability that the system is empty. */
+  P0: number;
+  /** Probability that an arrival has to wait (Erlang C). */
+  C: number;
+  /** Variance of the number in the system. */
+  variance: number;
+  /** Asymptotic variance of the time average of the number in the system: over a time T it scatters with this / T. */
+  timeAverageVariance: number;
+}
+
+/** rho >= 1: it has none, and grows. */
+export interface Overload {
+  settles: false;
+  /** Utilisation, lambda / (servers mu). */
+  rho: number;
+  /** lambda - servers mu, messages per unit of time. */
+  growth: number;
+}
+
+/** M/M/c, and M/M/1 with one server. Throws an Error that names the input that is no rate or no number of servers. */
+export function mmc(lambda: number, mu: number, servers: number): Prediction;
+
+/** P(0) to P(count - 1): the probabilities of so many messages in the system. Empty when it has no steady state. */
+export function mmcDistribution(lambda: number, mu: number, servers: number, count: number): Float64Array;
+"#;
+
+#[derive(Serialize)]
+struct Steady {
+    settles: bool,
+    rho: f64,
+    #[serde(rename = "L")]
+    in_system: f64,
+    #[serde(rename = "Lq")]
+    waiting: f64,
+    #[serde(rename = "W")]
+    sojourn: f64,
+    #[serde(rename = "Wq")]
+    wait: f64,
+    #[serde(rename = "P0")]
+    empty: f64,
+    #[serde(rename = "C")]
+    probability_of_waiting: f64,
+    variance: f64,
+    #[serde(rename = "timeAverageVariance")]
+    time_average_variance: f64,
+}
+
+#[derive(Serialize)]
+struct Overload {
+    settles: bool,
+    rho: f64,
+    growth: f64,
+}
+
+/// M/M/c; see `TYPES`.
+#[wasm_bindgen(skip_typescript)]
+pub fn mmc(lambda: f64, mu: f64, servers: f64) -> Result<JsValue, JsError> {
+    let queue = multi_server(lambda, mu, servers)?;
+    let rho = queue.utilisation();
+    let prediction = match queue.long_run() {
+        LongRun::Settles(steady) => serde_wasm_bindgen::to_value(&report(rho, &steady)),
+        LongRun::Grows { messages_per_unit } => serde_wasm_bindgen::to_value(&Overload {
+            settles: false,
+            rho,
+            growth: messages_per_unit,
+        }),
+    };
+    Ok(prediction?)
+}
+
+/// The first probabilities of M/M/c; see `TYPES`.
+#[wasm_bindgen(js_name = mmcDistribution, skip_typescript)]
+pub fn mmc_distribution(
+    lambda: f64,
+    mu: f64,
+    servers: f64,
+    count: u32,
+) -> Result<Vec<f64>, JsError> {
+    Ok(match multi_server(lambda, mu, servers)?.long_run() {
+        LongRun::Settles(steady) => (0..count).map(|n| steady.probability(n)).collect(),
+        LongRun::Grows { .. } => Vec::new(),
+    })
+}
+
+fn report(rho: f64, steady: &SteadyState) -> Steady {
+    Steady {
+        settles: true,
+        rho,
+        in_system: steady.mean_in_system,
+        waiting: steady.mean_waiting,
+        sojourn: steady.mean_sojourn,
+        wait: steady.mean_wait,
+        empty: steady.probability_empty(),
+        probability_of_waiting: steady.probability_of_waiting,
+        variance: steady.variance(),
+        time_average_variance: steady.time_average_variance(),
+    }
+}
+
+fn multi_server(lambda: f64, mu: f64, servers: f64) -> Result<MultiServer, InvalidInput> {
+    let whole = servers.fract() == 0.0 && (1.0..=f64::from(MAX_SERVERS)).contains(&servers);
+    if !whole {
+        return Err(InvalidInput::Servers { value: servers });
+    }
+    MultiServer::new(lambda, mu, servers as u32)
+}
