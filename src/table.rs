@@ -1,0 +1,432 @@
+//! Table: named values of many types, as AMQP carries them in arguments and headers.
+//!
+//! ```text
+//! table   = { octet key length, key, tag, value } ...
+//! array   = { tag, value } ...
+//! tags      t bool   b i8   B u8   s i16   u u16   I i32   i u32   l i64   f f32   d f64   D decimal
+//!           S text   x bytes   A array   T timestamp   F table   V void
+//! ```
+//! The tags are RabbitMQ's, which differ from the specification's; of the latter `U` (i16) and `L` (i64) are understood
+//! where they occur. A table keeps its order, and its first entry wins where a key is there twice.
+//! Nesting and the number of values are bounded, so that a small frame cannot become a big structure.
+
+pub use crate::wire::Malformed;
+use crate::wire::{Reader, put_short_string, put_sized};
+
+/// Deepest nesting of tables and arrays; a peer must not choose how deep our stack grows.
+const DEPTH_MAX: usize = 32;
+/// Values in one table, nested ones included: a frame of the usual size reaches it with one-byte values only.
+const VALUES_MAX: usize = 32_768;
+
+/// One value of a table or an array.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Value {
+    Void,
+    Bool(bool),
+    I8(i8),
+    U8(u8),
+    I16(i16),
+    U16(u16),
+    I32(i32),
+    U32(u32),
+    I64(i64),
+    F32(f32),
+    F64(f64),
+    /// `value` divided by ten to the power of `scale`.
+    Decimal {
+        scale: u8,
+        value: i32,
+    },
+    /// Seconds since 1970.
+    Timestamp(u64),
+    /// A long string: text by intention, any bytes in fact.
+    Text(Box<[u8]>),
+    Bytes(Box<[u8]>),
+    Array(Vec<Value>),
+    Table(Table),
+}
+
+impl Value {
+    /// The value of any integer type.
+    pub fn as_integer(&self) -> Option<i64> {
+        match *self {
+            Self::I8(n) => Some(n.into()),
+            Self::U8(n) => Some(n.into()),
+            Self::I16(n) => Some(n.into()),
+            Self::U16(n) => Some(n.into()),
+            Self::I32(n) => Some(n.into()),
+            Self::U32(n) => Some(n.into()),
+            Self::I64(n) => Some(n),
+            _ => None,
+        }
+    }
+
+    /// The text, where it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Text(bytes) => std::str::from_utf8(bytes).ok(),
+            _ => None,
+        }
+    }
+
+    /// The truth value, where it is one.
+    pub fn as_bool(&self) -> Option<bool> {
+        match *self {
+            Self::Bool(truth) => Some(truth),
+            _ => None,
+        }
+    }
+
+    /// Whether both mean the same: clients of different languages write one number in different widths.
+    pub fn equivalent(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Array(a), Self::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.equivalent(b)),
+            (Self::Table(a), Self::Table(b)) => a.equivalent(b),
+            _ => match (self.as_integer(), other.as_integer()) {
+                (Some(a), Some(b)) => a == b,
+                _ => match (self.as_float(), other.as_float()) {
+                    (Some(a), Some(b)) => a == b,
+                    _ => self == other,
+                },
+            },
+        }
+    }
+
+    fn as_float(&self) -> Option<f64> {
+        match *self {
+            Self::F32(x) => Some(x.into()),
+            Self::F64(x) => Some(x),
+            _ => None,
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>, depth: usize) -> Result<Self, Malformed> {
+        Ok(match reader.octet()? {
+            b'V' => Self::Void,
+            b't' => Self::Bool(reader.octet()? != 0),
+            b'b' => Self::I8(reader.octet()? as i8),
+            b'B' => Self::U8(reader.octet()?),
+            b's' | b'U' => Self::I16(reader.short()? as i16),
+            b'u' => Self::U16(reader.short()?),
+            b'I' => Self::I32(reader.long()? as i32),
+            b'i' => Self::U32(reader.long()?),
+            b'l' | b'L' => Self::I64(reader.longlong()? as i64),
+            b'f' => Self::F32(f32::from_bits(reader.long()?)),
+            b'd' => Self::F64(f64::from_bits(reader.longlong()?)),
+            b'D' => Self::Decimal { scale: reader.octet()?, value: reader.long()? as i32 },
+            b'T' => Self::Timestamp(reader.longlong()?),
+            b'S' => Self::Text(reader.long_string()?.into()),
+            b'x' => Self::Bytes(reader.long_string()?.into()),
+            b'A' => Self::Array(decode_array(reader.long_string()?, depth)?),
+            b'F' => Self::Table(Table::decode_checked(reader.long_string()?, depth)?),
+            _ => return Err(UNKNOWN_TAG),
+        })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        let mut put = |tag: u8, bytes: &[u8]| {
+            out.push(tag);
+            out.extend_from_slice(bytes);
+        };
+        match self {
+            Self::Void => put(b'V', &[]),
+            Self::Bool(truth) => put(b't', &[(*truth).into()]),
+            Self::I8(n) => put(b'b', &n.to_be_bytes()),
+            Self::U8(n) => put(b'B', &n.to_be_bytes()),
+            Self::I16(n) => put(b's', &n.to_be_bytes()),
+            Self::U16(n) => put(b'u', &n.to_be_bytes()),
+            Self::I32(n) => put(b'I', &n.to_be_bytes()),
+            Self::U32(n) => put(b'i', &n.to_be_bytes()),
+            Self::I64(n) => put(b'l', &n.to_be_bytes()),
+            Self::F32(x) => put(b'f', &x.to_be_bytes()),
+            Self::F64(x) => put(b'd', &x.to_be_bytes()),
+            Self::Timestamp(seconds) => put(b'T', &seconds.to_be_bytes()),
+            Self::Decimal { scale, value } => {
+                put(b'D', &[*scale]);
+                out.extend_from_slice(&value.to_be_bytes());
+            }
+            Self::Text(bytes) => return encode_bytes(out, b'S', bytes),
+            Self::Bytes(bytes) => return encode_bytes(out, b'x', bytes),
+            Self::Array(values) => {
+                put(b'A', &[]);
+                return put_sized(out, |out| values.iter().try_for_each(|value| value.encode(out)));
+            }
+            Self::Table(table) => {
+                put(b'F', &[]);
+                return put_sized(out, |out| table.encode(out));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.as_bytes().into())
+    }
+}
+
+impl From<bool> for Value {
+    fn from(truth: bool) -> Self {
+        Self::Bool(truth)
+    }
+}
+
+impl From<i32> for Value {
+    fn from(n: i32) -> Self {
+        Self::I32(n)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(n: i64) -> Self {
+        Self::I64(n)
+    }
+}
+
+impl From<Table> for Value {
+    fn from(table: Table) -> Self {
+        Self::Table(table)
+    }
+}
+
+const UNKNOWN_TAG: Malformed = Malformed("a table holds a value of unknown type");
+
+fn encode_bytes(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) -> Result<(), Malformed> {
+    out.push(tag);
+    put_sized(out, |out| {
+        out.extend_from_slice(bytes);
+        Ok(())
+    })
+}
+
+fn decode_array(bytes: &[u8], depth: usize) -> Result<Vec<Value>, Malformed> {
+    let mut reader = Reader::new(bytes);
+    let mut values = Vec::new();
+    while !reader.is_empty() {
+        values.push(Value::decode(&mut reader, depth + 1)?);
+    }
+    Ok(values)
+}
+
+/// Named values in their order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table(Vec<(Box<str>, Value)>);
+
+impl Table {
+    /// A table without entries.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.iter().find(|(name, _)| &**name == key).map(|(_, value)| value)
+    }
+
+    /// Sets the value of `key`, in its old place where it had one.
+    pub fn insert(&mut self, key: impl Into<Box<str>>, value: impl Into<Value>) {
+        let (key, value) = (key.into(), value.into());
+        match self.0.iter_mut().find(|(name, _)| *name == key) {
+            Some(entry) => entry.1 = value,
+            None => self.0.push((key, value)),
+        }
+    }
+
+    /// The entries in their order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (&**name, value))
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether both hold equivalent values under the same keys, in whatever order.
+    pub fn equivalent(&self, other: &Self) -> bool {
+        let (a, b) = (self.sorted(), other.sorted());
+        a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| a.0 == b.0 && a.1.equivalent(&b.1))
+    }
+
+    /// The entries that count, by key.
+    fn sorted(&self) -> Vec<&(Box<str>, Value)> {
+        let mut entries: Vec<_> = self.0.iter().collect();
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        entries.dedup_by(|later, first| later.0 == first.0);
+        entries
+    }
+
+    /// Reads the entries, without the four octets of length that precede them on the wire.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        check(bytes)?;
+        Self::decode_checked(bytes, 0)
+    }
+
+    fn decode_checked(bytes: &[u8], depth: usize) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let mut entries = Vec::new();
+        while !reader.is_empty() {
+            entries.push((reader.short_string()?.into(), Value::decode(&mut reader, depth + 1)?));
+        }
+        Ok(Self(entries))
+    }
+
+    /// Appends the entries, without the four octets of length that precede them on the wire. Refuses only a key longer
+    /// than 255 bytes, which no decoded table has.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        self.0.iter().try_for_each(|(key, value)| {
+            put_short_string(out, key)?;
+            value.encode(out)
+        })
+    }
+}
+
+impl<K: Into<Box<str>>, V: Into<Value>> FromIterator<(K, V)> for Table {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        let mut table = Self::new();
+        entries.into_iter().for_each(|(key, value)| table.insert(key, value));
+        table
+    }
+}
+
+/// Checks the entries of a table, without the four octets of length, and allocates nothing.
+pub(crate) fn check(bytes: &[u8]) -> Result<(), Malformed> {
+    check_entries(bytes, true, 0, &mut VALUES_MAX.clone())
+}
+
+fn check_entries(bytes: &[u8], keys: bool, depth: usize, budget: &mut usize) -> Result<(), Malformed> {
+    if depth > DEPTH_MAX {
+        return Err(Malformed("a table is nested too deeply"));
+    }
+    let mut reader = Reader::new(bytes);
+    while !reader.is_empty() {
+        *budget = budget.checked_sub(1).ok_or(Malformed("a table holds too many values"))?;
+        if keys {
+            reader.short_string()?;
+        }
+        check_value(&mut reader, depth, budget)?;
+    }
+    Ok(())
+}
+
+fn check_value(reader: &mut Reader<'_>, depth: usize, budget: &mut usize) -> Result<(), Malformed> {
+    let fixed = match reader.octet()? {
+        b'V' => 0,
+        b't' | b'b' | b'B' => 1,
+        b's' | b'u' | b'U' => 2,
+        b'I' | b'i' | b'f' => 4,
+        b'D' => 5,
+        b'l' | b'L' | b'd' | b'T' => 8,
+        b'S' | b'x' => reader.long()? as usize,
+        b'A' => return check_entries(reader.long_string()?, false, depth + 1, budget),
+        b'F' => return check_entries(reader.long_string()?, true, depth + 1, budget),
+        _ => return Err(UNKNOWN_TAG),
+    };
+    reader.bytes(fixed).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one_of_each() -> Table {
+        let values = [
+            Value::Void,
+            Value::Bool(true),
+            Value::I8(-8),
+            Value::U8(200),
+            Value::I16(-1600),
+            Value::U16(60_000),
+            Value::I32(-5),
+            Value::U32(u32::MAX),
+            Value::I64(i64::MIN),
+            Value::F32(1.5),
+            Value::F64(-2.25),
+            Value::Decimal { scale: 2, value: -314 },
+            Value::Timestamp(1_700_000_000),
+            Value::from("text"),
+            Value::Bytes([0, 255].into()),
+            Value::Array(vec![Value::I8(1), Value::from("two"), Value::Array(vec![])]),
+            Value::Table([("inner", true)].into_iter().collect()),
+        ];
+        values.into_iter().enumerate().map(|(i, value)| (format!("key {i}"), value)).collect()
+    }
+
+    fn encoded(table: &Table) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        table.encode(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// `levels` tables, one inside the other.
+    fn nested(levels: usize) -> Table {
+        (0..levels).fold(Table::new(), |inner, _| [("t", inner)].into_iter().collect())
+    }
+
+    #[test]
+    fn every_type_goes_out_and_comes_back() {
+        let table = one_of_each();
+        assert_eq!(Table::decode(&encoded(&table)), Ok(table));
+    }
+
+    #[test]
+    fn a_cut_table_is_malformed_unless_cut_between_entries() {
+        let table = one_of_each();
+        let bytes = encoded(&table);
+        let whole = (0..bytes.len()).filter(|&end| Table::decode(&bytes[..end]).is_ok()).count();
+        assert_eq!(whole, table.len());
+    }
+
+    #[test]
+    fn depth_and_number_of_values_are_bounded() {
+        assert!(Table::decode(&encoded(&nested(DEPTH_MAX))).is_ok());
+        assert!(Table::decode(&encoded(&nested(DEPTH_MAX + 2))).is_err());
+        let voids = |count| [("a", Value::Array(vec![Value::Void; count]))].into_iter().collect::<Table>();
+        assert!(Table::decode(&encoded(&voids(VALUES_MAX - 1))).is_ok());
+        assert!(Table::decode(&encoded(&voids(VALUES_MAX))).is_err());
+    }
+
+    #[test]
+    fn unknown_tags_and_keys_that_are_not_text_are_malformed() {
+        assert!(Table::decode(b"\x01a?").is_err());
+        assert!(Table::decode(b"\x01\xffV").is_err());
+    }
+
+    #[test]
+    fn numbers_are_equivalent_by_value() {
+        assert!(Value::I32(5).equivalent(&Value::I64(5)));
+        assert!(Value::U8(5).equivalent(&Value::I16(5)));
+        assert!(Value::F32(0.5).equivalent(&Value::F64(0.5)));
+        assert!(!Value::I32(5).equivalent(&Value::F64(5.0)));
+        assert!(!Value::I32(5).equivalent(&Value::from("5")));
+    }
+
+    #[test]
+    fn tables_are_equivalent_in_any_order() {
+        let a: Table = [("x", Value::I32(1)), ("y", Value::Array(vec![Value::I8(2)]))].into_iter().collect();
+        let b: Table = [("y", Value::Array(vec![Value::I64(2)])), ("x", Value::U8(1))].into_iter().collect();
+        assert!(a.equivalent(&b));
+        assert!(!a.equivalent(&Table::new()));
+    }
+
+    #[test]
+    fn insert_replaces_in_place() {
+        let mut table: Table = [("a", 1), ("b", 2)].into_iter().collect();
+        table.insert("a", "new");
+        assert_eq!(table.iter().map(|(key, _)| key).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(table.get("a").and_then(Value::as_str), Some("new"));
+    }
+
+    #[test]
+    fn a_key_that_is_too_long_is_refused() {
+        let table: Table = [("k".repeat(256), true)].into_iter().collect();
+        assert!(table.encode(&mut Vec::new()).is_err());
+    }
+}
