@@ -1,0 +1,148 @@
+// ABI: the wasm broker's own face, as this package uses it. What the generated declarations leave `any` is typed here.
+import { Server as WasmServer } from "../wasm/broker/broker.js";
+
+/** How large things may get in one broker. */
+export interface Limits {
+  /** Bytes of messages held at once, content still being received included (default 256 MiB). */
+  memoryMaxBytes?: number | undefined;
+  /** Bytes in one message's body (default 16 MiB). */
+  messageMaxBytes?: number | undefined;
+  /** Bytes in one AMQP frame (default 131,072). */
+  frameMaxBytes?: number | undefined;
+  /** Channels on one connection (default 2,047). */
+  channelMax?: number | undefined;
+  /** Seconds between heartbeats proposed to AMQP clients (default 60; 0 proposes none). */
+  heartbeatSeconds?: number | undefined;
+}
+
+/** A value in an arguments or headers table. */
+export type TableValue = null | boolean | number | bigint | string | Uint8Array | Date | TableValue[] | Table;
+
+/** An AMQP table: the `arguments` of a declaration, or a message's headers. */
+export interface Table {
+  [key: string]: TableValue | undefined;
+}
+
+/** A message's properties, all optional. */
+export interface Properties {
+  /** MIME type of the body. */
+  contentType?: string | undefined;
+  /** MIME encoding of the body, such as `gzip`. */
+  contentEncoding?: string | undefined;
+  /** The table that headers exchanges match. */
+  headers?: Table | undefined;
+  /** 1 is transient, 2 is persistent. */
+  deliveryMode?: number | undefined;
+  /** 0 to 255; higher is sooner. */
+  priority?: number | undefined;
+  /** Which request a reply answers. */
+  correlationId?: string | undefined;
+  /** The queue for replies. */
+  replyTo?: string | undefined;
+  /** Milliseconds until the message expires, as a decimal string. */
+  expiration?: string | undefined;
+  /** The application's own identifier. */
+  messageId?: string | undefined;
+  /** Seconds since 1970. */
+  timestamp?: number | undefined;
+  /** The application's name for this kind of message. */
+  type?: string | undefined;
+  /** The publishing user, checked against the connection's. */
+  userId?: string | undefined;
+  /** The publishing application. */
+  appId?: string | undefined;
+}
+
+/** One queue's figures at a moment. */
+export interface QueueStats {
+  name: string;
+  /** Messages waiting for a consumer. */
+  ready: number;
+  /** Messages delivered and not yet acked. */
+  unacked: number;
+  consumers: number;
+  /** Messages that were ever routed here. */
+  published: number;
+  /** Deliveries ever made, by get or to consumers. */
+  delivered: number;
+  /** Messages ever settled by an ack. */
+  acked: number;
+  /** Deliveries that were not the first of their message. */
+  redelivered: number;
+  /** Bytes of the bodies held. */
+  bytes: number;
+}
+
+/** A broker's figures at a moment. */
+export interface Stats {
+  /** Bytes held by messages and by content still being received. */
+  memoryBytes: number;
+  connections: number;
+  channels: number;
+  exchanges: number;
+  queues: QueueStats[];
+}
+
+/** What a declaration of a queue answers. */
+export interface QueueStatus {
+  /** Its name: the server's choice when none was given. */
+  queue: string;
+  /** Messages ready. */
+  messageCount: number;
+  consumerCount: number;
+}
+
+/** The wasm class `Server`: a broker, its AMQP connections and the embedded verbs. Times are ms of one clock. */
+export interface Server {
+  connect(loopback: boolean): number;
+  receive(id: number, bytes: Uint8Array): void;
+  disconnected(id: number): void;
+  setNow(nowMs: number): void;
+  turn(nowMs: number): number;
+  nextOutput(): number;
+  outputPointer(id: number): number;
+  outputLength(id: number): number;
+  outputTaken(id: number, bytes: number): void;
+  isClosed(id: number): boolean;
+  wantsInput(id: number): boolean;
+  hold(id: number, held: boolean): void;
+  shutdown(): void;
+  stats(): Stats;
+  declareExchange(name: string, type: string, options: object): void;
+  deleteExchange(name: string, ifUnused: boolean): void;
+  bindQueue(queue: string, exchange: string, routingKey: string, args: Table): void;
+  unbindQueue(queue: string, exchange: string, routingKey: string, args: Table): void;
+  bindExchange(destination: string, source: string, routingKey: string, args: Table): void;
+  unbindExchange(destination: string, source: string, routingKey: string, args: Table): void;
+  declareQueue(name: string, options: object): QueueStatus;
+  purgeQueue(name: string): number;
+  deleteQueue(name: string, ifUnused: boolean, ifEmpty: boolean): number;
+  publish(exchange: string, routingKey: string, properties: Uint8Array, body: Uint8Array): number;
+  publishBatch(exchange: string, routingKey: string, packed: Uint8Array): number;
+  get(queue: string, max: number, noAck: boolean, visibilityTimeoutMs: number): number;
+  consume(queue: string, consumerTag: string, options: object): string;
+  cancel(consumerTag: string): void;
+  ack(deliveryTag: number, multiple: boolean): void;
+  nack(deliveryTag: number, multiple: boolean, requeue: boolean): void;
+  ackBatch(tags: Float64Array): void;
+  batchPointer(): number;
+  batchLength(): number;
+  batchTaken(): void;
+  takeCancelled(): string[];
+  free(): void;
+}
+
+/** A new broker in this thread's wasm instance. */
+export function newServer(options: Limits & { seed: Uint8Array }, nowMs: number): Server {
+  return new WasmServer(options, nowMs);
+}
+
+/** Properties as AMQP's bytes. */
+export function encodeProperties(properties: Properties): Uint8Array {
+  return WasmServer.encodeProperties(properties);
+}
+
+/** AMQP's bytes as properties. */
+export function decodeProperties(raw: Uint8Array): Properties {
+  return WasmServer.decodeProperties(raw);
+}

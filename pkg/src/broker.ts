@@ -1,0 +1,313 @@
+// Broker: the embedded broker. Its verbs act at once; deliveries reach callbacks in the turn that follows, never inside a verb.
+import type { Properties, QueueStatus, Server, Stats, Table } from "./abi.js";
+import {
+  type Body,
+  bodyBytes,
+  callable,
+  flag,
+  list,
+  optionalWhole,
+  record,
+  shortText,
+  whole,
+  wrong,
+} from "./arguments.js";
+import { ManualClock } from "./clock.js";
+import { Engine } from "./engine.js";
+import { copyOut } from "./instance.js";
+import { type BatchEntry, type Message, type OutgoingMessage, packBatch, propertyBytes, readBatch } from "./message.js";
+import {
+  type BrokerOptions,
+  type ConsumeOptions,
+  checkedLimits,
+  checkedSeed,
+  clockOf,
+  consumption,
+  declared,
+  EXCHANGE_FLAGS,
+  type ExchangeOptions,
+  type GetOptions,
+  LIMITS,
+  QUEUE_FLAGS,
+  type QueueOptions,
+} from "./options.js";
+import { reportUncaught } from "./report.js";
+
+/** What is called with each message. A promise that it answers may reject: that is reported as a throw is. */
+export type ConsumerCallback = (message: Message) => unknown;
+
+interface Consumer {
+  tag: string;
+  callback: ConsumerCallback;
+  onCancel: (() => void) | undefined;
+}
+
+/**
+ * A message broker in this thread: exchanges, queues and consumers, without any protocol in between.
+ *
+ * What the broker refuses is thrown as an `Error` whose `name` says why: `NotFound`, `AccessRefused`, `ResourceLocked`,
+ * `PreconditionFailed`, `NotAllowed`, `NotImplemented` or `MemoryLimit`. A wrong argument is a `TypeError`.
+ *
+ * @example
+ * using broker = new Broker();
+ * broker.declareQueue("tasks");
+ * broker.consume("tasks", (message) => {
+ *   console.log(message.text());
+ *   broker.ack(message.deliveryTag);
+ * });
+ * broker.publish("", "tasks", "Hello World!");
+ */
+export class Broker {
+  readonly #engine: Engine;
+  readonly #consumers = new Map<number, Consumer>();
+  #consumersMade = 0;
+  readonly #isHosted: boolean;
+  #advancing = false;
+
+  constructor(options?: BrokerOptions);
+  /** @internal A second face of an engine that a host drives. */
+  constructor(engine: Engine);
+  constructor(options: BrokerOptions | Engine = {}) {
+    this.#isHosted = options instanceof Engine;
+    this.#engine = options instanceof Engine ? options : newEngine(options);
+    this.#engine.afterTurn(() => this.#dispatch());
+  }
+
+  /** Declares an exchange of type `direct`, `fanout`, `topic` or `headers`. Declaring it again alike does nothing. */
+  declareExchange(name: string, type: string, options?: ExchangeOptions): void {
+    shortText(name, "exchange");
+    shortText(type, "type");
+    const declaration = declared(options, EXCHANGE_FLAGS);
+    this.#engine.change((server) => server.declareExchange(name, type, declaration));
+  }
+
+  /** Deletes an exchange and its bindings; with `ifUnused`, only one without bindings. */
+  deleteExchange(name: string, options?: { ifUnused?: boolean }): void {
+    shortText(name, "exchange");
+    const ifUnused = flag(record(options, "options", ["ifUnused"]).ifUnused, "ifUnused");
+    this.#engine.change((server) => server.deleteExchange(name, ifUnused));
+  }
+
+  /** Binds a queue to an exchange. */
+  bind(queue: string, exchange: string, routingKey = "", args?: Table): void {
+    this.#binding("bindQueue", ["queue", queue], ["exchange", exchange], routingKey, args);
+  }
+
+  /** Undoes a `bind` with the same arguments. */
+  unbind(queue: string, exchange: string, routingKey = "", args?: Table): void {
+    this.#binding("unbindQueue", ["queue", queue], ["exchange", exchange], routingKey, args);
+  }
+
+  /** Binds an exchange to another: what `source` routes by this key goes on to `destination`. */
+  bindExchange(destination: string, source: string, routingKey = "", args?: Table): void {
+    this.#binding("bindExchange", ["destination", destination], ["source", source], routingKey, args);
+  }
+
+  /** Undoes a `bindExchange` with the same arguments. */
+  unbindExchange(destination: string, source: string, routingKey = "", args?: Table): void {
+    this.#binding("unbindExchange", ["destination", destination], ["source", source], routingKey, args);
+  }
+
+  /** Declares a queue, with a name of the broker's choice when `name` is "". Declaring it again alike does nothing. */
+  declareQueue(name = "", options?: QueueOptions): QueueStatus {
+    shortText(name, "queue");
+    const declaration = declared(options, QUEUE_FLAGS);
+    return this.#engine.change((server) => server.declareQueue(name, declaration));
+  }
+
+  /** Drops a queue's ready messages and answers how many there were. */
+  purge(queue: string): number {
+    shortText(queue, "queue");
+    return this.#engine.change((server) => server.purgeQueue(queue));
+  }
+
+  /** Deletes a queue with its messages and answers how many there were. */
+  deleteQueue(name: string, options?: { ifUnused?: boolean; ifEmpty?: boolean }): number {
+    shortText(name, "queue");
+    const { ifUnused, ifEmpty } = record(options, "options", ["ifUnused", "ifEmpty"]);
+    const [unused, empty] = [flag(ifUnused, "ifUnused"), flag(ifEmpty, "ifEmpty")];
+    return this.#engine.change((server) => server.deleteQueue(name, unused, empty));
+  }
+
+  /** Publishes a message and answers the number of queues it was routed to: 0 when none was bound. */
+  publish(exchange: string, routingKey: string, body: Body, properties?: Properties): number {
+    shortText(exchange, "exchange");
+    shortText(routingKey, "routingKey");
+    const [head, bytes] = [propertyBytes(properties), bodyBytes(body)];
+    return this.#engine.change((server) => server.publish(exchange, routingKey, head, bytes));
+  }
+
+  /** Publishes many messages by one crossing into wasm; answers the sum of the queues they were routed to. */
+  publishBatch(exchange: string, routingKey: string, messages: Iterable<Body | OutgoingMessage>): number {
+    shortText(exchange, "exchange");
+    shortText(routingKey, "routingKey");
+    const packed = packBatch(list(messages, "messages"));
+    return this.#engine.change((server) => server.publishBatch(exchange, routingKey, packed));
+  }
+
+  /** Takes the message at the head of a queue, or undefined when none is ready. */
+  get(queue: string, options?: GetOptions): Message | undefined {
+    return this.getBatch(queue, 1, options)[0];
+  }
+
+  /** Takes up to `max` messages by one crossing into wasm, oldest first. */
+  getBatch(queue: string, max: number, options?: GetOptions): Message[] {
+    shortText(queue, "queue");
+    whole(max, "max", 1);
+    const chosen = record(options, "options", ["noAck", "visibilityTimeoutMs"]);
+    const noAck = flag(chosen.noAck, "noAck");
+    const timeoutMs = optionalWhole(chosen.visibilityTimeoutMs, "visibilityTimeoutMs", 1) ?? 0;
+    const taken = this.#engine.change((server) => server.get(queue, max, noAck, timeoutMs));
+    return taken === 0 ? [] : this.#takeBatch().map((entry) => entry.message);
+  }
+
+  /** Has `callback` called with each message of a queue from the next turn on; answers the consumer's tag. */
+  consume(queue: string, callback: ConsumerCallback, options?: ConsumeOptions): string {
+    shortText(queue, "queue");
+    callable(callback, "callback");
+    const { consumerTag, onCancel, ...how } = consumption(options);
+    const tag = this.#engine.change((server) => server.consume(queue, consumerTag, how));
+    this.#consumers.set(this.#consumersMade++, { tag, callback, onCancel });
+    return tag;
+  }
+
+  /** Ends a consumer. What is already on its way to it still arrives; what it has not acked stays unacked. */
+  cancel(consumerTag: string): void {
+    shortText(consumerTag, "consumerTag");
+    this.#engine.change((server) => server.cancel(consumerTag));
+    this.#forget(consumerTag);
+  }
+
+  /** Settles a message; with `multiple`, all up to this delivery tag (0: all). */
+  ack(deliveryTag: number, options?: { multiple?: boolean }): void {
+    whole(deliveryTag, "deliveryTag");
+    const multiple = flag(record(options, "options", ["multiple"]).multiple, "multiple");
+    this.#engine.change((server) => server.ack(deliveryTag, multiple));
+  }
+
+  /** Settles many messages by one crossing into wasm. */
+  ackBatch(deliveryTags: Iterable<number>): void {
+    const tags = Float64Array.from(list(deliveryTags, "deliveryTags"), (tag) => whole(tag, "each delivery tag"));
+    this.#engine.change((server) => server.ackBatch(tags));
+  }
+
+  /** Gives a message back to its queue, at its old place; with `requeue: false` drops it. */
+  nack(deliveryTag: number, options?: { multiple?: boolean; requeue?: boolean }): void {
+    whole(deliveryTag, "deliveryTag");
+    const chosen = record(options, "options", ["multiple", "requeue"]);
+    const multiple = flag(chosen.multiple, "multiple");
+    const requeue = flag(chosen.requeue, "requeue", true);
+    this.#engine.change((server) => server.nack(deliveryTag, multiple, requeue));
+  }
+
+  /** The broker's figures now. */
+  stats(): Stats {
+    return this.#engine.ask((server) => server.stats());
+  }
+
+  /**
+   * Moves a manual clock on, doing on the way all that falls due, in order of time: callbacks have run when it returns.
+   * Answers the milliseconds until something is due next, Infinity when nothing is.
+   */
+  advance(ms: number): number {
+    const { clock } = this.#engine;
+    if (!(clock instanceof ManualClock)) throw new Error('advance() needs a broker made with { clock: "manual" }.');
+    if (this.#advancing) throw new Error("advance() was called by a callback that advance() runs.");
+    if (!(typeof ms === "number" && ms >= 0 && ms < Infinity)) throw wrong("ms", "a number of 0 or more", ms);
+    this.#advancing = true;
+    try {
+      return this.#advanceTo(clock, clock.now() + ms);
+    } finally {
+      this.#advancing = false;
+    }
+  }
+
+  /** Ends the broker: every later call throws. Messages are gone with it. */
+  close(): void {
+    if (this.#isHosted) throw new Error("This broker is closed by closing what listens for it.");
+    this.#engine.close();
+    this.#consumers.clear();
+  }
+
+  /** As `close`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #binding(
+    verb: "bindQueue" | "unbindQueue" | "bindExchange" | "unbindExchange",
+    to: [what: string, name: string],
+    from: [what: string, name: string],
+    routingKey: string,
+    args?: Table,
+  ): void {
+    const [destination, source] = [shortText(to[1], to[0]), shortText(from[1], from[0])];
+    shortText(routingKey, "routingKey");
+    const table = record(args, "arguments");
+    this.#engine.change((server) => server[verb](destination, source, routingKey, table));
+  }
+
+  #advanceTo(clock: ManualClock, untilMs: number): number {
+    const engine = this.#engine;
+    do {
+      engine.turn();
+      if (!engine.turnIsDue) clock.moveTo(Math.min(untilMs, engine.deadlineMs));
+    } while (!engine.closed && (engine.turnIsDue || clock.now() < untilMs || engine.deadlineMs <= untilMs));
+    return engine.deadlineMs - clock.now();
+  }
+
+  #takeBatch(): BatchEntry[] {
+    const batch = this.#engine.ask((server: Server) => {
+      const length = server.batchLength();
+      const bytes = length === 0 ? undefined : copyOut(server.batchPointer(), length);
+      server.batchTaken();
+      return bytes;
+    });
+    return batch ? readBatch(batch) : [];
+  }
+
+  #dispatch(): void {
+    if (this.#consumers.size === 0) return;
+    const deliveries = this.#takeBatch().map(({ consumer, message }) => ({
+      to: this.#consumers.get(consumer ?? -1),
+      message,
+    }));
+    const cancelled = this.#engine.ask((server) => server.takeCancelled());
+    for (const { to, message } of deliveries) {
+      if (this.#engine.closed) return;
+      if (to) this.#run(() => to.callback(message));
+    }
+    for (const tag of cancelled) this.#run(() => this.#forget(tag)?.onCancel?.());
+  }
+
+  // One callback's failure is not the next one's: its message stays unacked, the broker goes on.
+  #run(callback: () => unknown): void {
+    const { onError } = this.#engine;
+    try {
+      const result = callback();
+      if (result instanceof Promise) result.catch(onError);
+    } catch (error) {
+      onError(error);
+    }
+  }
+
+  #forget(tag: string): Consumer | undefined {
+    for (const [handle, consumer] of this.#consumers) {
+      if (consumer.tag !== tag) continue;
+      this.#consumers.delete(handle);
+      return consumer;
+    }
+    return undefined;
+  }
+}
+
+function newEngine(options: BrokerOptions): Engine {
+  const chosen = record(options, "options", ["clock", "seed", "onError", ...LIMITS]);
+  return new Engine({
+    limits: checkedLimits(chosen),
+    seed: checkedSeed(chosen.seed),
+    clock: clockOf(chosen.clock),
+    soon: queueMicrotask,
+    onError: chosen.onError === undefined ? reportUncaught : callable(chosen.onError, "onError"),
+  });
+}

@@ -1,0 +1,105 @@
+// Port client: @cloudamqp/amqp-client over a MessagePort, whose other end is a broker in a worker.
+import { AMQPBaseClient } from "@cloudamqp/amqp-client/amqp-base-client";
+import { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
+import { AMQPError } from "@cloudamqp/amqp-client/amqp-error";
+import { AMQPView } from "@cloudamqp/amqp-client/amqp-view";
+
+const PROTOCOL_HEADER = new Uint8Array([65, 77, 81, 80, 0, 0, 9, 1]);
+const FRAME_HEAD_BYTES = 7;
+const FRAME_MAX_BYTES = 131_072;
+
+/** Who connects. */
+export interface ConnectOptions {
+  /** Default "guest". */
+  user?: string | undefined;
+  /** Default "guest". */
+  password?: string | undefined;
+  /** Default "/". */
+  vhost?: string | undefined;
+  /** The connection's name, for people. */
+  name?: string | undefined;
+}
+
+/** Speaks AMQP over a port; usable in a page and in any worker that the port was handed to. */
+export async function connectPort(port: MessagePort, options: ConnectOptions = {}): Promise<PortClient> {
+  const client = new PortClient(port, options);
+  await client.connect();
+  return client;
+}
+
+/** An AMQP client of one MessagePort. `null` on the port means that the other side has closed it. */
+export class PortClient extends AMQPBaseClient {
+  readonly #port: MessagePort;
+  #rest = new Uint8Array(0);
+
+  /** @internal */
+  constructor(port: MessagePort, { user = "guest", password = "guest", vhost = "/", name }: ConnectOptions) {
+    super(vhost, user, password, name, "MessagePort", FRAME_MAX_BYTES);
+    this.#port = port;
+  }
+
+  override connect(): Promise<AMQPBaseClient> {
+    return new Promise((resolve, reject) => {
+      this.connectPromise = [resolve, reject];
+      this.#port.onmessage = ({ data }: MessageEvent<Uint8Array<ArrayBuffer> | ArrayBuffer | null>) => {
+        if (data === null) this.disconnect(new AMQPError("The broker closed the port.", this));
+        else this.#receive(data instanceof ArrayBuffer ? new Uint8Array(data) : data);
+      };
+      this.#port.postMessage(PROTOCOL_HEADER);
+    });
+  }
+
+  /** @internal The client goes on writing into its buffer, so what is posted is a copy, and the copy is moved. */
+  override async send(bytes: Uint8Array): Promise<void> {
+    const copy = bytes.slice();
+    this.#port.postMessage(copy, [copy.buffer]);
+  }
+
+  /** Ends the connection without the usual goodbye: the broker is gone. */
+  disconnect(error: AMQPError): void {
+    const wasOpen = !this.closed;
+    this.closed = true;
+    this.#port.close();
+    this.connectPromise?.[1](error);
+    delete this.connectPromise;
+    this.closePromise?.[0]();
+    delete this.closePromise;
+    if (!wasOpen) return;
+    for (const channel of this.channels) channel?.setClosed(error);
+    this.channels = [new AMQPChannel(this, 0)];
+    this.onerror(error);
+    this.ondisconnect?.(error);
+  }
+
+  protected override closeSocket(): void {
+    this.closed = true;
+    this.#port.postMessage(null);
+    this.#port.close();
+  }
+
+  // The client parses whole frames only; a message may end within one.
+  #receive(bytes: Uint8Array<ArrayBuffer>): void {
+    const input = this.#rest.length === 0 ? bytes : joined(this.#rest, bytes);
+    const length = wholeFrames(input);
+    this.#rest = input.slice(length);
+    if (length > 0) this.parseFrames(new AMQPView(input.buffer, input.byteOffset, length));
+  }
+}
+
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
+  const both = new Uint8Array(first.length + second.length);
+  both.set(first);
+  both.set(second, first.length);
+  return both;
+}
+
+function wholeFrames(bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let end = 0;
+  while (end + FRAME_HEAD_BYTES <= bytes.length) {
+    const next = end + FRAME_HEAD_BYTES + view.getUint32(end + 3) + 1;
+    if (next > bytes.length) break;
+    end = next;
+  }
+  return end;
+}

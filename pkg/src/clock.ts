@@ -1,0 +1,43 @@
+// Clock: where a broker's time comes from, and who wakes it when something falls due.
+
+const DAY_MS = 86_400_000;
+
+/** A source of milliseconds with at most one wake-up set. */
+export interface Clock {
+  now(): number;
+  /** Calls `wake` at that time, or somewhat later; replaces what was set before. Infinity sets nothing. */
+  wakeAt(deadlineMs: number, wake: () => void): void;
+}
+
+/** The system's monotonic clock. Its timer never keeps a process alive: that is for sockets to do. */
+export class SystemClock implements Clock {
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  now(): number {
+    return performance.now();
+  }
+
+  wakeAt(deadlineMs: number, wake: () => void): void {
+    clearTimeout(this.#timer);
+    if (deadlineMs === Infinity) return;
+    // A timeout past 2^31 ms would fire at once; waking once a day for nothing is cheap.
+    const delayMs = Math.min(Math.max(0, Math.ceil(deadlineMs - this.now())), DAY_MS);
+    this.#timer = setTimeout(wake, delayMs);
+    if (typeof this.#timer === "object") this.#timer.unref();
+  }
+}
+
+/** A clock that moves only when it is told to, and wakes nobody. */
+export class ManualClock implements Clock {
+  #nowMs = 0;
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  moveTo(nowMs: number): void {
+    this.#nowMs = Math.max(this.#nowMs, nowMs);
+  }
+
+  wakeAt(): void {}
+}

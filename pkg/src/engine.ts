@@ -1,0 +1,112 @@
+// Engine: one wasm broker with its clock and its turns; the part that the embedded verbs and the transports share.
+//
+//   verb or bytes ──> touch() ──soon──> turn(): server.turn(now) ──> each afterTurn: deliveries to callbacks, output to sockets
+//                                         ^────────── the clock, at the next deadline ──────────┘
+//
+// However many verbs one burst brings, one turn follows it.
+import { type Limits, newServer, type Server } from "./abi.js";
+import type { Clock } from "./clock.js";
+import { guarded, guardedLast } from "./instance.js";
+
+/** What an engine is made from. */
+export interface EngineOptions {
+  limits: Limits;
+  /** 32 bytes that the names made by the server come from; random when not given. */
+  seed?: Uint8Array | undefined;
+  clock: Clock;
+  /** Runs a function soon, but not now. */
+  soon: (run: () => void) => void;
+  /** Told of errors that nobody called for: a consumer's callback that threw, a broker that panicked. */
+  onError: (error: unknown) => void;
+}
+
+/** One wasm broker, driven in turns. */
+export class Engine {
+  readonly clock: Clock;
+  readonly onError: (error: unknown) => void;
+  readonly #server: Server;
+  readonly #soon: (run: () => void) => void;
+  readonly #afterTurn: (() => void)[] = [];
+  #turnIsDue = false;
+  #closed = false;
+  #deadlineMs = Infinity;
+
+  constructor(options: EngineOptions) {
+    const seed = options.seed ?? crypto.getRandomValues(new Uint8Array(32));
+    this.clock = options.clock;
+    this.onError = options.onError;
+    this.#soon = options.soon;
+    this.#server = guarded(() => newServer({ ...options.limits, seed }, this.clock.now()));
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Whether something changed that no turn has seen yet. */
+  get turnIsDue(): boolean {
+    return this.#turnIsDue;
+  }
+
+  /** When the next thing falls due, in ms of the clock; Infinity when nothing will. */
+  get deadlineMs(): number {
+    return this.#deadlineMs;
+  }
+
+  /** Calls into the broker, without consequences to handle. */
+  ask<T>(call: (server: Server) => T): T {
+    if (this.#closed) throw new Error("This broker is closed.");
+    return guarded(() => call(this.#server));
+  }
+
+  /** Calls into the broker; a turn will follow. */
+  change<T>(call: (server: Server) => T): T {
+    // The first of a burst tells the time; the rest of it happens at that moment.
+    if (!this.#turnIsDue) this.ask((server) => server.setNow(this.clock.now()));
+    const answer = this.ask(call);
+    this.touch();
+    return answer;
+  }
+
+  /** Asks for a turn. */
+  touch(): void {
+    if (this.#turnIsDue) return;
+    this.#turnIsDue = true;
+    this.#soon(() => this.#turnIfDue());
+  }
+
+  /** Adds what is done after each turn. */
+  afterTurn(then: () => void): void {
+    this.#afterTurn.push(then);
+  }
+
+  /** Lets the broker do what is due, then hands on what came of it. */
+  turn(): void {
+    this.#turnIsDue = false;
+    this.#deadlineMs = this.ask((server) => server.turn(this.clock.now()));
+    for (const then of this.#afterTurn) then();
+    if (!this.#closed) this.clock.wakeAt(this.#deadlineMs, () => this.#wake());
+  }
+
+  /** Frees the broker and everything in it. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.clock.wakeAt(Infinity, () => {});
+    guardedLast(() => this.#server.free());
+  }
+
+  #turnIfDue(): void {
+    if (this.#turnIsDue) this.#wake();
+  }
+
+  // Nobody called for this turn, so nobody would catch what it throws.
+  #wake(): void {
+    if (this.#closed) return;
+    try {
+      this.turn();
+    } catch (error) {
+      this.onError(error);
+    }
+  }
+}

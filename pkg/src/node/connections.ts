@@ -1,0 +1,126 @@
+// Connections: AMQP peers over Node streams, TCP sockets and WebSockets alike. What a peer sent goes into the broker as it
+// comes; what the broker has for a peer leaves as one write a turn, and stays in the broker while the peer does not read.
+import type { Duplex } from "node:stream";
+import type { Server } from "../abi.js";
+import type { Engine } from "../engine.js";
+import { copyOut } from "../instance.js";
+
+const LINGER_MS = 2_000;
+
+interface Peer {
+  readonly id: number;
+  readonly stream: Duplex;
+  /** Its transport's buffer is full. */
+  blocked: boolean;
+}
+
+/** The AMQP connections of one engine. */
+export class Connections {
+  readonly #engine: Engine;
+  readonly #peers = new Map<number, Peer>();
+  readonly #paused = new Set<Peer>();
+  readonly #streams = new Set<Duplex>();
+  #whenEmpty: (() => void) | undefined;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+    engine.afterTurn(() => this.#flush());
+  }
+
+  /** Takes a new transport; `loopback` says whether its peer is on this machine. */
+  accept(stream: Duplex, loopback: boolean): void {
+    const id = this.#engine.change((server) => server.connect(loopback));
+    const peer: Peer = { id, stream, blocked: false };
+    this.#peers.set(id, peer);
+    this.#streams.add(stream);
+    stream.on("data", (bytes: Uint8Array) => this.#receive(peer, bytes));
+    stream.on("drain", () => this.#unblock(peer));
+    stream.on("error", () => stream.destroy());
+    stream.on("end", () => this.#gone(peer));
+    stream.on("close", () => this.#closed(peer));
+  }
+
+  /** Asks every peer to leave (connection.close 320) and waits until they have, at most `boundMs`. */
+  async shutdown(boundMs: number): Promise<void> {
+    this.#engine.change((server) => server.shutdown());
+    if (this.#streams.size > 0) await this.#empty(boundMs);
+    for (const stream of this.#streams) stream.destroy();
+  }
+
+  #empty(boundMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, boundMs);
+      this.#whenEmpty = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #receive(peer: Peer, bytes: Uint8Array): void {
+    if (!this.#peers.has(peer.id)) return;
+    this.#engine.change((server) => server.receive(peer.id, bytes));
+    if (this.#engine.ask((server) => server.wantsInput(peer.id))) return;
+    peer.stream.pause();
+    this.#paused.add(peer);
+  }
+
+  #flush(): void {
+    this.#engine.ask((server) => {
+      for (let id = server.nextOutput(); id !== -1; id = server.nextOutput()) {
+        const peer = this.#peers.get(id);
+        if (peer) this.#send(server, peer);
+      }
+      for (const peer of this.#paused) if (server.wantsInput(peer.id)) this.#resume(peer);
+    });
+  }
+
+  #send(server: Server, peer: Peer): void {
+    if (peer.blocked) return;
+    const length = server.outputLength(peer.id);
+    if (length > 0) {
+      const bytes = copyOut(server.outputPointer(peer.id), length);
+      server.outputTaken(peer.id, length);
+      peer.blocked = !peer.stream.write(bytes);
+      if (peer.blocked) server.hold(peer.id, true);
+    }
+    if (server.isClosed(peer.id)) this.#finish(peer);
+  }
+
+  #unblock(peer: Peer): void {
+    if (!this.#peers.has(peer.id)) return;
+    peer.blocked = false;
+    this.#engine.change((server) => {
+      server.hold(peer.id, false);
+      this.#send(server, peer);
+    });
+  }
+
+  #resume(peer: Peer): void {
+    this.#paused.delete(peer);
+    peer.stream.resume();
+  }
+
+  // The broker has said its last word. Closing with unread input would reset the transport and could lose that word.
+  #finish(peer: Peer): void {
+    this.#gone(peer);
+    const linger = setTimeout(() => peer.stream.destroy(), LINGER_MS);
+    linger.unref();
+    peer.stream.once("close", () => clearTimeout(linger));
+    peer.stream.end();
+    peer.stream.resume();
+  }
+
+  #gone(peer: Peer): void {
+    if (!this.#peers.delete(peer.id)) return;
+    this.#paused.delete(peer);
+    if (!this.#engine.closed) this.#engine.change((server) => server.disconnected(peer.id));
+    peer.stream.end();
+  }
+
+  #closed(peer: Peer): void {
+    this.#gone(peer);
+    this.#streams.delete(peer.stream);
+    if (this.#streams.size === 0) this.#whenEmpty?.();
+  }
+}

@@ -1,0 +1,125 @@
+// HTTP: the page's files, the queues as JSON, and AMQP over WebSocket, each behind the gate.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { createWebSocketStream, WebSocketServer } from "ws";
+import type { QueueStats, Stats } from "../abi.js";
+import type { Connections } from "./connections.js";
+import { sendFile } from "./files.js";
+import { type GateRules, refusal } from "./gate.js";
+import { isLoopback } from "./ports.js";
+
+/** What the HTTP side needs to know. */
+export interface HttpOptions {
+  rules: GateRules;
+  /** The folder of the page's files, if there is a page. */
+  www: string | undefined;
+  stats: () => Stats;
+  connections: Connections;
+}
+
+const BUFFER_BYTES = 1 << 20;
+const MESSAGE_MAX_BYTES = 32 << 20;
+const HEADERS = {
+  "content-security-policy":
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+};
+const NO_PAGE = "PocketMQ is running. It was started without a page; its queues are listed at /api/queues.\n";
+
+/** A maker of HTTP servers, all alike. */
+export function httpServers(options: HttpOptions): () => Server {
+  const sockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: MESSAGE_MAX_BYTES,
+    handleProtocols: (offered) => offered.has("amqp") && "amqp",
+  });
+  return () => {
+    const server = createServer((request, response) => void answer(request, response, options));
+    return server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      const refused = refusedUpgrade(request, options.rules);
+      if (refused) return refuseUpgrade(socket, ...refused);
+      sockets.handleUpgrade(request, socket, head, (webSocket) => {
+        const stream = createWebSocketStream(webSocket, { writableHighWaterMark: BUFFER_BYTES });
+        options.connections.accept(stream, isLoopback(request.socket.remoteAddress));
+      });
+    });
+  };
+}
+
+/** Queues in the shape of RabbitMQ's management API. */
+export function queueReport(queues: readonly QueueStats[]): object[] {
+  return queues.map((queue) => ({
+    name: queue.name,
+    messages_ready: queue.ready,
+    messages_unacknowledged: queue.unacked,
+    messages: queue.ready + queue.unacked,
+    consumers: queue.consumers,
+    message_stats: { publish: queue.published, deliver_get: queue.delivered, ack: queue.acked },
+  }));
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, options: HttpOptions): Promise<void> {
+  for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
+  const refused = refusal(request.headers, portOf(request), options.rules);
+  if (refused) return sendText(response, 403, `${refused}\n`);
+  allowOrigin(request, response, options.rules);
+  if (request.method !== "GET" && request.method !== "HEAD")
+    return sendText(response, 405, "Only GET and HEAD are answered here.\n");
+  const path = pathOf(request);
+  if (path === "/api/queues") return sendJson(response, queueReport(options.stats().queues));
+  const withBody = request.method === "GET";
+  if (options.www !== undefined && (await sendFile(options.www, path, response, withBody))) return;
+  if (options.www === undefined && path === "/") return sendText(response, 200, NO_PAGE);
+  sendText(response, 404, "There is nothing at this address.\n");
+}
+
+function refusedUpgrade(request: IncomingMessage, rules: GateRules): [status: string, text: string] | undefined {
+  const refused = refusal(request.headers, portOf(request), rules);
+  if (refused) return ["403 Forbidden", refused];
+  if (pathOf(request) !== "/ws/amqp") return ["404 Not Found", "AMQP over WebSocket is at /ws/amqp."];
+  return undefined;
+}
+
+function refuseUpgrade(socket: Duplex, status: string, text: string): void {
+  socket.on("error", () => socket.destroy());
+  const head = [
+    `HTTP/1.1 ${status}`,
+    "Connection: close",
+    "Content-Type: text/plain; charset=utf-8",
+    `Content-Length: ${Buffer.byteLength(text) + 1}`,
+  ];
+  socket.end(`${head.join("\r\n")}\r\n\r\n${text}\n`);
+}
+
+// An origin that was let in by name reads answers too; our own page needs no header.
+function allowOrigin(request: IncomingMessage, response: ServerResponse, rules: GateRules): void {
+  const { origin } = request.headers;
+  if (origin === undefined || !rules.allowedOrigins.includes(origin)) return;
+  response.setHeader("access-control-allow-origin", origin);
+  response.setHeader("cross-origin-resource-policy", "cross-origin");
+  response.setHeader("vary", "origin");
+}
+
+function portOf(request: IncomingMessage): number {
+  return (request.socket as Socket).localPort ?? 0;
+}
+
+function pathOf(request: IncomingMessage): string {
+  return (request.url ?? "/").split(/[?#]/, 1)[0] as string;
+}
+
+function sendJson(response: ServerResponse, value: unknown): void {
+  response.writeHead(200, { "content-type": "application/json", "cache-control": "no-store" });
+  response.end(JSON.stringify(value));
+}
+
+function sendText(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" });
+  response.end(text);
+}

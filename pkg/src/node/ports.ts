@@ -1,0 +1,93 @@
+// Ports: listening on loopback's two addresses under one port number, and the sentence for a port that cannot be had.
+import type { AddressInfo, Server } from "node:net";
+
+const LOOPBACK = ["127.0.0.1", "::1"];
+const ATTEMPTS = 5;
+
+/** Which option of `listen` a port came from. */
+export type PortOption = "amqpPort" | "httpPort";
+
+/** A port that could not be listened on. */
+export class PortError extends Error {
+  override readonly name = "PortError";
+  readonly code: string;
+  readonly option: PortOption;
+  /** What is wrong, without what to do about it. */
+  readonly problem: string;
+
+  constructor(cause: NodeJS.ErrnoException, host: string, port: number, option: PortOption) {
+    const problem = problemOf(cause, host, port);
+    super(`${problem}; choose another with the option ${option}.`, { cause });
+    this.problem = problem;
+    this.code = cause.code ?? "";
+    this.option = option;
+  }
+}
+
+/** Servers that listen on the same port, one an address. */
+export interface Bound {
+  port: number;
+  servers: Server[];
+}
+
+/** Listens on `host`, or on both loopback addresses, leaving out ::1 where the machine has no IPv6. */
+export async function bind(
+  make: () => Server,
+  host: string | undefined,
+  port: number,
+  option: PortOption,
+): Promise<Bound> {
+  const hosts = host === undefined ? LOOPBACK : [host];
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await bindAll(make, hosts, port, option);
+    } catch (error) {
+      // A port that the system chose for one address may be taken on the other.
+      const mayRetry = port === 0 && error instanceof PortError && error.code === "EADDRINUSE";
+      if (!mayRetry || attempt === ATTEMPTS) throw error;
+    }
+  }
+}
+
+/** Stops listening. */
+export function unbind(bound: Bound): void {
+  for (const server of bound.servers) server.close();
+}
+
+/** Whether an address is on this machine. */
+export function isLoopback(address: string | undefined): boolean {
+  return address === "::1" || /^(::ffff:)?127\./.test(address ?? "");
+}
+
+async function bindAll(make: () => Server, hosts: string[], port: number, option: PortOption): Promise<Bound> {
+  const bound: Bound = { port, servers: [] };
+  for (const [index, host] of hosts.entries()) {
+    const server = make();
+    try {
+      bound.port = await listening(server, host, bound.port);
+      bound.servers.push(server);
+    } catch (error) {
+      const { code = "" } = error as NodeJS.ErrnoException;
+      if (index > 0 && (code === "EADDRNOTAVAIL" || code === "EAFNOSUPPORT")) continue;
+      unbind(bound);
+      throw new PortError(error as NodeJS.ErrnoException, host, bound.port, option);
+    }
+  }
+  return bound;
+}
+
+function listening(server: Server, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host, port }, () => {
+      server.off("error", reject);
+      resolve((server.address() as AddressInfo).port);
+    });
+  });
+}
+
+function problemOf(cause: NodeJS.ErrnoException, host: string, port: number): string {
+  if (cause.code === "EADDRINUSE") return `Port ${port} on ${host} is already in use by another program`;
+  if (cause.code === "EACCES") return `Port ${port} on ${host} may not be used without more rights`;
+  return `Port ${port} on ${host} cannot be listened on (${cause.code ?? cause.message})`;
+}

@@ -1,0 +1,6 @@
+// Public: what "pocketmq" exports, whichever way its wasm was loaded.
+export type { Limits, Properties, QueueStats, QueueStatus, Stats, Table, TableValue } from "./abi.js";
+export type { Body } from "./arguments.js";
+export { Broker, type ConsumerCallback } from "./broker.js";
+export type { Message, OutgoingMessage } from "./message.js";
+export type { BrokerOptions, ConsumeOptions, ExchangeOptions, GetOptions, QueueOptions } from "./options.js";

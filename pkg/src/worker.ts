@@ -1,0 +1,6 @@
+// "pocketmq/worker": the script of the dedicated worker that "pocketmq/browser" starts. Its name carries the options.
+import * as broker from "../wasm/broker/broker.js";
+import { load } from "./load.js";
+
+await load(broker, new URL("../wasm/broker/broker_bg.wasm", import.meta.url));
+broker.startWorker(JSON.parse(self.name || "{}"));
