@@ -1,0 +1,299 @@
+//! Broker: exchanges, queues and consumers, without any I/O, clock or chance of its own.
+//!
+//! # How to drive it
+//!
+//! Time, a seed and the peers' requests come in as arguments. The methods are of three kinds:
+//!
+//! - **Verbs** are what a peer asks on one of its channels: [`declare_queue`](Broker::declare_queue),
+//!   [`publish`](Broker::publish), [`ack`](Broker::ack) and so on. They answer at once, and when they answer with an
+//!   [`Error`] nothing has changed.
+//! - **[`turn`](Broker::turn)** tells the time, does what is due, and answers when it wants to be called again.
+//! - **[`poll`](Broker::poll)** hands out what is to be sent to consumers, one event at a time, until there is none.
+//!   Nothing is delivered unless somebody polls: who does not, is never overrun.
+//!
+//! # Facts
+//!
+//! Exchanges, bindings, queues and messages form the *state*. It changes only by [`Record`]s, through
+//! `State::apply`, which cannot fail. A verb checks what it was asked, then commits facts and goes on from the changed
+//! state. Whoever [observes](Broker::observe) the facts and applies them to another broker has its twin.
+//! Connections, channels, consumers and what is outstanding on them are *transient*: they end with their connection,
+//! and no fact speaks of them.
+
+mod channel;
+mod consumer;
+mod delivery;
+mod error;
+mod exchange;
+mod message;
+mod publishing;
+mod queue;
+mod record;
+mod report;
+mod settling;
+mod state;
+mod topic;
+mod topology;
+mod unacked;
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+
+use foldhash::fast::FixedState;
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+use channel::{Channel, Connection};
+use consumer::{Consumer, Consumers};
+use state::{Route, State};
+
+use crate::id::{ChannelId, ConnectionId, ConsumerId, QueueId};
+use crate::limits::Limits;
+use crate::timer::Timers;
+
+pub use delivery::{Consume, Delivery, Event, Got};
+pub use error::{Error, ErrorKind, Resource};
+pub use exchange::{Destination, ExchangeKind};
+pub use message::Message;
+pub use publishing::{Publication, Routed};
+pub use queue::Counters;
+pub use record::Record;
+pub use report::{MessageReport, QueueReport, Report};
+pub use topology::{Binding, ExchangeDeclaration, QueueDeclaration, QueueStatus};
+
+/// What a broker is made from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Names that must not be guessed come from it: take it from a cryptographic source.
+    pub seed: [u8; 32],
+    /// What peers are granted.
+    pub limits: Limits,
+}
+
+/// A message broker. See the [module](self) for how to drive it.
+pub struct Broker {
+    limits: Limits,
+    now_ms: u64,
+    random: ChaCha12Rng,
+    state: State,
+    observer: Option<Observer>,
+
+    connections: HashMap<ConnectionId, Connection, FixedState>,
+    channels: HashMap<ChannelId, Channel, FixedState>,
+    consumers: HashMap<ConsumerId, Consumer, FixedState>,
+    queue_consumers: HashMap<QueueId, Consumers, FixedState>,
+    next_connection: ConnectionId,
+    next_channel: ChannelId,
+    next_consumer: ConsumerId,
+
+    /// Queues that may have something to deliver, the next one first.
+    active: VecDeque<QueueId>,
+    /// Consumers whose queue went, to be told.
+    cancelled: VecDeque<(ConnectionId, u16, Box<str>)>,
+    /// Deliveries that are taken back in time.
+    timers: Timers<(ChannelId, u64)>,
+    reserved_bytes: usize,
+
+    // Reused from message to message.
+    route: Route,
+    message_scratch: Vec<u8>,
+    properties_scratch: Vec<u8>,
+}
+
+/// Is shown each fact, right after it has become one.
+type Observer = Box<dyn FnMut(&Record<'_>) + Send>;
+
+impl Broker {
+    /// A broker with the predeclared exchanges and nothing else, at time 0.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self {
+            limits: config.limits,
+            now_ms: 0,
+            random: ChaCha12Rng::from_seed(config.seed),
+            state: State::new(),
+            observer: None,
+            connections: HashMap::default(),
+            channels: HashMap::default(),
+            consumers: HashMap::default(),
+            queue_consumers: HashMap::default(),
+            next_connection: ConnectionId::from_index(1),
+            next_channel: ChannelId::from_index(1),
+            next_consumer: ConsumerId::from_index(1),
+            active: VecDeque::new(),
+            cancelled: VecDeque::new(),
+            timers: Timers::new(),
+            reserved_bytes: 0,
+            route: Route::default(),
+            message_scratch: Vec::new(),
+            properties_scratch: Vec::new(),
+        }
+    }
+
+    /// What peers are granted.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Tells the time, in milliseconds of a clock that never goes back, and does what is due. Answers when there will
+    /// be something due next.
+    pub fn turn(&mut self, now_ms: u64) -> Option<u64> {
+        self.now_ms = self.now_ms.max(now_ms);
+        while let Some((channel, delivery_tag)) = self.timers.pop_due(self.now_ms) {
+            self.take_back(channel, delivery_tag);
+        }
+        self.timers.deadline()
+    }
+
+    /// A new peer.
+    pub fn open_connection(&mut self) -> ConnectionId {
+        let id = self.next_connection;
+        self.next_connection = id.next();
+        self.connections.insert(id, Connection::default());
+        id
+    }
+
+    /// A peer has gone: its channels close and its exclusive queues are deleted.
+    pub fn close_connection(&mut self, connection: ConnectionId) {
+        let Some(gone) = self.connections.remove(&connection) else { return };
+        for channel in gone.channels {
+            self.close_channel(channel);
+        }
+        for queue in gone.exclusive_queues {
+            self.remove_queue(queue);
+        }
+    }
+
+    /// Makes no more deliveries to a peer that does not keep up, until it is resumed.
+    pub fn pause(&mut self, connection: ConnectionId) {
+        self.set_paused(connection, true);
+    }
+
+    /// Makes deliveries again.
+    pub fn resume(&mut self, connection: ConnectionId) {
+        self.set_paused(connection, false);
+    }
+
+    fn set_paused(&mut self, connection: ConnectionId, paused: bool) {
+        let Some(known) = self.connections.get_mut(&connection) else { return };
+        if known.paused == paused {
+            return;
+        }
+        known.paused = paused;
+        for id in known.channels.clone() {
+            self.channel_mut(id).paused = paused;
+            self.offer_channel(id);
+        }
+    }
+
+    /// Opens a channel; `number` is the peer's name for it, which its deliveries carry.
+    ///
+    /// # Panics
+    /// When the connection is not open.
+    pub fn open_channel(&mut self, connection: ConnectionId, number: u16) -> ChannelId {
+        let id = self.next_channel;
+        self.next_channel = id.next();
+        let owner = self.connections.get_mut(&connection).expect("a channel is opened on an open connection");
+        owner.channels.push(id);
+        self.channels.insert(id, Channel::new(connection, number, owner.paused));
+        id
+    }
+
+    /// Closes a channel: its consumers are cancelled, what was unacked is ready again, and queues that live only as
+    /// long as their consumers go. Closing it again does nothing.
+    pub fn close_channel(&mut self, channel: ChannelId) {
+        let Some(mut gone) = self.channels.remove(&channel) else { return };
+        if let Some(connection) = self.connections.get_mut(&gone.connection) {
+            connection.channels.retain(|&known| known != channel);
+        }
+        let mut left = Vec::new();
+        for consumer in gone.consumers.into_values() {
+            left.extend(self.detach(consumer));
+        }
+        while let Some((_, outstanding)) = gone.unacked.pop_last() {
+            self.requeue(outstanding);
+        }
+        for queue in left {
+            self.delete_if_abandoned(queue);
+        }
+    }
+
+    /// Sets memory aside for content that is being received, so that all peers together stay within the limit.
+    ///
+    /// # Errors
+    /// When the limit does not leave so much.
+    pub fn reserve(&mut self, bytes: usize) -> Result<(), Error> {
+        self.check_memory(bytes)?;
+        self.reserved_bytes += bytes;
+        Ok(())
+    }
+
+    /// Gives back what was set aside.
+    ///
+    /// # Panics
+    /// When it is more than was reserved.
+    pub fn release(&mut self, bytes: usize) {
+        self.reserved_bytes = self.reserved_bytes.checked_sub(bytes).expect("no more is released than was reserved");
+    }
+
+    /// What messages, and content that is being received, take in memory.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.state.memory_bytes() + self.reserved_bytes
+    }
+
+    fn check_memory(&self, more_bytes: usize) -> Result<(), Error> {
+        if self.memory_bytes() + more_bytes > self.limits.memory_max_bytes {
+            return Err(Error::MemoryLimit(self.limits.memory_max_bytes));
+        }
+        Ok(())
+    }
+
+    /// Shows each fact to `observer`, from now on, right after it has become one.
+    pub fn observe(&mut self, observer: impl FnMut(&Record<'_>) + Send + 'static) {
+        self.observer = Some(Box::new(observer));
+    }
+
+    /// Makes a fact true that another broker has seen. Nothing is checked again and nobody is told; peers of this
+    /// broker, if it has any, must not have changed the state by themselves.
+    pub fn apply(&mut self, record: &Record<'_>) {
+        self.state.apply(record);
+        self.state.let_go();
+    }
+
+    /// Makes a fact true.
+    fn commit(&mut self, record: &Record<'_>) {
+        self.state.apply(record);
+        if let Some(observer) = &mut self.observer {
+            observer(record);
+        }
+    }
+
+    /// A name of which the end cannot be guessed.
+    fn generate_name(&mut self, prefix: &str) -> Box<str> {
+        const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let mut random = [0; 22];
+        self.random.fill_bytes(&mut random);
+        let ending = random.iter().map(|byte| char::from(LETTERS[usize::from(byte % 64)]));
+        prefix.chars().chain(ending).collect::<String>().into()
+    }
+
+    fn channel(&self, channel: ChannelId) -> &Channel {
+        self.channels.get(&channel).expect("a verb is called on an open channel")
+    }
+
+    fn channel_mut(&mut self, channel: ChannelId) -> &mut Channel {
+        self.channels.get_mut(&channel).expect("a verb is called on an open channel")
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Broker")
+            .field("now_ms", &self.now_ms)
+            .field("connections", &self.connections.len())
+            .field("memory_bytes", &self.memory_bytes())
+            .finish_non_exhaustive()
+    }
+}

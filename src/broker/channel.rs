@@ -1,0 +1,87 @@
+//! Channel: who asks, what was delivered to it, and how much more it may take.
+
+use std::collections::BTreeMap;
+
+use super::unacked::Unacked;
+use crate::id::{ChannelId, ConnectionId, ConsumerId, QueueId};
+use crate::timer::TimerKey;
+
+/// A channel's share of the broker's transient state.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    pub(crate) connection: ConnectionId,
+    pub(crate) number: u16,
+    /// By consumer tag.
+    pub(crate) consumers: BTreeMap<Box<str>, ConsumerId>,
+    /// The prefetch of consumers yet to come; 0 is unlimited.
+    pub(crate) consumer_prefetch: u16,
+    /// The prefetch of the channel as a whole; 0 is unlimited.
+    pub(crate) channel_prefetch: u16,
+    pub(crate) unacked: Unacked<Outstanding>,
+    /// How many of the unacked were delivered to consumers: those that the channel's prefetch counts.
+    pub(crate) consuming: u32,
+    pub(crate) last_delivery_tag: u64,
+    /// What an empty queue name stands for.
+    pub(crate) last_queue: Option<Box<str>>,
+    /// The queue behind this channel's consumer of replies.
+    pub(crate) reply_queue: Option<Box<str>>,
+    /// Its connection takes no deliveries for now.
+    pub(crate) paused: bool,
+}
+
+/// A delivery that waits to be settled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outstanding {
+    pub(crate) queue: QueueId,
+    pub(crate) position: u64,
+    pub(crate) holder: Holder,
+    /// Takes the message back in time.
+    pub(crate) timer: Option<TimerKey>,
+}
+
+/// Who holds a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// `basic.get`, which no prefetch counts.
+    Get,
+    /// A consumer.
+    Consumer(ConsumerId),
+    /// A consumer that was cancelled meanwhile; the channel's prefetch still counts it.
+    Cancelled,
+}
+
+impl Channel {
+    pub(crate) fn new(connection: ConnectionId, number: u16, paused: bool) -> Self {
+        Self {
+            connection,
+            number,
+            consumers: BTreeMap::new(),
+            consumer_prefetch: 0,
+            channel_prefetch: 0,
+            unacked: Unacked::new(),
+            consuming: 0,
+            last_delivery_tag: 0,
+            last_queue: None,
+            reply_queue: None,
+            paused,
+        }
+    }
+
+    /// Whether its prefetch leaves room for a delivery that wants an ack.
+    pub(crate) fn has_room(&self) -> bool {
+        self.channel_prefetch == 0 || self.consuming < u32::from(self.channel_prefetch)
+    }
+
+    pub(crate) fn next_delivery_tag(&mut self) -> u64 {
+        self.last_delivery_tag += 1;
+        self.last_delivery_tag
+    }
+}
+
+/// A connection's share: its channels, and what goes with it.
+#[derive(Debug, Default)]
+pub(crate) struct Connection {
+    pub(crate) channels: Vec<ChannelId>,
+    pub(crate) exclusive_queues: Vec<QueueId>,
+    pub(crate) paused: bool,
+}

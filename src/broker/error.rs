@@ -1,0 +1,178 @@
+//! Error: why the broker refused, in the words that clients of RabbitMQ know.
+//!
+//! Nothing has changed when a verb answers with an error. The broker knows no reply codes: a protocol maps
+//! [`Error::kind`] to its own.
+
+use std::fmt;
+
+/// What was looked for or touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// An exchange.
+    Exchange,
+    /// A queue.
+    Queue,
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Exchange => "exchange",
+            Self::Queue => "queue",
+        })
+    }
+}
+
+/// The kinds of refusal, by AMQP's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Something named does not exist.
+    NotFound,
+    /// It exists, and is not for this peer.
+    AccessRefused,
+    /// It belongs to another connection.
+    ResourceLocked,
+    /// What the request takes for granted does not hold.
+    PreconditionFailed,
+    /// The request breaks a rule of the protocol.
+    NotAllowed,
+    /// The broker cannot do this.
+    NotImplemented,
+    /// The broker is out of memory that it may use.
+    ResourceError,
+}
+
+/// A refusal. Its text says what was wrong; [`Error::kind`] says of which kind it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no exchange or queue of this name.
+    NotFound(Resource, Box<str>),
+    /// An empty queue name stands for the channel's last declared queue, and there is none.
+    NoQueueDeclared,
+    /// The default exchange cannot be declared, deleted or bound.
+    DefaultExchange,
+    /// Names that begin with `amq.` are the broker's own.
+    ReservedName(Resource, Box<str>),
+    /// An internal exchange takes messages from other exchanges only.
+    InternalExchange(Box<str>),
+    /// The queue has an exclusive consumer, or has consumers and was asked for an exclusive one.
+    ExclusiveUse(Box<str>),
+    /// An exclusive queue of another connection.
+    Locked(Box<str>),
+    /// It was declared before with other properties.
+    Inequivalent {
+        /// What was declared again.
+        resource: Resource,
+        /// Its name.
+        name: Box<str>,
+        /// The property or argument that differs.
+        argument: Box<str>,
+        /// What the new declaration says.
+        received: Box<str>,
+        /// What it is.
+        current: Box<str>,
+    },
+    /// Nothing is unacked under this delivery tag.
+    UnknownDeliveryTag(u64),
+    /// Deleting with *if-unused* what is used.
+    InUse(Resource, Box<str>),
+    /// Deleting with *if-empty* what is not empty.
+    NotEmpty(Box<str>),
+    /// No exchange has such a type.
+    UnknownExchangeType(Box<str>),
+    /// A name or routing key that no short string can hold.
+    TooLong(&'static str),
+    /// An argument has a value that makes no sense; the texts name it and say what is wrong.
+    BadArgument(Box<str>, &'static str),
+    /// A property of a quorum queue that it cannot have.
+    QuorumQueue(Box<str>, &'static str),
+    /// The consumer tag is in use on its channel.
+    ConsumerTagInUse(Box<str>),
+    /// The channel has its consumer of replies.
+    ReplyConsumerExists,
+    /// A consumer of replies must consume without acks.
+    ReplyConsumerAcks,
+    /// A request without a consumer of replies on its channel.
+    NoReplyConsumer,
+    /// Known, and not done by this version.
+    NotImplemented(Box<str>),
+    /// The limit on memory, in bytes, is reached.
+    MemoryLimit(usize),
+}
+
+impl Error {
+    /// Of which kind this refusal is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound(..) | Self::NoQueueDeclared => ErrorKind::NotFound,
+            Self::DefaultExchange | Self::ReservedName(..) | Self::InternalExchange(_) | Self::ExclusiveUse(_) => {
+                ErrorKind::AccessRefused
+            }
+            Self::Locked(_) => ErrorKind::ResourceLocked,
+            Self::Inequivalent { .. }
+            | Self::UnknownDeliveryTag(_)
+            | Self::InUse(..)
+            | Self::NotEmpty(_)
+            | Self::UnknownExchangeType(_)
+            | Self::TooLong(_)
+            | Self::BadArgument(..)
+            | Self::QuorumQueue(..)
+            | Self::ReplyConsumerExists
+            | Self::ReplyConsumerAcks
+            | Self::NoReplyConsumer => ErrorKind::PreconditionFailed,
+            Self::ConsumerTagInUse(_) => ErrorKind::NotAllowed,
+            Self::NotImplemented(_) => ErrorKind::NotImplemented,
+            Self::MemoryLimit(_) => ErrorKind::ResourceError,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound(resource, name) => write!(formatter, "no {resource} '{name}' in vhost '/'"),
+            Self::NoQueueDeclared => formatter.write_str("no previously declared queue"),
+            Self::DefaultExchange => formatter.write_str("operation not permitted on the default exchange"),
+            Self::ReservedName(resource, name) => {
+                write!(formatter, "{resource} name '{name}' contains reserved prefix 'amq.*'")
+            }
+            Self::InternalExchange(name) => {
+                write!(formatter, "cannot publish to internal exchange '{name}' in vhost '/'")
+            }
+            Self::ExclusiveUse(name) => write!(formatter, "queue '{name}' in vhost '/' in exclusive use"),
+            Self::Locked(name) => write!(
+                formatter,
+                "cannot obtain exclusive access to locked queue '{name}' in vhost '/'. It could be originally \
+                 declared on another connection or the exclusive property value does not match that of the original \
+                 declaration."
+            ),
+            Self::Inequivalent { resource, name, argument, received, current } => write!(
+                formatter,
+                "inequivalent arg '{argument}' for {resource} '{name}' in vhost '/': received {received} but current \
+                 is {current}"
+            ),
+            Self::UnknownDeliveryTag(tag) => write!(formatter, "unknown delivery tag {tag}"),
+            Self::InUse(resource, name) => write!(formatter, "{resource} '{name}' in vhost '/' in use"),
+            Self::NotEmpty(name) => write!(formatter, "queue '{name}' in vhost '/' not empty"),
+            Self::UnknownExchangeType(kind) => {
+                write!(formatter, "unknown exchange type '{kind}'; the types are direct, fanout, topic and headers")
+            }
+            Self::TooLong(what) => write!(formatter, "the {what} is longer than 255 bytes"),
+            Self::BadArgument(argument, reason) => write!(formatter, "invalid arg '{argument}': {reason}"),
+            Self::QuorumQueue(name, reason) => write!(formatter, "quorum queue '{name}' in vhost '/' {reason}"),
+            Self::ConsumerTagInUse(tag) => write!(formatter, "attempt to reuse consumer tag '{tag}'"),
+            Self::ReplyConsumerExists => formatter.write_str("reply consumer already set"),
+            Self::ReplyConsumerAcks => formatter.write_str("reply consumer cannot acknowledge"),
+            Self::NoReplyConsumer => formatter.write_str("fast reply consumer does not exist"),
+            Self::NotImplemented(what) => formatter.write_str(what),
+            Self::MemoryLimit(limit) => write!(
+                formatter,
+                "the memory limit of {limit} bytes is reached: consume or purge messages, or raise the limit"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

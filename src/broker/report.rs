@@ -1,0 +1,85 @@
+//! Report: how the broker stands, for who watches it.
+
+use super::Broker;
+use super::queue::Counters;
+
+/// The whole broker at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What messages, and content that is being received, take in memory.
+    pub memory_bytes: usize,
+    /// Open connections.
+    pub connections: usize,
+    /// Open channels.
+    pub channels: usize,
+    /// Exchanges, the predeclared ones included.
+    pub exchanges: usize,
+    /// The queues, in the order of their declaration.
+    pub queues: Vec<QueueReport>,
+}
+
+/// One queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueReport {
+    /// Its name.
+    pub name: Box<str>,
+    /// Messages to deliver.
+    pub ready: usize,
+    /// Messages delivered and not settled.
+    pub unacked: usize,
+    /// Its consumers.
+    pub consumers: usize,
+    /// What has happened in it so far.
+    pub counters: Counters,
+}
+
+/// One message in a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageReport {
+    /// Its place in the queue.
+    pub position: u64,
+    /// Whether it is delivered and not settled.
+    pub is_unacked: bool,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl Broker {
+    /// How everything stands.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report {
+            memory_bytes: self.memory_bytes(),
+            connections: self.connections.len(),
+            channels: self.channels.len(),
+            exchanges: self.state.exchanges().count(),
+            queues: self
+                .state
+                .queues()
+                .map(|(id, queue)| QueueReport {
+                    name: queue.name.clone(),
+                    ready: queue.ready_count(),
+                    unacked: queue.unacked_count(),
+                    consumers: self.queue_consumers.get(&id).map_or(0, |consumers| consumers.all.len()),
+                    counters: queue.counters,
+                })
+                .collect(),
+        }
+    }
+
+    /// The messages of a queue in order of their position, if it exists; for tests and tools, as it copies them all.
+    #[must_use]
+    pub fn messages(&self, queue: &str) -> Option<Vec<MessageReport>> {
+        let queue = self.state.queue(self.state.queue_named(queue)?)?;
+        let report = |is_unacked| {
+            move |(position, message): (u64, &super::Message)| MessageReport {
+                position,
+                is_unacked,
+                body: message.body().to_vec(),
+            }
+        };
+        let mut messages: Vec<_> = queue.ready().map(report(false)).chain(queue.unacked().map(report(true))).collect();
+        messages.sort_by_key(|message| message.position);
+        Some(messages)
+    }
+}

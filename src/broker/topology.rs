@@ -1,0 +1,470 @@
+//! Topology: exchanges, queues and bindings are declared, bound and deleted.
+
+use super::Broker;
+use super::error::{Error, Resource};
+use super::exchange::{Destination, ExchangeKind, check_headers_match};
+use super::record::Record;
+use crate::id::{ChannelId, QueueId};
+use crate::table::{Table, Value};
+
+/// The name that stands for a channel's consumer of replies; with a dot and an ending, such a consumer's address.
+pub(super) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
+
+/// Queue arguments that would change what a queue does, and that this version does not do.
+const NOT_IMPLEMENTED: [&str; 15] = [
+    "x-message-ttl",
+    "x-expires",
+    "x-max-length",
+    "x-max-length-bytes",
+    "x-overflow",
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-max-priority",
+    "x-single-active-consumer",
+    "x-delivery-limit",
+    "x-message-deduplication",
+    "x-consumer-timeout",
+    "x-partitions",
+    "x-max-age",
+    "x-stream-max-segment-size-bytes",
+];
+
+/// An exchange to be.
+#[derive(Clone, Copy, Debug)]
+pub struct ExchangeDeclaration<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its type: direct, fanout, topic or headers.
+    pub kind: &'a str,
+    /// Only asks whether it exists.
+    pub passive: bool,
+    /// Survives a restart.
+    pub durable: bool,
+    /// Goes with its last binding.
+    pub auto_delete: bool,
+    /// Takes messages from other exchanges only.
+    pub internal: bool,
+    /// Further arguments.
+    pub arguments: &'a Table,
+}
+
+/// A queue to be.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueDeclaration<'a> {
+    /// Its name; when empty, the broker makes one.
+    pub name: &'a str,
+    /// Only asks whether it exists.
+    pub passive: bool,
+    /// Survives a restart.
+    pub durable: bool,
+    /// For this connection only, and as long as it.
+    pub exclusive: bool,
+    /// Goes with its last consumer.
+    pub auto_delete: bool,
+    /// Further arguments.
+    pub arguments: &'a Table,
+}
+
+/// A queue, as its declaration found it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueStatus {
+    /// Its name.
+    pub name: Box<str>,
+    /// Messages that are ready.
+    pub message_count: usize,
+    /// Its consumers.
+    pub consumer_count: usize,
+}
+
+/// A binding, there or to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding<'a> {
+    /// The exchange that messages come from.
+    pub source: &'a str,
+    /// The queue or exchange that they go to; an empty queue name is the channel's last declared one.
+    pub destination: &'a str,
+    /// The routing key, or a topic exchange's pattern.
+    pub routing_key: &'a str,
+    /// Further arguments; for a headers exchange, what to look for.
+    pub arguments: &'a Table,
+}
+
+impl Broker {
+    /// Declares an exchange.
+    ///
+    /// # Errors
+    /// When the name is reserved or the type unknown, when it exists with other properties, or when a passive
+    /// declaration finds none.
+    pub fn declare_exchange(&mut self, _: ChannelId, declaration: &ExchangeDeclaration<'_>) -> Result<(), Error> {
+        let ExchangeDeclaration { name, kind, passive, durable, auto_delete, internal, arguments } = *declaration;
+        if name.is_empty() {
+            return Err(Error::DefaultExchange);
+        }
+        if passive {
+            return self.existing_exchange(name);
+        }
+        check_short("exchange name", name)?;
+        let kind = ExchangeKind::named(kind)?;
+        if self.state.exchange(name).is_some() {
+            return self.check_exchange_equivalent(declaration);
+        }
+        if name.starts_with("amq.") {
+            return Err(Error::ReservedName(Resource::Exchange, name.into()));
+        }
+        if arguments.get("alternate-exchange").is_some_and(|name| name.as_str().is_none()) {
+            return Err(Error::BadArgument("alternate-exchange".into(), "it is the name of an exchange"));
+        }
+        self.commit(&Record::ExchangeDeclared { name, kind, durable, auto_delete, internal, arguments });
+        Ok(())
+    }
+
+    fn check_exchange_equivalent(&self, declaration: &ExchangeDeclaration<'_>) -> Result<(), Error> {
+        let ExchangeDeclaration { name, kind, durable, auto_delete, internal, arguments, .. } = *declaration;
+        let current = self.state.exchange(name).expect("it was looked up before");
+        let differs = differs(Resource::Exchange, name);
+        let alternate = arguments.get("alternate-exchange").and_then(Value::as_str);
+        differs("type", kind, current.kind.name())?;
+        differs("durable", bool_name(durable), bool_name(current.durable))?;
+        differs("auto_delete", bool_name(auto_delete), bool_name(current.auto_delete))?;
+        differs("internal", bool_name(internal), bool_name(current.internal))?;
+        differs("alternate-exchange", alternate.unwrap_or("none"), current.alternate.as_deref().unwrap_or("none"))
+    }
+
+    /// Deletes an exchange with its bindings; one that is not there is no error.
+    ///
+    /// # Errors
+    /// When the name is reserved, or with `if_unused` when it has bindings.
+    pub fn delete_exchange(&mut self, _: ChannelId, name: &str, if_unused: bool) -> Result<(), Error> {
+        if name.is_empty() {
+            return Err(Error::DefaultExchange);
+        }
+        if name.starts_with("amq.") {
+            return Err(Error::ReservedName(Resource::Exchange, name.into()));
+        }
+        let Some(exchange) = self.state.exchange(name) else { return Ok(()) };
+        if if_unused && !exchange.is_unused() {
+            return Err(Error::InUse(Resource::Exchange, name.into()));
+        }
+        self.remove_exchange(name);
+        Ok(())
+    }
+
+    fn remove_exchange(&mut self, name: &str) {
+        self.remove_destination(&Destination::Exchange(name.into()), &Record::ExchangeDeleted { name });
+    }
+
+    /// Declares a queue and answers how it stands.
+    ///
+    /// # Errors
+    /// When the name is reserved, when an argument has no sense or is not implemented, when the queue exists with other
+    /// properties or belongs to another connection, or when a passive declaration finds none.
+    ///
+    /// # Panics
+    /// When the channel is not open.
+    pub fn declare_queue(&mut self, channel: ChannelId, queue: &QueueDeclaration<'_>) -> Result<QueueStatus, Error> {
+        if queue.passive {
+            return self.find_queue(channel, queue.name);
+        }
+        check_short("queue name", queue.name)?;
+        check_queue_arguments(queue)?;
+        if queue.name.is_empty() {
+            let name = self.generate_name("amq.gen-");
+            let id = self.create_queue(channel, &QueueDeclaration { name: &name, ..*queue });
+            return Ok(self.remember_queue(channel, id));
+        }
+        if let Some(id) = self.state.queue_named(queue.name) {
+            self.check_queue_equivalent(channel, id, queue)?;
+            return Ok(self.remember_queue(channel, id));
+        }
+        if queue.name.starts_with("amq.") {
+            return Err(Error::ReservedName(Resource::Queue, queue.name.into()));
+        }
+        let id = self.create_queue(channel, queue);
+        Ok(self.remember_queue(channel, id))
+    }
+
+    fn find_queue(&mut self, channel: ChannelId, name: &str) -> Result<QueueStatus, Error> {
+        let is_reply_address = name.strip_prefix(REPLY_TO).is_some_and(|ending| {
+            ending.is_empty() || (ending.starts_with('.') && self.state.queue_named(name).is_some())
+        });
+        if is_reply_address {
+            return Ok(QueueStatus { name: name.into(), message_count: 0, consumer_count: 1 });
+        }
+        let id = self.accessible_queue(channel, name)?;
+        Ok(self.remember_queue(channel, id))
+    }
+
+    fn remember_queue(&mut self, channel: ChannelId, id: QueueId) -> QueueStatus {
+        let name = self.queue_name(id);
+        self.channel_mut(channel).last_queue = Some(name.clone());
+        let message_count = self.state.queue(id).map_or(0, |queue| queue.ready_count());
+        let consumer_count = self.queue_consumers.get(&id).map_or(0, |consumers| consumers.all.len());
+        QueueStatus { name, message_count, consumer_count }
+    }
+
+    pub(super) fn create_queue(&mut self, channel: ChannelId, declaration: &QueueDeclaration<'_>) -> QueueId {
+        let QueueDeclaration { name, durable, exclusive, auto_delete, arguments, .. } = *declaration;
+        let queue = self.state.next_queue();
+        self.commit(&Record::QueueDeclared { queue, name, durable, exclusive, auto_delete, arguments });
+        if exclusive {
+            let connection = self.channel(channel).connection;
+            let owner = self.connections.get_mut(&connection).expect("an open channel's connection is open");
+            owner.exclusive_queues.push(queue);
+        }
+        queue
+    }
+
+    fn check_queue_equivalent(
+        &self,
+        channel: ChannelId,
+        id: QueueId,
+        queue: &QueueDeclaration<'_>,
+    ) -> Result<(), Error> {
+        self.accessible_queue(channel, queue.name)?;
+        let current = self.state.queue(id).expect("it was looked up before");
+        if queue.exclusive != current.exclusive {
+            return Err(Error::Locked(queue.name.into()));
+        }
+        let differs = differs(Resource::Queue, queue.name);
+        differs("durable", bool_name(queue.durable), bool_name(current.durable))?;
+        differs("auto_delete", bool_name(queue.auto_delete), bool_name(current.auto_delete))?;
+        differs("x-queue-type", queue_type(queue.arguments), queue_type(&current.arguments))
+    }
+
+    /// Takes all ready messages from a queue and answers how many there were.
+    ///
+    /// # Errors
+    /// When there is no such queue, or it is locked.
+    ///
+    /// # Panics
+    /// When the channel is not open.
+    pub fn purge_queue(&mut self, channel: ChannelId, queue: &str) -> Result<usize, Error> {
+        let queue = self.accessible_queue(channel, queue)?;
+        let count = self.state.queue(queue).map_or(0, |queue| queue.ready_count());
+        self.commit(&Record::Purged { queue });
+        Ok(count)
+    }
+
+    /// Deletes a queue with its messages, and answers how many were ready; one that is not there is no error. Its
+    /// consumers end, and are told.
+    ///
+    /// # Errors
+    /// When it is locked, or not as `if_unused` and `if_empty` want it.
+    ///
+    /// # Panics
+    /// When the channel is not open.
+    pub fn delete_queue(
+        &mut self,
+        channel: ChannelId,
+        queue: &str,
+        if_unused: bool,
+        if_empty: bool,
+    ) -> Result<usize, Error> {
+        let id = match self.accessible_queue(channel, queue) {
+            Err(Error::NotFound(..)) => return Ok(0),
+            answer => answer?,
+        };
+        if if_unused && self.queue_consumers.get(&id).is_some_and(|consumers| !consumers.all.is_empty()) {
+            return Err(Error::InUse(Resource::Queue, self.queue_name(id)));
+        }
+        let count = self.state.queue(id).map_or(0, |queue| queue.ready_count());
+        if if_empty && count > 0 {
+            return Err(Error::NotEmpty(self.queue_name(id)));
+        }
+        self.remove_queue(id);
+        Ok(count)
+    }
+
+    /// Deletes a queue that lives only as long as its consumers, when the last one has left.
+    pub(super) fn delete_if_abandoned(&mut self, queue: QueueId) {
+        let lives_on = self.queue_consumers.get(&queue).is_some_and(|consumers| !consumers.all.is_empty());
+        if !lives_on && self.state.queue(queue).is_some_and(|queue| queue.auto_delete) {
+            self.remove_queue(queue);
+        }
+    }
+
+    /// Deletes a queue, if it still exists.
+    pub(super) fn remove_queue(&mut self, queue: QueueId) {
+        if self.state.queue(queue).is_none() {
+            return;
+        }
+        let name = self.queue_name(queue);
+        let consumers = self.queue_consumers.remove(&queue).unwrap_or_default();
+        for consumer in consumers.all {
+            let tag = self.consumers[&consumer].tag.clone();
+            let channel = self.consumers[&consumer].channel;
+            self.detach(consumer);
+            let channel = self.channel_mut(channel);
+            channel.consumers.remove(&tag);
+            let told = (channel.connection, channel.number, tag);
+            self.cancelled.push_back(told);
+        }
+        self.active.retain(|&known| known != queue);
+        for connection in self.connections.values_mut() {
+            connection.exclusive_queues.retain(|&known| known != queue);
+        }
+        for channel in self.channels.values_mut() {
+            channel.reply_queue.take_if(|known| *known == name);
+        }
+        self.remove_destination(&Destination::Queue(queue), &Record::QueueDeleted { queue });
+    }
+
+    /// Commits the end of a destination, and then of the exchanges that lived only as long as their bindings to it.
+    fn remove_destination(&mut self, destination: &Destination, end: &Record<'_>) {
+        let bound: Vec<Box<str>> = self
+            .state
+            .exchanges()
+            .filter(|(_, exchange)| exchange.auto_delete && exchange.is_bound_to(destination))
+            .map(|(name, _)| name.into())
+            .collect();
+        self.commit(end);
+        for name in bound {
+            self.delete_exchange_if_unused(&name);
+        }
+    }
+
+    fn delete_exchange_if_unused(&mut self, name: &str) {
+        if self.state.exchange(name).is_some_and(|exchange| exchange.auto_delete && exchange.is_unused()) {
+            self.remove_exchange(name);
+        }
+    }
+
+    /// Binds a queue to an exchange; a binding that is there already stays one.
+    ///
+    /// # Errors
+    /// When one of them does not exist, the queue is locked, the source is the default exchange, or the arguments
+    /// make no sense.
+    ///
+    /// # Panics
+    /// When the channel is not open.
+    pub fn bind_queue(&mut self, channel: ChannelId, binding: &Binding<'_>) -> Result<(), Error> {
+        let (destination, routing_key) = self.resolve_queue(channel, binding)?;
+        self.bind(&destination, &Binding { routing_key: &routing_key, ..*binding })
+    }
+
+    /// Removes a queue's binding; one that is not there is no error.
+    ///
+    /// # Errors
+    /// As [`bind_queue`](Self::bind_queue).
+    ///
+    /// # Panics
+    /// When the channel is not open.
+    pub fn unbind_queue(&mut self, channel: ChannelId, binding: &Binding<'_>) -> Result<(), Error> {
+        let (destination, routing_key) = self.resolve_queue(channel, binding)?;
+        self.unbind(&destination, &Binding { routing_key: &routing_key, ..*binding })
+    }
+
+    /// Binds an exchange to another; a binding that is there already stays one.
+    ///
+    /// # Errors
+    /// When one of them does not exist or is the default exchange, or the arguments make no sense.
+    pub fn bind_exchange(&mut self, _: ChannelId, binding: &Binding<'_>) -> Result<(), Error> {
+        let destination = self.resolve_exchange(binding.destination)?;
+        self.bind(&destination, binding)
+    }
+
+    /// Removes an exchange's binding to another; one that is not there is no error.
+    ///
+    /// # Errors
+    /// As [`bind_exchange`](Self::bind_exchange).
+    pub fn unbind_exchange(&mut self, _: ChannelId, binding: &Binding<'_>) -> Result<(), Error> {
+        let destination = self.resolve_exchange(binding.destination)?;
+        self.unbind(&destination, binding)
+    }
+
+    /// The queue of a binding and its routing key: with neither given, the last declared queue's name is both.
+    fn resolve_queue(&self, channel: ChannelId, binding: &Binding<'_>) -> Result<(Destination, Box<str>), Error> {
+        let queue = self.accessible_queue(channel, binding.destination)?;
+        let is_nameless = binding.destination.is_empty() && binding.routing_key.is_empty();
+        let routing_key = if is_nameless { self.queue_name(queue) } else { binding.routing_key.into() };
+        Ok((Destination::Queue(queue), routing_key))
+    }
+
+    fn resolve_exchange(&self, name: &str) -> Result<Destination, Error> {
+        if name.is_empty() {
+            return Err(Error::DefaultExchange);
+        }
+        self.existing_exchange(name)?;
+        Ok(Destination::Exchange(name.into()))
+    }
+
+    fn existing_exchange(&self, name: &str) -> Result<(), Error> {
+        match self.state.exchange(name) {
+            Some(_) => Ok(()),
+            None => Err(Error::NotFound(Resource::Exchange, name.into())),
+        }
+    }
+
+    fn bind(&mut self, destination: &Destination, binding: &Binding<'_>) -> Result<(), Error> {
+        let Binding { source, routing_key, arguments, .. } = *binding;
+        self.resolve_exchange(source)?;
+        check_short("routing key", routing_key)?;
+        arguments.encode(&mut Vec::new()).map_err(|_| Error::TooLong("name of an argument"))?;
+        let exchange = self.state.exchange(source).expect("it was resolved");
+        if exchange.kind == ExchangeKind::Headers {
+            check_headers_match(arguments)?;
+        }
+        if !exchange.has_binding(destination, routing_key, arguments) {
+            self.commit(&Record::Bound { source, destination, routing_key, arguments });
+        }
+        Ok(())
+    }
+
+    fn unbind(&mut self, destination: &Destination, binding: &Binding<'_>) -> Result<(), Error> {
+        let Binding { source, routing_key, arguments, .. } = *binding;
+        self.resolve_exchange(source)?;
+        let exchange = self.state.exchange(source).expect("it was resolved");
+        if arguments.encode(&mut Vec::new()).is_ok() && exchange.has_binding(destination, routing_key, arguments) {
+            self.commit(&Record::Unbound { source, destination, routing_key, arguments });
+            self.delete_exchange_if_unused(source);
+        }
+        Ok(())
+    }
+}
+
+/// Checks that a name fits into a short string.
+pub(super) fn check_short(what: &'static str, name: &str) -> Result<(), Error> {
+    if name.len() > 255 { Err(Error::TooLong(what)) } else { Ok(()) }
+}
+
+fn check_queue_arguments(declaration: &QueueDeclaration<'_>) -> Result<(), Error> {
+    let arguments = declaration.arguments;
+    if let Some(name) = NOT_IMPLEMENTED.into_iter().find(|name| arguments.get(name).is_some()) {
+        return Err(Error::NotImplemented(format!("the queue argument '{name}' is not implemented").into()));
+    }
+    let refuse = |reason| Err(Error::QuorumQueue(declaration.name.into(), reason));
+    match arguments.get("x-queue-type").map(Value::as_str) {
+        None | Some(Some("classic")) => Ok(()),
+        Some(Some("quorum")) if !declaration.durable => refuse("must be durable"),
+        Some(Some("quorum")) if declaration.exclusive => refuse("cannot be exclusive"),
+        Some(Some("quorum")) => Ok(()),
+        Some(Some("stream")) => {
+            Err(Error::NotImplemented("streams are not implemented: declare a classic queue".into()))
+        }
+        _ => Err(Error::BadArgument("x-queue-type".into(), "it is classic or quorum")),
+    }
+}
+
+fn queue_type(arguments: &Table) -> &str {
+    arguments.get("x-queue-type").and_then(Value::as_str).unwrap_or("classic")
+}
+
+fn bool_name(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
+}
+
+/// Makes the check that a property declared again is what it was.
+fn differs<'a>(resource: Resource, name: &'a str) -> impl Fn(&str, &str, &str) -> Result<(), Error> + 'a {
+    move |argument, received, current| {
+        if received == current {
+            return Ok(());
+        }
+        Err(Error::Inequivalent {
+            resource,
+            name: name.into(),
+            argument: argument.into(),
+            received: format!("'{received}'").into(),
+            current: format!("'{current}'").into(),
+        })
+    }
+}
