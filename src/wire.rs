@@ -86,6 +86,22 @@ pub(crate) fn put_short_string(out: &mut Vec<u8>, text: &str) -> Result<(), Malf
     Ok(())
 }
 
+/// Appends a short string, cut to 255 bytes between two characters: for texts and names that no decoder has measured.
+pub(crate) fn put_name(out: &mut Vec<u8>, text: &str) {
+    let mut length = text.len().min(255);
+    while !text.is_char_boundary(length) {
+        length -= 1;
+    }
+    out.push(length as u8);
+    out.extend_from_slice(&text.as_bytes()[..length]);
+}
+
+/// Appends a long string of bytes that fit into memory, and so into its four octets of length.
+pub(crate) fn put_long_string(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
+    out.extend_from_slice(bytes);
+}
+
 /// Appends four octets of length, then what `put` appends.
 pub(crate) fn put_sized(
     out: &mut Vec<u8>,
