@@ -138,11 +138,16 @@ impl Broker {
     /// Tells the time, in milliseconds of a clock that never goes back, and does what is due. Answers when there will
     /// be something due next.
     pub fn turn(&mut self, now_ms: u64) -> Option<u64> {
-        self.now_ms = self.now_ms.max(now_ms);
+        self.set_now(now_ms);
         while let Some((channel, delivery_tag)) = self.timers.pop_due(self.now_ms) {
             self.take_back(channel, delivery_tag);
         }
         self.timers.deadline()
+    }
+
+    /// Tells the time and does nothing else: what follows reckons from it.
+    pub fn set_now(&mut self, now_ms: u64) {
+        self.now_ms = self.now_ms.max(now_ms);
     }
 
     /// A new peer.

@@ -54,6 +54,8 @@ pub enum Error {
     DefaultExchange,
     /// Names that begin with `amq.` are the broker's own.
     ReservedName(Resource, Box<str>),
+    /// A predeclared exchange cannot be deleted.
+    SystemExchange(Box<str>),
     /// An internal exchange takes messages from other exchanges only.
     InternalExchange(Box<str>),
     /// The queue has an exclusive consumer, or has consumers and was asked for an exclusive one.
@@ -84,7 +86,7 @@ pub enum Error {
     /// A name or routing key that no short string can hold.
     TooLong(&'static str),
     /// An argument has a value that makes no sense; the texts name it and say what is wrong.
-    BadArgument(Box<str>, &'static str),
+    BadArgument(&'static str, Box<str>),
     /// A property of a quorum queue that it cannot have.
     QuorumQueue(Box<str>, &'static str),
     /// The consumer tag is in use on its channel.
@@ -107,9 +109,11 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound(..) | Self::NoQueueDeclared => ErrorKind::NotFound,
-            Self::DefaultExchange | Self::ReservedName(..) | Self::InternalExchange(_) | Self::ExclusiveUse(_) => {
-                ErrorKind::AccessRefused
-            }
+            Self::DefaultExchange
+            | Self::ReservedName(..)
+            | Self::SystemExchange(_)
+            | Self::InternalExchange(_)
+            | Self::ExclusiveUse(_) => ErrorKind::AccessRefused,
             Self::Locked(_) => ErrorKind::ResourceLocked,
             Self::Inequivalent { .. }
             | Self::UnknownDeliveryTag(_)
@@ -137,6 +141,9 @@ impl fmt::Display for Error {
             Self::DefaultExchange => formatter.write_str("operation not permitted on the default exchange"),
             Self::ReservedName(resource, name) => {
                 write!(formatter, "{resource} name '{name}' contains reserved prefix 'amq.*'")
+            }
+            Self::SystemExchange(name) => {
+                write!(formatter, "deletion of system exchange '{name}' in vhost '/' not allowed")
             }
             Self::InternalExchange(name) => {
                 write!(formatter, "cannot publish to internal exchange '{name}' in vhost '/'")

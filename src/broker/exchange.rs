@@ -231,9 +231,12 @@ impl HeadersMatch {
 
 /// Checks that a headers binding's `x-match` is one of the four.
 pub(crate) fn check_headers_match(arguments: &Table) -> Result<(), Error> {
-    match arguments.get("x-match").map(Value::as_str) {
-        None | Some(Some("all" | "any" | "all-with-x" | "any-with-x")) => Ok(()),
-        _ => Err(Error::BadArgument("x-match".into(), "it is one of all, any, all-with-x and any-with-x")),
+    match arguments.get("x-match").map(|mode| mode.as_str().unwrap_or("of another type than text")) {
+        None | Some("all" | "any" | "all-with-x" | "any-with-x") => Ok(()),
+        Some(mode) => {
+            let reason = format!("its value is '{mode}'; expected all, any, all-with-x, or any-with-x");
+            Err(Error::BadArgument("x-match", reason.into()))
+        }
     }
 }
 

@@ -112,7 +112,7 @@ impl Broker {
             return Err(Error::ReservedName(Resource::Exchange, name.into()));
         }
         if arguments.get("alternate-exchange").is_some_and(|name| name.as_str().is_none()) {
-            return Err(Error::BadArgument("alternate-exchange".into(), "it is the name of an exchange"));
+            return Err(Error::BadArgument("alternate-exchange", "expected the name of an exchange".into()));
         }
         self.commit(&Record::ExchangeDeclared { name, kind, durable, auto_delete, internal, arguments });
         Ok(())
@@ -123,11 +123,11 @@ impl Broker {
         let current = self.state.exchange(name).expect("it was looked up before");
         let differs = differs(Resource::Exchange, name);
         let alternate = arguments.get("alternate-exchange").and_then(Value::as_str);
-        differs("type", kind, current.kind.name())?;
-        differs("durable", bool_name(durable), bool_name(current.durable))?;
-        differs("auto_delete", bool_name(auto_delete), bool_name(current.auto_delete))?;
-        differs("internal", bool_name(internal), bool_name(current.internal))?;
-        differs("alternate-exchange", alternate.unwrap_or("none"), current.alternate.as_deref().unwrap_or("none"))
+        differs("type", &quoted(kind), &quoted(current.kind.name()))?;
+        differs("durable", &quoted(durable), &quoted(current.durable))?;
+        differs("auto_delete", &quoted(auto_delete), &quoted(current.auto_delete))?;
+        differs("internal", &quoted(internal), &quoted(current.internal))?;
+        differs("alternate-exchange", &optional(alternate), &optional(current.alternate.as_deref()))
     }
 
     /// Deletes an exchange with its bindings; one that is not there is no error.
@@ -139,7 +139,7 @@ impl Broker {
             return Err(Error::DefaultExchange);
         }
         if name.starts_with("amq.") {
-            return Err(Error::ReservedName(Resource::Exchange, name.into()));
+            return Err(Error::SystemExchange(name.into()));
         }
         let Some(exchange) = self.state.exchange(name) else { return Ok(()) };
         if if_unused && !exchange.is_unused() {
@@ -162,7 +162,7 @@ impl Broker {
     /// # Panics
     /// When the channel is not open.
     pub fn declare_queue(&mut self, channel: ChannelId, queue: &QueueDeclaration<'_>) -> Result<QueueStatus, Error> {
-        if queue.passive {
+        if queue.passive || queue.name == REPLY_TO {
             return self.find_queue(channel, queue.name);
         }
         check_short("queue name", queue.name)?;
@@ -189,6 +189,9 @@ impl Broker {
         });
         if is_reply_address {
             return Ok(QueueStatus { name: name.into(), message_count: 0, consumer_count: 1 });
+        }
+        if name.is_empty() {
+            return Err(Error::NotFound(Resource::Queue, name.into()));
         }
         let id = self.accessible_queue(channel, name)?;
         Ok(self.remember_queue(channel, id))
@@ -226,9 +229,9 @@ impl Broker {
             return Err(Error::Locked(queue.name.into()));
         }
         let differs = differs(Resource::Queue, queue.name);
-        differs("durable", bool_name(queue.durable), bool_name(current.durable))?;
-        differs("auto_delete", bool_name(queue.auto_delete), bool_name(current.auto_delete))?;
-        differs("x-queue-type", queue_type(queue.arguments), queue_type(&current.arguments))
+        differs("durable", &quoted(queue.durable), &quoted(current.durable))?;
+        differs("auto_delete", &quoted(queue.auto_delete), &quoted(current.auto_delete))?;
+        differs("x-queue-type", &quoted(queue_type(queue.arguments)), &quoted(queue_type(&current.arguments)))
     }
 
     /// Takes all ready messages from a queue and answers how many there were.
@@ -338,6 +341,7 @@ impl Broker {
     /// # Panics
     /// When the channel is not open.
     pub fn bind_queue(&mut self, channel: ChannelId, binding: &Binding<'_>) -> Result<(), Error> {
+        self.bindable_exchange(binding.source)?;
         let (destination, routing_key) = self.resolve_queue(channel, binding)?;
         self.bind(&destination, &Binding { routing_key: &routing_key, ..*binding })
     }
@@ -345,13 +349,15 @@ impl Broker {
     /// Removes a queue's binding; one that is not there is no error.
     ///
     /// # Errors
-    /// As [`bind_queue`](Self::bind_queue).
+    /// When the queue is locked, or the source is the default exchange.
     ///
     /// # Panics
     /// When the channel is not open.
     pub fn unbind_queue(&mut self, channel: ChannelId, binding: &Binding<'_>) -> Result<(), Error> {
-        let (destination, routing_key) = self.resolve_queue(channel, binding)?;
-        self.unbind(&destination, &Binding { routing_key: &routing_key, ..*binding })
+        let found = self.bindable_exchange(binding.source).and_then(|()| self.resolve_queue(channel, binding));
+        let Some((destination, routing_key)) = unless_missing(found)? else { return Ok(()) };
+        self.unbind(&destination, &Binding { routing_key: &routing_key, ..*binding });
+        Ok(())
     }
 
     /// Binds an exchange to another; a binding that is there already stays one.
@@ -359,17 +365,21 @@ impl Broker {
     /// # Errors
     /// When one of them does not exist or is the default exchange, or the arguments make no sense.
     pub fn bind_exchange(&mut self, _: ChannelId, binding: &Binding<'_>) -> Result<(), Error> {
-        let destination = self.resolve_exchange(binding.destination)?;
-        self.bind(&destination, binding)
+        self.bindable_exchange(binding.source)?;
+        self.bindable_exchange(binding.destination)?;
+        self.bind(&Destination::Exchange(binding.destination.into()), binding)
     }
 
     /// Removes an exchange's binding to another; one that is not there is no error.
     ///
     /// # Errors
-    /// As [`bind_exchange`](Self::bind_exchange).
+    /// When one of them is the default exchange.
     pub fn unbind_exchange(&mut self, _: ChannelId, binding: &Binding<'_>) -> Result<(), Error> {
-        let destination = self.resolve_exchange(binding.destination)?;
-        self.unbind(&destination, binding)
+        let found = self.bindable_exchange(binding.source).and_then(|()| self.bindable_exchange(binding.destination));
+        if unless_missing(found)?.is_some() {
+            self.unbind(&Destination::Exchange(binding.destination.into()), binding);
+        }
+        Ok(())
     }
 
     /// The queue of a binding and its routing key: with neither given, the last declared queue's name is both.
@@ -380,12 +390,8 @@ impl Broker {
         Ok((Destination::Queue(queue), routing_key))
     }
 
-    fn resolve_exchange(&self, name: &str) -> Result<Destination, Error> {
-        if name.is_empty() {
-            return Err(Error::DefaultExchange);
-        }
-        self.existing_exchange(name)?;
-        Ok(Destination::Exchange(name.into()))
+    fn bindable_exchange(&self, name: &str) -> Result<(), Error> {
+        if name.is_empty() { Err(Error::DefaultExchange) } else { self.existing_exchange(name) }
     }
 
     fn existing_exchange(&self, name: &str) -> Result<(), Error> {
@@ -397,10 +403,9 @@ impl Broker {
 
     fn bind(&mut self, destination: &Destination, binding: &Binding<'_>) -> Result<(), Error> {
         let Binding { source, routing_key, arguments, .. } = *binding;
-        self.resolve_exchange(source)?;
         check_short("routing key", routing_key)?;
         arguments.encode(&mut Vec::new()).map_err(|_| Error::TooLong("name of an argument"))?;
-        let exchange = self.state.exchange(source).expect("it was resolved");
+        let exchange = self.state.exchange(source).expect("it was looked up before");
         if exchange.kind == ExchangeKind::Headers {
             check_headers_match(arguments)?;
         }
@@ -410,15 +415,21 @@ impl Broker {
         Ok(())
     }
 
-    fn unbind(&mut self, destination: &Destination, binding: &Binding<'_>) -> Result<(), Error> {
+    fn unbind(&mut self, destination: &Destination, binding: &Binding<'_>) {
         let Binding { source, routing_key, arguments, .. } = *binding;
-        self.resolve_exchange(source)?;
-        let exchange = self.state.exchange(source).expect("it was resolved");
+        let exchange = self.state.exchange(source).expect("it was looked up before");
         if arguments.encode(&mut Vec::new()).is_ok() && exchange.has_binding(destination, routing_key, arguments) {
             self.commit(&Record::Unbound { source, destination, routing_key, arguments });
             self.delete_exchange_if_unused(source);
         }
-        Ok(())
+    }
+}
+
+/// Undoing what is not there is no error.
+fn unless_missing<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
+    match found {
+        Err(Error::NotFound(..)) => Ok(None),
+        found => found.map(Some),
     }
 }
 
@@ -433,15 +444,13 @@ fn check_queue_arguments(declaration: &QueueDeclaration<'_>) -> Result<(), Error
         return Err(Error::NotImplemented(format!("the queue argument '{name}' is not implemented").into()));
     }
     let refuse = |reason| Err(Error::QuorumQueue(declaration.name.into(), reason));
-    match arguments.get("x-queue-type").map(Value::as_str) {
-        None | Some(Some("classic")) => Ok(()),
-        Some(Some("quorum")) if !declaration.durable => refuse("must be durable"),
-        Some(Some("quorum")) if declaration.exclusive => refuse("cannot be exclusive"),
-        Some(Some("quorum")) => Ok(()),
-        Some(Some("stream")) => {
-            Err(Error::NotImplemented("streams are not implemented: declare a classic queue".into()))
-        }
-        _ => Err(Error::BadArgument("x-queue-type".into(), "it is classic or quorum")),
+    match arguments.get("x-queue-type").map(|kind| kind.as_str().unwrap_or("of another type than text")) {
+        None | Some("classic") => Ok(()),
+        Some("quorum") if !declaration.durable => refuse("must be durable"),
+        Some("quorum") if declaration.exclusive => refuse("cannot be exclusive"),
+        Some("quorum") => Ok(()),
+        Some("stream") => Err(Error::NotImplemented("streams are not implemented: declare a classic queue".into())),
+        Some(kind) => Err(Error::BadArgument("x-queue-type", format!("unsupported queue type '{kind}'").into())),
     }
 }
 
@@ -449,8 +458,12 @@ fn queue_type(arguments: &Table) -> &str {
     arguments.get("x-queue-type").and_then(Value::as_str).unwrap_or("classic")
 }
 
-fn bool_name(value: bool) -> &'static str {
-    if value { "true" } else { "false" }
+fn quoted(value: impl std::fmt::Display) -> String {
+    format!("'{value}'")
+}
+
+fn optional(text: Option<&str>) -> String {
+    text.map_or("none".into(), |text| format!("the value '{text}' of type 'longstr'"))
 }
 
 /// Makes the check that a property declared again is what it was.
@@ -459,12 +472,7 @@ fn differs<'a>(resource: Resource, name: &'a str) -> impl Fn(&str, &str, &str) -
         if received == current {
             return Ok(());
         }
-        Err(Error::Inequivalent {
-            resource,
-            name: name.into(),
-            argument: argument.into(),
-            received: format!("'{received}'").into(),
-            current: format!("'{current}'").into(),
-        })
+        let (name, argument) = (name.into(), argument.into());
+        Err(Error::Inequivalent { resource, name, argument, received: received.into(), current: current.into() })
     }
 }
