@@ -1,0 +1,25 @@
+// Browsers: the ones found on this machine, as wasm-pack's tests want to be told of them.
+
+import { writeFileSync } from "node:fs";
+import { SYSTEM_PROGRAMS } from "./debian.mjs";
+import { findProgram, inRoot } from "./paths.mjs";
+
+const CHROMIUM_ARGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** Writes webdriver.json, which wasm-bindgen's test runner reads beside Cargo.toml. */
+export function writeWebdriverSettings() {
+  const settings = {
+    "goog:chromeOptions": { binary: findProgram(...SYSTEM_PROGRAMS.chromium.names), args: CHROMIUM_ARGS },
+    "moz:firefoxOptions": { binary: findProgram(...SYSTEM_PROGRAMS.firefox.names), args: ["-headless"] },
+  };
+  writeFileSync(inRoot("webdriver.json"), `${JSON.stringify(settings, null, 2)}\n`);
+}

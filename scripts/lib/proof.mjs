@@ -1,0 +1,76 @@
+// Proof: the steps of `npm test`, in order, each a row of commands.
+
+import { readdirSync } from "node:fs";
+import { delimiter, relative } from "node:path";
+import { execPath } from "node:process";
+import { SYSTEM_PROGRAMS } from "./debian.mjs";
+import { findProgram, inRoot, npmProgram, ROOT } from "./paths.mjs";
+import { WASM_TARGET } from "./rust.mjs";
+
+/**
+ * @typedef {object} Step
+ * @property {string} name
+ * @property {number} minutes after which it is stopped
+ * @property {string[][]} commands
+ */
+
+/** @returns {Step[]} */
+export function steps() {
+  return [
+    {
+      name: "rustfmt",
+      minutes: 2,
+      commands: [
+        ["cargo", "fmt", "--check"],
+        ["cargo", "fmt", "--check", "--manifest-path", "scripts/tools/Cargo.toml"],
+      ],
+    },
+    { name: "clippy", minutes: 15, commands: [clippy(), clippy(...LAB)] },
+    { name: "clippy for wasm", minutes: 15, commands: [clippy(...WASM), clippy(...WASM, ...LAB)] },
+    { name: "biome", minutes: 2, commands: [[npmProgram("biome"), "ci", "--error-on-warnings"]] },
+    { name: "build and size gate", minutes: 15, commands: [[execPath, "scripts/build.mjs"]] },
+    { name: "types", minutes: 5, commands: ["pkg", "www", "scripts"].map(typeCheck) },
+    { name: "cargo test", minutes: 30, commands: [["cargo", "test", "--locked", ...LAB]] },
+    { name: "wasm-pack test in Chromium", minutes: 20, commands: [wasmPack("--chrome", "chromedriver")] },
+    { name: "wasm-pack test in Firefox", minutes: 20, commands: [wasmPack("--firefox", "geckodriver")] },
+    { name: "package", minutes: 10, commands: [npmTest("pkg")] },
+    { name: "clients", minutes: 10, commands: [[execPath, "tests/clients/run.mjs"]] },
+    { name: "page", minutes: 10, commands: [npmTest("www"), nodeTest("tests", "pages")] },
+  ];
+}
+
+/** What the steps find in their environment. @param {boolean} soak */
+export const environment = (soak) => ({
+  PATH: [inRoot(".tools", "bin"), process.env.PATH].join(delimiter),
+  POCKETMQ_CHROMIUM: findProgram(...SYSTEM_PROGRAMS.chromium.names) ?? "",
+  WASM_BINDGEN_TEST_TIMEOUT: "600",
+  WASM_BINDGEN_TEST_DRIVER_TIMEOUT: "60",
+  ...(soak ? { POCKETMQ_SOAK: "1" } : {}),
+});
+
+const LAB = ["--features", "lab"];
+const WASM = ["--target", WASM_TARGET];
+
+/** @param {string[]} flags */
+const clippy = (...flags) => ["cargo", "clippy", "--locked", "--all-targets", ...flags, "--", "-D", "warnings"];
+
+/** @param {string} folder */
+const typeCheck = (folder) => [npmProgram("tsc"), "--noEmit", "-p", folder];
+
+/** @param {string} workspace */
+const npmTest = (workspace) => ["npm", "test", "-w", workspace];
+
+/**
+ * @param {string} browser
+ * @param {string} driver
+ */
+const wasmPack = (browser, driver) => [
+  ...["wasm-pack", "test", "--headless", "--mode", "no-install", browser],
+  ...[`--${driver}`, findProgram(driver) ?? driver, "--", "--locked", ...LAB],
+];
+
+/** Node 20 expands no patterns. @param {string[]} folder */
+function nodeTest(...folder) {
+  const files = readdirSync(inRoot(...folder)).filter((name) => name.endsWith(".test.mjs"));
+  return [execPath, "--test", ...files.map((name) => relative(ROOT, inRoot(...folder, name)))];
+}

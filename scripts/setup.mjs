@@ -1,0 +1,33 @@
+// Set-up: installs what is missing, and does nothing when nothing is. `node scripts/setup.mjs start|test`
+
+import { argv } from "node:process";
+import { writeWebdriverSettings } from "./lib/browsers.mjs";
+import { ensureSystemPrograms } from "./lib/debian.mjs";
+import { ensureNpmPackages } from "./lib/npm.mjs";
+import { Problem, runIfCalled } from "./lib/problem.mjs";
+import { ensurePython } from "./lib/python.mjs";
+import { ensureGeckodriver, ensureTestTools, ensureWasmBindgen, ensureWasmTarget } from "./lib/rust.mjs";
+
+/** What `npm start` needs: to compile the core and to build the package and the page. */
+export async function setUpToStart() {
+  await Promise.all([ensureWasmTarget().then(ensureWasmBindgen), ensureNpmPackages()]);
+}
+
+/** What `npm test` needs: browsers, their drivers and the classic clients besides. */
+export async function setUpToTest() {
+  await Promise.all([
+    ensureWasmTarget().then(() => Promise.all([ensureTestTools(), ensureGeckodriver()])),
+    ensureNpmPackages(),
+    ensureSystemPrograms().then(ensurePython),
+  ]);
+  writeWebdriverSettings();
+}
+
+/** @type {Record<string, () => Promise<void>>} */
+const PROFILES = { start: setUpToStart, test: setUpToTest };
+
+await runIfCalled(import.meta.url, async () => {
+  const setUp = PROFILES[argv[2] ?? "start"];
+  if (!setUp) throw new Problem(`There is no profile ${argv[2]}: say start or test.`);
+  await setUp();
+});
