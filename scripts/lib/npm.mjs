@@ -15,7 +15,10 @@ export async function ensureNpmPackages() {
     // Without install scripts: the packages carry their programs ready to run.
     const installed = await run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
     if (installed.ok) return;
-    throw new Problem("The npm packages did not install: check the network and try again.", installed.output);
+    throw new Problem(
+      "The npm packages did not install: the lines above say why; if it was the network, try again.",
+      installed.output,
+    );
   });
 }
 

@@ -32,5 +32,8 @@ export async function ensurePython() {
 async function python(command, args) {
   const done = await run(command, args);
   if (done.ok) return;
-  throw new Problem(`${PACKAGES.join(", ")} did not install: check the network and try again.`, done.output);
+  throw new Problem(
+    `${PACKAGES.join(", ")} did not install: the lines above say why; if it was the network, try again.`,
+    done.output,
+  );
 }

@@ -39,7 +39,10 @@ export async function ensureWasmTarget() {
   await step(`Rust target ${WASM_TARGET}`, async () => {
     const added = await run("rustup", ["target", "add", WASM_TARGET]);
     if (added.ok) return;
-    throw new Problem(`Rust's target ${WASM_TARGET} did not install: check the network and try again.`, added.output);
+    throw new Problem(
+      `Rust's target ${WASM_TARGET} did not install: the lines above say why; if it was the network, try again.`,
+      added.output,
+    );
   });
 }
 
