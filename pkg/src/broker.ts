@@ -307,7 +307,7 @@ function newEngine(options: BrokerOptions): Engine {
     limits: checkedLimits(chosen),
     seed: checkedSeed(chosen.seed),
     clock: clockOf(chosen.clock),
-    soon: queueMicrotask,
+    soon: (run) => queueMicrotask(run),
     onError: chosen.onError === undefined ? reportUncaught : callable(chosen.onError, "onError"),
   });
 }

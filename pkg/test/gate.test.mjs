@@ -1,0 +1,58 @@
+// Who is let in over HTTP, by the Host and Origin headers alone.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { refusal } from "../dist/node/gate.js";
+
+const RULES = { allowedHosts: ["box.example", "proxy.example:8080"], allowedOrigins: ["https://app.example"] };
+const gate = (headers) => refusal(headers, 15672, RULES);
+
+test("this machine's own names are let in, with this port", () => {
+  for (const host of ["localhost:15672", "LOCALHOST:15672", "127.0.0.1:15672", "[::1]:15672"]) {
+    assert.equal(gate({ host }), undefined, host);
+    assert.equal(gate({ host, origin: `http://${host.toLowerCase()}` }), undefined, host);
+  }
+  assert.equal(refusal({ host: "localhost" }, 80, RULES), undefined);
+});
+
+test("any other Host is refused: DNS rebinding comes with the attacker's name", () => {
+  const hosts = [
+    undefined,
+    "",
+    "evil.example:15672",
+    "localhost",
+    "localhost:80",
+    "localhost:15672.evil.example",
+    "localhost.evil.example:15672",
+    "evil@localhost:15672",
+    "127.0.0.1.evil.example:15672",
+    "127.0.0.2:15672",
+    "[::1",
+    "0.0.0.0:15672",
+  ];
+  for (const host of hosts) assert.match(gate({ host }), /^The Host ".*" is not one of this broker's; allow it /, host);
+});
+
+test("allowed hosts are let in: a name with any port, name:port with that one", () => {
+  for (const host of ["box.example", "box.example:15672", "Box.Example:1", "proxy.example:8080"]) {
+    assert.equal(gate({ host }), undefined, host);
+  }
+  assert.match(gate({ host: "proxy.example:8081" }), /Host/);
+});
+
+test("a foreign Origin is refused, an allowed one and the page's own are let in", () => {
+  const host = "localhost:15672";
+  const foreign = [
+    "http://evil.example",
+    "null",
+    "http://localhost",
+    "http://localhost:3000",
+    "https://app.example.evil.example",
+    "",
+  ];
+  for (const origin of foreign) {
+    assert.match(gate({ host, origin }), /^Pages of the origin ".*" may not use this broker; allow them /, origin);
+  }
+  for (const origin of ["https://app.example", "http://localhost:15672", "https://localhost:15672"]) {
+    assert.equal(gate({ host, origin }), undefined, origin);
+  }
+});

@@ -1,0 +1,195 @@
+// A broker on ports: real clients, back-pressure, taken ports, closing.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { AMQPClient } from "@cloudamqp/amqp-client";
+import amqplib from "amqplib";
+import { listen } from "pocketmq/node";
+
+async function started(t, options = {}) {
+  const broker = await listen({ amqpPort: 0, ...options });
+  t.after(() => broker.close());
+  return broker;
+}
+
+test("ready soon after the module is loaded", async () => {
+  const script = `
+    const from = performance.now();
+    const { listen } = await import("pocketmq/node");
+    const loaded = performance.now();
+    const broker = await listen({ amqpPort: 0 });
+    console.log(loaded - from, performance.now() - loaded);
+    await broker.close();`;
+  const args = ["--input-type=module", "--eval", script];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: import.meta.dirname });
+  const [loadMs, readyMs] = stdout.split(" ").map(Number);
+  console.log(`module loaded in ${loadMs.toFixed(1)} ms, then ready in ${readyMs.toFixed(1)} ms`);
+});
+
+test("amqplib: publish with confirms, consume with ack", async (t) => {
+  const broker = await started(t);
+  assert.match(broker.url, /^amqp:\/\/guest:guest@127\.0\.0\.1:\d+$/);
+  const connection = await amqplib.connect(broker.url);
+  t.after(() => connection.close());
+  const channel = await connection.createConfirmChannel();
+  await channel.assertQueue("work");
+  for (let i = 0; i < 1_000; i++) channel.sendToQueue("work", Buffer.from(`${i}`));
+  await channel.waitForConfirms();
+  await channel.prefetch(10);
+  const seen = [];
+  await new Promise((resolve) => {
+    channel.consume("work", (message) => {
+      channel.ack(message);
+      if (seen.push(Number(message.content)) === 1_000) resolve();
+    });
+  });
+  assert.deepEqual(seen, [...Array(1_000).keys()]);
+});
+
+test("the embedded verbs and AMQP clients share queues", async (t) => {
+  const { broker, url } = await started(t);
+  const connection = await new AMQPClient(url).connect();
+  t.after(() => connection.close());
+  const channel = await connection.channel();
+  const queue = await channel.queue("shared");
+  const arrived = new Promise((resolve) => queue.subscribe({ noAck: true }, resolve));
+  broker.publish("", "shared", "from here");
+  assert.equal((await arrived).bodyString(), "from here");
+  broker.declareQueue("back");
+  const back = new Promise((resolve) => broker.consume("back", resolve, { noAck: true }));
+  await channel.basicPublish("", "back", "from there");
+  assert.equal((await back).text(), "from there");
+  assert.throws(() => broker.close(), /closed by closing what listens/);
+});
+
+test("a message larger than a frame and than the sockets' buffers arrives whole", async (t) => {
+  const { url } = await started(t);
+  const connection = await amqplib.connect(url);
+  t.after(() => connection.close());
+  const channel = await connection.createConfirmChannel();
+  await channel.assertQueue("large");
+  const body = Buffer.alloc(12_000_000, "0123456789abcdef");
+  channel.sendToQueue("large", body);
+  await channel.waitForConfirms();
+  const { content } = await channel.get("large", { noAck: true });
+  assert.ok(content.equals(body));
+});
+
+test("a client that does not read is held back, and gets everything once it reads", async (t) => {
+  const { broker, url } = await started(t);
+  const connection = await amqplib.connect(url);
+  t.after(() => connection.close());
+  const channel = await connection.createChannel();
+  await channel.assertQueue("slow");
+  const total = 400;
+  let seen = 0;
+  const all = new Promise((resolve) => {
+    channel.consume("slow", () => ++seen === total && resolve(), { noAck: true });
+  });
+  await channel.checkQueue("slow");
+  const socket = connection.connection.stream;
+  socket.pause();
+  const drained = once(process, "drained");
+  const megabyte = new Uint8Array(1 << 20);
+  for (let i = 0; i < total / 4; i++) broker.publishBatch("", "slow", Array(4).fill(megabyte.subarray(0, 1 << 18)));
+  setImmediate(() => process.emit("drained"));
+  await drained;
+  const { ready } = broker.stats().queues.find((queue) => queue.name === "slow");
+  console.log(`${ready} of ${total} messages wait in the queue while the client does not read`);
+  assert.ok(ready > 0);
+  socket.resume();
+  await all;
+});
+
+test("a client that vanishes gives its messages back", async (t) => {
+  const { broker, url } = await started(t);
+  broker.declareQueue("q");
+  broker.publish("", "q", "x");
+  const connection = await amqplib.connect(url);
+  connection.on("error", () => {});
+  const channel = await connection.createChannel();
+  channel.on("error", () => {});
+  const got = await channel.get("q");
+  assert.equal(got.content.toString(), "x");
+  const back = new Promise((resolve) => broker.consume("q", resolve));
+  connection.connection.stream.destroy();
+  assert.equal((await back).redelivered, true);
+});
+
+test("bytes that are no AMQP get the protocol's header back, and the end", async (t) => {
+  const { amqpPort } = await started(t);
+  const socket = connect(amqpPort, "127.0.0.1");
+  socket.write("GET / HTTP/1.1\r\n\r\n");
+  const chunks = await socket.toArray();
+  assert.deepEqual(Buffer.concat(chunks), Buffer.from("AMQP\0\0\x09\x01", "latin1"));
+});
+
+test("clients are told 320 when the broker closes", async () => {
+  const broker = await listen({ amqpPort: 0 });
+  const connection = await amqplib.connect(broker.url);
+  const told = once(connection, "close");
+  connection.on("error", () => {});
+  await broker.close();
+  const [reason] = await told;
+  assert.match(String(reason), /320.*CONNECTION.FORCED/);
+});
+
+test("closing does not wait for a client that does not answer, and is idempotent", async () => {
+  const broker = await listen({ amqpPort: 0, httpPort: 0 });
+  const socket = connect(broker.amqpPort, "127.0.0.1");
+  socket.on("error", () => {});
+  socket.write("AMQP\0\0\x09\x01");
+  await once(socket, "readable");
+  const from = performance.now();
+  const closing = broker.close();
+  assert.equal(broker.close(), closing);
+  assert.equal(broker[Symbol.asyncDispose](), closing);
+  await closing;
+  console.log(`closed in ${(performance.now() - from).toFixed(0)} ms`);
+  assert.throws(() => broker.stats(), { message: "This broker is closed." });
+  const again = await listen({ amqpPort: broker.amqpPort, httpPort: broker.httpPort });
+  await again.close();
+});
+
+test("::1 answers on the same port", async (t) => {
+  const { amqpPort } = await started(t);
+  const connection = await amqplib.connect(`amqp://[::1]:${amqpPort}`);
+  await connection.close();
+});
+
+test("host chooses the address", async (t) => {
+  const { url, amqpPort } = await started(t, { host: "127.0.0.3" });
+  assert.equal(url, `amqp://guest:guest@127.0.0.3:${amqpPort}`);
+  const [error] = await once(connect(amqpPort, "127.0.0.1"), "error");
+  assert.equal(error.code, "ECONNREFUSED");
+});
+
+test("a taken port is one clear sentence with the option's name", async (t) => {
+  const other = createServer().listen(0, "127.0.0.1");
+  await once(other, "listening");
+  t.after(() => other.close());
+  const { port } = other.address();
+  for (const option of ["amqpPort", "httpPort"]) {
+    const message = `Port ${port} on 127.0.0.1 is already in use by another program; choose another with the option ${option}.`;
+    await assert.rejects(listen({ amqpPort: 0, [option]: port }), {
+      name: "PortError",
+      code: "EADDRINUSE",
+      option,
+      message,
+    });
+  }
+});
+
+test("wrong options are TypeErrors that name them", async () => {
+  const wrong = [
+    [{ amqpPort: "5672" }, "amqpPort must be a whole number from 0 to 65535, not a string."],
+    [{ port: 1 }, /^options has no "port"; it takes host, amqpPort/],
+    [{ allowedOrigins: "x" }, "allowedOrigins must be a list, not a string."],
+    [{ www: 1 }, "www must be a string, not 1."],
+    [{ heartbeatSeconds: -1 }, /^heartbeatSeconds must be a whole number/],
+  ];
+  for (const [options, message] of wrong) await assert.rejects(listen(options), { name: "TypeError", message });
+});
