@@ -1,0 +1,3 @@
+//! Protocol: how peers talk to the broker over a stream of bytes.
+
+pub mod amqp;

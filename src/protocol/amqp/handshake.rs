@@ -1,0 +1,189 @@
+//! Handshake: what both peers say of themselves and agree on, before the connection is open.
+
+use super::method::{ConnectionStart, ConnectionTune, ConnectionTuneOk};
+use super::reply::{Refusal, ReplyCode};
+use super::sasl::MECHANISMS;
+use crate::limits::Limits;
+use crate::table::{Table, Value};
+use crate::wire::Malformed;
+
+/// What a peer sends first, and what we answer to any other beginning.
+pub(crate) const PROTOCOL_HEADER: [u8; 8] = *b"AMQP\0\0\x09\x01";
+
+/// The smallest frame that every peer must take, so nobody may agree on less.
+const FRAME_MIN: u32 = 8192;
+
+/// The broker whose behaviour we follow. Clients switch on these two: kombu, and Celery with it, asks for channel-wide
+/// prefetch only where they read RabbitMQ 3.3 or later, and raises it for delayed tasks, which would starve otherwise.
+/// Who we really are is told by `platform`.
+const PRODUCT: &str = "RabbitMQ";
+const VERSION: &str = "4.2.0";
+const PLATFORM: &str = concat!("PocketMQ ", env!("CARGO_PKG_VERSION"));
+
+/// What we really honour, of what clients look for.
+const CAPABILITIES: [&str; 7] = [
+    "publisher_confirms",
+    "exchange_exchange_bindings",
+    "basic.nack",
+    "consumer_cancel_notify",
+    "authentication_failure_close",
+    "per_consumer_qos",
+    "direct_reply_to",
+];
+
+/// The only virtual host.
+const VIRTUAL_HOST: &str = "/";
+
+fn server_properties() -> Result<Vec<u8>, Malformed> {
+    let capabilities: Table = CAPABILITIES.iter().map(|&name| (name, true)).collect();
+    let mut properties = Table::new();
+    properties.insert("capabilities", capabilities);
+    properties.insert("product", PRODUCT);
+    properties.insert("version", VERSION);
+    properties.insert("platform", PLATFORM);
+    properties.insert("cluster_name", "pocketmq");
+    let mut bytes = Vec::new();
+    properties.encode(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Hands the first method of a connection to `send`.
+pub(crate) fn start(send: impl FnOnce(&ConnectionStart<'_>)) {
+    let server_properties = server_properties().expect("our own keys are short");
+    send(&ConnectionStart {
+        version_major: 0,
+        version_minor: 9,
+        server_properties: &server_properties,
+        mechanisms: MECHANISMS.as_bytes(),
+        locales: b"en_US",
+    });
+}
+
+/// What a client says that it can take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Capabilities {
+    /// Wants to read why its login failed.
+    pub(crate) authentication_failure_close: bool,
+    /// Wants to know when a queue that it consumes from goes.
+    pub(crate) consumer_cancel_notify: bool,
+}
+
+impl Capabilities {
+    pub(crate) fn of(client_properties: &[u8]) -> Result<Self, Malformed> {
+        let properties = Table::decode(client_properties)?;
+        let declared = |name| match properties.get("capabilities") {
+            Some(Value::Table(capabilities)) => capabilities.get(name).and_then(Value::as_bool).unwrap_or(false),
+            _ => false,
+        };
+        Ok(Self {
+            authentication_failure_close: declared("authentication_failure_close"),
+            consumer_cancel_notify: declared("consumer_cancel_notify"),
+        })
+    }
+}
+
+/// What we propose.
+pub(crate) fn tune(limits: &Limits) -> ConnectionTune {
+    ConnectionTune { channel_max: limits.channel_max, frame_max: limits.frame_max_bytes, heartbeat: limits.heartbeat_s }
+}
+
+/// What both have agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Agreement {
+    pub(crate) channel_max: u16,
+    pub(crate) frame_max: usize,
+    /// 0 is none.
+    pub(crate) heartbeat_s: u16,
+}
+
+impl Agreement {
+    /// What holds until a peer has said what it wants.
+    pub(crate) fn proposed(limits: &Limits) -> Self {
+        Self {
+            channel_max: limits.channel_max,
+            frame_max: limits.frame_max_bytes as usize,
+            heartbeat_s: limits.heartbeat_s,
+        }
+    }
+
+    /// A peer may lower what we propose, or leave it to us with 0. The heartbeat is its to choose.
+    pub(crate) fn new(limits: &Limits, wanted: ConnectionTuneOk) -> Result<Self, Refusal> {
+        let channel_max = agree("channel_max", wanted.channel_max.into(), 0, limits.channel_max.into())?;
+        let frame_max = agree("frame_max", wanted.frame_max, FRAME_MIN, limits.frame_max_bytes)?;
+        Ok(Self { channel_max: channel_max as u16, frame_max: frame_max as usize, heartbeat_s: wanted.heartbeat })
+    }
+}
+
+fn agree(name: &str, wanted: u32, min: u32, max: u32) -> Result<u32, Refusal> {
+    let refused = |comparison, bound, limit| {
+        let text =
+            format_args!("negotiated {name} = {wanted} is {comparison} than the {bound} allowed value ({limit})");
+        Err(Refusal::new(ReplyCode::NotAllowed, text))
+    };
+    match wanted {
+        0 => Ok(max),
+        _ if wanted < min => refused("lower", "minimum", min),
+        _ if wanted > max => refused("higher", "maximum", max),
+        _ => Ok(wanted),
+    }
+}
+
+/// Lets a peer into the only virtual host.
+pub(crate) fn enter(virtual_host: &str) -> Result<(), Refusal> {
+    if virtual_host == VIRTUAL_HOST {
+        return Ok(());
+    }
+    let text = format_args!("vhost {virtual_host} not found: the only one is '/'");
+    Err(Refusal::new(ReplyCode::NotAllowed, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agreed(channel_max: u16, frame_max: u32, heartbeat: u16) -> Result<Agreement, String> {
+        let wanted = ConnectionTuneOk { channel_max, frame_max, heartbeat };
+        Agreement::new(&Limits::default(), wanted).map_err(|refusal| refusal.to_string())
+    }
+
+    #[test]
+    fn a_peer_may_lower_or_leave_it_to_us() {
+        let expected = |channel_max, frame_max, heartbeat_s| Ok(Agreement { channel_max, frame_max, heartbeat_s });
+        assert_eq!(agreed(2047, 131_072, 60), expected(2047, 131_072, 60));
+        assert_eq!(agreed(1, 8192, 5), expected(1, 8192, 5));
+        assert_eq!(agreed(0, 0, 0), expected(2047, 131_072, 0));
+        assert_eq!(agreed(0, 0, 600), expected(2047, 131_072, 600));
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_refused_by_its_name() {
+        let text = "NOT_ALLOWED - negotiated frame_max = 8191 is lower than the minimum allowed value (8192)";
+        assert_eq!(agreed(0, 8191, 0), Err(text.to_owned()));
+        assert!(agreed(0, 131_073, 0).unwrap_err().contains("higher than the maximum"));
+        assert!(agreed(2048, 0, 0).unwrap_err().contains("channel_max = 2048"));
+    }
+
+    #[test]
+    fn a_client_declares_what_it_can_take() {
+        let encoded = |table: Table| {
+            let mut bytes = Vec::new();
+            table.encode(&mut bytes).unwrap();
+            Capabilities::of(&bytes)
+        };
+        let declared: Table = [("consumer_cancel_notify", true)].into_iter().collect();
+        let capabilities = encoded([("capabilities", declared)].into_iter().collect()).unwrap();
+        assert!(capabilities.consumer_cancel_notify && !capabilities.authentication_failure_close);
+        assert_eq!(encoded(Table::new()), Ok(Capabilities::default()));
+        assert!(Capabilities::of(b"?").is_err());
+    }
+
+    #[test]
+    fn what_we_say_of_ourselves_is_a_table_with_all_capabilities() {
+        start(|start| {
+            let properties = Table::decode(start.server_properties).unwrap();
+            assert_eq!(properties.get("product").and_then(Value::as_str), Some("RabbitMQ"));
+            let Some(Value::Table(capabilities)) = properties.get("capabilities") else { panic!("no capabilities") };
+            assert_eq!(capabilities.len(), CAPABILITIES.len());
+        });
+    }
+}

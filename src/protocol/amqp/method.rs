@@ -1,0 +1,66 @@
+//! Method: what one peer asks of the other, or answers.
+//!
+//! ```text
+//! octets   2       2        as the method has it
+//!      +-------+--------+-----------+-----+-----------------------+
+//!      | class | method | argument  | ... | up to 8 bits an octet |
+//!      +-------+--------+-----------+-----+-----------------------+
+//! ```
+//! What each method has is [generated](received) from the specification. Strings and tables stay where they are in the
+//! input: decoding allocates nothing.
+
+mod received;
+mod sent;
+
+pub(crate) use received::*;
+pub(crate) use sent::*;
+
+use super::reply::{Refusal, ReplyCode};
+use crate::wire::{Malformed, Reader};
+
+/// Which method it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MethodId {
+    pub(crate) class: u16,
+    pub(crate) method: u16,
+}
+
+impl MethodId {
+    pub(crate) const BASIC_PUBLISH: Self = Self { class: 60, method: 40 };
+    pub(crate) const CHANNEL_CLOSE: Self = Self { class: 20, method: 40 };
+    pub(crate) const CHANNEL_CLOSE_OK: Self = Self { class: 20, method: 41 };
+    pub(crate) const CONNECTION_CLOSE: Self = Self { class: 10, method: 50 };
+    pub(crate) const CONNECTION_CLOSE_OK: Self = Self { class: 10, method: 51 };
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self { class: reader.short()?, method: reader.short()? })
+    }
+
+    /// Of a method frame's payload.
+    pub(crate) fn of(payload: &[u8]) -> Option<Self> {
+        Self::read(&mut Reader::new(payload)).ok()
+    }
+}
+
+/// A method that can be sent.
+pub(crate) trait Encode {
+    /// Appends the payload of its frame.
+    fn encode(&self, out: &mut Vec<u8>);
+}
+
+/// Reads the payload of a method frame.
+pub(crate) fn decode(payload: &[u8]) -> Result<(MethodId, Method<'_>), Refusal> {
+    let mut reader = Reader::new(payload);
+    let id = MethodId::read(&mut reader)?;
+    let decoded = Method::decode(id, &mut reader).map_err(|malformed| Refusal::from(malformed).during(id))?;
+    let Some(method) = decoded else {
+        return Err(Refusal::new(ReplyCode::CommandInvalid, "unimplemented method").during(id));
+    };
+    if !reader.is_empty() {
+        return Err(Refusal::new(ReplyCode::SyntaxError, "bytes after the last argument").during(id));
+    }
+    Ok((id, method))
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests;

@@ -1,0 +1,129 @@
+//! Reply: the codes by which peers are refused, and what each of them ends.
+//!
+//! This is the only place that knows reply codes. The broker's errors become them here.
+
+use std::fmt::{self, Display};
+
+use super::method::MethodId;
+use crate::broker::{self, ErrorKind};
+use crate::wire::Malformed;
+
+/// AMQP's reply codes, as far as we give them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReplyCode {
+    NoRoute = 312,
+    ConnectionForced = 320,
+    AccessRefused = 403,
+    NotFound = 404,
+    ResourceLocked = 405,
+    PreconditionFailed = 406,
+    FrameError = 501,
+    SyntaxError = 502,
+    CommandInvalid = 503,
+    ChannelError = 504,
+    UnexpectedFrame = 505,
+    ResourceError = 506,
+    NotAllowed = 530,
+    NotImplemented = 540,
+}
+
+impl ReplyCode {
+    /// Whether only the channel closes, and not the whole connection.
+    pub(crate) fn spares_connection(self) -> bool {
+        matches!(self, Self::AccessRefused | Self::NotFound | Self::ResourceLocked | Self::PreconditionFailed)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::NoRoute => "NO_ROUTE",
+            Self::ConnectionForced => "CONNECTION_FORCED",
+            Self::AccessRefused => "ACCESS_REFUSED",
+            Self::NotFound => "NOT_FOUND",
+            Self::ResourceLocked => "RESOURCE_LOCKED",
+            Self::PreconditionFailed => "PRECONDITION_FAILED",
+            Self::FrameError => "FRAME_ERROR",
+            Self::SyntaxError => "SYNTAX_ERROR",
+            Self::CommandInvalid => "COMMAND_INVALID",
+            Self::ChannelError => "CHANNEL_ERROR",
+            Self::UnexpectedFrame => "UNEXPECTED_FRAME",
+            Self::ResourceError => "RESOURCE_ERROR",
+            Self::NotAllowed => "NOT_ALLOWED",
+            Self::NotImplemented => "NOT_IMPLEMENTED",
+        }
+    }
+}
+
+impl From<ErrorKind> for ReplyCode {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::NotFound => Self::NotFound,
+            ErrorKind::AccessRefused => Self::AccessRefused,
+            ErrorKind::ResourceLocked => Self::ResourceLocked,
+            ErrorKind::PreconditionFailed => Self::PreconditionFailed,
+            ErrorKind::NotAllowed => Self::NotAllowed,
+            ErrorKind::NotImplemented => Self::NotImplemented,
+            ErrorKind::ResourceError => Self::ResourceError,
+        }
+    }
+}
+
+/// Why a peer's channel or connection is closed; `Display` is the reply text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) code: ReplyCode,
+    pub(crate) text: Box<str>,
+    /// The method that failed; none is zeros.
+    pub(crate) method: MethodId,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: ReplyCode, text: impl Display) -> Self {
+        Self { code, text: text.to_string().into(), method: MethodId::default() }
+    }
+
+    /// Says which method failed, unless that is known already.
+    pub(crate) fn during(mut self, method: MethodId) -> Self {
+        if self.method == MethodId::default() {
+            self.method = method;
+        }
+        self
+    }
+}
+
+impl Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} - {}", self.code.name(), self.text)
+    }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(malformed: Malformed) -> Self {
+        Self::new(ReplyCode::SyntaxError, malformed)
+    }
+}
+
+impl From<broker::Error> for Refusal {
+    fn from(error: broker::Error) -> Self {
+        Self::new(error.kind().into(), error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::{Error, Resource};
+
+    #[test]
+    fn a_broker_error_becomes_code_and_text() {
+        let refusal = Refusal::from(Error::NotFound(Resource::Queue, "x".into()));
+        assert_eq!(refusal.code as u16, 404);
+        assert_eq!(refusal.to_string(), "NOT_FOUND - no queue 'x' in vhost '/'");
+        assert!(refusal.code.spares_connection());
+    }
+
+    #[test]
+    fn the_first_method_named_stays() {
+        let (a, b) = (MethodId { class: 1, method: 2 }, MethodId { class: 3, method: 4 });
+        assert_eq!(Refusal::from(Malformed("bad")).during(a).during(b).method, a);
+    }
+}
