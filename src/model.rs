@@ -52,16 +52,10 @@ impl fmt::Display for InvalidInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rate { name, value } => {
-                write!(
-                    f,
-                    "{name} must be a finite number above 0, but it is {value}"
-                )
+                write!(f, "{name} must be a finite number above 0, but it is {value}")
             }
             Self::Servers { value } => {
-                write!(
-                    f,
-                    "servers must be a whole number from 1 to {MAX_SERVERS}, but it is {value}"
-                )
+                write!(f, "servers must be a whole number from 1 to {MAX_SERVERS}, but it is {value}")
             }
         }
     }
@@ -71,9 +65,5 @@ impl std::error::Error for InvalidInput {}
 
 /// A rate, checked: finite and above zero.
 fn rate(name: &'static str, value: f64) -> Result<f64, InvalidInput> {
-    if value.is_finite() && value > 0.0 {
-        Ok(value)
-    } else {
-        Err(InvalidInput::Rate { name, value })
-    }
+    if value.is_finite() && value > 0.0 { Ok(value) } else { Err(InvalidInput::Rate { name, value }) }
 }

@@ -55,15 +55,9 @@ impl MultiServer {
     /// A queue with `servers` servers. Both rates are per unit of time and above 0.
     pub fn new(lambda: f64, mu: f64, servers: u32) -> Result<Self, InvalidInput> {
         if !(1..=MAX_SERVERS).contains(&servers) {
-            return Err(InvalidInput::Servers {
-                value: f64::from(servers),
-            });
+            return Err(InvalidInput::Servers { value: f64::from(servers) });
         }
-        Ok(Self {
-            lambda: rate("lambda", lambda)?,
-            mu: rate("mu", mu)?,
-            servers,
-        })
+        Ok(Self { lambda: rate("lambda", lambda)?, mu: rate("mu", mu)?, servers })
     }
 
     /// a = lambda/mu, in servers: how many are busy on average if there are enough of them.
@@ -80,9 +74,7 @@ impl MultiServer {
     pub fn long_run(&self) -> LongRun {
         let spare = self.capacity() - self.lambda;
         if spare <= 0.0 {
-            return LongRun::Grows {
-                messages_per_unit: -spare,
-            };
+            return LongRun::Grows { messages_per_unit: -spare };
         }
         let waiting = self.erlang_c();
         let mean_wait = waiting / spare;
@@ -107,18 +99,12 @@ impl MultiServer {
     /// no factorials, so nothing overflows.
     fn erlang_b(&self) -> f64 {
         let load = self.offered_load();
-        (1..=self.servers).fold(1.0, |blocked, n| {
-            load * blocked / (f64::from(n) + load * blocked)
-        })
+        (1..=self.servers).fold(1.0, |blocked, n| load * blocked / (f64::from(n) + load * blocked))
     }
 
     /// Erlang's second formula C = c B/(c - a(1 - B)).
     fn erlang_c(&self) -> f64 {
-        let (servers, load, blocked) = (
-            f64::from(self.servers),
-            self.offered_load(),
-            self.erlang_b(),
-        );
+        let (servers, load, blocked) = (f64::from(self.servers), self.offered_load(), self.erlang_b());
         servers * blocked / (servers - load * (1.0 - blocked))
     }
 }
@@ -138,24 +124,13 @@ impl SteadyState {
             return self.probability_all_busy * self.queue.utilisation().powf(beyond);
         }
         let load = self.queue.offered_load();
-        (messages..servers)
-            .rev()
-            .fold(self.probability_all_busy, |above, n| {
-                above * f64::from(n + 1) / load
-            })
+        (messages..servers).rev().fold(self.probability_all_busy, |above, n| above * f64::from(n + 1) / load)
     }
 
     /// Var N, in messages squared: how far the number in the system scatters about L.
     pub fn variance(&self) -> f64 {
-        let below: f64 = self
-            .below_all_busy()
-            .iter()
-            .enumerate()
-            .map(|(n, p)| p * self.deviation(n).powi(2))
-            .sum();
-        below
-            + self.probability_all_busy
-                * self.tail_of_squares(self.deviation(self.queue.servers as usize))
+        let below: f64 = self.below_all_busy().iter().enumerate().map(|(n, p)| p * self.deviation(n).powi(2)).sum();
+        below + self.probability_all_busy * self.tail_of_squares(self.deviation(self.queue.servers as usize))
     }
 
     /// The asymptotic variance of the time average of N, in messages squared times time: an average over a time T
@@ -166,16 +141,13 @@ impl SteadyState {
     /// tail is geometric and the sum is closed. For one server it is 2 rho (1 + rho)/(mu (1 - rho)^4).
     pub fn time_average_variance(&self) -> f64 {
         let below_all_busy = self.below_all_busy();
-        let split = below_all_busy
-            .len()
-            .min(self.mean_in_system.ceil() as usize);
+        let split = below_all_busy.len().min(self.mean_in_system.ceil() as usize);
         let (low, high) = below_all_busy.split_at(split);
         let rho = self.queue.utilisation();
         let scale = (1.0 - rho).recip();
         let first = self.deviation(below_all_busy.len());
 
-        let mut sum =
-            self.probability_all_busy * (rho * scale).powi(2) * self.tail_of_squares(first + scale);
+        let mut sum = self.probability_all_busy * (rho * scale).powi(2) * self.tail_of_squares(first + scale);
         let mut up_to_here = 0.0;
         for (n, &p) in low.iter().enumerate() {
             up_to_here += self.deviation(n) * p;
@@ -210,9 +182,7 @@ impl SteadyState {
     fn tail_of_squares(&self, first: f64) -> f64 {
         let rho = self.queue.utilisation();
         let scale = (1.0 - rho).recip();
-        first * first * scale
-            + 2.0 * first * rho * scale.powi(2)
-            + rho * (1.0 + rho) * scale.powi(3)
+        first * first * scale + 2.0 * first * rho * scale.powi(2) + rho * (1.0 + rho) * scale.powi(3)
     }
 }
 
@@ -229,26 +199,17 @@ mod tests {
     #[track_caller]
     fn printed(value: f64, expected: f64, decimals: i32) {
         let half_a_digit = 0.5 * 10f64.powi(-decimals);
-        assert!(
-            (value - expected).abs() <= half_a_digit * (1.0 + 1e-9),
-            "{value} is not the printed {expected}"
-        );
+        assert!((value - expected).abs() <= half_a_digit * (1.0 + 1e-9), "{value} is not the printed {expected}");
     }
 
     #[track_caller]
     fn close(value: f64, expected: f64) {
-        assert!(
-            (value - expected).abs() <= 1e-9 * expected.abs().max(1.0),
-            "{value} is not {expected}"
-        );
+        assert!((value - expected).abs() <= 1e-9 * expected.abs().max(1.0), "{value} is not {expected}");
     }
 
     #[track_caller]
     fn steady(lambda: f64, mu: f64, servers: u32) -> SteadyState {
-        match MultiServer::new(lambda, mu, servers)
-            .expect("valid input")
-            .long_run()
-        {
+        match MultiServer::new(lambda, mu, servers).expect("valid input").long_run() {
             LongRun::Settles(steady) => steady,
             LongRun::Grows { messages_per_unit } => panic!("grows by {messages_per_unit}"),
         }
@@ -302,10 +263,7 @@ mod tests {
         close(steady.mean_in_system, rho / (1.0 - rho));
         close(steady.mean_waiting, rho * rho / (1.0 - rho));
         close(steady.variance(), rho / (1.0 - rho).powi(2));
-        close(
-            steady.time_average_variance(),
-            2.0 * rho * (1.0 + rho) / (mu * (1.0 - rho).powi(4)),
-        );
+        close(steady.time_average_variance(), 2.0 * rho * (1.0 + rho) / (mu * (1.0 - rho).powi(4)));
         for n in 0..50 {
             close(steady.probability(n), (1.0 - rho) * rho.powf(f64::from(n)));
         }
@@ -316,16 +274,8 @@ mod tests {
         for (lambda, mu, servers) in [(9.0, 5.0, 2), (1.0, 1.0, 4), (95.0, 1.0, 100)] {
             let steady = steady(lambda, mu, servers);
             let distribution: Vec<f64> = (0..4_000).map(|n| steady.probability(n)).collect();
-            let mean: f64 = distribution
-                .iter()
-                .enumerate()
-                .map(|(n, p)| n as f64 * p)
-                .sum();
-            let square: f64 = distribution
-                .iter()
-                .enumerate()
-                .map(|(n, p)| (n as f64 - mean).powi(2) * p)
-                .sum();
+            let mean: f64 = distribution.iter().enumerate().map(|(n, p)| n as f64 * p).sum();
+            let square: f64 = distribution.iter().enumerate().map(|(n, p)| (n as f64 - mean).powi(2) * p).sum();
             close(distribution.iter().sum(), 1.0);
             close(steady.mean_in_system, mean);
             close(steady.variance(), square);
@@ -352,43 +302,17 @@ mod tests {
     fn an_overload_grows_and_is_never_clamped() {
         let overload = MultiServer::new(25.0, 10.0, 2).expect("valid input");
         assert_eq!(overload.utilisation(), 1.25);
-        assert_eq!(
-            overload.long_run(),
-            LongRun::Grows {
-                messages_per_unit: 5.0
-            }
-        );
+        assert_eq!(overload.long_run(), LongRun::Grows { messages_per_unit: 5.0 });
         let critical = MultiServer::new(20.0, 10.0, 2).expect("valid input");
-        assert_eq!(
-            critical.long_run(),
-            LongRun::Grows {
-                messages_per_unit: 0.0
-            }
-        );
+        assert_eq!(critical.long_run(), LongRun::Grows { messages_per_unit: 0.0 });
     }
 
     #[test]
     fn bad_input_is_named() {
-        let message = |lambda, mu, servers| {
-            MultiServer::new(lambda, mu, servers)
-                .expect_err("invalid")
-                .to_string()
-        };
-        assert_eq!(
-            message(-1.0, 1.0, 1),
-            "lambda must be a finite number above 0, but it is -1"
-        );
-        assert_eq!(
-            message(1.0, f64::NAN, 1),
-            "mu must be a finite number above 0, but it is NaN"
-        );
-        assert_eq!(
-            message(1.0, f64::INFINITY, 1),
-            "mu must be a finite number above 0, but it is inf"
-        );
-        assert_eq!(
-            message(1.0, 1.0, 0),
-            "servers must be a whole number from 1 to 100000, but it is 0"
-        );
+        let message = |lambda, mu, servers| MultiServer::new(lambda, mu, servers).expect_err("invalid").to_string();
+        assert_eq!(message(-1.0, 1.0, 1), "lambda must be a finite number above 0, but it is -1");
+        assert_eq!(message(1.0, f64::NAN, 1), "mu must be a finite number above 0, but it is NaN");
+        assert_eq!(message(1.0, f64::INFINITY, 1), "mu must be a finite number above 0, but it is inf");
+        assert_eq!(message(1.0, 1.0, 0), "servers must be a whole number from 1 to 100000, but it is 0");
     }
 }

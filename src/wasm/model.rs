@@ -84,23 +84,16 @@ pub fn mmc(lambda: f64, mu: f64, servers: f64) -> Result<JsValue, JsError> {
     let rho = queue.utilisation();
     let prediction = match queue.long_run() {
         LongRun::Settles(steady) => serde_wasm_bindgen::to_value(&report(rho, &steady)),
-        LongRun::Grows { messages_per_unit } => serde_wasm_bindgen::to_value(&Overload {
-            settles: false,
-            rho,
-            growth: messages_per_unit,
-        }),
+        LongRun::Grows { messages_per_unit } => {
+            serde_wasm_bindgen::to_value(&Overload { settles: false, rho, growth: messages_per_unit })
+        }
     };
     Ok(prediction?)
 }
 
 /// The first probabilities of M/M/c; see `TYPES`.
 #[wasm_bindgen(js_name = mmcDistribution, skip_typescript)]
-pub fn mmc_distribution(
-    lambda: f64,
-    mu: f64,
-    servers: f64,
-    count: u32,
-) -> Result<Vec<f64>, JsError> {
+pub fn mmc_distribution(lambda: f64, mu: f64, servers: f64, count: u32) -> Result<Vec<f64>, JsError> {
     Ok(match multi_server(lambda, mu, servers)?.long_run() {
         LongRun::Settles(steady) => (0..count).map(|n| steady.probability(n)).collect(),
         LongRun::Grows { .. } => Vec::new(),
