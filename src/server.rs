@@ -14,6 +14,7 @@
 //!     while let Some(id) = server.next_output()            each connection that has something to do
 //!         write server.output(id), server.output_taken(id, n)
 //!         if server.is_closed(id): close the transport, server.disconnected(id)
+//!     if server.wants_turn(): again
 //! ```
 //!
 //! One turn for a whole batch of input is what makes it fast: what a connection has to say leaves in one write.
@@ -52,6 +53,10 @@ struct Agenda {
     /// To be ticked in the next turn, as something happened to them. Each at most once.
     touched: Vec<ConnectionId>,
     timers: Timers<ConnectionId>,
+    /// Somebody keeps up again since the last turn: there may be deliveries to make.
+    has_resumed: bool,
+    /// The embedding program, once it was full; it is resumed in the next turn.
+    full_embedder: Option<ConnectionId>,
 }
 
 #[derive(Debug)]
@@ -71,12 +76,17 @@ pub trait Embedder {
     fn deliver(&mut self, delivery: &Delivery<'_>);
     /// A consumer of it has ended, as its queue has gone.
     fn cancelled(&mut self, consumer_tag: &str);
+    /// Whether it wants no more deliveries in this turn.
+    fn is_full(&self, limit_bytes: usize) -> bool;
 }
 
 /// An embedding program that has no consumers.
 impl Embedder for () {
     fn deliver(&mut self, _: &Delivery<'_>) {}
     fn cancelled(&mut self, _: &str) {}
+    fn is_full(&self, _: usize) -> bool {
+        false
+    }
 }
 
 impl Server {
@@ -132,7 +142,7 @@ impl Server {
         let mut ids: Vec<_> = self.connections.keys().copied().collect();
         ids.sort_unstable();
         for id in ids {
-            self.with(id, |connection, _, broker| connection.shutdown(broker));
+            self.with(id, |connection, now_ms, broker| connection.shutdown(now_ms, broker));
         }
     }
 
@@ -140,6 +150,10 @@ impl Server {
     /// answers when there will be something due next.
     pub fn turn(&mut self, now_ms: u64, embedder: &mut impl Embedder) -> Option<u64> {
         self.set_now(now_ms);
+        self.agenda.has_resumed = false;
+        if let Some(id) = self.agenda.full_embedder.take() {
+            self.broker.resume(id);
+        }
         let broker_deadline = self.broker.turn(self.now_ms);
         self.tick();
         self.deliver(embedder);
@@ -161,7 +175,7 @@ impl Server {
             }
             held.timer = deadline_ms.map(|deadline_ms| timers.insert(deadline_ms, id));
             held.is_touched = false;
-            held.settle(id, &mut self.broker, &mut self.agenda.ready);
+            held.settle(id, &mut self.broker, &mut self.agenda);
         }
         self.agenda.touched = touched;
     }
@@ -184,14 +198,24 @@ impl Server {
                     Event::Delivery(delivery) => embedder.deliver(&delivery),
                     Event::Cancelled { consumer_tag, .. } => embedder.cancelled(&consumer_tag),
                 }
+                if embedder.is_full(self.broker.limits().output_high_bytes) {
+                    self.broker.pause(id);
+                    self.agenda.full_embedder = Some(id);
+                }
                 continue;
             };
             match event {
                 Event::Delivery(delivery) => held.connection.deliver(&delivery),
                 Event::Cancelled { channel, consumer_tag, .. } => held.connection.cancelled(channel, &consumer_tag),
             }
-            held.settle(id, &mut self.broker, &mut self.agenda.ready);
+            held.settle(id, &mut self.broker, &mut self.agenda);
         }
+    }
+
+    /// Whether another turn is due as soon as the output is written, as deliveries were held back until then.
+    #[must_use]
+    pub fn wants_turn(&self) -> bool {
+        self.agenda.has_resumed || self.agenda.full_embedder.is_some()
     }
 
     /// The next connection with something to write or to close.
@@ -235,14 +259,14 @@ impl Server {
     pub fn hold(&mut self, id: ConnectionId, is_held: bool) {
         let Some(held) = self.connections.get_mut(&id) else { return };
         held.is_held = is_held;
-        held.settle(id, &mut self.broker, &mut self.agenda.ready);
+        held.settle(id, &mut self.broker, &mut self.agenda);
     }
 
     /// Lets a connection do something, if it is still there.
     fn with(&mut self, id: ConnectionId, act: impl FnOnce(&mut Connection, u64, &mut Broker)) {
         let Some(held) = self.connections.get_mut(&id) else { return };
         act(&mut held.connection, self.now_ms, &mut self.broker);
-        held.settle(id, &mut self.broker, &mut self.agenda.ready);
+        held.settle(id, &mut self.broker, &mut self.agenda);
         self.touch(id);
     }
 }
@@ -250,15 +274,20 @@ impl Server {
 impl Held {
     /// After whatever the connection did: the broker learns whether it keeps up, the host that there is something
     /// to do.
-    fn settle(&mut self, id: ConnectionId, broker: &mut Broker, ready: &mut VecDeque<ConnectionId>) {
+    fn settle(&mut self, id: ConnectionId, broker: &mut Broker, agenda: &mut Agenda) {
         let pending_bytes = self.connection.output().len();
         let is_paused = self.is_held || pending_bytes > broker.limits().output_high_bytes;
         if is_paused != std::mem::replace(&mut self.is_paused, is_paused) {
-            if is_paused { broker.pause(id) } else { broker.resume(id) }
+            if is_paused {
+                broker.pause(id)
+            } else {
+                broker.resume(id)
+            }
+            agenda.has_resumed |= !is_paused;
         }
         if (pending_bytes > 0 || self.connection.is_closed()) && !self.is_ready {
             self.is_ready = true;
-            ready.push_back(id);
+            agenda.ready.push_back(id);
         }
     }
 }

@@ -82,6 +82,11 @@ impl Message {
         self.0.len()
     }
 
+    /// What a message of these parts takes.
+    pub(crate) fn memory_bytes_of(exchange: &str, routing_key: &str, properties: Properties<'_>, body: &[u8]) -> usize {
+        HEADER_BYTES + exchange.len() + routing_key.len() + properties.raw().len() + body.len()
+    }
+
     /// Whether no other queue holds it.
     pub(crate) fn is_last(&self) -> bool {
         Arc::strong_count(&self.0) == 1

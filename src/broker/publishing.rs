@@ -21,6 +21,14 @@ pub struct Publication<'a> {
     pub body: &'a [u8],
 }
 
+impl Publication<'_> {
+    /// What it will take in memory.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        Message::memory_bytes_of(self.exchange, self.routing_key, self.properties, self.body)
+    }
+}
+
 /// How far a message came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Routed {
@@ -32,13 +40,30 @@ impl Broker {
     /// Publishes a message.
     ///
     /// # Errors
-    /// When the exchange does not exist or is internal, when the memory limit is reached, when it wants what this
-    /// version does not do (`expiration`), and when it asks for replies without a consumer of replies.
+    /// As [`check_publication`](Self::check_publication), and when the memory limit is reached.
     ///
     /// # Panics
     /// When the channel is not open.
     pub fn publish(&mut self, channel: ChannelId, publication: &Publication<'_>) -> Result<Routed, Error> {
-        let Publication { exchange, routing_key, properties, body } = *publication;
+        self.check_publication(channel, publication)?;
+        self.check_memory(publication.memory_bytes())?;
+        let mut rewritten = std::mem::take(&mut self.properties_scratch);
+        let properties = self.address_replies(channel, publication.properties, &mut rewritten);
+        let queues = self.distribute(&Publication { properties, ..*publication });
+        self.properties_scratch = rewritten;
+        Ok(Routed { queues })
+    }
+
+    /// Checks a message before it is published, memory aside.
+    ///
+    /// # Errors
+    /// When the exchange does not exist or is internal, when the message wants what this version does not do
+    /// (`expiration`), and when it asks for replies without a consumer of replies.
+    ///
+    /// # Panics
+    /// When the channel is not open.
+    pub fn check_publication(&self, channel: ChannelId, publication: &Publication<'_>) -> Result<(), Error> {
+        let Publication { exchange, routing_key, properties, .. } = *publication;
         check_short("routing key", routing_key)?;
         let target = self.state.exchange(exchange);
         if target.ok_or_else(|| Error::NotFound(Resource::Exchange, exchange.into()))?.internal {
@@ -47,13 +72,10 @@ impl Broker {
         if properties.expiration().is_some() {
             return Err(Error::NotImplemented("the property 'expiration' is not implemented".into()));
         }
-        self.check_memory(routing_key.len() + properties.raw().len() + body.len())?;
-
-        let mut rewritten = std::mem::take(&mut self.properties_scratch);
-        let properties = self.address_replies(channel, properties, &mut rewritten)?;
-        let queues = self.distribute(&Publication { exchange, routing_key, properties, body });
-        self.properties_scratch = rewritten;
-        Ok(Routed { queues })
+        if properties.reply_to() == Some(REPLY_TO) && self.channel(channel).reply_queue.is_none() {
+            return Err(Error::NoReplyConsumer);
+        }
+        Ok(())
     }
 
     /// Puts the real address of this channel's consumer of replies in place of the name that stands for it.
@@ -62,14 +84,14 @@ impl Broker {
         channel: ChannelId,
         properties: Properties<'a>,
         rewritten: &'a mut Vec<u8>,
-    ) -> Result<Properties<'a>, Error> {
+    ) -> Properties<'a> {
         if properties.reply_to() != Some(REPLY_TO) {
-            return Ok(properties);
+            return properties;
         }
-        let address = self.channel(channel).reply_queue.as_ref().ok_or(Error::NoReplyConsumer)?;
+        let address = self.channel(channel).reply_queue.as_ref().expect("it was checked before");
         rewritten.clear();
         properties.with_reply_to(address, rewritten).expect("the address is short");
-        Ok(Properties::trusted(rewritten))
+        Properties::trusted(rewritten)
     }
 
     fn distribute(&mut self, publication: &Publication<'_>) -> usize {

@@ -1,0 +1,59 @@
+//! Wasm: the core's face towards JavaScript, and the only code that knows it.
+//!
+//! One class, `Server`, has what a host needs to drive connections (`wasm/transport.rs`) and what a program in the same
+//! thread needs to use the broker without a protocol (`wasm/verbs.rs`). `startWorker` (`wasm/worker.rs`) makes a dedicated
+//! worker a whole host (`wasm/host.rs`). Times are milliseconds of one clock of the host; ids and delivery tags are numbers.
+//!
+//! Everything here only translates: what decides anything is below.
+
+mod convert;
+mod host;
+#[cfg(feature = "lab")]
+mod model;
+mod options;
+mod transport;
+mod verbs;
+mod worker;
+
+use wasm_bindgen::prelude::*;
+
+use crate::broker::{Config, Error, ErrorKind};
+use crate::embedded::Embedded;
+use options::ServerOptions;
+
+/// A broker with its AMQP connections and its embedded program.
+#[wasm_bindgen]
+pub struct Server {
+    server: crate::server::Server,
+    embedded: Embedded,
+}
+
+impl Server {
+    fn create(options: &ServerOptions, now_ms: f64) -> Self {
+        let config = Config { seed: options.seed_array(), limits: options.limits() };
+        let mut server = crate::server::Server::new(config);
+        server.set_now(now_ms as u64);
+        let embedded = Embedded::new(server.broker_mut());
+        Self { server, embedded }
+    }
+}
+
+/// A refusal as JavaScript's `Error`, of which the name says the kind.
+fn thrown(error: &Error) -> JsValue {
+    let thrown = js_sys::Error::new(&error.to_string());
+    thrown.set_name(match error.kind() {
+        ErrorKind::NotFound => "NotFound",
+        ErrorKind::AccessRefused => "AccessRefused",
+        ErrorKind::ResourceLocked => "ResourceLocked",
+        ErrorKind::PreconditionFailed => "PreconditionFailed",
+        ErrorKind::NotAllowed => "NotAllowed",
+        ErrorKind::NotImplemented => "NotImplemented",
+        ErrorKind::ResourceError => "MemoryLimit",
+    });
+    thrown.into()
+}
+
+/// A misuse of the interface as JavaScript's `TypeError`.
+fn type_error(text: &str) -> JsValue {
+    js_sys::TypeError::new(text).into()
+}

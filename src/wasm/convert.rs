@@ -1,0 +1,198 @@
+//! Convert: tables and properties between AMQP's bytes and JavaScript's values.
+//!
+//! | AMQP | JavaScript |
+//! |---|---|
+//! | void | `null` |
+//! | bool | `boolean` |
+//! | integers | `number`, or `bigint` where a number is not exact |
+//! | floats, decimal | `number` |
+//! | text | `string`, or `Uint8Array` where it is not UTF-8 |
+//! | bytes | `Uint8Array` |
+//! | timestamp | `Date` |
+//! | array, table | array, plain object |
+//!
+//! The other way, a whole `number` becomes the narrower of the two signed integers that hold it.
+
+use js_sys::{Array, BigInt, Date, Object, Reflect, Uint8Array};
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::prelude::*;
+
+use super::type_error;
+use crate::properties::PropertyValues;
+use crate::table::{Table, Value};
+
+const EXACT: f64 = 9_007_199_254_740_991.0;
+/// As deep as tables that come over a wire may be.
+const DEPTH_MAX: u32 = 32;
+
+/// A plain object as a table; `undefined` and `null` are the empty one.
+pub(super) fn table(object: &JsValue) -> Result<Table, JsValue> {
+    read_table(object, 0)
+}
+
+fn read_table(object: &JsValue, depth: u32) -> Result<Table, JsValue> {
+    if object.is_undefined() || object.is_null() {
+        return Ok(Table::new());
+    }
+    let object = object.dyn_ref::<Object>().ok_or_else(|| type_error("a table must be a plain object"))?;
+    let mut table = Table::new();
+    for entry in Object::entries(object).iter() {
+        let entry: Array = entry.unchecked_into();
+        let name = entry.get(0).as_string().unwrap_or_default();
+        if name.len() > 255 {
+            return Err(type_error("a name in a table is longer than 255 bytes"));
+        }
+        if !entry.get(1).is_undefined() {
+            let value = read_value(&entry.get(1), &name, depth)?;
+            table.insert(name, value);
+        }
+    }
+    Ok(table)
+}
+
+fn read_value(value: &JsValue, name: &str, depth: u32) -> Result<Value, JsValue> {
+    if depth > DEPTH_MAX {
+        return Err(type_error(&format!("the table's entry '{name}' is nested too deeply")));
+    }
+    if value.is_null() {
+        return Ok(Value::Void);
+    }
+    if let Some(text) = value.as_string() {
+        return Ok(Value::Text(text.into_bytes().into()));
+    }
+    if let Some(number) = value.as_f64() {
+        return Ok(read_number(number));
+    }
+    if let Some(truth) = value.as_bool() {
+        return Ok(Value::Bool(truth));
+    }
+    if value.is_bigint() {
+        let number = i64::try_from(value.clone());
+        return number.map(Value::I64).map_err(|_| type_error(&format!("the table's entry '{name}' exceeds 64 bits")));
+    }
+    if let Some(bytes) = value.dyn_ref::<Uint8Array>() {
+        return Ok(Value::Bytes(bytes.to_vec().into()));
+    }
+    if let Some(date) = value.dyn_ref::<Date>() {
+        return Ok(Value::Timestamp((date.get_time() / 1000.0) as u64));
+    }
+    if let Some(array) = value.dyn_ref::<Array>() {
+        return array.iter().map(|item| read_value(&item, name, depth + 1)).collect::<Result<_, _>>().map(Value::Array);
+    }
+    if value.is_object() && !value.is_function() {
+        return read_table(value, depth + 1).map(Value::Table);
+    }
+    Err(type_error(&format!("the table's entry '{name}' is of a type that AMQP does not have")))
+}
+
+fn read_number(number: f64) -> Value {
+    if number.fract() != 0.0 || number.abs() > EXACT {
+        Value::F64(number)
+    } else if number.abs() <= f64::from(i32::MAX) {
+        Value::I32(number as i32)
+    } else {
+        Value::I64(number as i64)
+    }
+}
+
+fn write_table(table: &Table) -> JsValue {
+    let object = Object::new();
+    for (name, value) in table.iter() {
+        Reflect::set(&object, &name.into(), &write_value(value)).expect("a new object takes any entry");
+    }
+    object.into()
+}
+
+fn write_value(value: &Value) -> JsValue {
+    match value {
+        Value::Void => JsValue::NULL,
+        Value::Bool(truth) => (*truth).into(),
+        Value::F32(number) => (*number).into(),
+        Value::F64(number) => (*number).into(),
+        Value::Decimal { scale, value } => (f64::from(*value) / 10f64.powi((*scale).into())).into(),
+        Value::Timestamp(seconds) => Date::new(&(*seconds as f64 * 1000.0).into()).into(),
+        Value::Text(text) => match std::str::from_utf8(text) {
+            Ok(text) => text.into(),
+            Err(_) => Uint8Array::from(&text[..]).into(),
+        },
+        Value::Bytes(bytes) => Uint8Array::from(&bytes[..]).into(),
+        Value::Array(values) => values.iter().map(write_value).collect::<Array>().into(),
+        Value::Table(table) => write_table(table),
+        integer => match integer.as_integer() {
+            Some(number) if number.unsigned_abs() as f64 <= EXACT => (number as f64).into(),
+            number => BigInt::from(number.unwrap_or_default()).into(),
+        },
+    }
+}
+
+/// A message's properties as JavaScript names them.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct PropertyObject {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_encoding: Option<Box<str>>,
+    #[serde(with = "serde_wasm_bindgen::preserve", skip_serializing_if = "JsValue::is_undefined")]
+    headers: JsValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery_mode: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply_to: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiration: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<u64>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_id: Option<Box<str>>,
+}
+
+impl PropertyObject {
+    pub(super) fn into_values(self) -> Result<PropertyValues, JsValue> {
+        let headers = if self.headers.is_undefined() { None } else { Some(table(&self.headers)?) };
+        Ok(PropertyValues {
+            content_type: self.content_type,
+            content_encoding: self.content_encoding,
+            headers,
+            delivery_mode: self.delivery_mode,
+            priority: self.priority,
+            correlation_id: self.correlation_id,
+            reply_to: self.reply_to,
+            expiration: self.expiration,
+            message_id: self.message_id,
+            timestamp: self.timestamp,
+            kind: self.kind,
+            user_id: self.user_id,
+            app_id: self.app_id,
+            cluster_id: None,
+        })
+    }
+
+    pub(super) fn from_values(values: PropertyValues) -> Self {
+        Self {
+            content_type: values.content_type,
+            content_encoding: values.content_encoding,
+            headers: values.headers.as_ref().map_or(JsValue::UNDEFINED, write_table),
+            delivery_mode: values.delivery_mode,
+            priority: values.priority,
+            correlation_id: values.correlation_id,
+            reply_to: values.reply_to,
+            expiration: values.expiration,
+            message_id: values.message_id,
+            timestamp: values.timestamp,
+            kind: values.kind,
+            user_id: values.user_id,
+            app_id: values.app_id,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Transport: connections and turns, for a host that moves the bytes.
+
+use wasm_bindgen::prelude::*;
+
+use super::Server;
+use super::options::{ServerOptions, read, stats};
+use crate::id::ConnectionId;
+use crate::protocol::amqp::Peer;
+
+fn connection(id: f64) -> ConnectionId {
+    ConnectionId::from_index(id as u64)
+}
+
+#[wasm_bindgen]
+impl Server {
+    /// `options`: `seed` (32 random bytes), and limits.
+    #[wasm_bindgen(constructor)]
+    pub fn new(options: JsValue, now_ms: f64) -> Result<Self, JsValue> {
+        let options: ServerOptions = read(options)?;
+        options.check()?;
+        Ok(Self::create(&options, now_ms))
+    }
+
+    /// A transport was opened; answers the connection's id.
+    pub fn connect(&mut self, loopback: bool) -> f64 {
+        self.server.connect(Peer { loopback }).index() as f64
+    }
+
+    /// Bytes arrived.
+    pub fn receive(&mut self, id: f64, bytes: &[u8]) {
+        self.server.receive(connection(id), bytes);
+    }
+
+    /// The transport is gone, whoever closed it.
+    pub fn disconnected(&mut self, id: f64) {
+        self.server.disconnected(connection(id));
+    }
+
+    /// Tells the time and does nothing else: what follows until the next turn reckons from it.
+    #[wasm_bindgen(js_name = setNow)]
+    pub fn set_now(&mut self, now_ms: f64) {
+        self.server.set_now(now_ms as u64);
+    }
+
+    /// Does what is due, makes deliveries, and answers the next deadline, or infinity. Call it once after a batch of
+    /// input.
+    pub fn turn(&mut self, now_ms: f64) -> f64 {
+        self.server.turn(now_ms as u64, &mut self.embedded).map_or(f64::INFINITY, |deadline| deadline as f64)
+    }
+
+    /// Whether another turn is due once the output is written, as deliveries were held back until then.
+    #[wasm_bindgen(js_name = wantsTurn)]
+    pub fn wants_turn(&self) -> bool {
+        self.server.wants_turn()
+    }
+
+    /// The id of the next connection with something to write or to close; -1 when there is none.
+    #[wasm_bindgen(js_name = nextOutput)]
+    pub fn next_output(&mut self) -> f64 {
+        self.server.next_output().map_or(-1.0, |id| id.index() as f64)
+    }
+
+    /// Where in memory a connection's output begins. Memory may grow: make the view right before using it.
+    #[wasm_bindgen(js_name = outputPointer)]
+    pub fn output_pointer(&self, id: f64) -> usize {
+        self.server.output(connection(id)).as_ptr() as usize
+    }
+
+    /// How many bytes of output a connection has.
+    #[wasm_bindgen(js_name = outputLength)]
+    pub fn output_length(&self, id: f64) -> usize {
+        self.server.output(connection(id)).len()
+    }
+
+    /// So many bytes of it are with the transport.
+    #[wasm_bindgen(js_name = outputTaken)]
+    pub fn output_taken(&mut self, id: f64, bytes: usize) {
+        self.server.output_taken(connection(id), bytes);
+    }
+
+    /// Whether to close the transport once what is left of the output is written.
+    #[wasm_bindgen(js_name = isClosed)]
+    pub fn is_closed(&self, id: f64) -> bool {
+        self.server.is_closed(connection(id))
+    }
+
+    /// Whether to go on reading from the transport.
+    #[wasm_bindgen(js_name = wantsInput)]
+    pub fn wants_input(&self, id: f64) -> bool {
+        self.server.wants_input(connection(id))
+    }
+
+    /// The transport is full, or no longer so.
+    pub fn hold(&mut self, id: f64, held: bool) {
+        self.server.hold(connection(id), held);
+    }
+
+    /// Asks every peer to close; the next turns give what is to be written.
+    pub fn shutdown(&mut self) {
+        self.server.shutdown();
+    }
+
+    /// How everything stands, as a plain object.
+    pub fn stats(&self) -> JsValue {
+        stats(&self.server.broker().report())
+    }
+}

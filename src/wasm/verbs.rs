@@ -1,0 +1,201 @@
+//! Verbs: the broker for a program in the same thread, without a protocol.
+
+use js_sys::Float64Array;
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+use super::convert::{PropertyObject, table};
+use super::options::{ConsumeOptions, ExchangeOptions, QueueOptions, read};
+use super::{Server, thrown, type_error};
+use crate::broker::{Binding, Broker, Consume, Error, ExchangeDeclaration, QueueDeclaration};
+use crate::id::ChannelId;
+use crate::properties::{Properties, PropertyValues};
+
+impl Server {
+    fn ask<T>(&mut self, verb: impl FnOnce(&mut Broker, ChannelId) -> Result<T, Error>) -> Result<T, JsValue> {
+        verb(self.server.broker_mut(), self.embedded.channel()).map_err(|error| thrown(&error))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct QueueStatusObject<'a> {
+    queue: &'a str,
+    message_count: usize,
+    consumer_count: usize,
+}
+
+#[wasm_bindgen]
+impl Server {
+    /// `options`: `passive`, `durable`, `autoDelete`, `internal`, `arguments`.
+    #[wasm_bindgen(js_name = declareExchange)]
+    pub fn declare_exchange(&mut self, name: &str, kind: &str, options: JsValue) -> Result<(), JsValue> {
+        let ExchangeOptions { passive, durable, auto_delete, internal, arguments } = read(options)?;
+        let arguments = &table(&arguments)?;
+        let declaration = ExchangeDeclaration { name, kind, passive, durable, auto_delete, internal, arguments };
+        self.ask(|broker, channel| broker.declare_exchange(channel, &declaration))
+    }
+
+    /// Deletes an exchange with its bindings.
+    #[wasm_bindgen(js_name = deleteExchange)]
+    pub fn delete_exchange(&mut self, name: &str, if_unused: bool) -> Result<(), JsValue> {
+        self.ask(|broker, channel| broker.delete_exchange(channel, name, if_unused))
+    }
+
+    /// Binds a queue to an exchange.
+    #[wasm_bindgen(js_name = bindQueue)]
+    pub fn bind_queue(&mut self, queue: &str, exchange: &str, key: &str, arguments: &JsValue) -> Result<(), JsValue> {
+        self.bind(queue, exchange, key, arguments, Broker::bind_queue)
+    }
+
+    /// Removes a queue's binding.
+    #[wasm_bindgen(js_name = unbindQueue)]
+    pub fn unbind_queue(&mut self, queue: &str, exchange: &str, key: &str, arguments: &JsValue) -> Result<(), JsValue> {
+        self.bind(queue, exchange, key, arguments, Broker::unbind_queue)
+    }
+
+    /// Binds the exchange `to` to the exchange `from`.
+    #[wasm_bindgen(js_name = bindExchange)]
+    pub fn bind_exchange(&mut self, to: &str, from: &str, key: &str, arguments: &JsValue) -> Result<(), JsValue> {
+        self.bind(to, from, key, arguments, Broker::bind_exchange)
+    }
+
+    /// Removes the binding of the exchange `to` to the exchange `from`.
+    #[wasm_bindgen(js_name = unbindExchange)]
+    pub fn unbind_exchange(&mut self, to: &str, from: &str, key: &str, arguments: &JsValue) -> Result<(), JsValue> {
+        self.bind(to, from, key, arguments, Broker::unbind_exchange)
+    }
+
+    fn bind(
+        &mut self,
+        destination: &str,
+        source: &str,
+        routing_key: &str,
+        arguments: &JsValue,
+        verb: impl FnOnce(&mut Broker, ChannelId, &Binding<'_>) -> Result<(), Error>,
+    ) -> Result<(), JsValue> {
+        let arguments = &table(arguments)?;
+        let binding = Binding { source, destination, routing_key, arguments };
+        self.ask(|broker, channel| verb(broker, channel, &binding))
+    }
+
+    /// `options`: `passive`, `durable`, `exclusive`, `autoDelete`, `arguments`. Answers `queue`, `messageCount` and
+    /// `consumerCount`.
+    #[wasm_bindgen(js_name = declareQueue)]
+    pub fn declare_queue(&mut self, name: &str, options: JsValue) -> Result<JsValue, JsValue> {
+        let QueueOptions { passive, durable, exclusive, auto_delete, arguments } = read(options)?;
+        let arguments = &table(&arguments)?;
+        let declaration = QueueDeclaration { name, passive, durable, exclusive, auto_delete, arguments };
+        let status = self.ask(|broker, channel| broker.declare_queue(channel, &declaration))?;
+        let (message_count, consumer_count) = (status.message_count, status.consumer_count);
+        Ok(plain(&QueueStatusObject { queue: &status.name, message_count, consumer_count }))
+    }
+
+    /// Takes all ready messages from a queue and answers how many there were.
+    #[wasm_bindgen(js_name = purgeQueue)]
+    pub fn purge_queue(&mut self, name: &str) -> Result<usize, JsValue> {
+        self.ask(|broker, channel| broker.purge_queue(channel, name))
+    }
+
+    /// Deletes a queue and answers how many messages were ready.
+    #[wasm_bindgen(js_name = deleteQueue)]
+    pub fn delete_queue(&mut self, name: &str, if_unused: bool, if_empty: bool) -> Result<usize, JsValue> {
+        self.ask(|broker, channel| broker.delete_queue(channel, name, if_unused, if_empty))
+    }
+
+    /// Publishes a message and answers how many queues took it. `properties` are AMQP's bytes, or empty.
+    pub fn publish(&mut self, exchange: &str, key: &str, properties: &[u8], body: &[u8]) -> Result<usize, JsValue> {
+        let published = self.embedded.publish(self.server.broker_mut(), exchange, key, properties, body);
+        published.map_err(|error| thrown(&error))
+    }
+
+    /// Publishes packed messages, all or none, and answers how many queues took one, summed up.
+    #[wasm_bindgen(js_name = publishBatch)]
+    pub fn publish_batch(&mut self, exchange: &str, key: &str, packed: &[u8]) -> Result<usize, JsValue> {
+        let published = self.embedded.publish_batch(self.server.broker_mut(), exchange, key, packed);
+        published.map_err(|error| thrown(&error))
+    }
+
+    /// Takes up to `max` ready messages into the batch and answers how many. A visibility timeout of 0 is none.
+    pub fn get(&mut self, queue: &str, max: u32, no_ack: bool, visibility_timeout_ms: f64) -> Result<u32, JsValue> {
+        let timeout_ms = visibility_timeout_ms as u64;
+        let got = self.embedded.get(self.server.broker_mut(), queue, max, no_ack, timeout_ms);
+        got.map_err(|error| thrown(&error))
+    }
+
+    /// Starts a consumer and answers its tag. `options`: `noAck`, `exclusive`, `prefetch`, `arguments`.
+    pub fn consume(&mut self, queue: &str, consumer_tag: &str, options: JsValue) -> Result<String, JsValue> {
+        let ConsumeOptions { no_ack, exclusive, prefetch, arguments } = read(options)?;
+        let arguments = &table(&arguments)?;
+        let consume = Consume { queue, consumer_tag, no_ack, exclusive, arguments };
+        let tag = self.embedded.consume(self.server.broker_mut(), &consume, prefetch);
+        tag.map(String::from).map_err(|error| thrown(&error))
+    }
+
+    /// Ends a consumer.
+    pub fn cancel(&mut self, consumer_tag: &str) {
+        self.embedded.cancel(self.server.broker_mut(), consumer_tag);
+    }
+
+    /// Acks a delivery, or with `multiple` all up to it.
+    pub fn ack(&mut self, delivery_tag: f64, multiple: bool) -> Result<(), JsValue> {
+        self.ask(|broker, channel| broker.ack(channel, delivery_tag as u64, multiple))
+    }
+
+    /// Refuses a delivery, or with `multiple` all up to it.
+    pub fn nack(&mut self, delivery_tag: f64, multiple: bool, requeue: bool) -> Result<(), JsValue> {
+        self.ask(|broker, channel| broker.nack(channel, delivery_tag as u64, multiple, requeue))
+    }
+
+    /// Acks these deliveries, all that it can, and throws for the first that it cannot.
+    #[wasm_bindgen(js_name = ackBatch)]
+    pub fn ack_batch(&mut self, delivery_tags: &Float64Array) -> Result<(), JsValue> {
+        let tags = delivery_tags.to_vec().into_iter().map(|tag| tag as u64);
+        self.embedded.ack_batch(self.server.broker_mut(), tags).map_err(|error| thrown(&error))
+    }
+
+    /// Where in memory the batch of deliveries begins.
+    #[wasm_bindgen(js_name = batchPointer)]
+    pub fn batch_pointer(&self) -> usize {
+        self.embedded.batch().as_ptr() as usize
+    }
+
+    /// How many bytes the batch of deliveries has.
+    #[wasm_bindgen(js_name = batchLength)]
+    pub fn batch_length(&self) -> usize {
+        self.embedded.batch().len()
+    }
+
+    /// The batch was read: the next one begins.
+    #[wasm_bindgen(js_name = batchTaken)]
+    pub fn batch_taken(&mut self) {
+        self.embedded.clear_batch();
+    }
+
+    /// The tags of consumers whose queues have gone since the last call.
+    #[wasm_bindgen(js_name = takeCancelled)]
+    pub fn take_cancelled(&mut self) -> Vec<String> {
+        self.embedded.take_cancelled().into_iter().map(String::from).collect()
+    }
+
+    /// A plain object's properties as AMQP's bytes.
+    #[wasm_bindgen(js_name = encodeProperties)]
+    pub fn encode_properties(properties: JsValue) -> Result<Vec<u8>, JsValue> {
+        let values = read::<PropertyObject>(properties)?.into_values()?;
+        let mut encoded = Vec::new();
+        values.encode(&mut encoded).map_err(|malformed| type_error(&format!("bad properties: {malformed}")))?;
+        Ok(encoded)
+    }
+
+    /// AMQP's bytes as a plain object.
+    #[wasm_bindgen(js_name = decodeProperties)]
+    pub fn decode_properties(raw: &[u8]) -> Result<JsValue, JsValue> {
+        let properties =
+            Properties::parse(raw).map_err(|malformed| type_error(&format!("bad properties: {malformed}")))?;
+        Ok(plain(&PropertyObject::from_values(PropertyValues::from(properties))))
+    }
+}
+
+fn plain(value: &impl Serialize) -> JsValue {
+    serde_wasm_bindgen::to_value(value).expect("it is plain data")
+}
