@@ -1,8 +1,8 @@
 // Browsers: the ones found on this machine, as wasm-pack's tests want to be told of them.
 
 import { writeFileSync } from "node:fs";
-import { SYSTEM_PROGRAMS } from "./debian.mjs";
-import { findProgram, inRoot } from "./paths.mjs";
+import { findSystemProgram, SYSTEM_PROGRAMS } from "./debian.mjs";
+import { inRoot } from "./paths.mjs";
 
 const CHROMIUM_ARGS = [
   "--headless",
@@ -18,8 +18,8 @@ const CHROMIUM_ARGS = [
 /** Writes webdriver.json, which wasm-bindgen's test runner reads beside Cargo.toml. */
 export function writeWebdriverSettings() {
   const settings = {
-    "goog:chromeOptions": { binary: findProgram(...SYSTEM_PROGRAMS.chromium.names), args: CHROMIUM_ARGS },
-    "moz:firefoxOptions": { binary: findProgram(...SYSTEM_PROGRAMS.firefox.names), args: ["-headless"] },
+    "goog:chromeOptions": { binary: findSystemProgram(SYSTEM_PROGRAMS.chromium), args: CHROMIUM_ARGS },
+    "moz:firefoxOptions": { binary: findSystemProgram(SYSTEM_PROGRAMS.firefox), args: ["-headless"] },
   };
   writeFileSync(inRoot("webdriver.json"), `${JSON.stringify(settings, null, 2)}\n`);
 }

@@ -8,25 +8,42 @@ import { step } from "./progress.mjs";
 /**
  * @typedef {object} SystemProgram
  * @property {string} title
+ * @property {string} variable by which the environment may name another one
  * @property {string[]} names under which it may be on PATH
  * @property {string} debian its package
  */
 
 /** @satisfies {Record<string, SystemProgram>} */
 export const SYSTEM_PROGRAMS = {
-  chromium: { title: "Chromium", names: ["chromium", "chromium-browser", "google-chrome"], debian: "chromium" },
-  chromedriver: { title: "ChromeDriver", names: ["chromedriver"], debian: "chromium-driver" },
-  firefox: { title: "Firefox", names: ["firefox", "firefox-esr"], debian: "firefox-esr" },
-  python: { title: "Python", names: ["python3"], debian: "python3-venv" },
+  chromium: {
+    title: "Chromium",
+    variable: "POCKETMQ_CHROMIUM",
+    names: ["chromium", "chromium-browser", "google-chrome"],
+    debian: "chromium",
+  },
+  chromedriver: {
+    title: "ChromeDriver",
+    variable: "POCKETMQ_CHROMEDRIVER",
+    names: ["chromedriver"],
+    debian: "chromium-driver",
+  },
+  firefox: {
+    title: "Firefox",
+    variable: "POCKETMQ_FIREFOX",
+    names: ["firefox", "firefox-esr"],
+    debian: "firefox-esr",
+  },
 };
+
+/** @param {SystemProgram} program */
+export const findSystemProgram = ({ variable, names }) => process.env[variable] || findProgram(...names);
 
 /** Makes sure that the system has all of them. */
 export async function ensureSystemPrograms() {
-  const missing = Object.values(SYSTEM_PROGRAMS).filter(({ names }) => !findProgram(...names));
-  await installPackages(missing);
+  await installPackages(Object.values(SYSTEM_PROGRAMS).filter((program) => !findSystemProgram(program)));
 }
 
-/** @param {SystemProgram[]} programs */
+/** @param {{ title: string, debian: string }[]} programs */
 export async function installPackages(programs) {
   if (programs.length === 0) return;
   const titles = programs.map(({ title }) => title).join(", ");
@@ -35,17 +52,19 @@ export async function installPackages(programs) {
   if (!findProgram("apt-get") || !administrator) {
     throw new Problem(`${titles} missing: install it (Debian's packages: ${names.join(" ")}), then run this again.`);
   }
+  /** @param {string[]} args */
+  const aptGet = (...args) =>
+    run("env", ["DEBIAN_FRONTEND=noninteractive", ...administrator, "apt-get", "-q", ...args]);
   await step(titles, async () => {
-    for (const args of [["update"], ["install", "-y", "--no-install-recommends", ...names]]) {
-      const [command, ...rest] = [...administrator, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", ...args];
-      const done = await run(command ?? "", rest);
-      if (!done.ok) throw new Problem(`${titles} did not install: the lines above say why.`, done.output);
-    }
+    await aptGet("update"); // may fail for a source that does not matter here
+    const installed = await aptGet("install", "-y", "--no-install-recommends", ...names);
+    if (!installed.ok) throw new Problem(`${titles} did not install: the lines above say why.`, installed.output);
   });
 }
 
-/** What to put before a command of the administrator, if we may. */
+/** What to put before a command of the administrator's, if we may give one. */
 async function asAdministrator() {
   if (process.getuid?.() === 0) return [];
-  return findProgram("sudo") && (await run("sudo", ["-n", "true"])).ok ? ["sudo", "-n"] : undefined;
+  const mayBecome = findProgram("sudo") && (await run("sudo", ["-n", "true"])).ok;
+  return mayBecome ? ["sudo", "-n", "--preserve-env=DEBIAN_FRONTEND"] : undefined;
 }

@@ -3,7 +3,7 @@
 import { readdirSync } from "node:fs";
 import { delimiter, relative } from "node:path";
 import { execPath } from "node:process";
-import { SYSTEM_PROGRAMS } from "./debian.mjs";
+import { findSystemProgram, SYSTEM_PROGRAMS } from "./debian.mjs";
 import { findProgram, inRoot, npmProgram, ROOT } from "./paths.mjs";
 import { WASM_TARGET } from "./rust.mjs";
 
@@ -31,8 +31,16 @@ export function steps() {
     { name: "build and size gate", minutes: 15, commands: [[execPath, "scripts/build.mjs"]] },
     { name: "types", minutes: 5, commands: ["pkg", "www", "scripts"].map(typeCheck) },
     { name: "cargo test", minutes: 30, commands: [["cargo", "test", "--locked", ...LAB]] },
-    { name: "wasm-pack test in Chromium", minutes: 20, commands: [wasmPack("--chrome", "chromedriver")] },
-    { name: "wasm-pack test in Firefox", minutes: 20, commands: [wasmPack("--firefox", "geckodriver")] },
+    {
+      name: "wasm-pack test in Chromium",
+      minutes: 20,
+      commands: [wasmPack("chrome", "chromedriver", findSystemProgram(SYSTEM_PROGRAMS.chromedriver))],
+    },
+    {
+      name: "wasm-pack test in Firefox",
+      minutes: 20,
+      commands: [wasmPack("firefox", "geckodriver", findProgram("geckodriver"))],
+    },
     { name: "package", minutes: 10, commands: [npmTest("pkg")] },
     { name: "clients", minutes: 10, commands: [[execPath, "tests/clients/run.mjs"]] },
     { name: "page", minutes: 10, commands: [npmTest("www"), nodeTest("tests", "pages")] },
@@ -42,7 +50,7 @@ export function steps() {
 /** What the steps find in their environment. @param {boolean} soak */
 export const environment = (soak) => ({
   PATH: [inRoot(".tools", "bin"), process.env.PATH].join(delimiter),
-  POCKETMQ_CHROMIUM: findProgram(...SYSTEM_PROGRAMS.chromium.names) ?? "",
+  POCKETMQ_CHROMIUM: findSystemProgram(SYSTEM_PROGRAMS.chromium) ?? "",
   WASM_BINDGEN_TEST_TIMEOUT: "600",
   WASM_BINDGEN_TEST_DRIVER_TIMEOUT: "60",
   ...(soak ? { POCKETMQ_SOAK: "1" } : {}),
@@ -63,10 +71,11 @@ const npmTest = (workspace) => ["npm", "test", "-w", workspace];
 /**
  * @param {string} browser
  * @param {string} driver
+ * @param {string} [path]
  */
-const wasmPack = (browser, driver) => [
-  ...["wasm-pack", "test", "--headless", "--mode", "no-install", browser],
-  ...[`--${driver}`, findProgram(driver) ?? driver, "--", "--locked", ...LAB],
+const wasmPack = (browser, driver, path = driver) => [
+  ...["wasm-pack", "test", "--mode", "no-install", "--headless", `--${browser}`, `--${driver}`, path],
+  ...["--", "--locked", ...LAB],
 ];
 
 /** Node 20 expands no patterns. @param {string[]} folder */

@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { run } from "./child.mjs";
-import { installPackages, SYSTEM_PROGRAMS } from "./debian.mjs";
+import { installPackages } from "./debian.mjs";
 import { fingerprint, isDone, markDone } from "./fingerprint.mjs";
 import { inRoot } from "./paths.mjs";
 import { Problem } from "./problem.mjs";
@@ -10,17 +10,19 @@ import { step } from "./progress.mjs";
 
 const PACKAGES = ["pika==1.4.4"];
 const ENVIRONMENT = inRoot(".tools", "python");
-const PYTHON = inRoot(".tools", "python", "bin", "python");
+const OWN_PYTHON = inRoot(".tools", "python", "bin", "python");
 
 /** Makes sure that `.tools/python/bin/python` imports pika. */
 export async function ensurePython() {
   const print = fingerprint([], ...PACKAGES);
-  if (isDone("python", print, [PYTHON])) return;
-  // Debian parts Python from its means to make environments.
-  if (!(await run("python3", ["-c", "import ensurepip, venv"])).ok) await installPackages([SYSTEM_PROGRAMS.python]);
+  if (isDone("python", print, [OWN_PYTHON])) return;
+  // Debian keeps what makes environments in a package of its own.
+  if (!(await run("python3", ["-c", "import ensurepip, venv"])).ok) {
+    await installPackages([{ title: "Python", debian: "python3-venv" }]);
+  }
   await step(`Python with ${PACKAGES.join(", ")}`, async () => {
-    if (!existsSync(PYTHON)) await python("python3", ["-m", "venv", ENVIRONMENT]);
-    await python(PYTHON, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", ...PACKAGES]);
+    if (!existsSync(OWN_PYTHON)) await python("python3", ["-m", "venv", ENVIRONMENT]);
+    await python(OWN_PYTHON, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", ...PACKAGES]);
   });
   markDone("python", print);
 }
