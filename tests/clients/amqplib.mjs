@@ -1,0 +1,145 @@
+// Helpers for tests that use amqplib.
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { after, before, test as nodeTest } from "node:test";
+import amqp from "amqplib";
+import { startBroker } from "./broker.mjs";
+
+/** A test that hangs is a test that fails. */
+export function test(name, ...rest) {
+  const body = rest.pop();
+  return nodeTest(name, { timeout: 15_000, ...rest[0] }, body);
+}
+
+/** One broker for all tests of a file. Answers what those tests open connections with. */
+export function useBroker() {
+  let broker;
+  before(
+    async () => {
+      broker = await startBroker();
+    },
+    { timeout: 15_000 },
+  );
+  after(() => broker?.stop());
+  return {
+    get url() {
+      return broker.url;
+    },
+    /** A connection that ends with the test; its errors are for `connectionClosed` to see. */
+    connect: (t, query = "") => connect(t, broker.url + query),
+    /** A channel on a connection of its own. */
+    channel: async (t) => openChannel(await connect(t, broker.url)),
+    confirmChannel: async (t) => openChannel(await connect(t, broker.url), "createConfirmChannel"),
+  };
+}
+
+export async function connect(t, url) {
+  const connection = await amqp.connect(url, { noDelay: true });
+  connection.on("error", () => {});
+  // amqplib waits for ever for the answer to a close on a socket that was destroyed.
+  t.after(() => connection.connection.stream.destroyed || connection.close().catch(() => {}));
+  return connection;
+}
+
+/** A channel whose errors are for `channelClosed` to see, instead of ending the process. */
+export async function openChannel(connection, kind = "createChannel") {
+  const channel = await connection[kind]();
+  channel.on("error", () => {});
+  return channel;
+}
+
+/** A name that no other test uses, also on a broker that outlives the run. */
+export function unique(label) {
+  return `${label}-${randomUUID()}`;
+}
+
+/** Does `action` and expects the server to close the channel with this reply code and text. */
+export async function channelClosed(channel, code, text, action) {
+  await closedBy(once(channel, "error"), code, text, action);
+}
+
+/** Does `action` and expects the server to close the whole connection with this reply code and text. */
+export async function connectionClosed(connection, code, text, action) {
+  await closedBy(once(connection, "error"), code, text, action);
+}
+
+async function closedBy(closing, code, text, action) {
+  // What the action itself answers is told to its caller too; the event is what every client can rely on.
+  Promise.resolve(action()).catch(() => {});
+  const [error] = await closing;
+  assert.equal(error.code, code, error.message);
+  assert.match(error.message, text);
+}
+
+/** The messages of a consumer, in order, to be awaited one after the other. */
+export class Inbox {
+  #arrived = [];
+  #waiting = [];
+
+  static async of(channel, queue, options) {
+    const inbox = new Inbox();
+    inbox.consumerTag = (await channel.consume(queue, (message) => inbox.#push(message), options)).consumerTag;
+    return inbox;
+  }
+
+  /** How many arrived that nobody has taken. */
+  get size() {
+    return this.#arrived.length;
+  }
+
+  /** The next message; null once the server has cancelled the consumer. */
+  next() {
+    if (this.#arrived.length > 0) return Promise.resolve(this.#arrived.shift());
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  async take(count) {
+    const messages = [];
+    while (messages.length < count) messages.push(await this.next());
+    return messages;
+  }
+
+  async bodies(count) {
+    return (await this.take(count)).map((message) => message.content.toString());
+  }
+
+  #push(message) {
+    const waiter = this.#waiting.shift();
+    if (waiter) waiter(message);
+    else this.#arrived.push(message);
+  }
+}
+
+/** A queue that only this connection sees and that goes with it. */
+export async function ownQueue(channel, options = {}) {
+  const { queue } = await channel.assertQueue("", { exclusive: true, durable: false, ...options });
+  return queue;
+}
+
+/** Everything that is ready in a queue, as strings, oldest first; takes it out. */
+export async function drain(channel, queue) {
+  const bodies = [];
+  for (;;) {
+    const message = await channel.get(queue, { noAck: true });
+    if (!message) return bodies;
+    bodies.push(message.content.toString());
+  }
+}
+
+/** Publishes strings to a queue and waits until all of them are in it. */
+export async function fill(channel, queue, bodies) {
+  for (const body of bodies) channel.sendToQueue(queue, Buffer.from(body));
+  await settled(channel, queue, (status) => status.messageCount >= bodies.length);
+}
+
+/** Asks for a queue's counts until they are as wanted. Each try is a round trip to the broker. */
+export async function settled(channel, queue, wanted) {
+  const limit = Date.now() + 10_000;
+  for (;;) {
+    const status = await channel.checkQueue(queue);
+    if (wanted(status)) return status;
+    assert.ok(Date.now() < limit, `queue ${queue} stayed at ${JSON.stringify(status)}`);
+  }
+}

@@ -1,0 +1,58 @@
+// Broker: what a client test talks to. PocketMQ in its own process, or the broker that POCKETMQ_TEST_URL names.
+//
+// A test that must stop its broker, or needs it on a given port, asks for a private one: PocketMQ again, or, when
+// POCKETMQ_TEST_URL names a peer to compare with, a RabbitMQ of its own.
+
+import { spawn } from "node:child_process";
+import { createServer } from "node:net";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { startRabbitmq } from "../../scripts/bench/amqp-rabbitmq.mjs";
+
+const CLI = fileURLToPath(new URL("../../pkg/dist/cli.js", import.meta.url));
+const READY = /^PocketMQ is ready: (amqp:\S+)/;
+
+export const peerUrl = process.env.POCKETMQ_TEST_URL;
+
+/** The broker of a test file: `{ url, stop() }`. */
+export async function startBroker() {
+  return peerUrl ? { url: peerUrl, stop: async () => {} } : startPocketmq();
+}
+
+/** A broker that the test may stop: `stop()` sends SIGTERM and resolves when the process has ended. */
+export async function startPrivateBroker() {
+  return peerUrl ? startRabbitmq() : startPocketmq();
+}
+
+/** Starts the command line program and waits for its ready line. */
+export async function startPocketmq({ amqpPort = 0 } = {}) {
+  const server = spawn(process.execPath, [CLI, "--amqp-port", String(amqpPort), "--http-port", "0"], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const exited = new Promise((resolve) => server.once("exit", (code, signal) => resolve(code ?? signal)));
+  let complaint = "";
+  server.stderr.on("data", (text) => {
+    complaint += text;
+  });
+
+  const lines = createInterface({ input: server.stdout });
+  const url = await new Promise((resolve, reject) => {
+    lines.on("line", (line) => READY.test(line) && resolve(READY.exec(line)[1]));
+    exited.then((code) => reject(new Error(`The broker ended (${code}) before it was ready. ${complaint}`)));
+  });
+  const stop = async () => {
+    server.kill("SIGTERM");
+    return exited;
+  };
+  return { url, pid: server.pid, stop, exited };
+}
+
+export async function portIsFree(port) {
+  const probe = createServer();
+  const free = await new Promise((resolve) => {
+    probe.once("error", () => resolve(false));
+    probe.listen(port, "127.0.0.1", () => resolve(true));
+  });
+  if (free) await new Promise((resolve) => probe.close(resolve));
+  return free;
+}

@@ -1,0 +1,23 @@
+// Runs every client test: `node tests/clients/run.mjs [word...]` (only the files whose name contains a word).
+// POCKETMQ_TEST_URL=amqp://… runs the same tests against another broker.
+
+import { readdir } from "node:fs/promises";
+import { run } from "node:test";
+import { spec } from "node:test/reporters";
+import { fileURLToPath } from "node:url";
+
+const FOLDER = fileURLToPath(new URL(".", import.meta.url));
+const words = process.argv.slice(2);
+
+const files = (await readdir(FOLDER))
+  .filter((name) => name.endsWith(".test.mjs"))
+  .filter((name) => words.length === 0 || words.some((word) => name.includes(word)))
+  .sort()
+  .map((name) => FOLDER + name);
+
+run({ files, concurrency: 1 })
+  .on("test:fail", () => {
+    process.exitCode = 1;
+  })
+  .compose(new spec())
+  .pipe(process.stdout);
