@@ -137,11 +137,13 @@ impl Inner {
     fn write(&mut self, id: ConnectionId) {
         let server = &mut self.server.server;
         let bytes = Uint8Array::from(server.output(id));
-        if let Some(port) = self.ports.get_mut(&id).filter(|_| bytes.length() > 0) {
+        // Once it is transferred, the array has no length any more.
+        let length = bytes.length();
+        if let Some(port) = self.ports.get_mut(&id).filter(|_| length > 0) {
             let transferred = Array::of1(&bytes.buffer());
             port.port.post_message_with_transferable(&bytes, &transferred).expect("bytes can be posted");
-            port.unread_bytes += f64::from(bytes.length());
-            server.output_taken(id, bytes.length() as usize);
+            port.unread_bytes += f64::from(length);
+            server.output_taken(id, length as usize);
             server.hold(id, port.unread_bytes > UNREAD_MAX);
         }
         if server.is_closed(id) && server.output(id).is_empty() {
