@@ -4,6 +4,7 @@
 import { parseArgs } from "node:util";
 import { run } from "./lib/child.mjs";
 import { fingerprint, isDone, markDone } from "./lib/fingerprint.mjs";
+import { exclusively } from "./lib/lock.mjs";
 import { inRoot } from "./lib/paths.mjs";
 import { Problem, runIfCalled } from "./lib/problem.mjs";
 import { step } from "./lib/progress.mjs";
@@ -14,9 +15,11 @@ import { setUpToStart } from "./setup.mjs";
 /** The parts in the order of their dependence. @type {Record<string, () => Promise<void>>} */
 const PARTS = { wasm: buildWasm, pkg: buildPackage, www: buildPage };
 
-/** Builds everything that is out of date. */
-export async function build() {
-  for (const buildPart of Object.values(PARTS)) await buildPart();
+/** Builds what is out of date. */
+export function build(parts = Object.keys(PARTS)) {
+  return exclusively(async () => {
+    for (const part of parts) await PARTS[part]?.();
+  });
 }
 
 async function buildWasm() {
@@ -24,7 +27,6 @@ async function buildWasm() {
     const built = await buildArtifact(artifact);
     if (built) reportSize(artifact.name, wasmFile(artifact));
   }
-  checkBrokerSize(wasmFile(BROKER));
 }
 
 const packageFingerprint = () =>
@@ -61,5 +63,6 @@ await runIfCalled(import.meta.url, async () => {
   const { only } = parseArgs({ options: { only: { type: "string" } } }).values;
   if (only !== undefined && !(only in PARTS)) throw new Problem(`There is no part ${only}: say wasm, pkg or www.`);
   await setUpToStart();
-  await (only === undefined ? build() : PARTS[only]?.());
+  await build(only === undefined ? undefined : [only]);
+  checkBrokerSize(wasmFile(BROKER));
 });

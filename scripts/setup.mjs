@@ -3,27 +3,30 @@
 import { argv } from "node:process";
 import { writeWebdriverSettings } from "./lib/browsers.mjs";
 import { ensureSystemPrograms } from "./lib/debian.mjs";
+import { exclusively } from "./lib/lock.mjs";
 import { ensureNpmPackages } from "./lib/npm.mjs";
 import { Problem, runIfCalled } from "./lib/problem.mjs";
 import { ensurePython } from "./lib/python.mjs";
 import { ensureGeckodriver, ensureTestTools, ensureWasmBindgen, ensureWasmTarget } from "./lib/rust.mjs";
 
 /** What `npm start` needs: to compile the core and to build the package and the page. */
-export async function setUpToStart() {
-  await Promise.all([ensureWasmTarget().then(ensureWasmBindgen), ensureNpmPackages()]);
+export function setUpToStart() {
+  return exclusively(() => Promise.all([ensureWasmTarget().then(ensureWasmBindgen), ensureNpmPackages()]));
 }
 
 /** What `npm test` needs: browsers, their drivers and the classic clients besides. */
 export async function setUpToTest() {
-  await Promise.all([
-    ensureWasmTarget().then(() => Promise.all([ensureTestTools(), ensureGeckodriver()])),
-    ensureNpmPackages(),
-    ensureSystemPrograms().then(ensurePython),
-  ]);
+  await exclusively(() =>
+    Promise.all([
+      ensureWasmTarget().then(() => Promise.all([ensureTestTools(), ensureGeckodriver()])),
+      ensureNpmPackages(),
+      ensureSystemPrograms().then(ensurePython),
+    ]),
+  );
   writeWebdriverSettings();
 }
 
-/** @type {Record<string, () => Promise<void>>} */
+/** @type {Record<string, () => Promise<unknown>>} */
 const PROFILES = { start: setUpToStart, test: setUpToTest };
 
 await runIfCalled(import.meta.url, async () => {
