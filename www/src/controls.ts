@@ -1,0 +1,81 @@
+// Controls: a slider and a number for each of lambda, mu and the consumers. The slider walks through round values, close
+// together where it matters; the number takes any value.
+import { plain } from "./format.ts";
+import { LIMITS, limited } from "./settings.ts";
+
+export type ControlName = keyof typeof LIMITS;
+
+/** The rates that the slider stops at. */
+const RATES = [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5, 7, 7.5, 8, 8.5, 9, 9.5, 10, 11, 12, 13, 14, 15, 16]
+  .concat([17, 18, 19, 20, 22, 24, 26, 28, 30, 33, 36, 40, 45, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95, 100])
+  .concat([110, 120, 130, 140, 150, 160, 180, 200, 220, 250, 280, 300, 350, 400, 450, 500, 600, 700, 800, 900, 1000]);
+
+const STOPS: Record<ControlName, number[]> = {
+  lambda: [0, ...RATES],
+  mu: RATES,
+  consumers: Array.from({ length: LIMITS.consumers.max + 1 }, (_, n) => n),
+};
+
+const UNITS: Record<ControlName, string> = {
+  lambda: "messages a second",
+  mu: "messages a second each",
+  consumers: "consumers",
+};
+
+/** One pair of inputs, kept equal. */
+export class Control {
+  readonly #name: ControlName;
+  readonly #slider: HTMLInputElement;
+  readonly #number: HTMLInputElement;
+  readonly #onChange: (value: number) => void;
+  #value = 0;
+
+  constructor(name: ControlName, root: ParentNode, value: number, onChange: (value: number) => void) {
+    this.#name = name;
+    this.#slider = input(root, `${name}-slider`);
+    this.#number = input(root, name);
+    this.#onChange = onChange;
+    this.#slider.max = String(STOPS[name].length - 1);
+    this.show(value);
+    this.#slider.addEventListener("input", () => this.#change(this.#stop(Number(this.#slider.value))));
+    this.#number.addEventListener("change", () => this.#typed());
+  }
+
+  show(value: number): void {
+    this.#value = value;
+    this.#number.value = String(value);
+    this.#slider.value = String(nearest(STOPS[this.#name], value));
+    this.#slider.setAttribute("aria-valuetext", `${plain(value)} ${UNITS[this.#name]}`);
+  }
+
+  #stop(index: number): number {
+    return STOPS[this.#name][index] ?? 0;
+  }
+
+  // What is no number is put back to what it was; what is out of range goes to the nearest that is allowed.
+  #typed(): void {
+    const typed = this.#number.valueAsNumber;
+    if (Number.isNaN(typed)) {
+      this.show(this.#value);
+      return;
+    }
+    const value = limited(this.#name, typed);
+    this.#change(this.#name === "consumers" ? Math.round(value) : value);
+  }
+
+  #change(value: number): void {
+    this.show(value);
+    this.#onChange(value);
+  }
+}
+
+function input(root: ParentNode, id: string): HTMLInputElement {
+  const found = root.querySelector<HTMLInputElement>(`#${id}`);
+  if (!found) throw new Error(`The page has no input #${id}.`);
+  return found;
+}
+
+function nearest(stops: number[], value: number): number {
+  const distances = stops.map((stop) => Math.abs(stop - value));
+  return distances.indexOf(Math.min(...distances));
+}

@@ -1,0 +1,83 @@
+// Figures: the numbers above the picture and beside the controls, and the sentences about the broker.
+import { element, setText } from "./dom.ts";
+import { count, longDuration, percent, plain, quantity } from "./format.ts";
+import type { LinkState } from "./link.ts";
+import type { BrokerChoice, Settings } from "./settings.ts";
+import type { Measured, Sample } from "./statistics.ts";
+import type { Verdict } from "./verdict.ts";
+
+/** A measured mu further off than this is marked. */
+const MU_OFF = 0.02;
+
+/** Within so many messages' work, a few late acks are nothing to talk about. */
+const MU_WORTH_A_WORD_S = 2;
+
+const CONNECTING: Record<BrokerChoice, string> = {
+  tab: "Starting the broker in this tab…",
+  server: "Connecting to the broker behind npm start…",
+};
+const CONNECTED: Record<BrokerChoice, string> = {
+  tab: "The broker runs in a worker of this tab.",
+  server: "Connected by AMQP over WebSocket to the broker behind npm start.",
+};
+
+export class Figures {
+  readonly #ready = element("ready");
+  readonly #readyUnit = element("ready-unit");
+  readonly #unacked = element("unacked");
+  readonly #unackedUnit = element("unacked-unit");
+  readonly #lambda = element("lambda-measured");
+  readonly #mu = element("mu-measured");
+  readonly #badge = element("mu-badge");
+  readonly #notice = element("link-state");
+  readonly #noticeText = element("link-text");
+  readonly #retry = element("retry");
+
+  /** The broker's counts; `perSquare` when the picture shows density. */
+  counts({ ready, unacked }: Sample, consumers: number, perSquare: number | undefined): void {
+    setText(this.#ready, count(ready));
+    setText(this.#readyUnit, perSquare === undefined ? "waiting" : `a square is ${count(perSquare)}`);
+    setText(this.#unacked, count(unacked));
+    setText(this.#unackedUnit, `of ${count(consumers)} in hand`);
+  }
+
+  rates({ lambda, mu, seconds }: Measured, settings: Settings): void {
+    setText(this.#lambda, quantity(lambda));
+    setText(this.#mu, mu === undefined ? "–" : `${quantity(mu)}/s`);
+    const off = mu === undefined ? 0 : mu / settings.mu - 1;
+    this.#badge.hidden = Math.abs(off) <= MU_OFF || seconds < MU_WORTH_A_WORD_S;
+    setText(this.#badge, `${percent(Math.abs(off))} ${off < 0 ? "slow" : "fast"}`);
+  }
+
+  link(state: LinkState, broker: BrokerChoice, reason: string | undefined): void {
+    document.documentElement.dataset.link = state;
+    this.#notice.dataset.state = state;
+    this.#retry.hidden = state !== "lost";
+    const texts = { connecting: CONNECTING[broker], connected: CONNECTED[broker], lost: lostText(broker, reason) };
+    setText(this.#noticeText, texts[state]);
+  }
+
+  /** How soon after the page began to load the first message was delivered. */
+  firstDelivery(ms: number): void {
+    setText(
+      this.#noticeText,
+      `${CONNECTED.tab} Its first message came ${plain(Math.round(ms))} ms after the page began to load.`,
+    );
+  }
+
+  verdict({ tone, headline, detail }: Verdict): void {
+    element("verdict").dataset.tone = tone;
+    setText(element("verdict-headline"), headline);
+    setText(element("verdict-detail"), detail);
+  }
+
+  frozen(ms: number): void {
+    const held = longDuration(Math.max(1, ms / 1000));
+    setText(element("frozen"), `The browser held the page’s load back for ${held}; that time is not counted.`);
+  }
+}
+
+function lostText(broker: BrokerChoice, reason = ""): string {
+  if (broker === "tab") return `The broker in this tab is gone: ${reason}`;
+  return `No broker answers behind this page: ${reason} Start one with npm start, and open the page that it serves.`;
+}

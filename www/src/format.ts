@@ -1,0 +1,67 @@
+// Format: numbers and times as people read them.
+
+/** A count, with thousands apart. */
+export function count(value: number): string {
+  return Math.round(value).toLocaleString("en");
+}
+
+/** A quantity with three digits that mean something, or a dash for none. */
+export function quantity(value: number | undefined): string {
+  if (value === undefined || Number.isNaN(value)) return "–";
+  const size = Math.abs(value);
+  if (size >= 1000) return count(value);
+  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
+}
+
+/** A rate as somebody would have typed it: no more digits than it has. */
+export function plain(value: number): string {
+  return value.toLocaleString("en", { maximumFractionDigits: 3 });
+}
+
+/** A time in the unit that suits it. */
+export function duration(seconds: number | undefined): string {
+  if (seconds === undefined || Number.isNaN(seconds)) return "–";
+  if (Math.abs(seconds) < 0.9995) return `${threeDigits(seconds * 1000)} ms`;
+  return `${threeDigits(seconds)} s`;
+}
+
+const UNITS: [string, number][] = [
+  ["d", 86_400],
+  ["h", 3600],
+  ["min", 60],
+  ["s", 1],
+];
+
+/** A long time in its two largest units. */
+export function longDuration(seconds: number): string {
+  if (seconds > 1000 * 86_400) return `${count(seconds / (365.25 * 86_400))} years`;
+  const whole = Math.max(0, Math.round(seconds));
+  const first = UNITS.findIndex(([, size]) => whole >= size);
+  if (first === -1) return "0 s";
+  let left = whole;
+  const parts = UNITS.slice(first, first + 2).map(([unit, size]) => {
+    const amount = Math.floor(left / size);
+    left -= amount * size;
+    return amount > 0 ? `${amount} ${unit}` : "";
+  });
+  return parts.filter(Boolean).join(" ");
+}
+
+/** A share, such as 0.123, as a percentage. */
+export function percent(share: number): string {
+  const value = share * 100;
+  const nearlyAll = value > 98 && value < 100;
+  return `${value.toFixed(Math.abs(value) < 9.95 || nearlyAll ? 1 : 0)} %`;
+}
+
+/** A difference with its sign: a real minus, so that the digits line up. */
+export function signedPercent(share: number): string {
+  const text = percent(Math.abs(share));
+  if (text === "0.0 %") return text;
+  return `${share < 0 ? "−" : "+"}${text}`;
+}
+
+function threeDigits(value: number): string {
+  const size = Math.abs(value);
+  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
+}

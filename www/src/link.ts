@@ -1,0 +1,136 @@
+// Link: the page's one connection to whichever broker it shows: the load worker that publishes and consumes there, and the
+// broker's own counts, asked for ten times a second.
+import type { Command, Events, Load, Report } from "./load/messages.ts";
+import type { BrokerChoice, Settings } from "./settings.ts";
+import { ServerSource, type Source, TabSource } from "./sources.ts";
+import type { Sample } from "./statistics.ts";
+
+const SAMPLE_EVERY_MS = 100;
+
+export type LinkState = "connecting" | "connected" | "lost";
+
+export interface LinkCallbacks {
+  onState(state: LinkState, reason?: string): void;
+  onEvents(events: Events): void;
+  onSample(sample: Sample): void;
+  onFirstDelivery(at: number): void;
+}
+
+export class Link {
+  readonly #callbacks: LinkCallbacks;
+  readonly #worker = new Worker(new URL("./load.worker.ts", import.meta.url), { type: "module", name: "load" });
+  #tab: Promise<TabSource> | undefined;
+  #source: Source | undefined;
+  #state: LinkState = "connecting";
+  #sampleTimer: ReturnType<typeof setTimeout> | undefined;
+  #onDisconnected: (() => void) | undefined;
+  #switching: Promise<void> = Promise.resolve();
+
+  constructor(callbacks: LinkCallbacks) {
+    this.#callbacks = callbacks;
+    this.#worker.onmessage = ({ data }: MessageEvent<Report>) => this.#handle(data);
+    this.#worker.onerror = (event) => this.#lost(event.message);
+  }
+
+  get state(): LinkState {
+    return this.#state;
+  }
+
+  /** Leaves the broker it is connected to, if any, and connects to this one. */
+  connect(settings: Settings, paused: boolean): Promise<void> {
+    this.#switching = this.#switching.then(() => this.#switch(settings, paused));
+    return this.#switching;
+  }
+
+  setLoad({ lambda, mu, consumers }: Load): void {
+    this.#send({ kind: "load", load: { lambda, mu, consumers } });
+  }
+
+  pause(): void {
+    this.#send({ kind: "pause" });
+  }
+
+  resume(): void {
+    this.#send({ kind: "resume" });
+  }
+
+  purge(): void {
+    this.#send({ kind: "purge" });
+  }
+
+  async #switch({ lambda, mu, consumers, broker, seed }: Settings, paused: boolean): Promise<void> {
+    this.#enter("connecting");
+    await this.#disconnect();
+    try {
+      this.#source = await this.#open(broker);
+      const target = this.#source.target();
+      const load = { lambda, mu, consumers };
+      this.#send({ kind: "connect", target, load, seed, paused }, "port" in target ? [target.port] : []);
+    } catch (error) {
+      this.#lost(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  async #open(broker: BrokerChoice): Promise<Source> {
+    if (broker === "server") return new ServerSource();
+    this.#tab ??= TabSource.open();
+    return this.#tab;
+  }
+
+  #disconnect(): Promise<void> {
+    clearTimeout(this.#sampleTimer);
+    this.#source = undefined;
+    return new Promise((resolve) => {
+      this.#onDisconnected = resolve;
+      this.#send({ kind: "disconnect" });
+    });
+  }
+
+  #handle(report: Report): void {
+    switch (report.kind) {
+      case "connected":
+        this.#enter("connected");
+        void this.#sample();
+        break;
+      case "events":
+        this.#callbacks.onEvents(report.events);
+        break;
+      case "first-delivery":
+        this.#callbacks.onFirstDelivery(report.at);
+        break;
+      case "disconnected":
+        this.#onDisconnected?.();
+        break;
+      case "lost":
+        this.#lost(report.reason);
+    }
+  }
+
+  // One question at a time: a slow answer makes fewer samples, not a queue of them.
+  async #sample(): Promise<void> {
+    const source = this.#source;
+    if (!source || this.#state !== "connected") return;
+    try {
+      const counts = await source.counts();
+      if (source !== this.#source) return;
+      this.#callbacks.onSample({ at: performance.now(), ...counts });
+      this.#sampleTimer = setTimeout(() => this.#sample(), SAMPLE_EVERY_MS);
+    } catch (error) {
+      if (source === this.#source) this.#lost(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #lost(reason: string): void {
+    clearTimeout(this.#sampleTimer);
+    this.#enter("lost", reason);
+  }
+
+  #enter(state: LinkState, reason?: string): void {
+    this.#state = state;
+    this.#callbacks.onState(state, reason);
+  }
+
+  #send(command: Command, transfer: Transferable[] = []): void {
+    this.#worker.postMessage(command, transfer);
+  }
+}

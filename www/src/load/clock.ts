@@ -1,0 +1,35 @@
+// Clock: milliseconds in which the load runs; they stand still while it is paused or while the browser froze it.
+
+export class RunningClock {
+  readonly #source: () => number;
+  #behind: number;
+  #stoppedAt: number | undefined;
+
+  constructor(source: () => number = () => performance.now()) {
+    this.#source = source;
+    this.#behind = source();
+  }
+
+  get running(): boolean {
+    return this.#stoppedAt === undefined;
+  }
+
+  now(): number {
+    return this.#stoppedAt ?? this.#source() - this.#behind;
+  }
+
+  pause(): void {
+    this.#stoppedAt ??= this.now();
+  }
+
+  resume(): void {
+    if (this.#stoppedAt === undefined) return;
+    this.#behind = this.#source() - this.#stoppedAt;
+    this.#stoppedAt = undefined;
+  }
+
+  /** Takes back time in which nothing could run. */
+  takeBack(ms: number): void {
+    this.#behind += ms;
+  }
+}

@@ -1,0 +1,237 @@
+// Driver: real producers and consumers on one AMQP connection, run on absolute event times.
+//
+// One timer is set for the earliest event that is due: an arrival, or the end of a service. When it fires, late as timers
+// are, everything that is due by then is done.
+import type { AMQPBaseClient } from "@cloudamqp/amqp-client/amqp-base-client";
+import type { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
+import type { AMQPMessage } from "@cloudamqp/amqp-client/amqp-message";
+import { Arrivals } from "./arrivals.ts";
+import { RunningClock } from "./clock.ts";
+import { Consumer, type InHand } from "./consumer.ts";
+import { type Body, type Events, type Load, ownBody, PRODUCERS, QUEUE } from "./messages.ts";
+import { RandomStream } from "./random.ts";
+import { Service } from "./service.ts";
+
+/** Events are reported this often at most. */
+const REPORT_EVERY_MS = 33;
+
+/** A wake-up this late means that the browser had frozen the worker: that time never was. */
+const FROZEN_MS = 1000;
+
+export interface DriverCallbacks {
+  onEvents(events: Events): void;
+  onFirstDelivery(): void;
+  onError(error: Error): void;
+}
+
+export class Driver {
+  readonly #connection: AMQPBaseClient;
+  readonly #callbacks: DriverCallbacks;
+  readonly #clock = new RunningClock();
+  readonly #run = crypto.randomUUID();
+  readonly #arrivals: Arrivals;
+  readonly #workStream: RandomStream;
+  readonly #outsideStream: RandomStream;
+  readonly #routeStream: RandomStream;
+  #load: Load;
+  #producers: AMQPChannel[] = [];
+  #consumers: Consumer[] = [];
+  /** Consumers that were taken away while they had a message in hand. */
+  #leaving = new Set<Consumer>();
+  #nextId = 1;
+  #nextOutsideId = -1;
+  #wakeTimer: ReturnType<typeof setTimeout> | undefined;
+  #reportTimer: ReturnType<typeof setTimeout> | undefined;
+  #delivered = false;
+  #stopped = false;
+  #epoch = 0;
+  #epochStart = 0;
+  #events: Events;
+
+  constructor(connection: AMQPBaseClient, load: Load, seed: number, callbacks: DriverCallbacks) {
+    this.#connection = connection;
+    this.#callbacks = callbacks;
+    this.#load = load;
+    this.#workStream = new RandomStream(seed, "service");
+    this.#outsideStream = new RandomStream(seed, "outside");
+    this.#routeStream = new RandomStream(seed, "routing");
+    this.#arrivals = new Arrivals(new RandomStream(seed, "arrivals"), load.lambda, 0);
+    this.#events = this.#noEvents();
+  }
+
+  /** Declares the queue, opens the channels and starts. */
+  async start(paused: boolean): Promise<void> {
+    const control = await this.#connection.channel();
+    await control.queueDeclare(QUEUE, { durable: true });
+    this.#producers = await Promise.all(Array.from({ length: PRODUCERS }, () => this.#openProducer()));
+    this.#clock.pause();
+    this.#setConsumers(this.#load.consumers);
+    if (!paused) this.resume();
+    this.#reportSoon();
+  }
+
+  /** Changes rates and the number of consumers, at once. */
+  setLoad(load: Load): void {
+    this.#report();
+    const now = this.#clock.now();
+    this.#load = load;
+    this.#epoch++;
+    this.#epochStart = now;
+    this.#arrivals.setRate(load.lambda, now);
+    for (const consumer of this.#everyConsumer()) consumer.service.setRate(load.mu, now);
+    this.#setConsumers(load.consumers);
+    this.#report();
+    this.#wakeWhenDue();
+  }
+
+  pause(): void {
+    this.#clock.pause();
+    clearTimeout(this.#wakeTimer);
+    this.#report();
+  }
+
+  resume(): void {
+    this.#clock.resume();
+    this.#wakeWhenDue();
+  }
+
+  /** Empties the queue of messages that are ready. */
+  async purge(): Promise<void> {
+    const channel = await this.#connection.channel();
+    await channel.queuePurge(QUEUE);
+    await channel.close();
+  }
+
+  /** Stops for good and closes the connection; the broker requeues what was in hand. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#wakeTimer);
+    clearTimeout(this.#reportTimer);
+    if (!this.#connection.closed) await this.#connection.close();
+  }
+
+  async #openProducer(): Promise<AMQPChannel> {
+    const channel = await this.#connection.channel();
+    await channel.confirmSelect();
+    return channel;
+  }
+
+  #setConsumers(count: number): void {
+    for (const consumer of this.#consumers.splice(count)) {
+      this.#leaving.add(consumer);
+      this.#guard(consumer.leave());
+    }
+    while (this.#consumers.length < count) {
+      const consumer = new Consumer(this.#consumers.length, new Service(this.#load.mu, this.#clock.now()));
+      this.#consumers.push(consumer);
+      this.#guard(consumer.join(this.#connection, (message) => this.#deliver(consumer, message)));
+    }
+  }
+
+  #everyConsumer(): Consumer[] {
+    return [...this.#consumers, ...this.#leaving];
+  }
+
+  #wakeWhenDue(): void {
+    if (this.#stopped || !this.#clock.running) return;
+    clearTimeout(this.#wakeTimer);
+    const ends = this.#everyConsumer().map((consumer) => consumer.service.endsAt);
+    const dueAt = Math.min(this.#arrivals.nextAt, ...ends);
+    if (dueAt === Infinity) return;
+    this.#wakeTimer = setTimeout(() => this.#wake(dueAt), Math.max(0, dueAt - this.#clock.now()));
+  }
+
+  #wake(dueAt: number): void {
+    const late = this.#clock.now() - dueAt;
+    if (late > FROZEN_MS) {
+      this.#clock.takeBack(late);
+      this.#events.frozenMs += late;
+    }
+    const now = this.#clock.now();
+    for (let due = this.#arrivals.take(now); due !== undefined; due = this.#arrivals.take(now)) this.#publish(due);
+    for (const consumer of this.#everyConsumer()) if (consumer.service.endsAt <= now) this.#ack(consumer);
+    this.#wakeWhenDue();
+  }
+
+  #publish(dueAt: number): void {
+    const producer = this.#routeStream.below(PRODUCERS);
+    const body: Body = {
+      run: this.#run,
+      id: this.#nextId++,
+      work: this.#workStream.exponential(),
+      dueAt,
+      sentAt: this.#clock.now(),
+    };
+    this.#events.published.push({ id: body.id, producer });
+    const confirmed = this.#producers[producer]?.basicPublish("", QUEUE, JSON.stringify(body), {
+      appId: "pocketmq-page",
+    });
+    if (confirmed) this.#guard(confirmed);
+    this.#reportSoon();
+  }
+
+  #deliver(consumer: Consumer, message: AMQPMessage): void {
+    if (this.#stopped) return;
+    if (!this.#delivered) this.#callbacks.onFirstDelivery();
+    this.#delivered = true;
+    const deliveredAt = this.#clock.now();
+    // A redelivered message did not wait for this consumer all the time since it was published.
+    const body = message.redelivered ? undefined : ownBody(message.body, this.#run);
+    const id = body?.id ?? this.#nextOutsideId--;
+    const work = body?.work ?? this.#outsideStream.exponential();
+    consumer.inHand = { message, id, work, body, deliveredAt };
+    consumer.service.begin({ work, dueAt: body?.dueAt, sentAt: body?.sentAt }, deliveredAt);
+    const serviceMs = Math.max(0, consumer.service.endsAt - deliveredAt);
+    this.#events.delivered.push({ id, consumer: consumer.place, serviceMs });
+    if (this.#clock.running && consumer.service.endsAt <= deliveredAt) this.#ack(consumer);
+    this.#wakeWhenDue();
+    this.#reportSoon();
+  }
+
+  #ack(consumer: Consumer): void {
+    const { inHand } = consumer;
+    if (!inHand) return;
+    const now = this.#clock.now();
+    const busyMs = consumer.service.end(now);
+    const times = this.#times(inHand, now);
+    this.#events.acked.push({
+      id: inHand.id,
+      consumer: consumer.place,
+      work: inHand.work,
+      busyMs,
+      ...(times && { times }),
+    });
+    this.#leaving.delete(consumer);
+    this.#guard(consumer.ack());
+    this.#reportSoon();
+  }
+
+  #times({ body, deliveredAt }: InHand, now: number): { waitMs: number; sojournMs: number } | undefined {
+    if (!body || body.sentAt < this.#epochStart) return undefined;
+    return { waitMs: deliveredAt - body.sentAt, sojournMs: now - body.sentAt };
+  }
+
+  #reportSoon(): void {
+    if (this.#stopped) return;
+    this.#reportTimer ??= setTimeout(() => this.#report(), REPORT_EVERY_MS);
+  }
+
+  #report(): void {
+    clearTimeout(this.#reportTimer);
+    this.#reportTimer = undefined;
+    this.#events.runningMs = this.#clock.now() - this.#epochStart;
+    this.#callbacks.onEvents(this.#events);
+    this.#events = this.#noEvents();
+  }
+
+  #noEvents(): Events {
+    return { epoch: this.#epoch, runningMs: 0, frozenMs: 0, published: [], delivered: [], acked: [] };
+  }
+
+  /** Nobody waits for these answers; a failure ends the run unless it was ended anyway. */
+  #guard(answer: Promise<unknown>): void {
+    answer.catch((error) => {
+      if (!this.#stopped) this.#callbacks.onError(error);
+    });
+  }
+}

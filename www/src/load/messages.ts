@@ -1,0 +1,97 @@
+// Messages: what the page and its load worker say to each other, and what a published message carries.
+
+/** The queue that the page publishes to and consumes from. */
+export const QUEUE = "pocketmq.demo";
+
+/** How many channels publish; each arrival comes from one of them by chance. */
+export const PRODUCERS = 3;
+
+/** What the load does; rates are per second. */
+export interface Load {
+  lambda: number;
+  mu: number;
+  consumers: number;
+}
+
+/** Where the broker is: the other end of a port, or the address of a WebSocket. */
+export type Target = { port: MessagePort } | { url: string };
+
+/** To the worker. */
+export type Command =
+  | { kind: "connect"; target: Target; load: Load; seed: number; paused: boolean }
+  | { kind: "load"; load: Load }
+  | { kind: "pause" }
+  | { kind: "resume" }
+  | { kind: "purge" }
+  | { kind: "disconnect" };
+
+/** From the worker. */
+export type Report =
+  | { kind: "connected" }
+  /** The first delivery since the worker started, in ms since 1970. */
+  | { kind: "first-delivery"; at: number }
+  | { kind: "lost"; reason: string }
+  | { kind: "disconnected" }
+  | { kind: "events"; events: Events };
+
+/** What happened since the last report. */
+export interface Events {
+  /** Counts the changes of load: what is measured before one must not be mixed with what is measured after it. */
+  epoch: number;
+  /** How long this epoch has been running, in ms; pauses are not counted. */
+  runningMs: number;
+  /** Time that the browser took away from the worker, in ms; it is not counted either. */
+  frozenMs: number;
+  published: Published[];
+  delivered: Delivered[];
+  acked: Acked[];
+}
+
+/** A message that left a producer. */
+export interface Published {
+  id: number;
+  producer: number;
+}
+
+/** A message that a consumer has in hand. Ids below 0 are of messages that others published. */
+export interface Delivered {
+  id: number;
+  consumer: number;
+  /** How long its service will take. */
+  serviceMs: number;
+}
+
+/** A message that is done. */
+export interface Acked {
+  id: number;
+  consumer: number;
+  /** The service it needed at rate 1, and the time for which the consumer was really busy with it. */
+  work: number;
+  busyMs: number;
+  /** Publish to delivery and publish to ack; only for our own messages of this epoch. */
+  times?: { waitMs: number; sojournMs: number };
+}
+
+/** The body of a message, as JSON. */
+export interface Body {
+  /** Which run published it: times of another run's clock mean nothing here. */
+  run: string;
+  id: number;
+  /** The service that it needs at rate 1: drawn at arrival, so that more consumers meet the very same work. */
+  work: number;
+  dueAt: number;
+  sentAt: number;
+}
+
+const decoder = new TextDecoder();
+
+/** The body, if this run published it. */
+export function ownBody(bytes: Uint8Array | null, run: string): Body | undefined {
+  if (bytes?.[0] !== 0x7b) return undefined;
+  try {
+    const body = JSON.parse(decoder.decode(bytes));
+    return body.run === run ? body : undefined;
+  } catch {
+    return undefined;
+  }
+}

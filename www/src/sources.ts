@@ -1,0 +1,70 @@
+// Sources: the brokers that the page can show. Each says where its AMQP is, and what it counts for the page's queue.
+import { openBroker, type WorkerBroker } from "pocketmq/browser";
+import { QUEUE, type Target } from "./load/messages.ts";
+
+/** The broker's counts for the page's queue. */
+export interface Counts {
+  ready: number;
+  unacked: number;
+  /** Messages that ever arrived. */
+  published: number;
+}
+
+export interface Source {
+  target(): Target;
+  counts(): Promise<Counts>;
+}
+
+const NOTHING: Counts = { ready: 0, unacked: 0, published: 0 };
+
+/** The broker in a worker of this tab. */
+export class TabSource implements Source {
+  readonly #broker: WorkerBroker;
+
+  private constructor(broker: WorkerBroker) {
+    this.#broker = broker;
+  }
+
+  static async open(): Promise<TabSource> {
+    return new TabSource(await openBroker());
+  }
+
+  target(): Target {
+    return { port: this.#broker.port() };
+  }
+
+  async counts(): Promise<Counts> {
+    const { queues } = await this.#broker.stats();
+    return queues.find(({ name }) => name === QUEUE) ?? NOTHING;
+  }
+}
+
+/** What `/api/queues` says of a queue, as far as it is used here. */
+interface QueueReport {
+  name: string;
+  messages_ready: number;
+  messages_unacknowledged: number;
+  message_stats?: { publish?: number };
+}
+
+/** The broker that serves this page, as `npm start` does. */
+export class ServerSource implements Source {
+  target(): Target {
+    const url = new URL("/ws/amqp", location.href);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    return { url: url.href };
+  }
+
+  async counts(): Promise<Counts> {
+    const answer = await fetch("/api/queues");
+    if (!answer.ok) throw new Error(`/api/queues answers ${answer.status}.`);
+    const queues: QueueReport[] = await answer.json();
+    const queue = queues.find(({ name }) => name === QUEUE);
+    if (!queue) return NOTHING;
+    return {
+      ready: queue.messages_ready,
+      unacked: queue.messages_unacknowledged,
+      published: queue.message_stats?.publish ?? 0,
+    };
+  }
+}

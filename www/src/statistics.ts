@@ -1,0 +1,129 @@
+// Statistics: what was measured since the load last changed. Three sources that know nothing of each other: the broker's
+// counts (how many are ready and unacked), the clients' clocks (how long), and the broker's total (how many arrived).
+import type { Acked, Events } from "./load/messages.ts";
+
+/** The broker's figures for the queue at a moment. */
+export interface Sample {
+  /** ms, of any one clock. */
+  at: number;
+  ready: number;
+  unacked: number;
+  /** Messages that ever arrived. */
+  published: number;
+}
+
+/** Averages since the last change; undefined where there is nothing to average yet. */
+export interface Measured {
+  /** s of running time that the broker's averages span. */
+  seconds: number;
+  rho: number | undefined;
+  L: number | undefined;
+  Lq: number | undefined;
+  W: number | undefined;
+  Wq: number | undefined;
+  lambda: number | undefined;
+  /** Work done in each second of busy time: what the consumers really serve. It is free of the luck of the draw. */
+  mu: number | undefined;
+  /** Messages per second by which the queue has grown. */
+  growth: number | undefined;
+}
+
+/** A mean of values that need not be kept. */
+class Mean {
+  #sum = 0;
+  #weight = 0;
+
+  add(value: number, weight = 1): void {
+    this.#sum += value * weight;
+    this.#weight += weight;
+  }
+
+  get weight(): number {
+    return this.#weight;
+  }
+
+  get value(): number | undefined {
+    return this.#weight > 0 ? this.#sum / this.#weight : undefined;
+  }
+}
+
+/** What is summed up over one epoch. */
+class Totals {
+  readonly ready = new Mean();
+  readonly unacked = new Mean();
+  readonly wait = new Mean();
+  readonly sojourn = new Mean();
+  arrived = 0;
+  grown = 0;
+  work = 0;
+  busyMs = 0;
+}
+
+/** Sampling gaps longer than this, in ms, are of a page that slept: what was in between is not known. */
+const GAP_MS = 5000;
+
+export class Statistics {
+  #epoch = 0;
+  #totals = new Totals();
+  #last: Sample | undefined;
+
+  /** Forgets everything. */
+  reset(): void {
+    this.#epoch = 0;
+    this.#restart();
+  }
+
+  /** Takes what the broker counts. Time in which the load does not run is left out. */
+  sample(sample: Sample, running: boolean): void {
+    const last = this.#last;
+    this.#last = running ? sample : undefined;
+    if (!running || !last) return;
+    const span = sample.at - last.at;
+    if (span <= 0 || span > GAP_MS) return;
+    const totals = this.#totals;
+    totals.ready.add((last.ready + sample.ready) / 2, span);
+    totals.unacked.add((last.unacked + sample.unacked) / 2, span);
+    totals.arrived += sample.published - last.published;
+    totals.grown += sample.ready + sample.unacked - last.ready - last.unacked;
+  }
+
+  /** Takes what the clients saw; a new epoch starts the averages again. */
+  events(events: Events): void {
+    if (events.epoch !== this.#epoch) this.#restart();
+    this.#epoch = events.epoch;
+    for (const acked of events.acked) this.#acked(acked);
+  }
+
+  measured(consumers: number): Measured {
+    const { ready, unacked, wait, sojourn, arrived, grown, work, busyMs } = this.#totals;
+    const seconds = ready.weight / 1000;
+    return {
+      seconds,
+      rho: unacked.value === undefined || consumers === 0 ? undefined : unacked.value / consumers,
+      L: ready.value === undefined || unacked.value === undefined ? undefined : ready.value + unacked.value,
+      Lq: ready.value,
+      W: inSeconds(sojourn.value),
+      Wq: inSeconds(wait.value),
+      lambda: seconds > 0 ? arrived / seconds : undefined,
+      mu: busyMs > 0 ? work / (busyMs / 1000) : undefined,
+      growth: seconds > 0 ? grown / seconds : undefined,
+    };
+  }
+
+  #acked({ work, busyMs, times }: Acked): void {
+    this.#totals.work += work;
+    this.#totals.busyMs += busyMs;
+    if (!times) return;
+    this.#totals.wait.add(times.waitMs);
+    this.#totals.sojourn.add(times.sojournMs);
+  }
+
+  #restart(): void {
+    this.#totals = new Totals();
+    this.#last = undefined;
+  }
+}
+
+function inSeconds(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : ms / 1000;
+}
