@@ -264,7 +264,7 @@ mod tests {
     fn table(pairs: &[(&str, Value)]) -> Table {
         let mut table = Table::new();
         for (name, value) in pairs {
-            table.insert(name, value.clone());
+            table.insert(*name, value.clone());
         }
         table
     }
