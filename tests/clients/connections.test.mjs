@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect as connectSocket } from "node:net";
 import { describe } from "node:test";
 import amqp from "amqplib";
 import { channelClosed, connect, connectionClosed, Inbox, openChannel, ownQueue, test, useBroker } from "./amqplib.mjs";
@@ -14,7 +13,6 @@ const CAPABILITIES = [
   "exchange_exchange_bindings",
   "basic.nack",
   "consumer_cancel_notify",
-  "connection.blocked",
   "authentication_failure_close",
   "per_consumer_qos",
   "direct_reply_to",
@@ -53,12 +51,12 @@ describe("connections", () => {
     });
 
     test("another protocol gets the right header back, and the end", async () => {
-      const { hostname, port } = new URL(broker.url);
-      const socket = connectSocket({ host: hostname, port: Number(port) || 5672 });
-      socket.write("GET / HTTP/1.1\r\n\r\n");
-      const [answer] = await once(socket, "data");
+      const wire = await Wire.connect(broker.url);
+      const answered = once(wire.socket, "data");
+      wire.socket.write("GET / HTTP/1.1\r\n\r\n");
+      const [answer] = await answered;
       assert.equal(answer.toString("latin1"), "AMQP\x00\x00\x09\x01");
-      await once(socket, "close");
+      await wire.closed;
     });
 
     test("update-secret is ok", async (t) => {

@@ -104,8 +104,11 @@ describe("exchanges", () => {
     test("a bad x-match is 406", async (t) => {
       const channel = await broker.channel(t);
       const queue = await ownQueue(channel);
-      await channelClosed(channel, 406, /PRECONDITION_FAILED - [Ii]nvalid x-match/, () =>
-        channel.bindQueue(queue, "amq.headers", "", { "x-match": "some" }),
+      await channelClosed(
+        channel,
+        406,
+        /PRECONDITION_FAILED - .*x-match.*expected all, any, all-with-x, or any-with-x/,
+        () => channel.bindQueue(queue, "amq.headers", "", { "x-match": "some" }),
       );
     });
 

@@ -33,22 +33,29 @@ describe("queues", () => {
     );
   });
 
-  for (const [property, options] of [
-    ["durable", { durable: true, autoDelete: true }],
-    ["auto_delete", { durable: false, autoDelete: false }],
-    ["x-max-priority", { durable: false, autoDelete: true, maxPriority: 5 }],
+  const transient = { durable: false, autoDelete: true };
+  const quorum = { durable: true, arguments: { "x-queue-type": "quorum" } };
+  for (const [property, first, second] of [
+    ["durable", transient, { ...transient, durable: true }],
+    ["auto_delete", transient, { ...transient, autoDelete: false }],
+    ["x-queue-type", { durable: true }, quorum],
   ]) {
     test(`redeclare with another ${property} is 406`, async (t) => {
       const connection = await broker.connect(t);
       const name = unique("inequivalent");
       const original = await openChannel(connection);
-      await original.assertQueue(name, { durable: false, autoDelete: true });
+      await original.assertQueue(name, first);
       const channel = await openChannel(connection);
       const text = new RegExp(`PRECONDITION_FAILED - inequivalent arg '${property}' for queue '${name}' in vhost '/'`);
-      await channelClosed(channel, 406, text, () => channel.assertQueue(name, options));
+      await channelClosed(channel, 406, text, () => channel.assertQueue(name, second));
       await original.deleteQueue(name);
     });
   }
+
+  test("an argument that nobody knows is no hindrance", async (t) => {
+    const channel = await broker.channel(t);
+    await ownQueue(channel, { arguments: { "x-nobody-knows": { nested: [1, 2, 3] } } });
+  });
 
   test("a name that starts with amq. is 403", async (t) => {
     const channel = await broker.channel(t);

@@ -55,6 +55,17 @@ class Delivery(BrokerTest):
         self.assertEqual([body for _, _, body in got], [b'one', b'two', b'three'])
         self.assertEqual([method.redelivered for method, _, _ in got], [True, True, False])
 
+    def test_a_quorum_queue_works_as_the_tutorial_has_it(self):
+        name = unique('task-queue')
+        self.channel.queue_declare(queue=name, durable=True, arguments={'x-queue-type': 'quorum'})
+        self.addCleanup(lambda: self.channel.queue_delete(name))
+        self.channel.basic_qos(prefetch_count=1)
+        self.fill(name, 'task')
+        for method, _, body in self.channel.consume(name):
+            self.assertEqual(body, b'task')
+            self.channel.basic_ack(method.delivery_tag)
+            self.channel.cancel()
+
     def test_reject_without_requeue_drops(self):
         queue = self.own_queue()
         self.fill(queue, 'one', 'two')

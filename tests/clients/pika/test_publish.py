@@ -51,7 +51,6 @@ class Publish(BrokerTest):
             priority=9,
             correlation_id='c1',
             reply_to='someone',
-            expiration='60000',
             message_id='m1',
             timestamp=1_700_000_000,
             type='greeting',
