@@ -99,6 +99,7 @@ export interface Server {
   disconnected(id: number): void;
   setNow(nowMs: number): void;
   turn(nowMs: number): number;
+  wantsTurn(): boolean;
   nextOutput(): number;
   outputPointer(id: number): number;
   outputLength(id: number): number;

@@ -85,7 +85,9 @@ export class Engine {
     this.#turnIsDue = false;
     this.#deadlineMs = this.ask((server) => server.turn(this.clock.now()));
     for (const then of this.#afterTurn) then();
-    if (!this.#closed) this.clock.wakeAt(this.#deadlineMs, () => this.#wake());
+    if (this.#closed) return;
+    if (this.ask((server) => server.wantsTurn())) this.touch();
+    this.clock.wakeAt(this.#deadlineMs, () => this.#wake());
   }
 
   /** Frees the broker and everything in it. */

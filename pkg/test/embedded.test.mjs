@@ -44,7 +44,6 @@ test("properties travel with the message", (t) => {
     contentType: "application/json",
     correlationId: "c-1",
     deliveryMode: 2,
-    expiration: "60000",
     headers: { attempts: 3, nested: { yes: true }, list: ["a", 1] },
     priority: 4,
     replyTo: "replies",

@@ -157,10 +157,10 @@ test("AMQP over WebSocket: publish and consume", async (t) => {
   await client.connect();
   t.after(() => client.close());
   const channel = await client.channel();
-  const queue = await channel.queue("over-ws");
+  await channel.queueDeclare("over-ws");
   const body = "x".repeat(200_000);
-  const arrived = new Promise((resolve) => queue.subscribe({ noAck: true }, resolve));
-  await queue.publish(body);
+  const arrived = new Promise((resolve) => channel.basicConsume("over-ws", { noAck: true }, resolve));
+  await channel.basicPublish("", "over-ws", body);
   assert.equal((await arrived).bodyString(), body);
 });
 

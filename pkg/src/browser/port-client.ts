@@ -1,4 +1,8 @@
 // Port client: @cloudamqp/amqp-client over a MessagePort, whose other end is a broker in a worker.
+//
+//   port:  bytes either way | null: closed | from here also a number: so many bytes have been read
+//
+// A port tells nobody how much waits in it: the broker holds back deliveries by what it is told was read.
 import { AMQPBaseClient } from "@cloudamqp/amqp-client/amqp-base-client";
 import { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
 import { AMQPError } from "@cloudamqp/amqp-client/amqp-error";
@@ -7,6 +11,8 @@ import { AMQPView } from "@cloudamqp/amqp-client/amqp-view";
 const PROTOCOL_HEADER = new Uint8Array([65, 77, 81, 80, 0, 0, 9, 1]);
 const FRAME_HEAD_BYTES = 7;
 const FRAME_MAX_BYTES = 131_072;
+/** Far less than what the broker lets wait in a port; a report for each message would cost more than the message. */
+const REPORT_BYTES = 131_072;
 
 /** Who connects. */
 export interface ConnectOptions {
@@ -27,15 +33,19 @@ export async function connectPort(port: MessagePort, options: ConnectOptions = {
   return client;
 }
 
-/** An AMQP client of one MessagePort. `null` on the port means that the other side has closed it. */
+/** An AMQP client of one MessagePort. */
 export class PortClient extends AMQPBaseClient {
   readonly #port: MessagePort;
+  readonly #whenGone: (client: PortClient) => void;
   #rest = new Uint8Array(0);
+  #readBytes = 0;
 
   /** @internal */
-  constructor(port: MessagePort, { user = "guest", password = "guest", vhost = "/", name }: ConnectOptions) {
+  constructor(port: MessagePort, options: ConnectOptions, whenGone: (client: PortClient) => void = () => {}) {
+    const { user = "guest", password = "guest", vhost = "/", name } = options;
     super(vhost, user, password, name, "MessagePort", FRAME_MAX_BYTES);
     this.#port = port;
+    this.#whenGone = whenGone;
   }
 
   override connect(): Promise<AMQPBaseClient> {
@@ -60,6 +70,7 @@ export class PortClient extends AMQPBaseClient {
     const wasOpen = !this.closed;
     this.closed = true;
     this.#port.close();
+    this.#whenGone(this);
     this.connectPromise?.[1](error);
     delete this.connectPromise;
     this.closePromise?.[0]();
@@ -75,6 +86,7 @@ export class PortClient extends AMQPBaseClient {
     this.closed = true;
     this.#port.postMessage(null);
     this.#port.close();
+    this.#whenGone(this);
   }
 
   // The client parses whole frames only; a message may end within one.
@@ -83,6 +95,14 @@ export class PortClient extends AMQPBaseClient {
     const length = wholeFrames(input);
     this.#rest = input.slice(length);
     if (length > 0) this.parseFrames(new AMQPView(input.buffer, input.byteOffset, length));
+    this.#report(bytes.length);
+  }
+
+  #report(bytes: number): void {
+    this.#readBytes += bytes;
+    if (this.#readBytes < REPORT_BYTES) return;
+    this.#port.postMessage(this.#readBytes);
+    this.#readBytes = 0;
   }
 }
 

@@ -68,7 +68,7 @@ export class WorkerBroker {
 
   /** A new AMQP connection to the broker. */
   async connect(options: ConnectOptions = {}): Promise<PortClient> {
-    const client = new PortClient(this.port(), options);
+    const client = new PortClient(this.port(), options, () => this.#clients.delete(client));
     this.#clients.add(client);
     await client.connect();
     return client;

@@ -1,0 +1,35 @@
+// Port host: what the browser's worker does in Rust, in a few lines for Node: one broker, AMQP over MessagePorts.
+
+import { copyOut } from "../../dist/instance.js";
+import { Server } from "../../wasm/broker/broker.js";
+import "pocketmq";
+
+/** Serves AMQP on one port; what is sent can be cut into pieces. */
+export function hostPort(port, cut = (bytes) => [bytes]) {
+  const server = new Server({ seed: new Uint8Array(32) }, 0);
+  const id = server.connect(true);
+  const read = [];
+  const turn = () => {
+    server.turn(0);
+    while (server.nextOutput() !== -1) write();
+  };
+  const write = () => {
+    const output = copyOut(server.outputPointer(id), server.outputLength(id));
+    server.outputTaken(id, output.length);
+    for (const bytes of cut(output)) port.postMessage(bytes, [bytes.buffer]);
+    if (!server.isClosed(id)) return;
+    server.disconnected(id);
+    port.postMessage(null);
+  };
+  port.onmessage = ({ data }) => {
+    if (data === null) return port.close();
+    if (typeof data === "number") return read.push(data);
+    server.receive(id, data);
+    return turn();
+  };
+  const shutdown = () => {
+    server.shutdown();
+    turn();
+  };
+  return { read, shutdown, vanish: () => port.postMessage(null) };
+}
