@@ -59,7 +59,7 @@ export class PortClient extends AMQPBaseClient {
     });
   }
 
-  /** @internal The client goes on writing into its buffer, so what is posted is a copy, and the copy is moved. */
+  /** Posts bytes: a copy, as the client goes on writing into its buffer. */
   override async send(bytes: Uint8Array): Promise<void> {
     const copy = bytes.slice();
     this.#port.postMessage(copy, [copy.buffer]);
