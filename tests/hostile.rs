@@ -30,7 +30,7 @@ fn queues() -> impl Strategy<Value = &'static str> {
 fn exchanges() -> impl Strategy<Value = &'static str> {
     prop_oneof![
         16 => Just(""),
-        8 => select(vec!["amq.topic", "amq.fanout", "amq.headers"]),
+        4 => select(vec!["amq.topic", "amq.fanout", "amq.headers"]),
         1 => select(vec!["missing", "own"])
     ]
 }
@@ -59,9 +59,11 @@ fn requests() -> impl Strategy<Value = Call> {
         4 => (q(), 0..2u8, tables()).prop_map(|(q, bits, t)| call(50, 10).short(0).text(q).octet(bits).bytes(t)),
         4 => (q(), select(vec!["", "x", "y"]), 0..4u8).prop_map(|(q, tag, bits)| consume(q, tag, bits)),
         3 => (q(), any::<bool>()).prop_map(|(q, no_ack)| get(q, no_ack)),
-        4 => (0..4u64, any::<bool>()).prop_map(|(tag, multiple)| ack(tag, multiple)),
-        2 => (0..4u64, 0..4u8).prop_map(|(tag, bits)| call(60, 120).longlong(tag).octet(bits)),
-        2 => (0..4u64, bit()).prop_map(|(tag, requeue)| call(60, 90).longlong(tag).octet(requeue)),
+        6 => Just(ack(0, true)),
+        1 => (0..4u64, any::<bool>()).prop_map(|(tag, multiple)| ack(tag, multiple)),
+        1 => (0..4u64, 0..4u8).prop_map(|(tag, bits)| call(60, 120).longlong(tag).octet(bits)),
+        2 => Just(call(60, 120).longlong(0).octet(3)),
+        1 => (0..4u64, bit()).prop_map(|(tag, requeue)| call(60, 90).longlong(tag).octet(requeue)),
         2 => (q(), e(), q(), tables())
             .prop_map(|(q, e, k, t)| call(50, 20).short(0).text(q).text(e).text(k).octet(0).bytes(t)),
         1 => (q(), e(), q(), tables()).prop_map(|(q, e, k, t)| call(50, 50).short(0).text(q).text(e).text(k).bytes(t)),
@@ -74,7 +76,7 @@ fn requests() -> impl Strategy<Value = Call> {
         2 => (0..4u16, bit()).prop_map(|(count, global)| call(60, 10).long(0).short(count).octet(global)),
         1 => select(vec!["x", "y", "z"]).prop_map(|tag| call(60, 30).text(tag).octet(0)),
         1 => Just(call(60, 110).octet(1)),
-        3 => Just(select_confirms()),
+        4 => Just(select_confirms()),
         1 => Just(close_channel()),
     ]
 }
@@ -103,7 +105,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let noise = (1..4u8, 0..4u16, vec(any::<u8>(), 0..20));
     let step = prop_oneof![
         120 => (1..4u16, requests()).prop_map(|(channel, request)| Step::Request(channel, request)),
-        80 => (1..4u16, messages(), properties(), sizes, 1..9000usize)
+        120 => (1..4u16, messages(), properties(), sizes, 1..9000usize)
             .prop_map(|(channel, method, properties, size, part)| Step::Message { channel, method, properties, size, part }),
         40 => Just(Step::Turn),
         2 => Just(Step::Noise(frame(8, 0, b""))),
@@ -140,7 +142,7 @@ impl Step {
 fn conversation(steps: &[Step]) -> Vec<Vec<u8>> {
     let mut client = Client::connect(limits(), true);
     let start: Vec<u8> = (1..4u16).flat_map(|channel| open_channel().on(channel)).collect();
-    let queues = [declare_queue("a", 0).on(1), declare_queue("b", 0).on(1)].concat();
+    let queues = [declare_queue("a", 0).on(1), declare_queue("b", 0).on(1), consume("a", "", 0).on(2)].concat();
     let mut written = vec![[handshake(), start, queues].concat()];
     client.write(&written[0]);
     for step in steps {
