@@ -27,6 +27,7 @@ export async function startRabbitmq() {
     env: await nodeEnvironment(folder, amqpPort, distPort, epmdPort),
     stdio: ["ignore", "pipe", "inherit"],
   });
+  process.once("exit", () => server.kill());
   const exited = new Promise((resolve) => server.once("exit", resolve));
 
   const stop = async () => {

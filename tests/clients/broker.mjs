@@ -29,6 +29,7 @@ export async function startPocketmq({ amqpPort = 0 } = {}) {
   const server = spawn(process.execPath, [CLI, "--amqp-port", String(amqpPort), "--http-port", "0"], {
     stdio: ["ignore", "pipe", "pipe"],
   });
+  process.once("exit", () => server.kill());
   const exited = new Promise((resolve) => server.once("exit", (code, signal) => resolve(code ?? signal)));
   let complaint = "";
   server.stderr.on("data", (text) => {
