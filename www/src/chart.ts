@@ -23,6 +23,8 @@ const WINDOW_S = 60;
 const TABLE_EVERY_S = 5;
 const STILL_EVERY_S = 1;
 
+const READING_HINT = "Point at the chart, or focus it and use the arrow keys, to read a moment.";
+
 const LOW = 1;
 const HIGH = 2;
 const UNACKED = 3;
@@ -164,7 +166,8 @@ export class Chart {
 
   #onCursor(index: number | null | undefined): void {
     const point = index === null || index === undefined ? undefined : this.#points[index];
-    this.#elements.reading.textContent = point ? this.#describe(point) : "";
+    this.#elements.reading.textContent = point ? this.#describe(point) : READING_HINT;
+    this.#elements.reading.toggleAttribute("data-reads", point !== undefined);
   }
 
   #onKey(event: KeyboardEvent): void {

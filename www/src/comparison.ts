@@ -30,10 +30,11 @@ export function precision(theory: Theory, seconds: number): Precision | undefine
   const { steady } = theory;
   const share = halfWidth(steady, seconds) / steady.L;
   const converged = share <= CONVERGED;
-  const after = `After ${longDuration(seconds)} a mean L within ±${percent(share)} is what theory itself expects`;
+  const after = `After ${longDuration(seconds)} theory expects the mean L to be right only to ±${percent(share)}`;
+  const needed = longDuration(secondsTo(CONVERGED, steady));
   const text = converged
-    ? `Converged. ${after}.`
-    : `Not converged yet. ${after}; for ±1 % it takes ${longDuration(secondsTo(CONVERGED, steady))} at these rates.`;
+    ? `Converged: after ${longDuration(seconds)} theory expects the mean L to be right to ±${percent(share)}.`
+    : `Not converged yet. ${after}, 95 times in 100; ±${percent(CONVERGED)} takes ${needed} at these rates.`;
   return { share, converged, text };
 }
 
@@ -50,17 +51,18 @@ export class Comparison {
   }
 
   show(measured: Measured, theory: Theory): void {
-    for (const row of ROWS) this.#showRow(row, measured[row], expected(theory, row));
+    // Where the queue grows, rho is no share of time that could be measured.
+    const settled = theory.kind === "settles";
+    for (const row of ROWS) this.#showRow(row, measured[row], expected(theory, row), settled);
     setText(this.#little, little(measured));
     this.#showPrecision(precision(theory, measured.seconds), measured, theory);
   }
 
-  #showRow(row: Row, measured: number | undefined, theory: number | undefined): void {
+  #showRow(row: Row, measured: number | undefined, theory: number | undefined, settled: boolean): void {
     const format = FORMATS[row];
     this.#set(`${row}-measured`, format(measured));
     this.#set(`${row}-theory`, format(theory));
-    const comparable = measured !== undefined && theory !== undefined && theory > 0;
-    this.#set(`${row}-difference`, comparable ? signedPercent(measured / theory - 1) : "–");
+    this.#set(`${row}-difference`, settled ? difference(measured, theory) : "–");
   }
 
   #showPrecision(precision: Precision | undefined, { seconds, growth }: Measured, theory: Theory): void {
@@ -82,6 +84,10 @@ function expected(theory: Theory, row: Row): number | undefined {
   if (row === "rho") return theory.rho;
   if (theory.kind === "settles") return theory.steady[row];
   return theory.kind === "idle" && (row === "L" || row === "Lq") ? 0 : undefined;
+}
+
+function difference(measured: number | undefined, theory: number | undefined): string {
+  return measured === undefined || !theory ? "–" : signedPercent(measured / theory - 1);
 }
 
 function withoutSteadyState(theory: Theory, seconds: number, growth: number | undefined): string {

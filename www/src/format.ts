@@ -1,5 +1,8 @@
 // Format: numbers and times as people read them.
 
+/** A narrow space that no line breaks at, between a number and its unit. */
+const GAP = "\u202f";
+
 /** A count, with thousands apart. */
 export function count(value: number): string {
   return Math.round(value).toLocaleString("en");
@@ -21,8 +24,8 @@ export function plain(value: number): string {
 /** A time in the unit that suits it. */
 export function duration(seconds: number | undefined): string {
   if (seconds === undefined || Number.isNaN(seconds)) return "–";
-  if (Math.abs(seconds) < 0.9995) return `${threeDigits(seconds * 1000)} ms`;
-  return `${threeDigits(seconds)} s`;
+  if (Math.abs(seconds) < 0.9995) return `${threeDigits(seconds * 1000)}${GAP}ms`;
+  return `${threeDigits(seconds)}${GAP}s`;
 }
 
 const UNITS: [string, number][] = [
@@ -34,15 +37,15 @@ const UNITS: [string, number][] = [
 
 /** A long time in its two largest units. */
 export function longDuration(seconds: number): string {
-  if (seconds > 1000 * 86_400) return `${count(seconds / (365.25 * 86_400))} years`;
+  if (seconds > 1000 * 86_400) return `${count(seconds / (365.25 * 86_400))}${GAP}years`;
   const whole = Math.max(0, Math.round(seconds));
   const first = UNITS.findIndex(([, size]) => whole >= size);
-  if (first === -1) return "0 s";
+  if (first === -1) return `0${GAP}s`;
   let left = whole;
   const parts = UNITS.slice(first, first + 2).map(([unit, size]) => {
     const amount = Math.floor(left / size);
     left -= amount * size;
-    return amount > 0 ? `${amount} ${unit}` : "";
+    return amount > 0 ? `${amount}${GAP}${unit}` : "";
   });
   return parts.filter(Boolean).join(" ");
 }
@@ -51,13 +54,13 @@ export function longDuration(seconds: number): string {
 export function percent(share: number): string {
   const value = share * 100;
   const nearlyAll = value > 98 && value < 100;
-  return `${value.toFixed(Math.abs(value) < 9.95 || nearlyAll ? 1 : 0)} %`;
+  return `${value.toFixed(Math.abs(value) < 9.95 || nearlyAll ? 1 : 0)}${GAP}%`;
 }
 
 /** A difference with its sign: a real minus, so that the digits line up. */
 export function signedPercent(share: number): string {
   const text = percent(Math.abs(share));
-  if (text === "0.0 %") return text;
+  if (text === percent(0)) return text;
   return `${share < 0 ? "−" : "+"}${text}`;
 }
 

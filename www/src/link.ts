@@ -17,8 +17,10 @@ export interface LinkCallbacks {
 }
 
 export class Link {
-  readonly #callbacks: LinkCallbacks;
-  readonly #worker = new Worker(new URL("./load.worker.ts", import.meta.url), { type: "module", name: "load" });
+  #callbacks: LinkCallbacks | undefined;
+  /** What happened before anybody was there to be told. */
+  #untold: ((callbacks: LinkCallbacks) => void)[] = [];
+  #worker: Worker | undefined;
   #tab: Promise<TabSource> | undefined;
   #source: Source | undefined;
   #state: LinkState = "connecting";
@@ -26,14 +28,10 @@ export class Link {
   #onDisconnected: (() => void) | undefined;
   #switching: Promise<void> = Promise.resolve();
 
-  constructor(callbacks: LinkCallbacks) {
+  /** Tells of all that happens, and first of all that has. */
+  attach(callbacks: LinkCallbacks): void {
     this.#callbacks = callbacks;
-    this.#worker.onmessage = ({ data }: MessageEvent<Report>) => this.#handle(data);
-    this.#worker.onerror = (event) => this.#lost(event.message);
-  }
-
-  get state(): LinkState {
-    return this.#state;
+    for (const tell of this.#untold.splice(0)) tell(callbacks);
   }
 
   /** Leaves the broker it is connected to, if any, and connects to this one. */
@@ -60,9 +58,11 @@ export class Link {
 
   async #switch({ lambda, mu, consumers, broker, seed }: Settings, paused: boolean): Promise<void> {
     this.#enter("connecting");
-    await this.#disconnect();
     try {
-      this.#source = await this.#open(broker);
+      const opening = this.#open(broker);
+      this.#worker ??= this.#startWorker();
+      const [source] = await Promise.all([opening, this.#disconnect()]);
+      this.#source = source;
       const target = this.#source.target();
       const load = { lambda, mu, consumers };
       this.#send({ kind: "connect", target, load, seed, paused }, "port" in target ? [target.port] : []);
@@ -77,10 +77,18 @@ export class Link {
     return this.#tab;
   }
 
-  #disconnect(): Promise<void> {
+  #startWorker(): Worker {
+    const worker = new Worker(new URL("./load.worker.ts", import.meta.url), { type: "module", name: "load" });
+    worker.onmessage = ({ data }: MessageEvent<Report>) => this.#handle(data);
+    worker.onerror = (event) => this.#lost(event.message);
+    return worker;
+  }
+
+  async #disconnect(): Promise<void> {
     clearTimeout(this.#sampleTimer);
+    if (!this.#source) return;
     this.#source = undefined;
-    return new Promise((resolve) => {
+    await new Promise<void>((resolve) => {
       this.#onDisconnected = resolve;
       this.#send({ kind: "disconnect" });
     });
@@ -93,10 +101,10 @@ export class Link {
         void this.#sample();
         break;
       case "events":
-        this.#callbacks.onEvents(report.events);
+        this.#tell((callbacks) => callbacks.onEvents(report.events));
         break;
       case "first-delivery":
-        this.#callbacks.onFirstDelivery(report.at);
+        this.#tell((callbacks) => callbacks.onFirstDelivery(report.at));
         break;
       case "disconnected":
         this.#onDisconnected?.();
@@ -113,7 +121,8 @@ export class Link {
     try {
       const counts = await source.counts();
       if (source !== this.#source) return;
-      this.#callbacks.onSample({ at: performance.now(), ...counts });
+      const sample = { at: performance.now(), ...counts };
+      this.#tell((callbacks) => callbacks.onSample(sample));
       this.#sampleTimer = setTimeout(() => this.#sample(), SAMPLE_EVERY_MS);
     } catch (error) {
       if (source === this.#source) this.#lost(error instanceof Error ? error.message : String(error));
@@ -127,10 +136,15 @@ export class Link {
 
   #enter(state: LinkState, reason?: string): void {
     this.#state = state;
-    this.#callbacks.onState(state, reason);
+    this.#tell((callbacks) => callbacks.onState(state, reason));
+  }
+
+  #tell(tell: (callbacks: LinkCallbacks) => void): void {
+    if (this.#callbacks) tell(this.#callbacks);
+    else this.#untold.push(tell);
   }
 
   #send(command: Command, transfer: Transferable[] = []): void {
-    this.#worker.postMessage(command, transfer);
+    this.#worker?.postMessage(command, transfer);
   }
 }

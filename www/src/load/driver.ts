@@ -61,11 +61,11 @@ export class Driver {
 
   /** Declares the queue, opens the channels and starts. */
   async start(paused: boolean): Promise<void> {
+    this.#clock.pause();
     const control = await this.#connection.channel();
     await control.queueDeclare(QUEUE, { durable: true });
-    this.#producers = await Promise.all(Array.from({ length: PRODUCERS }, () => this.#openProducer()));
-    this.#clock.pause();
     this.#setConsumers(this.#load.consumers);
+    this.#producers = await Promise.all(Array.from({ length: PRODUCERS }, () => this.#openProducer()));
     if (!paused) this.resume();
     this.#reportSoon();
   }

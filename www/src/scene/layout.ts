@@ -41,7 +41,7 @@ export function layOut(width: number, height: number, producers: number, consume
   const left = Math.max(PRODUCERS_MIN, width * PRODUCERS_SHARE);
   const right = Math.max(CONSUMERS_MIN, width * CONSUMERS_SHARE);
   const lane = { left, top: LANE_MARGIN, width: width - left - right, height: height - 2 * LANE_MARGIN };
-  const { points, radius } = consumerPlaces({ left: width - right, top: 0, width: right, height }, consumers);
+  const { points, radius } = consumerPlaces({ ...lane, left: width - right, width: right }, consumers);
   return { producers: column(left * 0.4, height, producers), lane, consumers: points, consumerRadius: radius };
 }
 

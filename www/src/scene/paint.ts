@@ -6,7 +6,7 @@ import type { Lane, Layout, Point } from "./layout.ts";
 const TURN = 2 * Math.PI;
 const PRODUCER_SIZE = 22;
 
-/** What does not move: the lane, the ways to and from it, and the consumers' rings. */
+/** What does not move: the ways to the lane and from it, and the consumers' rings. */
 export function scenery(context: CanvasRenderingContext2D, layout: Layout, palette: Palette, consumers: number): void {
   const { lane } = layout;
   const middle = lane.top + lane.height / 2;
@@ -16,11 +16,6 @@ export function scenery(context: CanvasRenderingContext2D, layout: Layout, palet
   for (const from of layout.producers) way(context, from, { x: lane.left, y: middle });
   for (const to of layout.consumers) way(context, { x: lane.left + lane.width, y: middle }, to);
   context.stroke();
-
-  context.fillStyle = palette.lane;
-  context.beginPath();
-  context.roundRect(lane.left, lane.top, lane.width, lane.height, 14);
-  context.fill();
 
   context.lineWidth = 2;
   for (const [place, { x, y }] of layout.consumers.entries()) {
@@ -33,6 +28,18 @@ export function scenery(context: CanvasRenderingContext2D, layout: Layout, palet
     context.stroke();
     context.globalAlpha = 1;
   }
+}
+
+/** The lane in which messages wait, as thick as it has to be. */
+export function tube(context: CanvasRenderingContext2D, lane: Lane, thickness: number, palette: Palette): void {
+  context.fillStyle = palette.lane;
+  context.strokeStyle = palette.line;
+  context.lineWidth = 1;
+  context.beginPath();
+  const radius = Math.min(26, thickness / 2);
+  context.roundRect(lane.left, lane.top + (lane.height - thickness) / 2, lane.width, thickness, radius);
+  context.fill();
+  context.stroke();
 }
 
 /** The producers; each flashes when it publishes. */

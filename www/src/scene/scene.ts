@@ -11,7 +11,12 @@ import * as paint from "./paint.ts";
 const APPROACH_MS = 90;
 /** How long an acked message takes to fade, and a producer's flash to pass. */
 const FADE_MS = 260;
+/** So near, in pixels, a dot has arrived as far as anybody can see. */
+const ARRIVED = 6;
 const SQUARE_PITCH = 12;
+/** The lane is a tube that swells with the queue; this is how thick it is beyond its rows, and how thin at least. */
+const TUBE_WALLS = 26;
+const TUBE_MIN = 52;
 
 export class Scene {
   readonly #canvas: HTMLCanvasElement;
@@ -25,6 +30,7 @@ export class Scene {
   #consumers = 0;
   #ready = 0;
   #grid: Grid | undefined;
+  #tube = TUBE_MIN;
   #running = true;
   #onScreen = true;
   #still: boolean;
@@ -164,8 +170,9 @@ export class Scene {
     const places = Math.max(this.#consumers, ...[...this.#dots.hands.keys()].map((place) => place + 1));
     if (places > this.#layout.consumers.length) this.#layout = layOut(this.#width, this.#height, PRODUCERS, places);
     const moved = [this.#advanceReady(passedMs), this.#advanceHands(passedMs), this.#advanceFlashes(passedMs)];
-    const moving = [...moved, this.#advanceLeaving(passedMs)].some(Boolean);
+    const moving = [...moved, this.#advanceLeaving(passedMs), this.#advanceTube(passedMs)].some(Boolean);
     paint.scenery(context, this.#layout, this.#palette, this.#consumers);
+    paint.tube(context, this.#layout.lane, this.#tube, this.#palette);
     paint.producers(context, this.#layout.producers, this.#flashes, this.#palette);
     this.#paintReady();
     paint.hands(context, this.#dots.hands, this.#layout, this.#palette);
@@ -199,6 +206,15 @@ export class Scene {
     return moving;
   }
 
+  #advanceTube(passedMs: number): boolean {
+    const { rows, pitch } = this.#grid ?? { rows: 1, pitch: 0 };
+    const most = this.#layout.lane.height;
+    const wanted = this.perSquare === undefined ? Math.max(TUBE_MIN, rows * pitch + TUBE_WALLS) : most;
+    const target = Math.min(most, wanted);
+    this.#tube += (target - this.#tube) * (1 - Math.exp(-passedMs / APPROACH_MS));
+    return Math.abs(target - this.#tube) > 0.3;
+  }
+
   #advanceHands(passedMs: number): boolean {
     let moving = false;
     for (const [place, hand] of this.#dots.hands) {
@@ -220,17 +236,18 @@ export class Scene {
 
   #advanceLeaving(passedMs: number): boolean {
     const { leaving } = this.#dots;
-    for (const dot of leaving) dot.presence -= passedMs / FADE_MS;
+    // Its work may be done before it is seen to arrive: it fades only where its consumer is.
+    for (const dot of leaving) if (!approach(dot, passedMs, ARRIVED)) dot.presence -= passedMs / FADE_MS;
     const left = leaving.filter((dot) => dot.presence > 0);
     leaving.splice(0, leaving.length, ...left);
     return left.length > 0;
   }
 }
 
-/** Moves a dot towards its target; answers whether it is still under way. */
-function approach(dot: Dot, passedMs: number): boolean {
+/** Moves a dot towards its target; answers whether it is still further off than this many pixels. */
+function approach(dot: Dot, passedMs: number, near = 0.3): boolean {
   const share = 1 - Math.exp(-passedMs / APPROACH_MS);
   dot.x += (dot.target.x - dot.x) * share;
   dot.y += (dot.target.y - dot.y) * share;
-  return Math.abs(dot.x - dot.target.x) + Math.abs(dot.y - dot.target.y) > 0.3;
+  return Math.abs(dot.x - dot.target.x) + Math.abs(dot.y - dot.target.y) > near;
 }

@@ -1,0 +1,198 @@
+// Page: joins what happens at the broker to what is seen.
+import { Chart, type ChartPoint } from "./chart.ts";
+import { Comparison } from "./comparison.ts";
+import { Control, type ControlName } from "./controls.ts";
+import { element, setText } from "./dom.ts";
+import { Figures } from "./figures.ts";
+import { count, quantity } from "./format.ts";
+import type { Link, LinkState } from "./link.ts";
+import type { Events } from "./load/messages.ts";
+import { readPalette } from "./palette.ts";
+import { Scene } from "./scene/scene.ts";
+import { type BrokerChoice, type Settings, writeSettings } from "./settings.ts";
+import { type Measured, type Sample, Statistics } from "./statistics.ts";
+import { initTheme } from "./theme.ts";
+import { halfWidth, type Mmc, predict, type Theory } from "./theory.ts";
+import { verdict } from "./verdict.ts";
+
+/** The polite live region says how things stand this often. */
+const SUMMARY_EVERY_MS = 10_000;
+
+export class Page {
+  readonly #link: Link;
+  #settings: Settings;
+  #paused = false;
+  #mmc: Mmc | undefined;
+  #theory: Theory | undefined;
+  #frozenMs = 0;
+  #summaryAt = 0;
+  readonly #stillness = matchMedia("(prefers-reduced-motion: reduce)");
+  readonly #statistics = new Statistics();
+  readonly #figures = new Figures();
+  readonly #comparison = new Comparison();
+  readonly #scene: Scene;
+  readonly #chart: Chart;
+
+  constructor(link: Link, settings: Settings) {
+    this.#link = link;
+    this.#settings = settings;
+    const palette = readPalette();
+    this.#scene = new Scene(element<HTMLCanvasElement>("scene"), palette, this.#stillness.matches);
+    this.#scene.setConsumers(this.#settings.consumers);
+    const parts = {
+      plot: element("plot"),
+      reading: element("reading"),
+      tableBody: element("chart-rows"),
+      details: element<HTMLDetailsElement>("chart-table"),
+    };
+    this.#chart = new Chart(parts, palette, this.#stillness.matches);
+    this.#wire();
+    link.attach({
+      onState: (state, reason) => this.#onState(state, reason),
+      onEvents: (events) => this.#onEvents(events),
+      onSample: (sample) => this.#onSample(sample),
+      onFirstDelivery: (at) => this.#onFirstDelivery(at),
+    });
+  }
+
+  /** The model is wasm, too: it comes when the broker is there, so as not to be in its way. */
+  async #loadModel(): Promise<void> {
+    const { mmc } = await import("pocketmq/model");
+    this.#mmc = mmc;
+    this.#predict();
+  }
+
+  #wire(): void {
+    for (const name of ["lambda", "mu", "consumers"] satisfies ControlName[]) {
+      new Control(name, document, this.#settings[name], (value) => this.#change({ [name]: value }));
+    }
+    for (const radio of document.querySelectorAll<HTMLInputElement>("#broker input")) {
+      radio.checked = radio.value === this.#settings.broker;
+      radio.addEventListener("change", () => this.#switch(radio.value as BrokerChoice));
+    }
+    element("controls").addEventListener("submit", (event) => event.preventDefault());
+    element("pause").addEventListener("click", () => this.#togglePause());
+    element("purge").addEventListener("click", () => this.#purge());
+    element("retry").addEventListener("click", () => this.#connect());
+    this.#stillness.addEventListener("change", ({ matches }) => {
+      this.#scene.setStill(matches);
+      this.#chart.setStill(matches);
+    });
+    initTheme(element<HTMLButtonElement>("theme"), () => {
+      const palette = readPalette();
+      this.#scene.setPalette(palette);
+      this.#chart.setPalette(palette);
+    });
+  }
+
+  #connect(): void {
+    void this.#link.connect(this.#settings, this.#paused);
+  }
+
+  #switch(broker: BrokerChoice): void {
+    this.#keep({ broker });
+    this.#forget();
+    this.#chart.clear();
+    this.#connect();
+  }
+
+  #change(part: Partial<Settings>): void {
+    this.#keep(part);
+    this.#scene.setConsumers(this.#settings.consumers);
+    this.#link.setLoad(this.#settings);
+    this.#predict();
+  }
+
+  #keep(part: Partial<Settings>): void {
+    this.#settings = { ...this.#settings, ...part };
+    history.replaceState(null, "", writeSettings(this.#settings));
+  }
+
+  #togglePause(): void {
+    this.#paused = !this.#paused;
+    document.documentElement.toggleAttribute("data-paused", this.#paused);
+    setText(element("pause"), this.#paused ? "Resume" : "Pause");
+    this.#scene.setRunning(!this.#paused);
+    if (this.#paused) this.#link.pause();
+    else this.#link.resume();
+  }
+
+  #purge(): void {
+    this.#link.purge();
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#statistics.reset();
+    this.#scene.clear();
+  }
+
+  #predict(): void {
+    if (!this.#mmc) return;
+    const { consumers } = this.#settings;
+    this.#theory = predict(this.#mmc, this.#settings);
+    this.#figures.verdict(verdict(this.#theory, this.#settings));
+    setText(element("model-name"), consumers > 0 ? `M/M/${consumers}` : "no consumer");
+  }
+
+  #onState(state: LinkState, reason?: string): void {
+    this.#figures.link(state, this.#settings.broker, reason);
+    for (const id of ["pause", "purge"]) element<HTMLButtonElement>(id).disabled = state !== "connected";
+    if (state === "lost") this.#scene.clear();
+    if (state !== "connecting" && !this.#mmc) void this.#loadModel();
+  }
+
+  #onEvents(events: Events): void {
+    this.#statistics.events(events);
+    this.#scene.events(events);
+    if (events.frozenMs === 0) return;
+    this.#frozenMs += events.frozenMs;
+    this.#figures.frozen(this.#frozenMs);
+  }
+
+  #onSample(sample: Sample): void {
+    const { consumers } = this.#settings;
+    this.#statistics.sample(sample, !this.#paused);
+    const measured = this.#statistics.measured(consumers);
+    this.#scene.counted(sample.ready);
+    this.#figures.counts(sample, consumers, this.#scene.perSquare);
+    this.#figures.rates(measured, this.#settings);
+    if (this.#theory) this.#comparison.show(measured, this.#theory);
+    this.#chart.push(chartPoint(sample, measured, this.#theory));
+    this.#summarise(sample, measured);
+  }
+
+  #onFirstDelivery(at: number): void {
+    const ms = at - performance.timeOrigin;
+    document.documentElement.dataset.firstDeliveryMs = String(Math.round(ms));
+    performance.measure("page load to first delivery", { start: 0, end: ms });
+    if (this.#settings.broker === "tab") this.#figures.firstDelivery(ms);
+  }
+
+  #summarise({ at, ready, unacked }: Sample, { L }: Measured): void {
+    if (at - this.#summaryAt < SUMMARY_EVERY_MS) return;
+    this.#summaryAt = at;
+    const theory = this.#theory?.kind === "settles" ? `, theory ${quantity(this.#theory.steady.L)}` : "";
+    setText(
+      element("summary"),
+      `${count(ready)} ready, ${count(unacked)} unacked; mean ${quantity(L)} so far${theory}.`,
+    );
+  }
+}
+
+function chartPoint({ at, ready, unacked }: Sample, measured: Measured, theory: Theory | undefined): ChartPoint {
+  const point = { at: at / 1000, ready, unacked, mean: measured.L ?? null };
+  switch (theory?.kind) {
+    case "settles":
+      return { ...point, theory: theory.steady.L, halfWidth: halfWidth(theory.steady, measured.seconds) };
+    case "grows":
+      return { ...point, theory: grownTo(ready + unacked, measured, theory.growth), halfWidth: null };
+    default:
+      return { ...point, theory: theory ? 0 : null, halfWidth: null };
+  }
+}
+
+/** Where steady growth since the last change would have got to by now. */
+function grownTo(now: number, { growth = 0, seconds }: Measured, expected: number): number {
+  return now + (expected - growth) * seconds;
+}

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { source } from "./load-source.mjs";
+
+const { Statistics } = await source("statistics.ts");
+
+const sample = (at, ready, unacked, published = 0) => ({ at, ready, unacked, published });
+const acked = (more) => ({ id: 1, consumer: 0, work: 1, busyMs: 100, ...more });
+const events = (epoch, ...all) => ({ epoch, runningMs: 0, frozenMs: 0, published: [], delivered: [], acked: all });
+
+test("averages weigh each count by the time that it lasted", () => {
+  const statistics = new Statistics();
+  for (const each of [sample(0, 0, 0, 10), sample(1000, 2, 1, 12), sample(2000, 4, 1, 15), sample(2500, 4, 1, 16)]) {
+    statistics.sample(each, true);
+  }
+  const measured = statistics.measured(2);
+  assert.equal(measured.seconds, 2.5);
+  assert.equal(measured.Lq, (1 + 3 + 4 * 0.5) / 2.5);
+  assert.equal(measured.rho, (0.5 + 1 + 0.5) / 2.5 / 2);
+  assert.equal(measured.lambda, 6 / 2.5);
+  assert.equal(measured.growth, 5 / 2.5);
+});
+
+test("paused time and a sleep of the page are left out", () => {
+  const statistics = new Statistics();
+  statistics.sample(sample(0, 1, 0), true);
+  statistics.sample(sample(1000, 1, 0), true);
+  statistics.sample(sample(2000, 1000, 0, 1000), false);
+  statistics.sample(sample(3000, 1000, 0, 1000), true);
+  statistics.sample(sample(4000, 1000, 0, 1000), true);
+  statistics.sample(sample(60_000, 7, 0, 5000), true);
+  const { seconds, Lq, lambda } = statistics.measured(1);
+  assert.equal(seconds, 2);
+  assert.equal(Lq, 500.5);
+  assert.equal(lambda, 0);
+});
+
+test("mu is work by busy time, and times are only those of our own messages", () => {
+  const statistics = new Statistics();
+  statistics.events(events(0, acked({ work: 2, times: { waitMs: 50, sojournMs: 150 } }), acked({ busyMs: 200 })));
+  const { mu, W, Wq } = statistics.measured(1);
+  assert.equal(mu, 10);
+  assert.equal(W, 0.15);
+  assert.equal(Wq, 0.05);
+});
+
+test("a new epoch starts again", () => {
+  const statistics = new Statistics();
+  statistics.sample(sample(0, 9, 1), true);
+  statistics.sample(sample(1000, 9, 1), true);
+  statistics.events(events(1, acked({ busyMs: 50 })));
+  const { L, mu, seconds } = statistics.measured(1);
+  assert.equal(L, undefined);
+  assert.equal(seconds, 0);
+  assert.equal(mu, 20);
+});
