@@ -15,6 +15,15 @@ const CLOSE_CHANNEL: (u16, u16) = (20, 40);
 const ACK: (u16, u16) = (60, 80);
 const DELIVER: (u16, u16) = (60, 60);
 
+/// What a refusal must be: its code, the beginning of its text, and the method that failed.
+type Expected = (u16, &'static str, (u16, u16));
+
+fn check(answer: &Answer, (code, beginning, method): Expected) {
+    let refusal = answer.refusal();
+    assert_eq!((refusal.0, refusal.2), (code, method), "{}", refusal.1);
+    assert!(refusal.1.starts_with(beginning), "{} instead of {beginning}", refusal.1);
+}
+
 fn contains(bytes: &[u8], part: &str) -> bool {
     bytes.windows(part.len()).any(|window| window == part.as_bytes())
 }
@@ -70,23 +79,21 @@ fn a_failed_login_is_told_only_to_who_asked() {
 #[wasm_bindgen_test(unsupported = test)]
 fn what_a_handshake_may_not_say_closes_with_its_code() {
     let login = plain_login(&[]).on(0);
-    let cases: [(&[Vec<u8>], u16, &str, (u16, u16)); 8] = [
-        (&[start_ok("EXTERNAL", b"", &[]).on(0)], 503, "COMMAND_INVALID - unknown auth", (10, 11)),
-        (&[start_ok("PLAIN", b"guest", &[]).on(0)], 502, "SYNTAX_ERROR - PLAIN", (10, 11)),
-        (&[open("/").on(0)], 504, "CHANNEL_ERROR - unexpected method", (10, 40)),
-        (&[open_channel().on(1)], 505, "UNEXPECTED_FRAME - ", (0, 0)),
-        (&[login.clone(), tune_ok(3000, 0, 0).on(0)], 530, "NOT_ALLOWED - negotiated channel_max = 3000", (10, 31)),
-        (&[login.clone(), tune_ok(0, 4096, 0).on(0)], 530, "NOT_ALLOWED - negotiated frame_max = 4096", (10, 31)),
-        (&[login.clone(), tune_ok(0, 0, 0).on(0), open("x").on(0)], 530, "NOT_ALLOWED - vhost x not found", (10, 40)),
-        (&[login, frame(3, 0, b"")], 505, "UNEXPECTED_FRAME - ", (0, 0)),
+    let cases: [(&[Vec<u8>], Expected); 8] = [
+        (&[start_ok("EXTERNAL", b"", &[]).on(0)], (503, "COMMAND_INVALID - unknown auth", (10, 11))),
+        (&[start_ok("PLAIN", b"guest", &[]).on(0)], (502, "SYNTAX_ERROR - PLAIN", (10, 11))),
+        (&[open("/").on(0)], (504, "CHANNEL_ERROR - unexpected method", (10, 40))),
+        (&[open_channel().on(1)], (505, "UNEXPECTED_FRAME - ", (0, 0))),
+        (&[login.clone(), tune_ok(3000, 0, 0).on(0)], (530, "NOT_ALLOWED - negotiated channel_max = 3000", (10, 31))),
+        (&[login.clone(), tune_ok(0, 4096, 0).on(0)], (530, "NOT_ALLOWED - negotiated frame_max = 4096", (10, 31))),
+        (&[login.clone(), tune_ok(0, 0, 0).on(0), open("x").on(0)], (530, "NOT_ALLOWED - vhost x not found", (10, 40))),
+        (&[login, frame(3, 0, b"")], (505, "UNEXPECTED_FRAME - ", (0, 0))),
     ];
-    for (frames, code, text, method) in cases {
+    for (frames, expected) in cases {
         let mut client = Client::connect(Limits::default(), true);
         client.ask(HEADER);
         let answers = client.ask(&frames.concat());
-        let refusal = answers.last().unwrap().refusal();
-        assert_eq!((refusal.0, refusal.2), (code, method));
-        assert!(refusal.1.starts_with(text), "{}", refusal.1);
+        check(answers.last().unwrap(), expected);
     }
 }
 
@@ -217,57 +224,55 @@ fn each_wrong_thing_on_an_open_connection_has_its_code() {
     let mut bad_end = close_channel().on(1);
     *bad_end.last_mut().unwrap() = 0;
     let too_large = [1, 0, 1, 0, 2, 0, 0].to_vec();
-    let cases: Vec<(Vec<u8>, u16, &str, (u16, u16))> = vec![
-        (bad_end, 501, "FRAME_ERROR", (0, 0)),
-        (too_large, 501, "FRAME_ERROR", (0, 0)),
-        (frame(9, 1, b""), 501, "FRAME_ERROR - unknown frame type 9", (0, 0)),
-        (frame(8, 1, b""), 505, "UNEXPECTED_FRAME", (0, 0)),
-        (frame(1, 1, &[0, 50]), 502, "SYNTAX_ERROR", (0, 0)),
-        (call(50, 10).short(0).text("q").octet(0).bytes(b"\x01k?").on(1), 502, "SYNTAX_ERROR", (50, 10)),
-        (frame(1, 1, &[0, 50, 0, 30, 0, 0, 1, 0xff, 0]), 502, "SYNTAX_ERROR", (50, 30)),
-        (call(60, 99).on(1), 503, "COMMAND_INVALID", (60, 99)),
-        (call(99, 10).on(1), 503, "COMMAND_INVALID", (99, 10)),
-        (call(10, 50).short(200).text("").short(0).short(0).on(1), 503, "COMMAND_INVALID", (10, 50)),
-        (declare_queue("q", 0).on(0), 504, "CHANNEL_ERROR - unexpected method in connection state", (50, 10)),
-        (open_channel().on(1), 504, "CHANNEL_ERROR - second 'channel.open' seen", (20, 10)),
-        (declare_queue("q", 0).on(2), 504, "CHANNEL_ERROR - expected 'channel.open'", (50, 10)),
-        (frame(2, 2, &content_header(0, &[0, 0])), 505, "UNEXPECTED_FRAME", (0, 0)),
-        (frame(3, 1, b"stray"), 505, "UNEXPECTED_FRAME - expected method frame", (0, 0)),
-        (in_content(declare_queue("q", 0).on(1)), 505, "UNEXPECTED_FRAME - expected content header", (60, 40)),
-        (in_body(declare_queue("q", 0).on(1)), 505, "UNEXPECTED_FRAME - expected content body", (60, 40)),
-        (in_body(close_channel().on(1)), 505, "UNEXPECTED_FRAME - expected content body", (60, 40)),
-        (in_body(frame(3, 1, b"12345")), 505, "UNEXPECTED_FRAME - more content body", (60, 40)),
-        (in_content(frame(2, 1, &content_header(0, &[0, 1]))), 502, "SYNTAX_ERROR", (60, 40)),
-        (in_content(frame(2, 1, &[0, 50, 0, 0])), 502, "SYNTAX_ERROR", (60, 40)),
-        (open_channel().on(2048), 530, "NOT_ALLOWED - channel number 2048", (20, 10)),
-        (publish_method("", "q", 2).on(1), 540, "NOT_IMPLEMENTED - immediate=true", (60, 40)),
-        (call(60, 10).long(1).short(0).octet(0).on(1), 540, "NOT_IMPLEMENTED - prefetch_size!=0 (1)", (60, 10)),
-        (call(60, 110).octet(0).on(1), 540, "NOT_IMPLEMENTED", (60, 110)),
-        (call(60, 100).octet(0).on(1), 540, "NOT_IMPLEMENTED", (60, 100)),
-        (call(20, 20).octet(0).on(1), 540, "NOT_IMPLEMENTED - active=false", (20, 20)),
-        (call(90, 10).on(1), 540, "NOT_IMPLEMENTED - transactions", (90, 10)),
-        (ack(9, false).on(1), 406, "PRECONDITION_FAILED - unknown delivery tag 9", (60, 80)),
-        (get("missing", false).on(1), 404, "NOT_FOUND - no queue 'missing' in vhost '/'", (60, 70)),
-        (in_content(frame(2, 1, &content_header(0, &user_id))), 406, "PRECONDITION_FAILED - user_id", (60, 40)),
+    let cases: Vec<(Vec<u8>, Expected)> = vec![
+        (bad_end, (501, "FRAME_ERROR", (0, 0))),
+        (too_large, (501, "FRAME_ERROR", (0, 0))),
+        (frame(9, 1, b""), (501, "FRAME_ERROR - unknown frame type 9", (0, 0))),
+        (frame(8, 1, b""), (505, "UNEXPECTED_FRAME", (0, 0))),
+        (frame(1, 1, &[0, 50]), (502, "SYNTAX_ERROR", (0, 0))),
+        (call(50, 10).short(0).text("q").octet(0).bytes(b"\x01k?").on(1), (502, "SYNTAX_ERROR", (50, 10))),
+        (frame(1, 1, &[0, 50, 0, 30, 0, 0, 1, 0xff, 0]), (502, "SYNTAX_ERROR", (50, 30))),
+        (call(60, 99).on(1), (503, "COMMAND_INVALID", (60, 99))),
+        (call(99, 10).on(1), (503, "COMMAND_INVALID", (99, 10))),
+        (call(10, 50).short(200).text("").short(0).short(0).on(1), (503, "COMMAND_INVALID", (10, 50))),
+        (declare_queue("q", 0).on(0), (504, "CHANNEL_ERROR - unexpected method in connection state", (50, 10))),
+        (open_channel().on(1), (504, "CHANNEL_ERROR - second 'channel.open' seen", (20, 10))),
+        (declare_queue("q", 0).on(2), (504, "CHANNEL_ERROR - expected 'channel.open'", (50, 10))),
+        (frame(2, 2, &content_header(0, &[0, 0])), (505, "UNEXPECTED_FRAME", (0, 0))),
+        (frame(3, 1, b"stray"), (505, "UNEXPECTED_FRAME - expected method frame", (0, 0))),
+        (in_content(declare_queue("q", 0).on(1)), (505, "UNEXPECTED_FRAME - expected content header", (60, 40))),
+        (in_body(declare_queue("q", 0).on(1)), (505, "UNEXPECTED_FRAME - expected content body", (60, 40))),
+        (in_body(close_channel().on(1)), (505, "UNEXPECTED_FRAME - expected content body", (60, 40))),
+        (in_body(frame(3, 1, b"12345")), (505, "UNEXPECTED_FRAME - more content body", (60, 40))),
+        (in_content(frame(2, 1, &content_header(0, &[0, 1]))), (502, "SYNTAX_ERROR", (60, 40))),
+        (in_content(frame(2, 1, &[0, 50, 0, 0])), (502, "SYNTAX_ERROR", (60, 40))),
+        (open_channel().on(2048), (530, "NOT_ALLOWED - channel number 2048", (20, 10))),
+        (publish_method("", "q", 2).on(1), (540, "NOT_IMPLEMENTED - immediate=true", (60, 40))),
+        (call(60, 10).long(1).short(0).octet(0).on(1), (540, "NOT_IMPLEMENTED - prefetch_size!=0 (1)", (60, 10))),
+        (call(60, 110).octet(0).on(1), (540, "NOT_IMPLEMENTED", (60, 110))),
+        (call(60, 100).octet(0).on(1), (540, "NOT_IMPLEMENTED", (60, 100))),
+        (call(20, 20).octet(0).on(1), (540, "NOT_IMPLEMENTED - active=false", (20, 20))),
+        (call(90, 10).on(1), (540, "NOT_IMPLEMENTED - transactions", (90, 10))),
+        (call(90, 20).on(1), (406, "PRECONDITION_FAILED - channel is not transactional", (90, 20))),
+        (call(90, 30).on(1), (406, "PRECONDITION_FAILED - channel is not transactional", (90, 30))),
+        (ack(9, false).on(1), (406, "PRECONDITION_FAILED - unknown delivery tag 9", (60, 80))),
+        (get("missing", false).on(1), (404, "NOT_FOUND - no queue 'missing' in vhost '/'", (60, 70))),
+        (in_content(frame(2, 1, &content_header(0, &user_id))), (406, "PRECONDITION_FAILED - user_id", (60, 40))),
         (
             in_content(frame(2, 1, &content_header(16 * 1024 * 1024 + 1, &[0, 0]))),
-            406,
-            "PRECONDITION_FAILED - message size 16777217 is larger than configured max size 16777216",
-            (60, 40),
+            (406, "PRECONDITION_FAILED - message size 16777217 is larger than configured max size 16777216", (60, 40)),
         ),
     ];
-    for (input, code, text, method) in cases {
+    for (input, expected) in cases {
         // At once and byte by byte: the answer is the same.
         for step in [input.len(), 1] {
             let mut client = Client::ready();
             input.chunks(step).for_each(|part| client.send(part));
             let answers = client.read();
-            assert_eq!(answers.len(), 1, "{text}: {answers:?}");
-            let refusal = answers[0].refusal();
-            assert_eq!((refusal.0, refusal.2), (code, method), "{}", refusal.1);
-            assert!(refusal.1.starts_with(text), "{}", refusal.1);
-            assert_eq!(answers[0].id(), if code < 500 { CLOSE_CHANNEL } else { CLOSE_CONNECTION });
-            assert_eq!(client.memory_bytes(), 0, "{text}");
+            assert_eq!(answers.len(), 1, "{expected:?}: {answers:?}");
+            check(&answers[0], expected);
+            assert_eq!(answers[0].id(), if expected.0 < 500 { CLOSE_CHANNEL } else { CLOSE_CONNECTION });
+            assert_eq!(client.memory_bytes(), 0, "{expected:?}");
         }
     }
 }

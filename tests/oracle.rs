@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use amq_protocol::protocol::basic::{AMQPProperties, gen_properties, parse_properties};
 use amq_protocol::types::generation::gen_field_table;
 use amq_protocol::types::parsing::parse_field_table;
-use amq_protocol::types::{AMQPValue, DecimalValue, FieldTable};
+use amq_protocol::types::{AMQPValue, DecimalValue, FieldTable, ShortString};
 use pocketmq::properties::{Properties, PropertyValues};
 use pocketmq::table::{Table, Value};
 use proptest::collection::vec;
@@ -105,8 +105,11 @@ fn their_properties(values: &PropertyValues) -> AMQPProperties {
             None => to,
         }
     }
+    #[expect(clippy::borrowed_box, reason = "that is what an option of ours holds")]
+    fn short(text: &Box<str>) -> ShortString {
+        (&**text).into()
+    }
     type Setter<U> = fn(AMQPProperties, U) -> AMQPProperties;
-    let short = |text: &Box<str>| (&**text).into();
     let to = with(AMQPProperties::default(), &values.content_type, short, AMQPProperties::with_content_type);
     let to = with(to, &values.content_encoding, short, AMQPProperties::with_content_encoding);
     let to = with(to, &values.headers, their_table, AMQPProperties::with_headers);

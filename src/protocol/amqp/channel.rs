@@ -106,9 +106,12 @@ impl Channel {
             Method::ConfirmSelect(select) => self.select_confirms(select, context),
             Method::ChannelFlow(flow) => self.flow(flow, context)?,
             Method::AccessRequest => context.outlet.send(&AccessRequestOk),
-            Method::TxSelect | Method::TxCommit | Method::TxRollback => {
+            Method::TxSelect => {
                 let text = "transactions are not implemented: use publisher confirms";
                 return Err(Refusal::new(ReplyCode::NotImplemented, text));
+            }
+            Method::TxCommit | Method::TxRollback => {
+                return Err(Refusal::new(ReplyCode::PreconditionFailed, "channel is not transactional"));
             }
             Method::ChannelOpen => return Err(Refusal::new(ReplyCode::ChannelError, "second 'channel.open' seen")),
             _ => return Err(Refusal::new(ReplyCode::CommandInvalid, "unimplemented method")),
