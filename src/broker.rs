@@ -25,6 +25,7 @@ mod delivery;
 mod error;
 mod exchange;
 mod message;
+mod numbered;
 mod publishing;
 mod queue;
 mod record;
@@ -33,7 +34,6 @@ mod settling;
 mod state;
 mod topic;
 mod topology;
-mod unacked;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -77,10 +77,11 @@ pub struct Broker {
     state: State,
     observer: Option<Observer>,
 
-    connections: HashMap<ConnectionId, Connection, FixedState>,
-    channels: HashMap<ChannelId, Channel, FixedState>,
-    consumers: HashMap<ConsumerId, Consumer, FixedState>,
-    queue_consumers: HashMap<QueueId, Consumers, FixedState>,
+    // The values are boxed, as maps of one shape share their code.
+    connections: HashMap<ConnectionId, Box<Connection>, FixedState>,
+    channels: HashMap<ChannelId, Box<Channel>, FixedState>,
+    consumers: HashMap<ConsumerId, Box<Consumer>, FixedState>,
+    queue_consumers: HashMap<QueueId, Box<Consumers>, FixedState>,
     next_connection: ConnectionId,
     next_channel: ChannelId,
     next_consumer: ConsumerId,
@@ -154,7 +155,7 @@ impl Broker {
     pub fn open_connection(&mut self) -> ConnectionId {
         let id = self.next_connection;
         self.next_connection = id.next();
-        self.connections.insert(id, Connection::default());
+        self.connections.insert(id, Box::default());
         id
     }
 
@@ -200,7 +201,8 @@ impl Broker {
         self.next_channel = id.next();
         let owner = self.connections.get_mut(&connection).expect("a channel is opened on an open connection");
         owner.channels.push(id);
-        self.channels.insert(id, Channel::new(connection, number, owner.paused));
+        let channel = Channel::new(connection, number, owner.paused);
+        self.channels.insert(id, Box::new(channel));
         id
     }
 
@@ -212,7 +214,7 @@ impl Broker {
             connection.channels.retain(|&known| known != channel);
         }
         let mut left = Vec::new();
-        for consumer in gone.consumers.into_values() {
+        for consumer in gone.consumer_ids() {
             left.extend(self.detach(consumer));
         }
         while let Some((_, outstanding)) = gone.unacked.pop_last() {

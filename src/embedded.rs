@@ -24,6 +24,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::FixedState;
+
 use crate::broker::{Broker, Consume, Delivery, Error, Message, Publication};
 use crate::id::{ChannelId, ConnectionId};
 use crate::properties::Properties;
@@ -37,7 +39,7 @@ pub const GOT: u32 = u32::MAX;
 pub struct Embedded {
     connection: ConnectionId,
     channel: ChannelId,
-    consumers: HashMap<Box<str>, Started>,
+    consumers: HashMap<Box<str>, Started, FixedState>,
     next_handle: u32,
     batch: Vec<u8>,
     cancelled: Vec<Box<str>>,
@@ -56,7 +58,7 @@ impl Embedded {
         let connection = broker.open_connection();
         let channel = broker.open_channel(connection, 1);
         let (batch, cancelled) = (Vec::new(), Vec::new());
-        Self { connection, channel, consumers: HashMap::new(), next_handle: 0, batch, cancelled }
+        Self { connection, channel, consumers: HashMap::default(), next_handle: 0, batch, cancelled }
     }
 
     /// The program's channel, for the verbs that need no batch.

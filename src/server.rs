@@ -41,7 +41,7 @@ use crate::timer::{TimerKey, Timers};
 pub struct Server {
     broker: Broker,
     now_ms: u64,
-    connections: HashMap<ConnectionId, Held, FixedState>,
+    connections: HashMap<ConnectionId, Box<Held>, FixedState>,
     agenda: Agenda,
 }
 
@@ -118,7 +118,8 @@ impl Server {
         let id = self.broker.open_connection();
         let connection = Connection::new(id, peer, self.broker.limits(), self.now_ms);
         let (is_held, is_paused, is_ready) = (false, false, false);
-        self.connections.insert(id, Held { connection, is_held, is_paused, is_ready, is_touched: true, timer: None });
+        let held = Held { connection, is_held, is_paused, is_ready, is_touched: true, timer: None };
+        self.connections.insert(id, Box::new(held));
         self.agenda.touched.push(id);
         id
     }

@@ -2,7 +2,7 @@
 //!
 //! The host never holds a timer of its own per message: it asks for the next deadline and sleeps until then.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 /// Names one timer, so that it can be cancelled. Timers of one deadline fire in the order in which they were set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,7 +14,8 @@ pub struct TimerKey {
 /// Pending timers, each with what it is for.
 #[derive(Debug)]
 pub struct Timers<T> {
-    pending: BTreeMap<TimerKey, T>,
+    /// Sorted.
+    pending: VecDeque<(TimerKey, T)>,
     sequence: u64,
 }
 
@@ -22,32 +23,38 @@ impl<T> Timers<T> {
     /// No timers yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { pending: BTreeMap::new(), sequence: 0 }
+        Self { pending: VecDeque::new(), sequence: 0 }
     }
 
-    /// Sets a timer.
+    /// Sets a timer. Most are set later than the others, and then this is cheap.
     pub fn insert(&mut self, deadline_ms: u64, what: T) -> TimerKey {
         self.sequence += 1;
         let key = TimerKey { deadline_ms, sequence: self.sequence };
-        self.pending.insert(key, what);
+        let place = self.pending.partition_point(|&(known, _)| known < key);
+        self.pending.insert(place, (key, what));
         key
     }
 
     /// Forgets a timer; one that has fired already is no error.
     pub fn cancel(&mut self, key: TimerKey) {
-        self.pending.remove(&key);
+        if let Ok(place) = self.pending.binary_search_by_key(&key, |&(known, _)| known) {
+            self.pending.remove(place);
+        }
     }
 
     /// Takes the first timer that is due at `now_ms`.
     pub fn pop_due(&mut self, now_ms: u64) -> Option<T> {
-        let first = self.pending.first_entry()?;
-        (first.key().deadline_ms <= now_ms).then(|| first.remove())
+        let (first, _) = self.pending.front()?;
+        if first.deadline_ms > now_ms {
+            return None;
+        }
+        self.pending.pop_front().map(|(_, what)| what)
     }
 
     /// When the first timer is due.
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
-        self.pending.first_key_value().map(|(key, _)| key.deadline_ms)
+        self.pending.front().map(|(key, _)| key.deadline_ms)
     }
 }
 

@@ -19,7 +19,6 @@ use wasm_bindgen::prelude::*;
 
 use crate::broker::{Config, Error, ErrorKind};
 use crate::embedded::Embedded;
-use options::ServerOptions;
 
 /// A broker with its AMQP connections and its embedded program.
 #[wasm_bindgen]
@@ -29,8 +28,7 @@ pub struct Server {
 }
 
 impl Server {
-    fn create(options: &ServerOptions, now_ms: f64) -> Self {
-        let config = Config { seed: options.seed_array(), limits: options.limits() };
+    fn create(config: Config, now_ms: f64) -> Self {
         let mut server = crate::server::Server::new(config);
         server.set_now(now_ms as u64);
         let embedded = Embedded::new(server.broker_mut());

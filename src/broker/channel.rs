@@ -1,8 +1,10 @@
 //! Channel: who asks, what was delivered to it, and how much more it may take.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use super::unacked::Unacked;
+use foldhash::fast::FixedState;
+
+use super::numbered::Numbered;
 use crate::id::{ChannelId, ConnectionId, ConsumerId, QueueId};
 use crate::timer::TimerKey;
 
@@ -12,12 +14,12 @@ pub(crate) struct Channel {
     pub(crate) connection: ConnectionId,
     pub(crate) number: u16,
     /// By consumer tag.
-    pub(crate) consumers: BTreeMap<Box<str>, ConsumerId>,
+    pub(crate) consumers: HashMap<Box<str>, ConsumerId, FixedState>,
     /// The prefetch of consumers yet to come; 0 is unlimited.
     pub(crate) consumer_prefetch: u16,
     /// The prefetch of the channel as a whole; 0 is unlimited.
     pub(crate) channel_prefetch: u16,
-    pub(crate) unacked: Unacked<Outstanding>,
+    pub(crate) unacked: Numbered<Outstanding>,
     /// How many of the unacked were delivered to consumers: those that the channel's prefetch counts.
     pub(crate) consuming: u32,
     pub(crate) last_delivery_tag: u64,
@@ -55,10 +57,10 @@ impl Channel {
         Self {
             connection,
             number,
-            consumers: BTreeMap::new(),
+            consumers: HashMap::default(),
             consumer_prefetch: 0,
             channel_prefetch: 0,
-            unacked: Unacked::new(),
+            unacked: Numbered::new(),
             consuming: 0,
             last_delivery_tag: 0,
             last_queue: None,
@@ -70,6 +72,13 @@ impl Channel {
     /// Whether its prefetch leaves room for a delivery that wants an ack.
     pub(crate) fn has_room(&self) -> bool {
         self.channel_prefetch == 0 || self.consuming < u32::from(self.channel_prefetch)
+    }
+
+    /// Its consumers in the order in which they came.
+    pub(crate) fn consumer_ids(&self) -> Vec<ConsumerId> {
+        let mut ids: Vec<_> = self.consumers.values().copied().collect();
+        ids.sort_unstable();
+        ids
     }
 
     pub(crate) fn next_delivery_tag(&mut self) -> u64 {

@@ -122,7 +122,7 @@ impl Broker {
         owner.consumers.insert(tag.into(), id);
         let prefetch = owner.consumer_prefetch;
         let consumer = Consumer { channel, queue, tag: tag.into(), no_ack, prefetch, unacked: 0, is_waiting: false };
-        self.consumers.insert(id, consumer);
+        self.consumers.insert(id, Box::new(consumer));
         self.queue_consumers.entry(queue).or_default().all.push(id);
         self.offer(id);
     }
@@ -285,8 +285,7 @@ impl Broker {
 
     /// All consumers of a channel may have room.
     pub(super) fn offer_channel(&mut self, channel: ChannelId) {
-        let consumers: Vec<_> = self.channel(channel).consumers.values().copied().collect();
-        for consumer in consumers {
+        for consumer in self.channel(channel).consumer_ids() {
             self.offer(consumer);
         }
     }

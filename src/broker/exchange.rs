@@ -242,8 +242,11 @@ pub(crate) fn check_headers_match(arguments: &Table) -> Result<(), Error> {
 
 /// The same arguments in the order of their names, as the order in which a client wrote them means nothing.
 fn sorted(arguments: &Table) -> Table {
-    let mut entries: Vec<_> = arguments.iter().collect();
-    entries.sort_by_key(|&(name, _)| name);
+    let mut entries: Vec<(&str, &Value)> = Vec::new();
+    for (name, value) in arguments.iter() {
+        let place = entries.partition_point(|&(known, _)| known < name);
+        entries.insert(place, (name, value));
+    }
     let mut table = Table::new();
     for (name, value) in entries {
         table.insert(name, value.clone());

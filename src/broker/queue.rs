@@ -10,10 +10,10 @@
 //! front, so everything that was requeued stands before everything that was never delivered. Hence two parts: the
 //! *returned*, sorted, and the *fresh*, whose positions need no storing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::message::Message;
-use super::unacked::Unacked;
+use super::numbered::Numbered;
 use crate::table::Table;
 
 /// A queue's properties and messages.
@@ -29,9 +29,9 @@ pub(crate) struct Queue {
     fresh: VecDeque<Message>,
     fresh_position: u64,
     /// Delivered before and ready again. Invariant: all positions are below `fresh_position`.
-    returned: BTreeMap<u64, Message>,
+    returned: Numbered<Message>,
     /// By position, likewise below `fresh_position`.
-    unacked: Unacked<Message>,
+    unacked: Numbered<Message>,
 }
 
 /// What has happened in a queue so far, in messages.
@@ -58,8 +58,8 @@ impl Queue {
             counters: Counters::default(),
             fresh: VecDeque::new(),
             fresh_position: 0,
-            returned: BTreeMap::new(),
-            unacked: Unacked::new(),
+            returned: Numbered::new(),
+            unacked: Numbered::new(),
         }
     }
 
@@ -73,8 +73,7 @@ impl Queue {
 
     /// The position of the next message to deliver.
     pub(crate) fn next_position(&self) -> Option<u64> {
-        let returned = self.returned.first_key_value().map(|(&position, _)| position);
-        returned.or_else(|| (!self.fresh.is_empty()).then_some(self.fresh_position))
+        self.returned.first().or_else(|| (!self.fresh.is_empty()).then_some(self.fresh_position))
     }
 
     /// Whether a position has been delivered before.
@@ -106,7 +105,7 @@ impl Queue {
             return message;
         }
         self.counters.redelivered += 1;
-        self.returned.remove(&position).expect("a position that is delivered is ready")
+        self.returned.remove(position).expect("a position that is delivered is ready")
     }
 
     pub(super) fn settle(&mut self, position: u64) -> Message {
@@ -122,21 +121,18 @@ impl Queue {
     /// Takes all ready messages.
     pub(super) fn purge(&mut self) -> impl Iterator<Item = Message> + use<> {
         self.fresh_position += self.fresh.len() as u64;
-        let returned = std::mem::take(&mut self.returned);
+        let returned = std::mem::replace(&mut self.returned, Numbered::new());
         returned.into_values().chain(std::mem::take(&mut self.fresh))
     }
 
     /// Takes everything, as the queue goes.
     pub(super) fn into_messages(self) -> impl Iterator<Item = Message> {
-        let mut unacked = self.unacked;
-        let unacked = std::iter::from_fn(move || unacked.pop_first().map(|(_, message)| message));
-        self.returned.into_values().chain(self.fresh).chain(unacked)
+        self.returned.into_values().chain(self.fresh).chain(self.unacked.into_values())
     }
 
     /// Ready messages in order, and the positions that are unacked, for comparison.
     pub(crate) fn ready(&self) -> impl Iterator<Item = (u64, &Message)> {
-        let returned = self.returned.iter().map(|(&position, message)| (position, message));
-        returned.chain((self.fresh_position..).zip(&self.fresh))
+        self.returned.iter().chain((self.fresh_position..).zip(&self.fresh))
     }
 
     /// Unacked messages in order of their position.

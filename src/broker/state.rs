@@ -3,7 +3,7 @@
 //! [`State::apply`] is the only way to change it, and cannot fail: whoever commits a record has checked before that it
 //! can become a fact. Everything else here only looks.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
@@ -19,8 +19,8 @@ use crate::table::Table;
 /// Exchanges, bindings, queues and messages.
 #[derive(Debug)]
 pub(crate) struct State {
-    exchanges: BTreeMap<Box<str>, Exchange>,
-    queues: HashMap<QueueId, Queue, FixedState>,
+    exchanges: HashMap<Box<str>, Box<Exchange>, FixedState>,
+    queues: HashMap<QueueId, Box<Queue>, FixedState>,
     names: HashMap<Box<str>, QueueId, FixedState>,
     next_queue: QueueId,
     memory_bytes: usize,
@@ -49,16 +49,19 @@ const PREDECLARED: [(&str, ExchangeKind); 6] = [
 
 impl State {
     pub(crate) fn new() -> Self {
-        let exchanges =
-            PREDECLARED.map(|(name, kind)| (Box::from(name), Exchange::new(kind, true, false, false, &Table::new())));
-        Self {
-            exchanges: exchanges.into(),
+        let mut state = Self {
+            exchanges: HashMap::default(),
             queues: HashMap::default(),
             names: HashMap::default(),
             next_queue: QueueId::from_index(1),
             memory_bytes: 0,
             taken: None,
+        };
+        for (name, kind) in PREDECLARED {
+            let exchange = Exchange::new(kind, true, false, false, &Table::new());
+            state.exchanges.insert(name.into(), Box::new(exchange));
         }
+        state
     }
 
     /// Makes a fact true.
@@ -66,14 +69,15 @@ impl State {
         match *record {
             Record::ExchangeDeclared { name, kind, durable, auto_delete, internal, arguments } => {
                 let exchange = Exchange::new(kind, durable, auto_delete, internal, arguments);
-                self.exchanges.insert(name.into(), exchange);
+                self.exchanges.insert(name.into(), Box::new(exchange));
             }
             Record::ExchangeDeleted { name } => {
                 self.exchanges.remove(name);
                 self.unbind_all(&Destination::Exchange(name.into()));
             }
             Record::QueueDeclared { queue, name, durable, exclusive, auto_delete, arguments } => {
-                self.queues.insert(queue, Queue::new(name, durable, exclusive, auto_delete, arguments.clone()));
+                let declared = Queue::new(name, durable, exclusive, auto_delete, arguments.clone());
+                self.queues.insert(queue, Box::new(declared));
                 self.names.insert(name.into(), queue);
                 self.next_queue = self.next_queue.max(queue.next());
             }
@@ -129,15 +133,15 @@ impl State {
     }
 
     pub(crate) fn exchange(&self, name: &str) -> Option<&Exchange> {
-        self.exchanges.get(name)
+        self.exchanges.get(name).map(|exchange| &**exchange)
     }
 
     pub(crate) fn exchanges(&self) -> impl Iterator<Item = (&str, &Exchange)> {
-        self.exchanges.iter().map(|(name, exchange)| (&**name, exchange))
+        self.exchanges.iter().map(|(name, exchange)| (&**name, &**exchange))
     }
 
     pub(crate) fn queue(&self, queue: QueueId) -> Option<&Queue> {
-        self.queues.get(&queue)
+        self.queues.get(&queue).map(|queue| &**queue)
     }
 
     pub(crate) fn queue_named(&self, name: &str) -> Option<QueueId> {
@@ -146,9 +150,9 @@ impl State {
 
     /// All queues in the order of their declaration.
     pub(crate) fn queues(&self) -> impl Iterator<Item = (QueueId, &Queue)> {
-        let mut queues: Vec<_> = self.queues.iter().map(|(&id, queue)| (id, queue)).collect();
-        queues.sort_unstable_by_key(|&(id, _)| id);
-        queues.into_iter()
+        let mut ids: Vec<_> = self.queues.keys().copied().collect();
+        ids.sort_unstable();
+        ids.into_iter().map(|id| (id, &*self.queues[&id]))
     }
 
     /// Finds the queues that a message goes to, each once; through bound exchanges, and to the alternate exchange
@@ -206,7 +210,9 @@ impl State {
     }
 
     fn unbind_all(&mut self, destination: &Destination) {
-        self.exchanges.values_mut().for_each(|exchange| exchange.unbind_all(destination));
+        for exchange in self.exchanges.values_mut() {
+            exchange.unbind_all(destination);
+        }
     }
 
     /// Counts a message out once the last queue lets go of it.

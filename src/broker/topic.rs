@@ -15,8 +15,9 @@
 //! Matching walks all paths at once, word by word, over a set of nodes. So its cost is bounded by the nodes that the
 //! key reaches times its words, whatever the patterns, and bindings that do not match cost nothing.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
+use foldhash::fast::FixedState;
 use slab::Slab;
 
 use super::exchange::Destination;
@@ -30,7 +31,7 @@ pub(crate) struct Topic {
 
 #[derive(Debug, Default)]
 struct Node {
-    words: BTreeMap<Box<str>, usize>,
+    words: HashMap<Box<str>, usize, FixedState>,
     star: Option<usize>,
     hash: Option<usize>,
     /// Reached by `#`: it takes any further word and stays.
@@ -83,8 +84,6 @@ impl Topic {
             for &node in here.iter() {
                 self.step(node, word, next);
             }
-            next.sort_unstable();
-            next.dedup();
             std::mem::swap(here, next);
         }
         here.iter().flat_map(|&node| &self.nodes[node].destinations).for_each(&mut found);
@@ -93,7 +92,7 @@ impl Topic {
     fn step(&self, node: usize, word: &str, reached: &mut Vec<usize>) {
         let Node { words, star, is_hash, .. } = &self.nodes[node];
         if *is_hash {
-            reached.push(node);
+            reach(node, reached);
         }
         for child in words.get(word).into_iter().chain(star) {
             self.enter(*child, reached);
@@ -104,7 +103,7 @@ impl Topic {
     fn enter(&self, node: usize, reached: &mut Vec<usize>) {
         let mut entered = Some(node);
         while let Some(node) = entered {
-            reached.push(node);
+            reach(node, reached);
             entered = self.nodes[node].hash;
         }
     }
@@ -148,6 +147,13 @@ impl Topic {
                 }
             }
         }
+    }
+}
+
+/// Adds a node to a sorted set.
+fn reach(node: usize, reached: &mut Vec<usize>) {
+    if let Err(place) = reached.binary_search(&node) {
+        reached.insert(place, node);
     }
 }
 

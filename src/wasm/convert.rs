@@ -14,11 +14,11 @@
 //! The other way, a whole `number` becomes the narrower of the two signed integers that hold it.
 
 use js_sys::{Array, BigInt, Date, Object, Reflect, Uint8Array};
-use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
+use super::options::Fields;
 use super::type_error;
-use crate::properties::PropertyValues;
+use crate::properties::{Properties, PropertyValues};
 use crate::table::{Table, Value};
 
 const EXACT: f64 = 9_007_199_254_740_991.0;
@@ -125,74 +125,47 @@ fn write_value(value: &Value) -> JsValue {
     }
 }
 
-/// A message's properties as JavaScript names them.
-#[derive(Default, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct PropertyObject {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_type: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_encoding: Option<Box<str>>,
-    #[serde(with = "serde_wasm_bindgen::preserve", skip_serializing_if = "JsValue::is_undefined")]
-    headers: JsValue,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delivery_mode: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    priority: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    correlation_id: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reply_to: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expiration: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_id: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    timestamp: Option<u64>,
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    kind: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    app_id: Option<Box<str>>,
+/// A plain object as properties.
+pub(super) fn read_properties(object: &JsValue) -> Result<PropertyValues, JsValue> {
+    let fields = Fields(object);
+    Ok(PropertyValues {
+        content_type: fields.text("contentType")?,
+        content_encoding: fields.text("contentEncoding")?,
+        headers: fields.value("headers").map(|headers| table(&headers)).transpose()?,
+        delivery_mode: fields.number("deliveryMode")?,
+        priority: fields.number("priority")?,
+        correlation_id: fields.text("correlationId")?,
+        reply_to: fields.text("replyTo")?,
+        expiration: fields.text("expiration")?,
+        message_id: fields.text("messageId")?,
+        timestamp: fields.number("timestamp")?,
+        kind: fields.text("type")?,
+        user_id: fields.text("userId")?,
+        app_id: fields.text("appId")?,
+        cluster_id: None,
+    })
 }
 
-impl PropertyObject {
-    pub(super) fn into_values(self) -> Result<PropertyValues, JsValue> {
-        let headers = if self.headers.is_undefined() { None } else { Some(table(&self.headers)?) };
-        Ok(PropertyValues {
-            content_type: self.content_type,
-            content_encoding: self.content_encoding,
-            headers,
-            delivery_mode: self.delivery_mode,
-            priority: self.priority,
-            correlation_id: self.correlation_id,
-            reply_to: self.reply_to,
-            expiration: self.expiration,
-            message_id: self.message_id,
-            timestamp: self.timestamp,
-            kind: self.kind,
-            user_id: self.user_id,
-            app_id: self.app_id,
-            cluster_id: None,
-        })
-    }
-
-    pub(super) fn from_values(values: PropertyValues) -> Self {
-        Self {
-            content_type: values.content_type,
-            content_encoding: values.content_encoding,
-            headers: values.headers.as_ref().map_or(JsValue::UNDEFINED, write_table),
-            delivery_mode: values.delivery_mode,
-            priority: values.priority,
-            correlation_id: values.correlation_id,
-            reply_to: values.reply_to,
-            expiration: values.expiration,
-            message_id: values.message_id,
-            timestamp: values.timestamp,
-            kind: values.kind,
-            user_id: values.user_id,
-            app_id: values.app_id,
+/// Properties as a plain object; those that a message does not have are absent.
+pub(super) fn write_properties(properties: Properties<'_>) -> JsValue {
+    let object = Object::new();
+    let set = |name: &str, value: Option<JsValue>| {
+        if let Some(value) = value {
+            Reflect::set(&object, &name.into(), &value).expect("a new object takes any entry");
         }
-    }
+    };
+    set("contentType", properties.content_type().map(JsValue::from));
+    set("contentEncoding", properties.content_encoding().map(JsValue::from));
+    set("headers", properties.headers().as_ref().map(write_table));
+    set("deliveryMode", properties.delivery_mode().map(JsValue::from));
+    set("priority", properties.priority().map(JsValue::from));
+    set("correlationId", properties.correlation_id().map(JsValue::from));
+    set("replyTo", properties.reply_to().map(JsValue::from));
+    set("expiration", properties.expiration().map(JsValue::from));
+    set("messageId", properties.message_id().map(JsValue::from));
+    set("timestamp", properties.timestamp().map(|seconds| JsValue::from(seconds as f64)));
+    set("type", properties.kind().map(JsValue::from));
+    set("userId", properties.user_id().map(JsValue::from));
+    set("appId", properties.app_id().map(JsValue::from));
+    object.into()
 }

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::rc::Rc;
 
+use foldhash::fast::FixedState;
 use futures::channel::{mpsc, oneshot};
 use futures::{FutureExt, StreamExt, future};
 use gloo_timers::future::TimeoutFuture;
@@ -21,7 +22,8 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{MessageEvent, MessagePort, WorkerGlobalScope};
 
 use super::Server;
-use super::options::{ServerOptions, stats};
+use super::options::{limits, stats};
+use crate::broker::Config;
 use crate::id::ConnectionId;
 use crate::protocol::amqp::Peer;
 
@@ -37,7 +39,7 @@ pub struct Host(Rc<RefCell<Inner>>);
 struct Inner {
     scope: WorkerGlobalScope,
     server: Server,
-    ports: HashMap<ConnectionId, Port>,
+    ports: HashMap<ConnectionId, Box<Port>, FixedState>,
     wake: mpsc::Sender<()>,
     /// Told once the last port is closed.
     closed: Vec<oneshot::Sender<()>>,
@@ -51,15 +53,14 @@ struct Port {
 }
 
 impl Host {
-    /// Starts a broker with what the worker draws as its seed.
-    pub(super) fn start(mut options: ServerOptions) -> Result<Self, JsValue> {
+    /// Starts a broker; its seed the worker draws.
+    pub fn start(options: &JsValue) -> Result<Self, JsValue> {
         let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
-        options.seed = vec![0; 32];
-        scope.crypto()?.get_random_values_with_u8_array(&mut options.seed)?;
-        options.check()?;
-        let server = Server::create(&options, now_ms(&scope));
+        let mut seed = [0; 32];
+        scope.crypto()?.get_random_values_with_u8_array(&mut seed)?;
+        let server = Server::create(Config { seed, limits: limits(options)? }, now_ms(&scope));
         let (wake, woken) = mpsc::channel(1);
-        let inner = Inner { scope, server, ports: HashMap::new(), wake, closed: Vec::new() };
+        let inner = Inner { scope, server, ports: HashMap::default(), wake, closed: Vec::new() };
         let host = Self(Rc::new(RefCell::new(inner)));
         spawn_local(host.clone().drive(woken));
         Ok(host)
@@ -83,7 +84,7 @@ impl Host {
             move |event: MessageEvent| host.0.borrow_mut().receive(id, &event.data())
         });
         port.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-        inner.ports.insert(id, Port { port, unread_bytes: 0.0, _on_message: on_message });
+        inner.ports.insert(id, Box::new(Port { port, unread_bytes: 0.0, _on_message: on_message }));
         inner.wake();
     }
 

@@ -1,94 +1,66 @@
-//! Options: the plain objects that JavaScript passes.
+//! Options: the plain objects that JavaScript passes, and those that it gets.
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use js_sys::Reflect;
+use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
+use super::convert::table;
 use super::type_error;
 use crate::broker::{QueueReport, Report};
 use crate::limits::Limits;
+use crate::table::Table;
 
-/// What a server is made from.
-#[derive(Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct ServerOptions {
-    pub(super) seed: Vec<u8>,
-    memory_max_bytes: Option<usize>,
-    message_max_bytes: Option<usize>,
-    frame_max_bytes: Option<u32>,
-    channel_max: Option<u16>,
-    heartbeat_seconds: Option<u16>,
-}
+/// A plain object's fields, each of the type that it must have. None at all have their defaults.
+pub(super) struct Fields<'a>(pub(super) &'a JsValue);
 
-impl ServerOptions {
-    pub(super) fn limits(&self) -> Limits {
-        let usual = Limits::default();
-        Limits {
-            memory_max_bytes: self.memory_max_bytes.unwrap_or(usual.memory_max_bytes),
-            message_max_bytes: self.message_max_bytes.unwrap_or(usual.message_max_bytes),
-            frame_max_bytes: self.frame_max_bytes.unwrap_or(usual.frame_max_bytes),
-            channel_max: self.channel_max.unwrap_or(usual.channel_max),
-            heartbeat_s: self.heartbeat_seconds.unwrap_or(usual.heartbeat_s),
-            ..usual
-        }
+impl Fields<'_> {
+    pub(super) fn value(&self, name: &str) -> Option<JsValue> {
+        let value = Reflect::get(self.0, &name.into()).ok()?;
+        (!value.is_undefined() && !value.is_null()).then_some(value)
     }
 
-    pub(super) fn check(&self) -> Result<(), JsValue> {
-        if self.seed.len() != 32 {
-            return Err(type_error("the option 'seed' must be a Uint8Array of 32 random bytes"));
-        }
-        if self.frame_max_bytes.is_some_and(|bytes| bytes < 8192) {
-            return Err(type_error("the option 'frameMaxBytes' must be at least 8192"));
-        }
-        if self.channel_max == Some(0) {
-            return Err(type_error("the option 'channelMax' must be at least 1"));
-        }
-        Ok(())
+    pub(super) fn flag(&self, name: &str) -> Result<bool, JsValue> {
+        let Some(value) = self.value(name) else { return Ok(false) };
+        value.as_bool().ok_or_else(|| type_error(&format!("'{name}' must be a boolean")))
     }
 
-    pub(super) fn seed_array(&self) -> [u8; 32] {
-        self.seed.as_slice().try_into().expect("the seed's length was checked")
+    pub(super) fn text(&self, name: &str) -> Result<Option<Box<str>>, JsValue> {
+        let Some(value) = self.value(name) else { return Ok(None) };
+        let text = value.as_string().ok_or_else(|| type_error(&format!("'{name}' must be a string")))?;
+        Ok(Some(text.into()))
+    }
+
+    pub(super) fn number<T: TryFrom<u64>>(&self, name: &str) -> Result<Option<T>, JsValue> {
+        let Some(value) = self.value(name) else { return Ok(None) };
+        let number = value.as_f64().filter(|number| number.fract() == 0.0 && *number >= 0.0);
+        let number = number.and_then(|number| T::try_from(number as u64).ok());
+        number.map(Some).ok_or_else(|| type_error(&format!("'{name}' must be a whole number in its range")))
+    }
+
+    pub(super) fn table(&self, name: &str) -> Result<Table, JsValue> {
+        self.value(name).map_or_else(|| Ok(Table::new()), |value| table(&value))
     }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct ExchangeOptions {
-    pub(super) passive: bool,
-    pub(super) durable: bool,
-    pub(super) auto_delete: bool,
-    pub(super) internal: bool,
-    #[serde(with = "serde_wasm_bindgen::preserve")]
-    pub(super) arguments: JsValue,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct QueueOptions {
-    pub(super) passive: bool,
-    pub(super) durable: bool,
-    pub(super) exclusive: bool,
-    pub(super) auto_delete: bool,
-    #[serde(with = "serde_wasm_bindgen::preserve")]
-    pub(super) arguments: JsValue,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct ConsumeOptions {
-    pub(super) no_ack: bool,
-    pub(super) exclusive: bool,
-    pub(super) prefetch: u16,
-    #[serde(with = "serde_wasm_bindgen::preserve")]
-    pub(super) arguments: JsValue,
-}
-
-/// Reads a plain object; none at all has every option at its default.
-pub(super) fn read<T: DeserializeOwned + Default>(options: JsValue) -> Result<T, JsValue> {
-    if options.is_undefined() || options.is_null() {
-        return Ok(T::default());
+/// What peers are granted, by a server's options.
+pub(super) fn limits(options: &JsValue) -> Result<Limits, JsValue> {
+    let options = Fields(options);
+    let usual = Limits::default();
+    let limits = Limits {
+        memory_max_bytes: options.number("memoryMaxBytes")?.unwrap_or(usual.memory_max_bytes),
+        message_max_bytes: options.number("messageMaxBytes")?.unwrap_or(usual.message_max_bytes),
+        frame_max_bytes: options.number("frameMaxBytes")?.unwrap_or(usual.frame_max_bytes),
+        channel_max: options.number("channelMax")?.unwrap_or(usual.channel_max),
+        heartbeat_s: options.number("heartbeatSeconds")?.unwrap_or(usual.heartbeat_s),
+        ..usual
+    };
+    if limits.frame_max_bytes < 8192 {
+        return Err(type_error("'frameMaxBytes' must be at least 8192"));
     }
-    serde_wasm_bindgen::from_value(options).map_err(|error| type_error(&format!("bad options: {error}")))
+    if limits.channel_max == 0 {
+        return Err(type_error("'channelMax' must be at least 1"));
+    }
+    Ok(limits)
 }
 
 #[derive(Serialize)]
@@ -117,8 +89,7 @@ struct QueueStats<'a> {
 pub(super) fn stats(report: &Report) -> JsValue {
     let queues = report.queues.iter().map(queue_stats).collect();
     let &Report { memory_bytes, connections, channels, exchanges, .. } = report;
-    let stats = Stats { memory_bytes, connections, channels, exchanges, queues };
-    serde_wasm_bindgen::to_value(&stats).expect("a report is plain data")
+    plain(&Stats { memory_bytes, connections, channels, exchanges, queues })
 }
 
 fn queue_stats(queue: &QueueReport) -> QueueStats<'_> {
@@ -132,4 +103,9 @@ fn queue_stats(queue: &QueueReport) -> QueueStats<'_> {
         redelivered: queue.counters.redelivered,
         acked: queue.counters.acked,
     }
+}
+
+/// Plain data as a plain object.
+pub(super) fn plain(value: &impl Serialize) -> JsValue {
+    serde_wasm_bindgen::to_value(value).unwrap_or_else(|_| unreachable!("plain data becomes a plain object"))
 }

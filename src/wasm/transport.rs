@@ -1,9 +1,11 @@
 //! Transport: connections and turns, for a host that moves the bytes.
 
+use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 
-use super::Server;
-use super::options::{ServerOptions, read, stats};
+use super::options::{Fields, limits, stats};
+use super::{Server, type_error};
+use crate::broker::Config;
 use crate::id::ConnectionId;
 use crate::protocol::amqp::Peer;
 
@@ -15,10 +17,11 @@ fn connection(id: f64) -> ConnectionId {
 impl Server {
     /// `options`: `seed` (32 random bytes), and limits.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: JsValue, now_ms: f64) -> Result<Self, JsValue> {
-        let options: ServerOptions = read(options)?;
-        options.check()?;
-        Ok(Self::create(&options, now_ms))
+    pub fn new(options: &JsValue, now_ms: f64) -> Result<Self, JsValue> {
+        let seed = Fields(options).value("seed").and_then(|seed| seed.dyn_into::<Uint8Array>().ok());
+        let seed = seed.and_then(|seed| seed.to_vec().try_into().ok());
+        let seed = seed.ok_or_else(|| type_error("'seed' must be a Uint8Array of 32 random bytes"))?;
+        Ok(Self::create(Config { seed, limits: limits(options)? }, now_ms))
     }
 
     /// A transport was opened; answers the connection's id.

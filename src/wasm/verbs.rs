@@ -4,12 +4,12 @@ use js_sys::Float64Array;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-use super::convert::{PropertyObject, table};
-use super::options::{ConsumeOptions, ExchangeOptions, QueueOptions, read};
+use super::convert::{read_properties, table, write_properties};
+use super::options::{Fields, plain};
 use super::{Server, thrown, type_error};
 use crate::broker::{Binding, Broker, Consume, Error, ExchangeDeclaration, QueueDeclaration};
 use crate::id::ChannelId;
-use crate::properties::{Properties, PropertyValues};
+use crate::properties::Properties;
 
 impl Server {
     fn ask<T>(&mut self, verb: impl FnOnce(&mut Broker, ChannelId) -> Result<T, Error>) -> Result<T, JsValue> {
@@ -29,10 +29,17 @@ struct QueueStatusObject<'a> {
 impl Server {
     /// `options`: `passive`, `durable`, `autoDelete`, `internal`, `arguments`.
     #[wasm_bindgen(js_name = declareExchange)]
-    pub fn declare_exchange(&mut self, name: &str, kind: &str, options: JsValue) -> Result<(), JsValue> {
-        let ExchangeOptions { passive, durable, auto_delete, internal, arguments } = read(options)?;
-        let arguments = &table(&arguments)?;
-        let declaration = ExchangeDeclaration { name, kind, passive, durable, auto_delete, internal, arguments };
+    pub fn declare_exchange(&mut self, name: &str, kind: &str, options: &JsValue) -> Result<(), JsValue> {
+        let options = Fields(options);
+        let declaration = ExchangeDeclaration {
+            name,
+            kind,
+            passive: options.flag("passive")?,
+            durable: options.flag("durable")?,
+            auto_delete: options.flag("autoDelete")?,
+            internal: options.flag("internal")?,
+            arguments: &options.table("arguments")?,
+        };
         self.ask(|broker, channel| broker.declare_exchange(channel, &declaration))
     }
 
@@ -82,10 +89,16 @@ impl Server {
     /// `options`: `passive`, `durable`, `exclusive`, `autoDelete`, `arguments`. Answers `queue`, `messageCount` and
     /// `consumerCount`.
     #[wasm_bindgen(js_name = declareQueue)]
-    pub fn declare_queue(&mut self, name: &str, options: JsValue) -> Result<JsValue, JsValue> {
-        let QueueOptions { passive, durable, exclusive, auto_delete, arguments } = read(options)?;
-        let arguments = &table(&arguments)?;
-        let declaration = QueueDeclaration { name, passive, durable, exclusive, auto_delete, arguments };
+    pub fn declare_queue(&mut self, name: &str, options: &JsValue) -> Result<JsValue, JsValue> {
+        let options = Fields(options);
+        let declaration = QueueDeclaration {
+            name,
+            passive: options.flag("passive")?,
+            durable: options.flag("durable")?,
+            exclusive: options.flag("exclusive")?,
+            auto_delete: options.flag("autoDelete")?,
+            arguments: &options.table("arguments")?,
+        };
         let status = self.ask(|broker, channel| broker.declare_queue(channel, &declaration))?;
         let (message_count, consumer_count) = (status.message_count, status.consumer_count);
         Ok(plain(&QueueStatusObject { queue: &status.name, message_count, consumer_count }))
@@ -124,10 +137,16 @@ impl Server {
     }
 
     /// Starts a consumer and answers its tag. `options`: `noAck`, `exclusive`, `prefetch`, `arguments`.
-    pub fn consume(&mut self, queue: &str, consumer_tag: &str, options: JsValue) -> Result<String, JsValue> {
-        let ConsumeOptions { no_ack, exclusive, prefetch, arguments } = read(options)?;
-        let arguments = &table(&arguments)?;
-        let consume = Consume { queue, consumer_tag, no_ack, exclusive, arguments };
+    pub fn consume(&mut self, queue: &str, consumer_tag: &str, options: &JsValue) -> Result<String, JsValue> {
+        let options = Fields(options);
+        let consume = Consume {
+            queue,
+            consumer_tag,
+            no_ack: options.flag("noAck")?,
+            exclusive: options.flag("exclusive")?,
+            arguments: &options.table("arguments")?,
+        };
+        let prefetch = options.number("prefetch")?.unwrap_or(0);
         let tag = self.embedded.consume(self.server.broker_mut(), &consume, prefetch);
         tag.map(String::from).map_err(|error| thrown(&error))
     }
@@ -180,8 +199,8 @@ impl Server {
 
     /// A plain object's properties as AMQP's bytes.
     #[wasm_bindgen(js_name = encodeProperties)]
-    pub fn encode_properties(properties: JsValue) -> Result<Vec<u8>, JsValue> {
-        let values = read::<PropertyObject>(properties)?.into_values()?;
+    pub fn encode_properties(properties: &JsValue) -> Result<Vec<u8>, JsValue> {
+        let values = read_properties(properties)?;
         let mut encoded = Vec::new();
         values.encode(&mut encoded).map_err(|malformed| type_error(&format!("bad properties: {malformed}")))?;
         Ok(encoded)
@@ -192,10 +211,6 @@ impl Server {
     pub fn decode_properties(raw: &[u8]) -> Result<JsValue, JsValue> {
         let properties =
             Properties::parse(raw).map_err(|malformed| type_error(&format!("bad properties: {malformed}")))?;
-        Ok(plain(&PropertyObject::from_values(PropertyValues::from(properties))))
+        Ok(write_properties(properties))
     }
-}
-
-fn plain(value: &impl Serialize) -> JsValue {
-    serde_wasm_bindgen::to_value(value).expect("it is plain data")
 }

@@ -12,15 +12,14 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 use super::host::Host;
-use super::options::read;
 
 /// Hosts a broker in this dedicated worker, from now on.
 ///
 /// `options` are those of `new Server`, without `seed`: the worker draws its own.
 #[wasm_bindgen(js_name = startWorker)]
-pub fn start_worker(options: JsValue) -> Result<(), JsValue> {
+pub fn start_worker(options: &JsValue) -> Result<(), JsValue> {
     let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
-    let host = Host::start(read(options)?)?;
+    let host = Host::start(options)?;
     let commands = Closure::<dyn FnMut(MessageEvent)>::new({
         let scope = scope.clone();
         move |event: MessageEvent| obey(&scope, &host, &event.data())

@@ -1,15 +1,15 @@
-//! Unacked: what was handed out and not settled, in order of its number.
+//! Numbered: things under rising numbers, such as deliveries by delivery tag or messages by position.
 //!
-//! Queues keep theirs by position, channels theirs by delivery tag. Numbers come almost always in rising order and
-//! are settled near the front, so this is a sorted deque: a settled slot in the middle becomes a hole, holes at the
-//! ends go at once, and the rest are squeezed out when three slots of four are holes. Every operation is O(log n) at
-//! most, amortised, except that inserting below the highest number (a redelivery) moves the shorter side.
+//! Numbers come almost always in rising order and go near the front, so this is a sorted deque: what goes from the
+//! middle leaves a hole, holes at the ends go at once, and the rest are squeezed out when three slots of four are
+//! holes. Every operation is O(log n) at most, amortised, except that inserting below the highest number moves the
+//! shorter side.
 
 use std::collections::VecDeque;
 
-/// A sorted map from rising numbers to what is outstanding under them.
+/// A sorted map from rising numbers.
 #[derive(Clone, Debug)]
-pub(crate) struct Unacked<T> {
+pub(crate) struct Numbered<T> {
     /// Sorted by number, without duplicates; `None` is a hole. Neither end is a hole.
     slots: VecDeque<(u64, Option<T>)>,
     live: usize,
@@ -18,7 +18,7 @@ pub(crate) struct Unacked<T> {
 /// Below this size holes are not worth squeezing out.
 const SMALL: usize = 32;
 
-impl<T> Unacked<T> {
+impl<T> Numbered<T> {
     pub(crate) fn new() -> Self {
         Self { slots: VecDeque::new(), live: 0 }
     }
@@ -27,7 +27,7 @@ impl<T> Unacked<T> {
         self.live
     }
 
-    /// Adds what is outstanding under a number that is not outstanding yet.
+    /// Adds a thing under a number that has none.
     pub(crate) fn insert(&mut self, number: u64, value: T) {
         self.live += 1;
         if self.slots.back().is_none_or(|&(last, _)| last < number) {
@@ -37,7 +37,7 @@ impl<T> Unacked<T> {
         match self.search(number) {
             Ok(index) => {
                 let hole = self.slots[index].1.replace(value);
-                assert!(hole.is_none(), "number {number} is outstanding twice");
+                assert!(hole.is_none(), "number {number} is there twice");
             }
             Err(index) => self.slots.insert(index, (number, Some(value))),
         }
@@ -68,7 +68,7 @@ impl<T> Unacked<T> {
         self.remove(number).map(|value| (number, value))
     }
 
-    /// The lowest number that is outstanding.
+    /// The lowest number.
     pub(crate) fn first(&self) -> Option<u64> {
         self.slots.front().map(|&(number, _)| number)
     }
@@ -85,6 +85,10 @@ impl<T> Unacked<T> {
 
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.slots.iter_mut().filter_map(|(_, value)| value.as_mut())
+    }
+
+    pub(crate) fn into_values(self) -> impl Iterator<Item = T> {
+        self.slots.into_iter().filter_map(|(_, value)| value)
     }
 
     fn search(&self, number: u64) -> Result<usize, usize> {
@@ -110,40 +114,40 @@ mod tests {
 
     #[test]
     fn numbers_come_out_in_order_however_they_went_in() {
-        let mut unacked = Unacked::new();
+        let mut numbered = Numbered::new();
         for number in [5, 9, 2, 7] {
-            unacked.insert(number, number * 10);
+            numbered.insert(number, number * 10);
         }
-        assert_eq!(unacked.iter().map(|(number, _)| number).collect::<Vec<_>>(), [2, 5, 7, 9]);
-        assert_eq!(unacked.pop_first(), Some((2, 20)));
-        assert_eq!(unacked.pop_last(), Some((9, 90)));
-        assert_eq!(unacked.len(), 2);
+        assert_eq!(numbered.iter().map(|(number, _)| number).collect::<Vec<_>>(), [2, 5, 7, 9]);
+        assert_eq!(numbered.pop_first(), Some((2, 20)));
+        assert_eq!(numbered.pop_last(), Some((9, 90)));
+        assert_eq!(numbered.len(), 2);
     }
 
     #[test]
-    fn a_number_settles_once() {
-        let mut unacked = Unacked::new();
+    fn a_number_goes_once() {
+        let mut numbered = Numbered::new();
         for number in 1..=3 {
-            unacked.insert(number, ());
+            numbered.insert(number, ());
         }
-        assert_eq!(unacked.remove(2), Some(()));
-        assert_eq!(unacked.remove(2), None);
-        assert_eq!(unacked.remove(4), None);
-        unacked.insert(2, ());
-        assert_eq!(unacked.len(), 3);
+        assert_eq!(numbered.remove(2), Some(()));
+        assert_eq!(numbered.remove(2), None);
+        assert_eq!(numbered.remove(4), None);
+        numbered.insert(2, ());
+        assert_eq!(numbered.len(), 3);
     }
 
     #[test]
     fn one_that_stays_does_not_keep_the_holes_of_the_others() {
-        let mut unacked = Unacked::new();
-        unacked.insert(0, ());
+        let mut numbered = Numbered::new();
+        numbered.insert(0, ());
         for number in 1..100_000 {
-            unacked.insert(number, ());
+            numbered.insert(number, ());
             if number > 10 {
-                unacked.remove(number - 10);
+                numbered.remove(number - 10);
             }
         }
-        assert_eq!(unacked.len(), 11);
-        assert!(unacked.slots.len() < 64, "{} slots", unacked.slots.len());
+        assert_eq!(numbered.len(), 11);
+        assert!(numbered.slots.len() < 64, "{} slots", numbered.slots.len());
     }
 }
