@@ -10,7 +10,6 @@ import { AMQPView } from "@cloudamqp/amqp-client/amqp-view";
 
 const PROTOCOL_HEADER = new Uint8Array([65, 77, 81, 80, 0, 0, 9, 1]);
 const FRAME_HEAD_BYTES = 7;
-const FRAME_MAX_BYTES = 131_072;
 /** Far less than what the broker lets wait in a port; a report for each message would cost more than the message. */
 const REPORT_BYTES = 131_072;
 
@@ -39,11 +38,13 @@ export class PortClient extends AMQPBaseClient {
   readonly #whenGone: (client: PortClient) => void;
   #rest = new Uint8Array(0);
   #readBytes = 0;
+  #unsent: Uint8Array[] = [];
 
   /** @internal */
   constructor(port: MessagePort, options: ConnectOptions, whenGone: (client: PortClient) => void = () => {}) {
     const { user = "guest", password = "guest", vhost = "/", name } = options;
-    super(vhost, user, password, name, "MessagePort", FRAME_MAX_BYTES);
+    // The client's own frame size, the smallest: it keeps a buffer of that size for each message not yet confirmed.
+    super(vhost, user, password, name, "MessagePort");
     this.#port = port;
     this.#whenGone = whenGone;
   }
@@ -55,14 +56,15 @@ export class PortClient extends AMQPBaseClient {
         if (data === null) this.disconnect(new AMQPError("The broker closed the port.", this));
         else this.#receive(data instanceof ArrayBuffer ? new Uint8Array(data) : data);
       };
-      this.#port.postMessage(PROTOCOL_HEADER);
+      void this.send(PROTOCOL_HEADER);
     });
   }
 
-  /** Posts bytes: a copy, as the client goes on writing into its buffer. */
+  /** Posts bytes, together with all that is sent until the running code is done: each post costs far more than its bytes. */
   override async send(bytes: Uint8Array): Promise<void> {
-    const copy = bytes.slice();
-    this.#port.postMessage(copy, [copy.buffer]);
+    if (this.#unsent.length === 0) queueMicrotask(() => this.#post());
+    // A copy, as the client goes on writing into its buffer.
+    this.#unsent.push(bytes.slice());
   }
 
   /** Ends the connection without the usual goodbye: the broker is gone. */
@@ -84,6 +86,7 @@ export class PortClient extends AMQPBaseClient {
 
   protected override closeSocket(): void {
     this.closed = true;
+    this.#post();
     this.#port.postMessage(null);
     this.#port.close();
     this.#whenGone(this);
@@ -91,11 +94,18 @@ export class PortClient extends AMQPBaseClient {
 
   // The client parses whole frames only; a message may end within one.
   #receive(bytes: Uint8Array<ArrayBuffer>): void {
-    const input = this.#rest.length === 0 ? bytes : joined(this.#rest, bytes);
+    const input = this.#rest.length === 0 ? bytes : joined([this.#rest, bytes]);
     const length = wholeFrames(input);
     this.#rest = input.slice(length);
     if (length > 0) this.parseFrames(new AMQPView(input.buffer, input.byteOffset, length));
     this.#report(bytes.length);
+  }
+
+  #post(): void {
+    if (this.#unsent.length === 0) return;
+    const bytes = joined(this.#unsent);
+    this.#unsent = [];
+    this.#port.postMessage(bytes, [bytes.buffer]);
   }
 
   #report(bytes: number): void {
@@ -106,11 +116,14 @@ export class PortClient extends AMQPBaseClient {
   }
 }
 
-function joined(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
-  const both = new Uint8Array(first.length + second.length);
-  both.set(first);
-  both.set(second, first.length);
-  return both;
+function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((bytes, part) => bytes + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 function wholeFrames(bytes: Uint8Array): number {
