@@ -75,6 +75,16 @@ export class Engine {
     this.#soon(() => this.#turnIfDue());
   }
 
+  /** Does what nobody called for, unless the broker is closed: nobody would catch what it throws, so that is reported. */
+  attempt(work: () => void): void {
+    if (this.#closed) return;
+    try {
+      work();
+    } catch (error) {
+      this.onError(error);
+    }
+  }
+
   /** Adds what is done after each turn. */
   afterTurn(then: () => void): void {
     this.#afterTurn.push(then);
@@ -102,13 +112,7 @@ export class Engine {
     if (this.#turnIsDue) this.#wake();
   }
 
-  // Nobody called for this turn, so nobody would catch what it throws.
   #wake(): void {
-    if (this.#closed) return;
-    try {
-      this.turn();
-    } catch (error) {
-      this.onError(error);
-    }
+    this.attempt(() => this.turn());
   }
 }

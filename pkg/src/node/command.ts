@@ -28,6 +28,8 @@ const FLAGS = {
   version: { type: "boolean" },
 } as const;
 
+const FLAG_OF = { amqpPort: "--amqp-port", httpPort: "--http-port", host: "--host" };
+
 /** A command line that cannot be understood. */
 class UsageError extends Error {}
 
@@ -61,7 +63,7 @@ function closeOnSignal(broker: ListeningBroker): void {
     process.on(signal, () => {
       if (closing) process.exit(1);
       closing = true;
-      void broker.close().then(() => process.exit(0));
+      broker.close().then(() => process.exit(0), abort);
     });
   }
 }
@@ -98,8 +100,7 @@ function origin(text: string): string {
 
 function sentence(error: unknown): string {
   if (!(error instanceof PortError)) return error instanceof Error ? error.message : String(error);
-  const flag = error.option === "amqpPort" ? "--amqp-port" : "--http-port";
-  return `${error.problem}; stop that program or choose another port with ${flag}.`;
+  return `${error.problem}; choose another with ${FLAG_OF[error.option]}.`;
 }
 
 function version(): string {

@@ -29,22 +29,27 @@ export class Connections {
 
   /** Takes a new transport; `loopback` says whether its peer is on this machine. */
   accept(stream: Duplex, loopback: boolean): void {
+    if (this.#engine.closed) return void stream.destroy();
     const id = this.#engine.change((server) => server.connect(loopback));
     const peer: Peer = { id, stream, blocked: false };
     this.#peers.set(id, peer);
     this.#streams.add(stream);
-    stream.on("data", (bytes: Uint8Array) => this.#receive(peer, bytes));
-    stream.on("drain", () => this.#unblock(peer));
+    const engine = this.#engine;
+    stream.on("data", (bytes: Uint8Array) => engine.attempt(() => this.#receive(peer, bytes)));
+    stream.on("drain", () => engine.attempt(() => this.#unblock(peer)));
     stream.on("error", () => stream.destroy());
-    stream.on("end", () => this.#gone(peer));
-    stream.on("close", () => this.#closed(peer));
+    stream.on("end", () => engine.attempt(() => this.#gone(peer)));
+    stream.on("close", () => engine.attempt(() => this.#closed(peer)));
   }
 
   /** Asks every peer to leave (connection.close 320) and waits until they have, at most `boundMs`. */
   async shutdown(boundMs: number): Promise<void> {
-    this.#engine.change((server) => server.shutdown());
-    if (this.#streams.size > 0) await this.#empty(boundMs);
-    for (const stream of this.#streams) stream.destroy();
+    try {
+      this.#engine.change((server) => server.shutdown());
+      if (this.#streams.size > 0) await this.#empty(boundMs);
+    } finally {
+      for (const stream of this.#streams) stream.destroy();
+    }
   }
 
   #empty(boundMs: number): Promise<void> {
@@ -114,13 +119,13 @@ export class Connections {
   #gone(peer: Peer): void {
     if (!this.#peers.delete(peer.id)) return;
     this.#paused.delete(peer);
-    if (!this.#engine.closed) this.#engine.change((server) => server.disconnected(peer.id));
+    this.#engine.change((server) => server.disconnected(peer.id));
     peer.stream.end();
   }
 
   #closed(peer: Peer): void {
-    this.#gone(peer);
     this.#streams.delete(peer.stream);
     if (this.#streams.size === 0) this.#whenEmpty?.();
+    this.#gone(peer);
   }
 }

@@ -40,7 +40,9 @@ export function httpServers(options: HttpOptions): () => Server {
     handleProtocols: (offered) => offered.has("amqp") && "amqp",
   });
   return () => {
-    const server = createServer((request, response) => void answer(request, response, options));
+    const server = createServer((request, response) => {
+      answer(request, response, options).catch(() => response.destroy());
+    });
     return server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       const refused = refusedUpgrade(request, options.rules);
       if (refused) return refuseUpgrade(socket, ...refused);

@@ -1,5 +1,6 @@
 // Listen: a broker on TCP ports of this machine, and over HTTP and WebSocket where asked for.
 
+import { statSync } from "node:fs";
 import type { Server as HttpServer } from "node:http";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
 import type { Limits, Stats } from "../abi.js";
@@ -81,7 +82,14 @@ export class ListeningBroker {
 
   async #close(): Promise<void> {
     for (const bound of this.#bound) unbind(bound);
-    await this.#connections.shutdown(LEAVE_MS);
+    try {
+      await this.#connections.shutdown(LEAVE_MS);
+    } finally {
+      this.#end();
+    }
+  }
+
+  #end(): void {
     for (const server of this.#bound.flatMap((bound) => bound.servers))
       (server as Partial<HttpServer>).closeAllConnections?.();
     this.#engine.close();
@@ -150,6 +158,9 @@ function checked(options: ListenOptions | undefined): ListenOptions {
   for (const name of ["allowedHosts", "allowedOrigins"] as const) {
     if (chosen[name] !== undefined && !Array.isArray(chosen[name]))
       throw wrong(name, "a list of strings", chosen[name]);
+  }
+  if (chosen.www !== undefined && !statSync(chosen.www, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new TypeError(`www must be a folder, and "${chosen.www}" is none.`);
   }
   return chosen;
 }

@@ -3,9 +3,10 @@ import type { AddressInfo, Server } from "node:net";
 
 const LOOPBACK = ["127.0.0.1", "::1"];
 const ATTEMPTS = 5;
+const NO_ADDRESS = ["EADDRNOTAVAIL", "EAFNOSUPPORT", "ENOTFOUND"];
 
-/** Which option of `listen` a port came from. */
-export type PortOption = "amqpPort" | "httpPort";
+/** The option of `listen` that asked for what cannot be had. */
+export type PortOption = "amqpPort" | "httpPort" | "host";
 
 /** A port that could not be listened on. */
 export class PortError extends Error {
@@ -17,10 +18,11 @@ export class PortError extends Error {
 
   constructor(cause: NodeJS.ErrnoException, host: string, port: number, option: PortOption) {
     const problem = problemOf(cause, host, port);
-    super(`${problem}; choose another with the option ${option}.`, { cause });
+    super(problem, { cause });
     this.problem = problem;
     this.code = cause.code ?? "";
-    this.option = option;
+    this.option = NO_ADDRESS.includes(this.code) ? "host" : option;
+    this.message = `${problem}; choose another with the option ${this.option}.`;
   }
 }
 
@@ -68,7 +70,7 @@ async function bindAll(make: () => Server, hosts: string[], port: number, option
       bound.servers.push(server);
     } catch (error) {
       const { code = "" } = error as NodeJS.ErrnoException;
-      if (index > 0 && (code === "EADDRNOTAVAIL" || code === "EAFNOSUPPORT")) continue;
+      if (index > 0 && NO_ADDRESS.includes(code)) continue;
       unbind(bound);
       throw new PortError(error as NodeJS.ErrnoException, host, bound.port, option);
     }
@@ -88,6 +90,7 @@ function listening(server: Server, host: string, port: number): Promise<number> 
 
 function problemOf(cause: NodeJS.ErrnoException, host: string, port: number): string {
   if (cause.code === "EADDRINUSE") return `Port ${port} on ${host} is already in use by another program`;
+  if (NO_ADDRESS.includes(cause.code ?? "")) return `The address ${host} is not one of this machine's`;
   if (cause.code === "EACCES") return `Port ${port} on ${host} may not be used without more rights`;
   return `Port ${port} on ${host} cannot be listened on (${cause.code ?? cause.message})`;
 }
