@@ -17,6 +17,9 @@ export interface LinkCallbacks {
 }
 
 export class Link {
+  /** Resolves once the first attempt to connect has an end. */
+  readonly settled: Promise<void>;
+  #settle: () => void = () => {};
   #callbacks: LinkCallbacks | undefined;
   /** What happened before anybody was there to be told. */
   #untold: ((callbacks: LinkCallbacks) => void)[] = [];
@@ -27,6 +30,12 @@ export class Link {
   #sampleTimer: ReturnType<typeof setTimeout> | undefined;
   #onDisconnected: (() => void) | undefined;
   #switching: Promise<void> = Promise.resolve();
+
+  constructor() {
+    this.settled = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+  }
 
   /** Tells of all that happens, and first of all that has. */
   attach(callbacks: LinkCallbacks): void {
@@ -73,7 +82,10 @@ export class Link {
 
   async #open(broker: BrokerChoice): Promise<Source> {
     if (broker === "server") return new ServerSource();
-    this.#tab ??= TabSource.open();
+    this.#tab ??= TabSource.open().catch((error) => {
+      this.#tab = undefined;
+      throw error;
+    });
     return this.#tab;
   }
 
@@ -136,6 +148,7 @@ export class Link {
 
   #enter(state: LinkState, reason?: string): void {
     this.#state = state;
+    if (state !== "connecting") this.#settle();
     this.#tell((callbacks) => callbacks.onState(state, reason));
   }
 

@@ -11,7 +11,7 @@ import { readPalette } from "./palette.ts";
 import { Scene } from "./scene/scene.ts";
 import { type BrokerChoice, type Settings, writeSettings } from "./settings.ts";
 import { type Measured, type Sample, Statistics } from "./statistics.ts";
-import { initTheme } from "./theme.ts";
+import { wireTheme } from "./theme.ts";
 import { halfWidth, type Mmc, predict, type Theory } from "./theory.ts";
 import { verdict } from "./verdict.ts";
 
@@ -78,7 +78,7 @@ export class Page {
       this.#scene.setStill(matches);
       this.#chart.setStill(matches);
     });
-    initTheme(element<HTMLButtonElement>("theme"), () => {
+    wireTheme(element<HTMLButtonElement>("theme"), () => {
       const palette = readPalette();
       this.#scene.setPalette(palette);
       this.#chart.setPalette(palette);

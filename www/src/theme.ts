@@ -5,19 +5,25 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 
 type Theme = "dark" | "light";
 
-/** Applies what was chosen before, wires the button, and tells of each change. */
-export function initTheme(button: HTMLButtonElement, onChange: () => void): void {
-  const apply = (chosen: Theme | undefined) => {
-    if (chosen) document.documentElement.dataset.theme = chosen;
-    button.setAttribute("aria-pressed", String(current(chosen) === "dark"));
+/** Applies what was chosen before. */
+export function applyTheme(): void {
+  const chosen = chosenTheme();
+  if (chosen) document.documentElement.dataset.theme = chosen;
+}
+
+/** Wires the button, and tells of each change. */
+export function wireTheme(button: HTMLButtonElement, onChange: () => void): void {
+  const show = () => button.setAttribute("aria-pressed", String(currentTheme() === "dark"));
+  const change = () => {
+    show();
     onChange();
   };
-  apply(chosenTheme());
-  dark.addEventListener("change", () => apply(chosenTheme()));
+  show();
+  dark.addEventListener("change", change);
   button.addEventListener("click", () => {
-    const theme = current(chosenTheme()) === "dark" ? "light" : "dark";
-    localStorage.setItem(KEY, theme);
-    apply(theme);
+    localStorage.setItem(KEY, currentTheme() === "dark" ? "light" : "dark");
+    applyTheme();
+    change();
   });
 }
 
@@ -26,6 +32,6 @@ function chosenTheme(): Theme | undefined {
   return kept === "dark" || kept === "light" ? kept : undefined;
 }
 
-function current(chosen: Theme | undefined): Theme {
-  return chosen ?? (dark.matches ? "dark" : "light");
+function currentTheme(): Theme {
+  return chosenTheme() ?? (dark.matches ? "dark" : "light");
 }

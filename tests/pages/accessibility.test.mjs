@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { inRoot } from "../../scripts/lib/paths.mjs";
+import { figureIs, launchChromium, openPage, screenshot, startBroker, textMatches } from "./harness.mjs";
+
+const AXE = readFileSync(inRoot("node_modules", "axe-core", "axe.min.js"), "utf8");
+const TARGET_PX = 44;
+
+let broker;
+let browser;
+
+before(async () => {
+  [broker, browser] = await Promise.all([startBroker(), launchChromium()]);
+});
+
+after(async () => {
+  await browser?.close();
+  await broker?.close();
+});
+
+const open = (query, options) => openPage(browser, `${broker.httpUrl}/${query}`, options);
+
+/** What axe-core finds, in its words. */
+async function violations(page) {
+  // The page's content security policy rightly refuses scripts in the page; a debugger's evaluation is none.
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(" ")}`);
+}
+
+for (const colorScheme of ["light", "dark"]) {
+  for (const width of [1440, 768, 360]) {
+    test(`axe finds nothing at ${width} px, ${colorScheme}, and nothing sticks out`, async () => {
+      const { page, errors, close } = await open("", { viewport: { width, height: 900 }, colorScheme });
+      await textMatches(page, "[data-cell=L-difference]", /%$/);
+      await page.click("#chart-table summary");
+      assert.deepEqual(await violations(page), []);
+      const { scrollWidth, clientWidth } = await page.evaluate(() => {
+        const { scrollWidth, clientWidth } = document.documentElement;
+        return { scrollWidth, clientWidth };
+      });
+      assert.ok(scrollWidth <= clientWidth, `${scrollWidth} px wide in ${clientWidth} px`);
+      await screenshot(page, `page-${width}-${colorScheme}`);
+      assert.deepEqual(errors, []);
+      await close();
+    });
+  }
+}
+
+test("axe finds nothing while the queue grows, is paused, or the broker is gone", async () => {
+  const brief = await startBroker();
+  const { page, close } = await openPage(browser, `${brief.httpUrl}/?v=1&lambda=900&mu=1&consumers=9&broker=server`);
+  await figureIs(page, "ready", 2100, 1e6);
+  await page.click("#pause");
+  assert.deepEqual(await violations(page), []);
+  await screenshot(page, "page-density");
+  await brief.close();
+  await page.waitForSelector("html[data-link=lost]");
+  assert.deepEqual(await violations(page), []);
+  await close();
+});
+
+test("every control is reached by Tab, shows that it is, and is large enough to hit", async () => {
+  const { page, close } = await open("", { viewport: { width: 360, height: 740 } });
+  const reached = await page.evaluate(() => document.activeElement?.id);
+  const stops = [reached];
+  for (;;) {
+    await page.keyboard.press("Tab");
+    const stop = await page.evaluate((least) => {
+      const { activeElement } = document;
+      if (!activeElement || activeElement === document.body) return undefined;
+      const { width, height } = activeElement.getBoundingClientRect();
+      const { outlineStyle } = getComputedStyle(activeElement);
+      const label = activeElement.closest("label")?.querySelector("span");
+      const shows = outlineStyle !== "none" || (label && getComputedStyle(label).outlineStyle !== "none");
+      const name = activeElement.id || activeElement.getAttribute("value") || activeElement.tagName.toLowerCase();
+      return { name, fits: Math.min(width, height) >= least, shows: Boolean(shows) };
+    }, TARGET_PX);
+    if (!stop) break;
+    assert.ok(stop.fits || stop.name === "a", `${stop.name} is smaller than ${TARGET_PX} px`);
+    assert.ok(stop.shows, `${stop.name} does not show its focus`);
+    stops.push(stop.name);
+  }
+  const controls = ["lambda", "mu", "consumers"].flatMap((name) => [name, `${name}-slider`]);
+  const expected = ["a", "tab", "theme", ...controls, "pause", "purge", "plot", "summary"];
+  assert.deepEqual(stops.filter(Boolean), expected);
+  await close();
+});
+
+test("pause works from the keyboard, and the theme's button overrules the system and is remembered", async () => {
+  const { page, close } = await open("", { colorScheme: "light" });
+  await page.focus("#pause");
+  await page.keyboard.press("Space");
+  assert.equal(await page.textContent("#pause"), "Resume");
+  const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  const light = await background();
+  await page.click("#theme");
+  assert.equal(await page.getAttribute("#theme", "aria-pressed"), "true");
+  assert.notEqual(await background(), light);
+  const dark = await background();
+  await page.reload();
+  await page.waitForSelector("#theme[aria-pressed=true]");
+  assert.equal(await background(), dark);
+  await close();
+});
+
+test("with reduced motion nothing is animated, and the figures still live", async () => {
+  const context = await browser.newContext({ reducedMotion: "reduce" });
+  const page = await context.newPage();
+  await page.addInitScript(() => {
+    globalThis.frames = 0;
+    const ask = globalThis.requestAnimationFrame;
+    globalThis.requestAnimationFrame = (draw) => {
+      globalThis.frames++;
+      return ask(draw);
+    };
+  });
+  await page.goto(`${broker.httpUrl}/?v=1&lambda=30&mu=10`);
+  // Frames are what is counted, so these waits must not use them.
+  const polling = 50;
+  await figureIs(page, "ready", 20, 5000, { polling });
+  const frames = () => page.evaluate(() => globalThis.frames);
+  const before = await frames();
+  await figureIs(page, "ready", 60, 5000, { polling });
+  assert.equal((await frames()) - before, 0);
+  await context.close();
+});

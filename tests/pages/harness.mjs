@@ -1,0 +1,105 @@
+// Harness: the started command line, a headless Chromium, and a page that tells of every error on its console.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { execPath } from "node:process";
+import { createInterface } from "node:readline";
+import { chromium } from "playwright-core";
+import { findSystemProgram, SYSTEM_PROGRAMS } from "../../scripts/lib/debian.mjs";
+import { inRoot } from "../../scripts/lib/paths.mjs";
+
+const CHROMIUM_ARGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+const READY = /ready: (amqp:\/\/\S+) {2}· {2}(http:\/\/\S+)/;
+
+/** Starts a broker that serves the page, on ports of the system's choice. */
+export async function startBroker() {
+  const args = ["pkg/dist/cli.js", "--amqp-port", "0", "--http-port", "0", "--www", "www/dist"];
+  const child = spawn(execPath, args, { cwd: inRoot(), stdio: ["ignore", "pipe", "pipe"] });
+  const [, amqpUrl, httpUrl] = await readyLine(child);
+  return {
+    amqpUrl,
+    httpUrl,
+    async close() {
+      if (child.exitCode !== null) return;
+      child.kill("SIGTERM");
+      await once(child, "exit");
+    },
+  };
+}
+
+async function readyLine(child) {
+  const said = [];
+  child.stderr.on("data", (text) => said.push(text));
+  for await (const line of createInterface({ input: child.stdout })) {
+    said.push(`${line}\n`);
+    const ready = READY.exec(line);
+    if (ready) return ready;
+  }
+  throw new Error(`The command line ended before it was ready:\n${said.join("")}`);
+}
+
+/** @param {string[]} args more arguments for Chromium */
+export function launchChromium(...args) {
+  const executablePath = findSystemProgram(SYSTEM_PROGRAMS.chromium);
+  return chromium.launch({ executablePath, args: [...CHROMIUM_ARGS, ...args] });
+}
+
+/**
+ * Opens the page and waits until its broker is connected.
+ * @param {import("playwright-core").Browser} browser
+ * @param {string} url
+ * @param {import("playwright-core").BrowserContextOptions} options
+ */
+export async function openPage(browser, url, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+  const page = await context.newPage();
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(error.message));
+  page.on("console", (message) => {
+    if (message.type() === "error" || message.type() === "warning") errors.push(message.text());
+  });
+  await page.goto(url);
+  await connected(page);
+  return { page, errors, close: () => context.close() };
+}
+
+/** Waits until the page is connected to the broker it shows. */
+export const connected = (page) => page.waitForSelector("html[data-link=connected]");
+
+/** Waits until a figure of the page is at least one number and at most another. */
+export function figureIs(page, id, least, most = least, options = {}) {
+  return page.waitForFunction(
+    ([id, least, most]) => {
+      const value = Number(document.getElementById(id)?.textContent?.replaceAll(",", "") ?? "");
+      return value >= least && value <= most;
+    },
+    [id, least, most],
+    options,
+  );
+}
+
+/** Waits until an element's text matches. */
+export function textMatches(page, selector, pattern) {
+  return page.waitForFunction(
+    ([selector, source]) => new RegExp(source, "u").test(document.querySelector(selector)?.textContent ?? ""),
+    [selector, pattern.source],
+  );
+}
+
+/** Saves a picture where the tools keep what is not checked in. */
+export async function screenshot(page, name) {
+  const folder = inRoot(".tools", "screenshots");
+  mkdirSync(folder, { recursive: true });
+  await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+}

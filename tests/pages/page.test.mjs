@@ -1,0 +1,217 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import amqp from "amqplib";
+import { connected, figureIs, launchChromium, openPage, screenshot, startBroker, textMatches } from "./harness.mjs";
+
+const QUEUE = "pocketmq.demo";
+const LOADS = 3;
+const FIRST_DELIVERY_MAX_MS = 1000;
+
+let broker;
+let browser;
+
+before(async () => {
+  [broker, browser] = await Promise.all([startBroker(), launchChromium()]);
+});
+
+after(async () => {
+  await browser?.close();
+  await broker?.close();
+});
+
+/** Opens the page with this load, does something with it, and expects no word on its console. */
+async function withPage(query, use) {
+  const { page, errors, close } = await openPage(browser, `${broker.httpUrl}/${query}`);
+  await use(page);
+  assert.deepEqual(errors, []);
+  await close();
+}
+
+async function withChannel(use) {
+  const connection = await amqp.connect(broker.amqpUrl);
+  const channel = await connection.createConfirmChannel();
+  await use(channel);
+  await connection.close();
+}
+
+/** Types a number as a visitor does, and leaves the field. */
+async function type(page, id, value) {
+  await page.fill(`#${id}`, String(value));
+  await page.press(`#${id}`, "Tab");
+}
+
+const differsFrom = (page, selector, text) =>
+  page.waitForFunction(([selector, text]) => document.querySelector(selector)?.textContent !== text, [selector, text]);
+
+test("the broker in the tab delivers its first message within a second of the page's load", async (t) => {
+  const loads = [];
+  for (let n = 0; n < LOADS; n++) {
+    await withPage("", async (page) => {
+      await page.waitForSelector("html[data-first-delivery-ms]");
+      loads.push(Number(await page.getAttribute("html", "data-first-delivery-ms")));
+    });
+  }
+  t.diagnostic(`page load to first delivery in the tab: ${loads.join(", ")} ms`);
+  console.log(`page load to first delivery in the tab: ${loads.join(", ")} ms`);
+  assert.ok(Math.min(...loads) < FIRST_DELIVERY_MAX_MS, `${loads.join(", ")} ms`);
+});
+
+test("the figures go live, measured stands beside theory, and mu is what it was set to", async () => {
+  await withPage("?v=1&lambda=40&mu=50&consumers=1", async (page) => {
+    await textMatches(page, "[data-cell=L-theory]", /^4\.00$/);
+    await textMatches(page, "[data-cell=W-theory]", /^100\sms$/);
+    for (const row of ["rho", "L", "Lq", "W", "Wq"]) {
+      await textMatches(page, `[data-cell=${row}-measured]`, /\d/);
+      await textMatches(page, `[data-cell=${row}-difference]`, /%$/);
+    }
+    await textMatches(page, "#little", /\d\/s × .* = .*\d/);
+    await textMatches(page, "#precision-note", /^Not converged yet\. After \d+\ss theory expects/);
+    await textMatches(page, "#model-name", /^M\/M\/1$/);
+    const measured = await page.textContent("#lambda-measured");
+    await differsFrom(page, "#lambda-measured", measured);
+    await page.waitForFunction(() => Number.parseFloat(document.getElementById("mu-measured")?.textContent) > 40);
+    await screenshot(page, "page-1440-light");
+  });
+});
+
+test("lambda, mu and the consumers take effect, from the slider and from the number, and are kept in the address", async () => {
+  await withPage("?v=1&lambda=8&mu=10&consumers=1", async (page) => {
+    await type(page, "lambda", 20);
+    await type(page, "mu", 12.5);
+    await page.focus("#consumers-slider");
+    await page.keyboard.press("ArrowRight");
+    assert.equal(await page.inputValue("#consumers"), "2");
+    await textMatches(page, "#verdict-headline", /settles at 4\.44 messages/);
+    await textMatches(page, "#model-name", /^M\/M\/2$/);
+    await textMatches(page, "#unacked-unit", /of 2 in hand/);
+    await figureIs(page, "unacked", 2);
+    const query = new URL(page.url()).searchParams;
+    assert.deepEqual(Object.fromEntries(query), { v: "1", lambda: "20", mu: "12.5", consumers: "2", broker: "tab" });
+    await page.reload();
+    await connected(page);
+    assert.equal(await page.inputValue("#mu"), "12.5");
+  });
+});
+
+test("a number that is none or too much does no harm", async () => {
+  await withPage("", async (page) => {
+    await type(page, "mu", "");
+    assert.equal(await page.inputValue("#mu"), "10");
+    await type(page, "consumers", 99);
+    assert.equal(await page.inputValue("#consumers"), "24");
+  });
+});
+
+test("an overload is said to grow, and how fast, and does", async () => {
+  await withPage("?v=1&lambda=60&mu=10&consumers=2", async (page) => {
+    await textMatches(page, "#verdict-headline", /^The queue grows by 40 messages a second\.$/);
+    await textMatches(page, "#verdict-detail", /at most 20 can be served \(ρ = 3\.00\)/);
+    await figureIs(page, "ready", 50, 5000);
+    await textMatches(page, "#precision-note", /Averages mean nothing while the queue grows.*theory 40/);
+    await page.click("#purge");
+    await figureIs(page, "ready", 0, 40);
+  });
+});
+
+test("pause stops producers and consumers, and resume goes on", async () => {
+  await withPage("?v=1&lambda=1000&mu=500&consumers=1&broker=server", async (page) => {
+    await figureIs(page, "ready", 100, 1e6);
+    await page.click("#pause");
+    assert.equal(await page.textContent("#pause"), "Resume");
+    const still = await standstill();
+    assert.equal(still.messages_unacknowledged, 1);
+    assert.deepEqual(await Promise.all(Array.from({ length: 50 }, queueReport)), Array(50).fill(still));
+    await page.click("#pause");
+    await figureIs(page, "ready", still.messages_ready + 100, 1e6);
+    await page.click("#purge");
+  });
+});
+
+/** What the started broker says of the page's queue. */
+async function queueReport() {
+  const queues = await (await fetch(`${broker.httpUrl}/api/queues`)).json();
+  return queues.find(({ name }) => name === QUEUE);
+}
+
+/** Asks until two answers are the same: by then the last messages on their way have arrived. */
+async function standstill() {
+  let last = await queueReport();
+  for (;;) {
+    const now = await queueReport();
+    if (JSON.stringify(now) === JSON.stringify(last)) return now;
+    last = now;
+  }
+}
+
+test("1,000 messages that another client publishes over AMQP are seen, and then consumed", async () => {
+  await withPage("?v=1&lambda=0&mu=1000&consumers=0&broker=server", async (page) => {
+    await textMatches(page, "#link-text", /AMQP over WebSocket/);
+    await figureIs(page, "ready", 0);
+    await withChannel(async (channel) => {
+      for (let n = 0; n < 1000; n++) channel.publish("", QUEUE, Buffer.from(`message ${n}`));
+      await channel.waitForConfirms();
+      assert.equal((await channel.checkQueue(QUEUE)).messageCount, 1000);
+    });
+    await figureIs(page, "ready", 1000);
+    await screenshot(page, "page-1000-ready");
+    await type(page, "consumers", 4);
+    await figureIs(page, "ready", 0);
+    await figureIs(page, "unacked", 0);
+    await withChannel(async (channel) => {
+      const { messageCount, consumerCount } = await channel.checkQueue(QUEUE);
+      assert.deepEqual([messageCount, consumerCount], [0, 4]);
+    });
+  });
+});
+
+test("the switch goes from the tab's broker to the one that serves the page, and back", async () => {
+  await withPage("?v=1&lambda=30&mu=50&consumers=1", async (page) => {
+    await figureIs(page, "lambda-measured", 1, 1000);
+    await page.check("#broker input[value=server]");
+    await textMatches(page, "#link-text", /^Connected by AMQP over WebSocket/);
+    await page.waitForFunction(async () => {
+      const queues = await (await fetch("/api/queues")).json();
+      return queues.some(({ name, message_stats }) => name === "pocketmq.demo" && message_stats.ack > 5);
+    });
+    await page.check("#broker input[value=tab]");
+    await textMatches(page, "#link-text", /in a worker of this tab/);
+    await figureIs(page, "lambda-measured", 1, 1000);
+    await withChannel(async (channel) => {
+      assert.equal((await channel.checkQueue(QUEUE)).consumerCount, 0);
+      await channel.purgeQueue(QUEUE);
+    });
+  });
+});
+
+test("a broker that goes away is said to be gone, and the tab's own is still there", async () => {
+  const brief = await startBroker();
+  const { page, close } = await openPage(browser, `${brief.httpUrl}/?v=1&lambda=5`);
+  await page.check("#broker input[value=server]");
+  await textMatches(page, "#link-text", /^Connected by AMQP over WebSocket/);
+  await brief.close();
+  await page.waitForSelector("html[data-link=lost]");
+  await textMatches(page, "#link-text", /^No broker answers behind this page: .* npm start/);
+  await page.click("#retry");
+  await page.waitForSelector("html[data-link=connecting]");
+  await page.waitForSelector("html[data-link=lost]");
+  await page.check("#broker input[value=tab]");
+  await connected(page);
+  await figureIs(page, "lambda-measured", 1, 1000);
+  await close();
+});
+
+test("what the chart shows can be read with the keyboard and as a table", async () => {
+  await withPage("?v=1&lambda=20&mu=25", async (page) => {
+    await page.focus("#plot");
+    await page.keyboard.press("ArrowLeft");
+    assert.equal(await page.getAttribute("#plot", "aria-valuenow"), "-1");
+    await textMatches(page, "#reading", /theory 4\.00/);
+    await page.keyboard.press("ArrowRight");
+    assert.match(await page.getAttribute("#plot", "aria-valuetext"), /ready, \d+ unacked; theory 4\.00/);
+    await page.keyboard.press("Escape");
+    assert.equal(await page.getAttribute("#plot", "aria-valuetext"), "No moment chosen");
+    await page.click("#chart-table summary");
+    await textMatches(page, "#chart-rows", /now/);
+    await textMatches(page, "#summary", /ready, .* unacked; mean .* theory 4\.00/);
+  });
+});
