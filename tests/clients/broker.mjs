@@ -4,6 +4,7 @@
 // POCKETMQ_TEST_URL names a peer to compare with, a RabbitMQ of its own.
 
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -26,6 +27,7 @@ export async function startPrivateBroker() {
 
 /** Starts the command line program and waits for its ready line. */
 export async function startPocketmq({ amqpPort = 0 } = {}) {
+  if (!existsSync(CLI)) throw new Error("pkg/dist/cli.js is missing: run `npm run build` first.");
   const server = spawn(process.execPath, [CLI, "--amqp-port", String(amqpPort), "--http-port", "0"], {
     stdio: ["ignore", "pipe", "pipe"],
   });

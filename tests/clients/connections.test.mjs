@@ -214,6 +214,6 @@ describe("shutdown", () => {
       assert.equal(reason?.code, 320);
       assert.match(reason.message, /CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'/);
     }
-    await stopped;
+    assert.equal((await stopped) ?? 0, 0);
   });
 });

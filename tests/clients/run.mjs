@@ -15,6 +15,11 @@ const files = (await readdir(FOLDER))
   .sort()
   .map((name) => FOLDER + name);
 
+if (files.length === 0) {
+  console.error(`No test file has one of these words in its name: ${words.join(", ")}.`);
+  process.exit(1);
+}
+
 // Every file has a broker of its own, so two at a time do not meet.
 run({ files, concurrency: 2 })
   .on("test:fail", () => {
