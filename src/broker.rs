@@ -264,7 +264,13 @@ impl Broker {
     /// Makes a fact true that another broker has seen. Nothing is checked again and nobody is told; peers of this
     /// broker, if it has any, must not have changed the state by themselves.
     pub fn apply(&mut self, record: &Record<'_>) {
-        self.state.apply(record);
+        match *record {
+            // Its memory is counted by who shares it, and brokers share nothing.
+            Record::Published { message, queues } => {
+                self.state.apply(&Record::Published { message: &message.copied(), queues });
+            }
+            _ => self.state.apply(record),
+        }
         self.state.let_go();
     }
 

@@ -318,12 +318,19 @@ impl Broker {
         self.state.queue(queue).expect("a queue that is looked up by id exists").name.clone()
     }
 
-    /// The queue of this name, which a peer wants to use; the empty name is the channel's last declared queue.
+    /// The empty name stands for the channel's last declared queue.
+    pub(super) fn expand_queue_name<'a>(&'a self, channel: ChannelId, name: &'a str) -> Result<&'a str, Error> {
+        if !name.is_empty() {
+            return Ok(name);
+        }
+        self.channel(channel).last_queue.as_deref().ok_or(Error::NoQueueDeclared)
+    }
+
+    /// The queue of this name, which a peer wants to use.
     pub(super) fn accessible_queue(&self, channel: ChannelId, name: &str) -> Result<QueueId, Error> {
-        let known = self.channel(channel);
-        let name = if name.is_empty() { known.last_queue.as_deref().ok_or(Error::NoQueueDeclared)? } else { name };
+        let name = self.expand_queue_name(channel, name)?;
         let id = self.state.queue_named(name).ok_or_else(|| Error::NotFound(Resource::Queue, name.into()))?;
-        let owner = self.connections.get(&known.connection);
+        let owner = self.connections.get(&self.channel(channel).connection);
         let is_owner = owner.is_some_and(|owner| owner.exclusive_queues.contains(&id));
         let queue = self.state.queue(id).expect("a queue that has a name exists");
         if queue.exclusive && !is_owner { Err(Error::Locked(name.into())) } else { Ok(id) }

@@ -97,6 +97,13 @@ pub enum Error {
     ReplyConsumerAcks,
     /// A request without a consumer of replies on its channel.
     NoReplyConsumer,
+    /// A body of so many bytes, where fewer are allowed.
+    MessageTooLarge {
+        /// What it has.
+        bytes: u64,
+        /// What it may have.
+        limit: usize,
+    },
     /// Known, and not done by this version.
     NotImplemented(Box<str>),
     /// The limit on memory, in bytes, is reached.
@@ -121,6 +128,7 @@ impl Error {
             | Self::NotEmpty(_)
             | Self::UnknownExchangeType(_)
             | Self::TooLong(_)
+            | Self::MessageTooLarge { .. }
             | Self::BadArgument(..)
             | Self::QuorumQueue(..)
             | Self::ReplyConsumerExists
@@ -173,6 +181,9 @@ impl fmt::Display for Error {
             Self::ReplyConsumerExists => formatter.write_str("reply consumer already set"),
             Self::ReplyConsumerAcks => formatter.write_str("reply consumer cannot acknowledge"),
             Self::NoReplyConsumer => formatter.write_str("fast reply consumer does not exist"),
+            Self::MessageTooLarge { bytes, limit } => {
+                write!(formatter, "message size {bytes} is larger than configured max size {limit}")
+            }
             Self::NotImplemented(what) => formatter.write_str(what),
             Self::MemoryLimit(limit) => write!(
                 formatter,

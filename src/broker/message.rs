@@ -53,6 +53,11 @@ impl Message {
         Self(Arc::clone(&self.0))
     }
 
+    /// An equal message that shares nothing with this one.
+    pub(crate) fn copied(&self) -> Self {
+        Self(Arc::from(&self.0[..]))
+    }
+
     /// The exchange that it was published to.
     #[must_use]
     pub fn exchange(&self) -> &str {

@@ -57,13 +57,14 @@ impl Broker {
     /// Checks a message before it is published, memory aside.
     ///
     /// # Errors
-    /// When the exchange does not exist or is internal, when the message wants what this version does not do
+    /// When it is too large, when the exchange does not exist or is internal, when the message wants what this version does not do
     /// (`expiration`), and when it asks for replies without a consumer of replies.
     ///
     /// # Panics
     /// When the channel is not open.
     pub fn check_publication(&self, channel: ChannelId, publication: &Publication<'_>) -> Result<(), Error> {
-        let Publication { exchange, routing_key, properties, .. } = *publication;
+        let Publication { exchange, routing_key, properties, body } = *publication;
+        self.check_message_size(body.len() as u64)?;
         check_short("routing key", routing_key)?;
         let target = self.state.exchange(exchange);
         if target.ok_or_else(|| Error::NotFound(Resource::Exchange, exchange.into()))?.internal {
@@ -76,6 +77,15 @@ impl Broker {
             return Err(Error::NoReplyConsumer);
         }
         Ok(())
+    }
+
+    /// Checks the size of a body, perhaps before it has arrived.
+    ///
+    /// # Errors
+    /// When it is larger than the limit.
+    pub fn check_message_size(&self, bytes: u64) -> Result<(), Error> {
+        let limit = self.limits.message_max_bytes;
+        if bytes > limit as u64 { Err(Error::MessageTooLarge { bytes, limit }) } else { Ok(()) }
     }
 
     /// Puts the real address of this channel's consumer of replies in place of the name that stands for it.

@@ -341,7 +341,6 @@ impl Broker {
     /// # Panics
     /// When the channel is not open.
     pub fn bind_queue(&mut self, channel: ChannelId, binding: &Binding<'_>) -> Result<(), Error> {
-        self.bindable_exchange(binding.source)?;
         let (destination, routing_key) = self.resolve_queue(channel, binding)?;
         self.bind(&destination, &Binding { routing_key: &routing_key, ..*binding })
     }
@@ -354,8 +353,8 @@ impl Broker {
     /// # Panics
     /// When the channel is not open.
     pub fn unbind_queue(&mut self, channel: ChannelId, binding: &Binding<'_>) -> Result<(), Error> {
-        let found = self.bindable_exchange(binding.source).and_then(|()| self.resolve_queue(channel, binding));
-        let Some((destination, routing_key)) = unless_missing(found)? else { return Ok(()) };
+        let resolved = unless_missing(self.resolve_queue(channel, binding))?;
+        let Some((destination, routing_key)) = resolved else { return Ok(()) };
         self.unbind(&destination, &Binding { routing_key: &routing_key, ..*binding });
         Ok(())
     }
@@ -384,10 +383,12 @@ impl Broker {
 
     /// The queue of a binding and its routing key: with neither given, the last declared queue's name is both.
     fn resolve_queue(&self, channel: ChannelId, binding: &Binding<'_>) -> Result<(Destination, Box<str>), Error> {
-        let queue = self.accessible_queue(channel, binding.destination)?;
+        let name = self.expand_queue_name(channel, binding.destination)?;
+        self.bindable_exchange(binding.source)?;
+        let queue = self.accessible_queue(channel, name)?;
         let is_nameless = binding.destination.is_empty() && binding.routing_key.is_empty();
-        let routing_key = if is_nameless { self.queue_name(queue) } else { binding.routing_key.into() };
-        Ok((Destination::Queue(queue), routing_key))
+        let routing_key = if is_nameless { name } else { binding.routing_key };
+        Ok((Destination::Queue(queue), routing_key.into()))
     }
 
     fn bindable_exchange(&self, name: &str) -> Result<(), Error> {
