@@ -22,9 +22,9 @@ const CHROMIUM_ARGS = [
 
 const READY = /ready: (amqp:\/\/\S+) {2}· {2}(http:\/\/\S+)/;
 
-/** Starts a broker that serves the page, on ports of the system's choice. */
-export async function startBroker() {
-  const args = ["pkg/dist/cli.js", "--amqp-port", "0", "--http-port", "0", "--www", "www/dist"];
+/** Starts a broker that serves the page, on ports of the system's choice unless one is given. */
+export async function startBroker(httpPort = "0") {
+  const args = ["pkg/dist/cli.js", "--amqp-port", "0", "--http-port", httpPort, "--www", "www/dist"];
   const child = spawn(execPath, args, { cwd: inRoot(), stdio: ["ignore", "pipe", "pipe"] });
   const [, amqpUrl, httpUrl] = await readyLine(child);
   return {
