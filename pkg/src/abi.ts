@@ -39,7 +39,7 @@ export interface Properties {
   correlationId?: string | undefined;
   /** The queue for replies. */
   replyTo?: string | undefined;
-  /** Milliseconds until the message expires, as a decimal string. */
+  /** Milliseconds until the message expires, as a decimal string. Not implemented yet: publishing it is refused. */
   expiration?: string | undefined;
   /** The application's own identifier. */
   messageId?: string | undefined;
@@ -69,8 +69,6 @@ export interface QueueStats {
   acked: number;
   /** Deliveries that were not the first of their message. */
   redelivered: number;
-  /** Bytes of the bodies held. */
-  bytes: number;
 }
 
 /** A broker's figures at a moment. */

@@ -87,7 +87,7 @@ test("a client that does not read is held back, and gets everything once it read
   const { broker, connection, socket } = await connected(t);
   const channel = await connection.createChannel();
   await channel.assertQueue("slow");
-  const total = 400;
+  const total = 200;
   let seen = 0;
   const all = new Promise((resolve) => {
     channel.consume("slow", () => ++seen === total && resolve(), { noAck: true });
@@ -95,7 +95,7 @@ test("a client that does not read is held back, and gets everything once it read
   await channel.checkQueue("slow");
   const read = socket.read;
   socket.read = () => null;
-  broker.broker.publishBatch("", "slow", Array(total).fill(new Uint8Array(1 << 18)));
+  broker.broker.publishBatch("", "slow", Array(total).fill(new Uint8Array(1 << 17)));
   await new Promise((resolve) => setImmediate(resolve));
   const { ready } = broker.stats().queues[0];
   console.log(`${ready} of ${total} messages wait in the queue while the client does not read`);
