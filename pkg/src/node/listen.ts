@@ -12,7 +12,6 @@ import { checkedLimits, LIMITS } from "../options.js";
 import { reportUncaught } from "../report.js";
 import { Connections } from "./connections.js";
 import type { GateRules } from "./gate.js";
-import { httpServers } from "./http.js";
 import { type Bound, bind, isLoopback, unbind } from "./ports.js";
 
 /** How to listen. */
@@ -127,6 +126,8 @@ export async function listen(options?: ListenOptions): Promise<ListeningBroker> 
 
 async function bindHttp(options: ListenOptions, engine: Engine, connections: Connections): Promise<Bound | undefined> {
   if (options.httpPort === undefined) return undefined;
+  // Most of what takes time to load is for HTTP and WebSocket; a test that has no use for them starts sooner.
+  const { httpServers } = await import("./http.js");
   const stats = () => engine.ask((server) => server.stats());
   const make = httpServers({ rules: rulesOf(options), www: options.www, stats, connections });
   return bind(make, options.host, options.httpPort, "httpPort");
