@@ -2,14 +2,13 @@
 //
 // Everything it touches is its own: a temporary folder, free ports, its own epmd. `stop()` ends exactly what was started.
 
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { promisify } from "node:util";
 
 // The packaged /usr/sbin wrapper changes user and folder; the script behind it runs as whoever calls it.
 const SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";
@@ -23,17 +22,22 @@ export function rabbitmqInstalled() {
 export async function startRabbitmq() {
   const folder = await mkdtemp(join(tmpdir(), "rabbitmq-"));
   const [amqpPort, distPort, epmdPort] = await freePorts(3);
+  // Else the node would start a daemon of this, which outlives it.
+  const epmd = spawn("epmd", ["-port", String(epmdPort), "-address", "127.0.0.1"], { stdio: "ignore" });
   const server = spawn(SERVER, {
     env: await nodeEnvironment(folder, amqpPort, distPort, epmdPort),
     stdio: ["ignore", "pipe", "inherit"],
   });
-  process.once("exit", () => server.kill());
+  process.once("exit", () => {
+    server.kill();
+    epmd.kill();
+  });
   const exited = new Promise((resolve) => server.once("exit", resolve));
 
   const stop = async () => {
     server.kill("SIGTERM");
     await exited;
-    await promisify(execFile)("epmd", ["-port", String(epmdPort), "-kill"]).catch(() => {});
+    epmd.kill();
     await rm(folder, { recursive: true, force: true });
   };
   try {
