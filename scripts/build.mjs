@@ -8,25 +8,18 @@ import { exclusively } from "./lib/lock.mjs";
 import { inRoot } from "./lib/paths.mjs";
 import { Problem, runIfCalled } from "./lib/problem.mjs";
 import { step } from "./lib/progress.mjs";
-import { checkBrokerSize, reportSize } from "./lib/size.mjs";
-import { BROKER, buildArtifact, LAB, wasmFile, wasmFingerprint } from "./lib/wasm.mjs";
+import { checkBrokerSize } from "./lib/size.mjs";
+import { buildArtifacts, wasmFile, wasmFingerprint } from "./lib/wasm.mjs";
 import { setUpToStart } from "./setup.mjs";
 
 /** The parts in the order of their dependence. @type {Record<string, () => Promise<void>>} */
-const PARTS = { wasm: buildWasm, pkg: buildPackage, www: buildPage };
+const PARTS = { wasm: buildArtifacts, pkg: buildPackage, www: buildPage };
 
 /** Builds what is out of date. */
 export function build(parts = Object.keys(PARTS)) {
   return exclusively(async () => {
     for (const part of parts) await PARTS[part]?.();
   });
-}
-
-async function buildWasm() {
-  for (const artifact of [BROKER, LAB]) {
-    const built = await buildArtifact(artifact);
-    if (built) reportSize(artifact.name, wasmFile(artifact));
-  }
 }
 
 const packageFingerprint = () =>
@@ -64,5 +57,5 @@ await runIfCalled(import.meta.url, async () => {
   if (only !== undefined && !(only in PARTS)) throw new Problem(`There is no part ${only}: say wasm, pkg or www.`);
   await setUpToStart();
   await build(only === undefined ? undefined : [only]);
-  checkBrokerSize(wasmFile(BROKER));
+  checkBrokerSize(wasmFile("broker"));
 });
