@@ -1,3 +1,4 @@
+/// <reference lib="dom" />
 // Harness: the started command line, a headless Chromium, and a page that tells of every error on its console.
 
 import { spawn } from "node:child_process";
@@ -9,6 +10,9 @@ import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 import { findSystemProgram, SYSTEM_PROGRAMS } from "../../scripts/lib/debian.mjs";
 import { inRoot } from "../../scripts/lib/paths.mjs";
+
+/** @typedef {import("playwright-core").Page} Page */
+/** @typedef {{ timeout?: number, polling?: number }} Waiting */
 
 const CHROMIUM_ARGS = [
   "--no-sandbox",
@@ -26,7 +30,7 @@ const READY = /ready: (amqp:\/\/\S+) {2}· {2}(http:\/\/\S+)/;
 export async function startBroker(httpPort = "0") {
   const args = ["pkg/dist/cli.js", "--amqp-port", "0", "--http-port", httpPort, "--www", "www/dist"];
   const child = spawn(execPath, args, { cwd: inRoot(), stdio: ["ignore", "pipe", "pipe"] });
-  const [, amqpUrl, httpUrl] = await readyLine(child);
+  const [, amqpUrl = "", httpUrl = ""] = await readyLine(child);
   return {
     amqpUrl,
     httpUrl,
@@ -38,9 +42,11 @@ export async function startBroker(httpPort = "0") {
   };
 }
 
+/** @param {import("node:child_process").ChildProcessByStdio<null, import("node:stream").Readable, import("node:stream").Readable>} child */
 async function readyLine(child) {
+  /** @type {string[]} */
   const said = [];
-  child.stderr.on("data", (text) => said.push(text));
+  child.stderr.on("data", (text) => said.push(String(text)));
   for await (const line of createInterface({ input: child.stdout })) {
     said.push(`${line}\n`);
     const ready = READY.exec(line);
@@ -51,7 +57,7 @@ async function readyLine(child) {
 
 /** @param {string[]} args more arguments for Chromium */
 export function launchChromium(...args) {
-  const executablePath = findSystemProgram(SYSTEM_PROGRAMS.chromium);
+  const executablePath = findSystemProgram(SYSTEM_PROGRAMS.chromium) ?? "chromium";
   return chromium.launch({ executablePath, args: [...CHROMIUM_ARGS, ...args] });
 }
 
@@ -64,6 +70,7 @@ export function launchChromium(...args) {
 export async function openPage(browser, url, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const page = await context.newPage();
+  /** @type {string[]} */
   const errors = [];
   page.on("pageerror", (error) => errors.push(error.message));
   page.on("console", (message) => {
@@ -74,30 +81,48 @@ export async function openPage(browser, url, options = {}) {
   return { page, errors, close: () => context.close() };
 }
 
-/** Waits until the page is connected to the broker it shows. */
+/** Waits until the page is connected to the broker it shows. @param {Page} page */
 export const connected = (page) => page.waitForSelector("html[data-link=connected]");
 
-/** Waits until a figure of the page is at least one number and at most another. */
-export function figureIs(page, id, least, most = least, options = {}) {
+/**
+ * Waits until a figure of the page is at least one number and at most another.
+ * @param {Page} page
+ * @param {string} id
+ * @param {number} least
+ * @param {number} most
+ * @param {Waiting} waiting
+ */
+export function figureIs(page, id, least, most = least, waiting = {}) {
   return page.waitForFunction(
-    ([id, least, most]) => {
+    ({ id, least, most }) => {
       const value = Number(document.getElementById(id)?.textContent?.replaceAll(",", "") ?? "");
       return value >= least && value <= most;
     },
-    [id, least, most],
-    options,
+    { id, least, most },
+    waiting,
   );
 }
 
-/** Waits until an element's text matches. */
-export function textMatches(page, selector, pattern) {
+/**
+ * Waits until an element's text matches.
+ * @param {Page} page
+ * @param {string} selector
+ * @param {RegExp} pattern
+ * @param {Waiting} waiting
+ */
+export function textMatches(page, selector, pattern, waiting = {}) {
   return page.waitForFunction(
-    ([selector, source]) => new RegExp(source, "u").test(document.querySelector(selector)?.textContent ?? ""),
-    [selector, pattern.source],
+    ({ selector, source }) => new RegExp(source, "u").test(document.querySelector(selector)?.textContent ?? ""),
+    { selector, source: pattern.source },
+    waiting,
   );
 }
 
-/** Saves a picture where the tools keep what is not checked in. */
+/**
+ * Saves a picture where the tools keep what is not checked in.
+ * @param {Page} page
+ * @param {string} name
+ */
 export async function screenshot(page, name) {
   const folder = inRoot(".tools", "screenshots");
   mkdirSync(folder, { recursive: true });

@@ -116,6 +116,7 @@ export class Chart {
     const line = (stroke: () => string, more: Partial<uPlot.Series>) => ({ stroke, points: { show: false }, ...more });
     return {
       ...this.#size(),
+      padding: [10, 14, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
       scales: {

@@ -1,6 +1,6 @@
 // Comparison: the table of what was measured against what theory says, and how far that can be trusted yet.
 import { element, setText } from "./dom.ts";
-import { duration, longDuration, percent, quantity, signedPercent } from "./format.ts";
+import { duration, longDuration, percent, plain, quantity, signedPercent } from "./format.ts";
 import type { Measured } from "./statistics.ts";
 import { CONVERGED, halfWidth, secondsTo, type Theory } from "./theory.ts";
 
@@ -34,7 +34,7 @@ export function precision(theory: Theory, seconds: number): Precision | undefine
   const needed = longDuration(secondsTo(CONVERGED, steady));
   const text = converged
     ? `Converged: after ${longDuration(seconds)} theory expects the mean L to be right to ±${percent(share)}.`
-    : `Not converged yet. ${after}, 95 times in 100; ±${percent(CONVERGED)} takes ${needed} at these rates.`;
+    : `Not converged yet. ${after}, 95 times in 100; ±${plain(100 * CONVERGED)} % takes ${needed} at these rates.`;
   return { share, converged, text };
 }
 

@@ -61,7 +61,7 @@ export class Figures {
   firstDelivery(ms: number): void {
     setText(
       this.#noticeText,
-      `${CONNECTED.tab} Its first message came ${plain(Math.round(ms))} ms after the page began to load.`,
+      `${CONNECTED.tab} First message: ${plain(Math.round(ms))} ms after the page began to load.`,
     );
   }
 
