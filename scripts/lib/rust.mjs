@@ -87,7 +87,7 @@ async function ensureTools({ name, label, programs, features }) {
  * @param {string[]} args
  * @param {Record<string, string>} [env]
  */
-async function cargo(args, env) {
+async function cargo(args, env = {}) {
   const built = await run("cargo", args, { env });
   if (built.ok) return;
   throw new Problem("A tool did not compile: the lines above say why; if it was the network, try again.", built.output);
