@@ -35,10 +35,9 @@ mod state;
 mod topic;
 mod topology;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 
-use foldhash::fast::FixedState;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -46,6 +45,7 @@ use channel::{Channel, Connection};
 use consumer::{Consumer, Consumers};
 use state::{Route, State};
 
+use crate::arena::Arena;
 use crate::id::{ChannelId, ConnectionId, ConsumerId, QueueId};
 use crate::limits::Limits;
 use crate::timer::Timers;
@@ -77,14 +77,10 @@ pub struct Broker {
     state: State,
     observer: Option<Observer>,
 
-    // The values are boxed, as maps of one shape share their code.
-    connections: HashMap<ConnectionId, Box<Connection>, FixedState>,
-    channels: HashMap<ChannelId, Box<Channel>, FixedState>,
-    consumers: HashMap<ConsumerId, Box<Consumer>, FixedState>,
-    queue_consumers: HashMap<QueueId, Box<Consumers>, FixedState>,
-    next_connection: ConnectionId,
-    next_channel: ChannelId,
-    next_consumer: ConsumerId,
+    connections: Arena<ConnectionId, Connection>,
+    channels: Arena<ChannelId, Channel>,
+    consumers: Arena<ConsumerId, Consumer>,
+    queue_consumers: Arena<QueueId, Consumers>,
 
     /// Queues that may have something to deliver, the next one first.
     active: VecDeque<QueueId>,
@@ -113,13 +109,10 @@ impl Broker {
             random: ChaCha12Rng::from_seed(config.seed),
             state: State::new(),
             observer: None,
-            connections: HashMap::default(),
-            channels: HashMap::default(),
-            consumers: HashMap::default(),
-            queue_consumers: HashMap::default(),
-            next_connection: ConnectionId::from_index(1),
-            next_channel: ChannelId::from_index(1),
-            next_consumer: ConsumerId::from_index(1),
+            connections: Arena::new(),
+            channels: Arena::new(),
+            consumers: Arena::new(),
+            queue_consumers: Arena::new(),
             active: VecDeque::new(),
             cancelled: VecDeque::new(),
             timers: Timers::new(),
@@ -153,15 +146,12 @@ impl Broker {
 
     /// A new peer.
     pub fn open_connection(&mut self) -> ConnectionId {
-        let id = self.next_connection;
-        self.next_connection = id.next();
-        self.connections.insert(id, Box::default());
-        id
+        self.connections.insert(Connection::default())
     }
 
     /// A peer has gone: its channels close and its exclusive queues are deleted.
     pub fn close_connection(&mut self, connection: ConnectionId) {
-        let Some(gone) = self.connections.remove(&connection) else { return };
+        let Some(gone) = self.connections.remove(connection) else { return };
         for channel in gone.channels {
             self.close_channel(channel);
         }
@@ -181,7 +171,7 @@ impl Broker {
     }
 
     fn set_paused(&mut self, connection: ConnectionId, paused: bool) {
-        let Some(known) = self.connections.get_mut(&connection) else { return };
+        let Some(known) = self.connections.get_mut(connection) else { return };
         if known.paused == paused {
             return;
         }
@@ -197,20 +187,17 @@ impl Broker {
     /// # Panics
     /// When the connection is not open.
     pub fn open_channel(&mut self, connection: ConnectionId, number: u16) -> ChannelId {
-        let id = self.next_channel;
-        self.next_channel = id.next();
-        let owner = self.connections.get_mut(&connection).expect("a channel is opened on an open connection");
+        let owner = self.connections.get_mut(connection).expect("a channel is opened on an open connection");
+        let id = self.channels.insert(Channel::new(connection, number, owner.paused));
         owner.channels.push(id);
-        let channel = Channel::new(connection, number, owner.paused);
-        self.channels.insert(id, Box::new(channel));
         id
     }
 
     /// Closes a channel: its consumers are cancelled, what was unacked is ready again, and queues that live only as
     /// long as their consumers go. Closing it again does nothing.
     pub fn close_channel(&mut self, channel: ChannelId) {
-        let Some(mut gone) = self.channels.remove(&channel) else { return };
-        if let Some(connection) = self.connections.get_mut(&gone.connection) {
+        let Some(mut gone) = self.channels.remove(channel) else { return };
+        if let Some(connection) = self.connections.get_mut(gone.connection) {
             connection.channels.retain(|&known| known != channel);
         }
         let mut left = Vec::new();
@@ -292,11 +279,15 @@ impl Broker {
     }
 
     fn channel(&self, channel: ChannelId) -> &Channel {
-        self.channels.get(&channel).expect("a verb is called on an open channel")
+        self.channels.get(channel).expect("a verb is called on an open channel")
+    }
+
+    fn consumer(&self, consumer: ConsumerId) -> &Consumer {
+        self.consumers.get(consumer).expect("who is asked for is a consumer")
     }
 
     fn channel_mut(&mut self, channel: ChannelId) -> &mut Channel {
-        self.channels.get_mut(&channel).expect("a verb is called on an open channel")
+        self.channels.get_mut(channel).expect("a verb is called on an open channel")
     }
 }
 

@@ -1,6 +1,8 @@
 //! Ids: numbers that name a connection, channel, queue or consumer for as long as the broker lives.
 //!
-//! They are handed out in order and never used twice, so a stale id finds nothing rather than somebody else.
+//! They rise with time and are never used twice, so a stale id finds nothing rather than somebody else.
+
+use crate::arena::Id;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -20,11 +22,15 @@ macro_rules! id {
             pub fn index(self) -> u64 {
                 self.0
             }
+        }
 
-            /// The id that is handed out after this one.
-            #[must_use]
-            pub(crate) fn next(self) -> Self {
-                Self(self.0 + 1)
+        impl Id for $name {
+            fn from_number(number: u64) -> Self {
+                Self(number)
+            }
+
+            fn number(self) -> u64 {
+                self.0
             }
         }
     };

@@ -26,6 +26,7 @@
 //! [`embedded`] is the way in for a program in the same thread, without a protocol; [`model`] predicts what the queues
 //! will do. With JavaScript speaks only the module `wasm`, which exists on that target alone.
 
+mod arena;
 pub mod broker;
 pub mod embedded;
 pub mod id;

@@ -6,7 +6,7 @@
 
 use super::Broker;
 use super::channel::{Holder, Outstanding};
-use super::consumer::Consumer;
+use super::consumer::{Consumer, Consumers};
 use super::error::{Error, Resource};
 use super::message::Message;
 use super::record::Record;
@@ -105,7 +105,7 @@ impl Broker {
         } else {
             self.accessible_queue(channel, queue)?
         };
-        let consumers = self.queue_consumers.entry(queue).or_default();
+        let consumers = self.consumers_of(queue);
         if consumers.is_exclusive || (exclusive && !consumers.all.is_empty()) {
             return Err(Error::ExclusiveUse(self.queue_name(queue)));
         }
@@ -116,14 +116,11 @@ impl Broker {
     }
 
     fn attach(&mut self, channel: ChannelId, queue: QueueId, tag: &str, no_ack: bool) {
-        let id = self.next_consumer;
-        self.next_consumer = id.next();
-        let owner = self.channel_mut(channel);
-        owner.consumers.insert(tag.into(), id);
-        let prefetch = owner.consumer_prefetch;
+        let prefetch = self.channel(channel).consumer_prefetch;
         let consumer = Consumer { channel, queue, tag: tag.into(), no_ack, prefetch, unacked: 0, is_waiting: false };
-        self.consumers.insert(id, Box::new(consumer));
-        self.queue_consumers.entry(queue).or_default().all.push(id);
+        let id = self.consumers.insert(consumer);
+        self.channel_mut(channel).consumers.insert(tag.into(), id);
+        self.consumers_of(queue).all.push(id);
         self.offer(id);
     }
 
@@ -140,11 +137,11 @@ impl Broker {
 
     /// Takes a consumer from its queue and answers which that was. Its channel must have forgotten its tag.
     pub(super) fn detach(&mut self, id: ConsumerId) -> Option<QueueId> {
-        let gone = self.consumers.remove(&id)?;
-        if let Some(consumers) = self.queue_consumers.get_mut(&gone.queue) {
+        let gone = self.consumers.remove(id)?;
+        if let Some(consumers) = self.queue_consumers.get_mut(gone.queue) {
             consumers.remove(id);
         }
-        if let Some(channel) = self.channels.get_mut(&gone.channel) {
+        if let Some(channel) = self.channels.get_mut(gone.channel) {
             let held = channel.unacked.values_mut().filter(|held| held.holder == Holder::Consumer(id));
             held.for_each(|held| held.holder = Holder::Cancelled);
         }
@@ -195,16 +192,17 @@ impl Broker {
         let (consumer, handed) = loop {
             let queue = *self.active.front()?;
             if let Some(next) = self.deliver_next(queue) {
-                self.active.rotate_left(1);
+                self.active.pop_front();
+                self.active.push_back(queue);
                 break next;
             }
             self.active.pop_front();
-            if let Some(consumers) = self.queue_consumers.get_mut(&queue) {
+            if let Some(consumers) = self.queue_consumers.get_mut(queue) {
                 consumers.is_active = false;
             }
         };
-        let consumer = &self.consumers[&consumer];
-        let channel = &self.channels[&consumer.channel];
+        let consumer = self.consumer(consumer);
+        let channel = self.channel(consumer.channel);
         Some(Event::Delivery(Delivery {
             connection: channel.connection,
             channel: channel.number,
@@ -221,7 +219,7 @@ impl Broker {
             return None;
         }
         let id = self.next_taker(queue)?;
-        let consumer = self.consumers.get_mut(&id).expect("a taker is a consumer");
+        let consumer = self.consumers.get_mut(id).expect("a taker is a consumer");
         let (channel, no_ack) = (consumer.channel, consumer.no_ack);
         if !no_ack {
             consumer.unacked += 1;
@@ -234,12 +232,13 @@ impl Broker {
 
     /// The first consumer in the rotation that has room; it goes to the end, and those without room drop out.
     fn next_taker(&mut self, queue: QueueId) -> Option<ConsumerId> {
-        let rotation = &mut self.queue_consumers.get_mut(&queue)?.rotation;
+        let rotation = &mut self.queue_consumers.get_mut(queue)?.rotation;
         while let Some(&id) = rotation.front() {
-            let consumer = self.consumers.get_mut(&id).expect("a queue's consumer exists");
-            let channel = &self.channels[&consumer.channel];
+            let consumer = self.consumers.get_mut(id).expect("a queue's consumer exists");
+            let channel = self.channels.get(consumer.channel).expect("a consumer's channel is open");
             if !channel.paused && (consumer.no_ack || (consumer.has_room() && channel.has_room())) {
-                rotation.rotate_left(1);
+                rotation.pop_front();
+                rotation.push_back(id);
                 return Some(id);
             }
             consumer.is_waiting = false;
@@ -253,7 +252,7 @@ impl Broker {
         let queue = self.state.queue(id)?;
         let position = queue.next_position()?;
         let redelivered = queue.was_delivered(position);
-        let known = self.channels.get_mut(&channel).expect("a delivery goes to an open channel");
+        let known = self.channels.get_mut(channel).expect("a delivery goes to an open channel");
         let delivery_tag = known.next_delivery_tag();
         if no_ack {
             self.commit(&Record::Taken { queue: id, position });
@@ -264,9 +263,17 @@ impl Broker {
         Some(Handed { queue: id, position, delivery_tag, redelivered })
     }
 
+    /// The consumers of a queue, which may not have had any so far.
+    fn consumers_of(&mut self, queue: QueueId) -> &mut Consumers {
+        if self.queue_consumers.get(queue).is_none() {
+            self.queue_consumers.insert_at(queue, Consumers::default());
+        }
+        self.queue_consumers.get_mut(queue).expect("it was added if it was missing")
+    }
+
     /// A queue may have something to deliver.
     pub(super) fn activate(&mut self, queue: QueueId) {
-        let Some(consumers) = self.queue_consumers.get_mut(&queue) else { return };
+        let Some(consumers) = self.queue_consumers.get_mut(queue) else { return };
         if !consumers.is_active && !consumers.rotation.is_empty() {
             consumers.is_active = true;
             self.active.push_back(queue);
@@ -275,10 +282,10 @@ impl Broker {
 
     /// A consumer may have room.
     pub(super) fn offer(&mut self, id: ConsumerId) {
-        let consumer = self.consumers.get_mut(&id).expect("a consumer that has room exists");
+        let consumer = self.consumers.get_mut(id).expect("a consumer that has room exists");
         let queue = consumer.queue;
         if !std::mem::replace(&mut consumer.is_waiting, true) {
-            self.queue_consumers.entry(queue).or_default().rotation.push_back(id);
+            self.consumers_of(queue).rotation.push_back(id);
         }
         self.activate(queue);
     }
@@ -330,7 +337,7 @@ impl Broker {
     pub(super) fn accessible_queue(&self, channel: ChannelId, name: &str) -> Result<QueueId, Error> {
         let name = self.expand_queue_name(channel, name)?;
         let id = self.state.queue_named(name).ok_or_else(|| Error::NotFound(Resource::Queue, name.into()))?;
-        let owner = self.connections.get(&self.channel(channel).connection);
+        let owner = self.connections.get(self.channel(channel).connection);
         let is_owner = owner.is_some_and(|owner| owner.exclusive_queues.contains(&id));
         let queue = self.state.queue(id).expect("a queue that has a name exists");
         if queue.exclusive && !is_owner { Err(Error::Locked(name.into())) } else { Ok(id) }

@@ -53,7 +53,7 @@ impl Broker {
     /// # Panics
     /// When the channel is not open.
     pub fn set_deadline(&mut self, channel: ChannelId, delivery_tag: u64, after_ms: u64) -> Result<(), Error> {
-        let known = self.channels.get_mut(&channel).expect("a verb is called on an open channel");
+        let known = self.channels.get_mut(channel).expect("a verb is called on an open channel");
         let outstanding = known.unacked.get_mut(delivery_tag).ok_or(Error::UnknownDeliveryTag(delivery_tag))?;
         if let Some(earlier) = outstanding.timer.take() {
             self.timers.cancel(earlier);
@@ -131,7 +131,7 @@ impl Broker {
         let was_full = !known.has_room();
         known.consuming -= 1;
         if let Holder::Consumer(consumer) = holder {
-            self.consumers.get_mut(&consumer).expect("a holder is a consumer").unacked -= 1;
+            self.consumers.get_mut(consumer).expect("a holder is a consumer").unacked -= 1;
             self.offer(consumer);
         }
         if was_full {

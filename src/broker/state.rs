@@ -12,6 +12,7 @@ use super::message::Message;
 use super::queue::Queue;
 use super::record::Record;
 use super::topic::Walk;
+use crate::arena::Arena;
 use crate::id::QueueId;
 use crate::properties::Properties;
 use crate::table::Table;
@@ -20,9 +21,8 @@ use crate::table::Table;
 #[derive(Debug)]
 pub(crate) struct State {
     exchanges: HashMap<Box<str>, Box<Exchange>, FixedState>,
-    queues: HashMap<QueueId, Box<Queue>, FixedState>,
+    queues: Arena<QueueId, Queue>,
     names: HashMap<Box<str>, QueueId, FixedState>,
-    next_queue: QueueId,
     memory_bytes: usize,
     /// The last message that was taken, for as long as it is being delivered.
     taken: Option<Message>,
@@ -51,9 +51,8 @@ impl State {
     pub(crate) fn new() -> Self {
         let mut state = Self {
             exchanges: HashMap::default(),
-            queues: HashMap::default(),
+            queues: Arena::new(),
             names: HashMap::default(),
-            next_queue: QueueId::from_index(1),
             memory_bytes: 0,
             taken: None,
         };
@@ -77,9 +76,8 @@ impl State {
             }
             Record::QueueDeclared { queue, name, durable, exclusive, auto_delete, arguments } => {
                 let declared = Queue::new(name, durable, exclusive, auto_delete, arguments.clone());
-                self.queues.insert(queue, Box::new(declared));
+                self.queues.insert_at(queue, declared);
                 self.names.insert(name.into(), queue);
-                self.next_queue = self.next_queue.max(queue.next());
             }
             Record::QueueDeleted { queue } => self.delete_queue(queue),
             Record::Bound { source, destination, routing_key, arguments } => {
@@ -124,7 +122,7 @@ impl State {
 
     /// The id that the next queue gets.
     pub(crate) fn next_queue(&self) -> QueueId {
-        self.next_queue
+        self.queues.next_id()
     }
 
     /// What the messages take in memory, each counted once, however many queues share it.
@@ -141,7 +139,7 @@ impl State {
     }
 
     pub(crate) fn queue(&self, queue: QueueId) -> Option<&Queue> {
-        self.queues.get(&queue).map(|queue| &**queue)
+        self.queues.get(queue)
     }
 
     pub(crate) fn queue_named(&self, name: &str) -> Option<QueueId> {
@@ -150,9 +148,7 @@ impl State {
 
     /// All queues in the order of their declaration.
     pub(crate) fn queues(&self) -> impl Iterator<Item = (QueueId, &Queue)> {
-        let mut ids: Vec<_> = self.queues.keys().copied().collect();
-        ids.sort_unstable();
-        ids.into_iter().map(|id| (id, &*self.queues[&id]))
+        self.queues.ids().into_iter().filter_map(|id| self.queues.get(id).map(|queue| (id, queue)))
     }
 
     /// Finds the queues that a message goes to, each once; through bound exchanges, and to the alternate exchange
@@ -203,7 +199,7 @@ impl State {
     }
 
     fn delete_queue(&mut self, id: QueueId) {
-        let queue = self.queues.remove(&id).expect("a queue that is deleted exists");
+        let queue = self.queues.remove(id).expect("a queue that is deleted exists");
         self.names.remove(&queue.name);
         self.unbind_all(&Destination::Queue(id));
         queue.into_messages().for_each(|message| self.forget(message));
@@ -223,7 +219,7 @@ impl State {
     }
 
     fn queue_mut(&mut self, queue: QueueId) -> &mut Queue {
-        self.queues.get_mut(&queue).expect("a fact's queue exists")
+        self.queues.get_mut(queue).expect("a fact's queue exists")
     }
 
     fn exchange_mut(&mut self, name: &str) -> &mut Exchange {

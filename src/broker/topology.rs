@@ -201,7 +201,7 @@ impl Broker {
         let name = self.queue_name(id);
         self.channel_mut(channel).last_queue = Some(name.clone());
         let message_count = self.state.queue(id).map_or(0, |queue| queue.ready_count());
-        let consumer_count = self.queue_consumers.get(&id).map_or(0, |consumers| consumers.all.len());
+        let consumer_count = self.queue_consumers.get(id).map_or(0, |consumers| consumers.all.len());
         QueueStatus { name, message_count, consumer_count }
     }
 
@@ -211,7 +211,7 @@ impl Broker {
         self.commit(&Record::QueueDeclared { queue, name, durable, exclusive, auto_delete, arguments });
         if exclusive {
             let connection = self.channel(channel).connection;
-            let owner = self.connections.get_mut(&connection).expect("an open channel's connection is open");
+            let owner = self.connections.get_mut(connection).expect("an open channel's connection is open");
             owner.exclusive_queues.push(queue);
         }
         queue
@@ -267,7 +267,7 @@ impl Broker {
             Err(Error::NotFound(..)) => return Ok(0),
             answer => answer?,
         };
-        if if_unused && self.queue_consumers.get(&id).is_some_and(|consumers| !consumers.all.is_empty()) {
+        if if_unused && self.queue_consumers.get(id).is_some_and(|consumers| !consumers.all.is_empty()) {
             return Err(Error::InUse(Resource::Queue, self.queue_name(id)));
         }
         let count = self.state.queue(id).map_or(0, |queue| queue.ready_count());
@@ -280,7 +280,7 @@ impl Broker {
 
     /// Deletes a queue that lives only as long as its consumers, when the last one has left.
     pub(super) fn delete_if_abandoned(&mut self, queue: QueueId) {
-        let lives_on = self.queue_consumers.get(&queue).is_some_and(|consumers| !consumers.all.is_empty());
+        let lives_on = self.queue_consumers.get(queue).is_some_and(|consumers| !consumers.all.is_empty());
         if !lives_on && self.state.queue(queue).is_some_and(|queue| queue.auto_delete) {
             self.remove_queue(queue);
         }
@@ -292,10 +292,9 @@ impl Broker {
             return;
         }
         let name = self.queue_name(queue);
-        let consumers = self.queue_consumers.remove(&queue).unwrap_or_default();
+        let consumers = self.queue_consumers.remove(queue).unwrap_or_default();
         for consumer in consumers.all {
-            let tag = self.consumers[&consumer].tag.clone();
-            let channel = self.consumers[&consumer].channel;
+            let (channel, tag) = (self.consumer(consumer).channel, self.consumer(consumer).tag.clone());
             self.detach(consumer);
             let channel = self.channel_mut(channel);
             channel.consumers.remove(&tag);
