@@ -1,8 +1,9 @@
 //! Wasm: the core's face towards JavaScript, and the only code that knows it.
 //!
 //! One class, `Server`, has what a host needs to drive connections (`wasm/transport.rs`) and what a program in the same
-//! thread needs to use the broker without a protocol (`wasm/verbs.rs`). `startWorker` (`wasm/worker.rs`) makes a dedicated
-//! worker a whole host (`wasm/host.rs`). Times are milliseconds of one clock of the host; ids and delivery tags are numbers.
+//! thread needs to use the broker without a protocol (`wasm/topology.rs`, `wasm/verbs.rs`). `startWorker`
+//! (`wasm/worker.rs`) makes a dedicated worker a whole host (`wasm/host.rs`). Times are milliseconds of one clock of the
+//! host; ids and delivery tags are numbers.
 //!
 //! Everything here only translates: what decides anything is below.
 
@@ -11,14 +12,16 @@ mod host;
 #[cfg(feature = "lab")]
 mod model;
 mod options;
+mod topology;
 mod transport;
 mod verbs;
 mod worker;
 
 use wasm_bindgen::prelude::*;
 
-use crate::broker::{Config, Error, ErrorKind};
+use crate::broker::{Broker, Config, Error, ErrorKind};
 use crate::embedded::Embedded;
+use crate::id::ChannelId;
 
 /// A broker with its AMQP connections and its embedded program.
 #[wasm_bindgen]
@@ -33,6 +36,11 @@ impl Server {
         server.set_now(now_ms as u64);
         let embedded = Embedded::new(server.broker_mut());
         Self { server, embedded }
+    }
+
+    /// Lets the program ask the broker on its own channel.
+    fn ask<T>(&mut self, verb: impl FnOnce(&mut Broker, ChannelId) -> Result<T, Error>) -> Result<T, JsValue> {
+        verb(self.server.broker_mut(), self.embedded.channel()).map_err(|error| thrown(&error))
     }
 }
 

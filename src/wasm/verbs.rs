@@ -1,121 +1,16 @@
-//! Verbs: the broker for a program in the same thread, without a protocol.
+//! Verbs: messages and consumers, for a program in the same thread, without a protocol.
 
 use js_sys::Float64Array;
-use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-use super::convert::{read_properties, table, write_properties};
-use super::options::{Fields, plain};
+use super::convert::{read_properties, write_properties};
+use super::options::Fields;
 use super::{Server, thrown, type_error};
-use crate::broker::{Binding, Broker, Consume, Error, ExchangeDeclaration, QueueDeclaration};
-use crate::id::ChannelId;
+use crate::broker::Consume;
 use crate::properties::Properties;
-
-impl Server {
-    fn ask<T>(&mut self, verb: impl FnOnce(&mut Broker, ChannelId) -> Result<T, Error>) -> Result<T, JsValue> {
-        verb(self.server.broker_mut(), self.embedded.channel()).map_err(|error| thrown(&error))
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct QueueStatusObject<'a> {
-    queue: &'a str,
-    message_count: usize,
-    consumer_count: usize,
-}
 
 #[wasm_bindgen]
 impl Server {
-    /// `options`: `passive`, `durable`, `autoDelete`, `internal`, `arguments`.
-    #[wasm_bindgen(js_name = declareExchange)]
-    pub fn declare_exchange(&mut self, name: &str, kind: &str, options: &JsValue) -> Result<(), JsValue> {
-        let options = Fields(options);
-        let declaration = ExchangeDeclaration {
-            name,
-            kind,
-            passive: options.flag("passive")?,
-            durable: options.flag("durable")?,
-            auto_delete: options.flag("autoDelete")?,
-            internal: options.flag("internal")?,
-            arguments: &options.table("arguments")?,
-        };
-        self.ask(|broker, channel| broker.declare_exchange(channel, &declaration))
-    }
-
-    /// Deletes an exchange with its bindings.
-    #[wasm_bindgen(js_name = deleteExchange)]
-    pub fn delete_exchange(&mut self, name: &str, if_unused: bool) -> Result<(), JsValue> {
-        self.ask(|broker, channel| broker.delete_exchange(channel, name, if_unused))
-    }
-
-    /// Binds a queue to an exchange.
-    #[wasm_bindgen(js_name = bindQueue)]
-    pub fn bind_queue(&mut self, queue: &str, exchange: &str, key: &str, arguments: &JsValue) -> Result<(), JsValue> {
-        self.bind(queue, exchange, key, arguments, Broker::bind_queue)
-    }
-
-    /// Removes a queue's binding.
-    #[wasm_bindgen(js_name = unbindQueue)]
-    pub fn unbind_queue(&mut self, queue: &str, exchange: &str, key: &str, arguments: &JsValue) -> Result<(), JsValue> {
-        self.bind(queue, exchange, key, arguments, Broker::unbind_queue)
-    }
-
-    /// Binds the exchange `to` to the exchange `from`.
-    #[wasm_bindgen(js_name = bindExchange)]
-    pub fn bind_exchange(&mut self, to: &str, from: &str, key: &str, arguments: &JsValue) -> Result<(), JsValue> {
-        self.bind(to, from, key, arguments, Broker::bind_exchange)
-    }
-
-    /// Removes the binding of the exchange `to` to the exchange `from`.
-    #[wasm_bindgen(js_name = unbindExchange)]
-    pub fn unbind_exchange(&mut self, to: &str, from: &str, key: &str, arguments: &JsValue) -> Result<(), JsValue> {
-        self.bind(to, from, key, arguments, Broker::unbind_exchange)
-    }
-
-    fn bind(
-        &mut self,
-        destination: &str,
-        source: &str,
-        routing_key: &str,
-        arguments: &JsValue,
-        verb: impl FnOnce(&mut Broker, ChannelId, &Binding<'_>) -> Result<(), Error>,
-    ) -> Result<(), JsValue> {
-        let arguments = &table(arguments)?;
-        let binding = Binding { source, destination, routing_key, arguments };
-        self.ask(|broker, channel| verb(broker, channel, &binding))
-    }
-
-    /// `options`: `passive`, `durable`, `exclusive`, `autoDelete`, `arguments`. Answers `queue`, `messageCount` and
-    /// `consumerCount`.
-    #[wasm_bindgen(js_name = declareQueue)]
-    pub fn declare_queue(&mut self, name: &str, options: &JsValue) -> Result<JsValue, JsValue> {
-        let options = Fields(options);
-        let declaration = QueueDeclaration {
-            name,
-            passive: options.flag("passive")?,
-            durable: options.flag("durable")?,
-            exclusive: options.flag("exclusive")?,
-            auto_delete: options.flag("autoDelete")?,
-            arguments: &options.table("arguments")?,
-        };
-        let status = self.ask(|broker, channel| broker.declare_queue(channel, &declaration))?;
-        let (message_count, consumer_count) = (status.message_count, status.consumer_count);
-        Ok(plain(&QueueStatusObject { queue: &status.name, message_count, consumer_count }))
-    }
-
-    /// Takes all ready messages from a queue and answers how many there were.
-    #[wasm_bindgen(js_name = purgeQueue)]
-    pub fn purge_queue(&mut self, name: &str) -> Result<usize, JsValue> {
-        self.ask(|broker, channel| broker.purge_queue(channel, name))
-    }
-
-    /// Deletes a queue and answers how many messages were ready.
-    #[wasm_bindgen(js_name = deleteQueue)]
-    pub fn delete_queue(&mut self, name: &str, if_unused: bool, if_empty: bool) -> Result<usize, JsValue> {
-        self.ask(|broker, channel| broker.delete_queue(channel, name, if_unused, if_empty))
-    }
-
     /// Publishes a message and answers how many queues took it. `properties` are AMQP's bytes, or empty.
     pub fn publish(&mut self, exchange: &str, key: &str, properties: &[u8], body: &[u8]) -> Result<usize, JsValue> {
         let published = self.embedded.publish(self.server.broker_mut(), exchange, key, properties, body);
