@@ -1,4 +1,4 @@
-//! Whole conversations of a client with a server, natively and in browsers.
+//! Conversations: whole ones of a client with a server, natively and in browsers.
 
 mod peer;
 

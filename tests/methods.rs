@@ -1,4 +1,4 @@
-//! The generated code of the method codec is what its generator writes today.
+//! Methods: the generated code of their codec is what its generator writes today.
 #![cfg(not(target_arch = "wasm32"))]
 
 #[path = "../scripts/methods.rs"]

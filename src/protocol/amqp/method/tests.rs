@@ -1,4 +1,4 @@
-//! Every method that we decode or encode, against the crate amq-protocol.
+//! Tests: every method that we decode or encode, against the crate amq-protocol.
 
 use amq_protocol::frame::parsing::traits::ParsableInput;
 use amq_protocol::protocol::AMQPClass::{self, Access, Basic, Channel, Confirm, Connection, Exchange, Queue, Tx};

@@ -1,0 +1,265 @@
+//! Tidy: the rules of this tree that no compiler checks.
+#![cfg(not(target_arch = "wasm32"))]
+
+mod tokens;
+
+use std::fs;
+use std::path::Path;
+
+use tokens::{Token, has_random_order, names_below, path_names, supers_at_root, tokens};
+
+/// What every module but the model may name.
+const BOTTOM: [&str; 7] = ["arena", "id", "limits", "properties", "table", "timer", "wire"];
+/// The modules above the bottom, and what each of them may name besides.
+const LAYERS: [(&str, &[&str]); 6] = [
+    ("model", &[]),
+    ("broker", &[]),
+    ("protocol", &["broker"]),
+    ("server", &["broker", "protocol"]),
+    ("embedded", &["broker", "server"]),
+    ("wasm", &["broker", "protocol", "server", "embedded", "model"]),
+];
+
+const REPLY_CODES: [&str; 18] = [
+    "311", "312", "313", "320", "402", "403", "404", "405", "406", "501", "502", "503", "504", "505", "506", "530",
+    "540", "541",
+];
+/// What reads a clock, draws a number or knows JavaScript.
+const WORLD: [&str; 6] = ["SystemTime", "Instant", "RandomState", "js_sys", "web_sys", "wasm_bindgen"];
+const WORLD_OF_STD: [&str; 7] = ["env", "fs", "io", "net", "process", "thread", "time"];
+
+const LINES_MAX: usize = 600;
+/// Glue only: more means that logic leaked out of the core.
+const WASM_LINES_MAX: usize = 190;
+const GENERATED: [&str; 2] = ["src/protocol/amqp/method/received.rs", "src/protocol/amqp/method/sent.rs"];
+const CODE: [&str; 7] = ["rs", "ts", "mjs", "js", "py", "css", "html"];
+
+/// What other programs write, and what lists the words.
+const EXEMPT: [&str; 3] = ["Cargo.lock", "package-lock.json", "tests/tidy.rs"];
+const UNFINISHED: [&str; 6] = ["TODO", "FIXME", "XXX", "unimplemented!", "todo!", "dbg!"];
+const MACHINE_PATHS: [&str; 5] = ["/work/", "/root/", "/home/", "/Users/", "/tmp/"];
+const REGISTRIES: [&str; 7] =
+    ["registry.npmjs", "npmjs.com", "crates.io", "pypi.org", "pythonhosted.org", "proxy.golang.org", "deb.debian.org"];
+/// How a test waits for time to pass.
+const WAITS: [&str; 7] =
+    ["sleep(", "setTimeout(", "setInterval(", "waitForTimeout(", "timers/promises", "TimeoutFuture", "IntervalStream"];
+/// Not a wait: it only keeps the process alive while something else is waited for.
+const KEEP_ALIVE: &str = "setTimeout(() => {}";
+
+#[test]
+fn modules_name_only_what_is_below_them() {
+    let mut problems = Vec::new();
+    for file in rust_sources() {
+        let tokens = tokens(&file.text);
+        let from = file.module();
+        for name in names_below("crate", &tokens) {
+            let to = tokens[name].text.as_str();
+            if !may_name(from, to) {
+                problems.push(file.problem(
+                    tokens[name].line,
+                    &format!("`{from}` may not name `crate::{to}`: move what it needs below both, or see LAYERS"),
+                ));
+            }
+            let parts = path_names(&tokens, name + 1);
+            let part = parts.iter().map(|&part| tokens[part].text.as_str()).find(|part| is_broker_part(part));
+            if let Some(part) = part.filter(|_| from == "protocol" && to == "broker") {
+                let told = format!("the protocol may not name `broker::{part}`: use what `broker` itself shows");
+                problems.push(file.problem(tokens[name].line, &told));
+            }
+        }
+        for line in supers_at_root(&tokens, file.path.split('/').count() - 1) {
+            problems.push(file.problem(line, "`super` means the whole crate here: write `crate::`, which is checked"));
+        }
+    }
+    none(&problems);
+}
+
+#[test]
+fn reply_codes_are_given_out_by_the_protocol_alone() {
+    let sources = rust_sources().into_iter().filter(|file| !file.path.starts_with("src/protocol/amqp"));
+    let told = "reply codes of AMQP are given out in src/protocol/amqp only: answer an error, and let it find the code";
+    let is_code = |token: &Token| REPLY_CODES.contains(&token.text.trim_end_matches("u16").trim_end_matches('_'));
+    none(&found(sources, told, |tokens| (0..tokens.len()).filter(|&at| is_code(&tokens[at])).collect()));
+}
+
+#[test]
+fn nothing_below_wasm_knows_the_world() {
+    let sources = rust_sources().into_iter().filter(|file| file.module() != "wasm");
+    none(&found(sources, "this is not for the core: let the host hand in what it tells", |tokens| {
+        let mut names = names_below("std", tokens);
+        names.retain(|&at| WORLD_OF_STD.contains(&tokens[at].text.as_str()));
+        names.extend((0..tokens.len()).filter(|&at| WORLD.contains(&tokens[at].text.as_str())));
+        names
+    }));
+}
+
+#[test]
+fn every_hash_map_has_a_fixed_order() {
+    let told = "its order differs from run to run: name FixedState as its hasher, and make it by `default`";
+    none(&found(rust_sources(), told, |tokens| {
+        let maps = (0..tokens.len()).filter(|&at| matches!(tokens[at].text.as_str(), "HashMap" | "HashSet"));
+        maps.filter(|&at| has_random_order(tokens, at)).collect()
+    }));
+}
+
+#[test]
+fn files_are_short() {
+    let long = |file: &File| {
+        let is_glue = file.path.starts_with("src/wasm/");
+        let most = if is_glue { WASM_LINES_MAX } else { LINES_MAX };
+        (file.text.lines().count() > most)
+            .then(|| file.problem(most + 1, &format!("it has more than {most} lines: split it by what its parts are")))
+    };
+    let is_code = |file: &File| CODE.contains(&file.extension()) && !GENERATED.contains(&file.path.as_str());
+    none(&files().iter().filter(|file| is_code(file)).filter_map(long).collect::<Vec<_>>());
+}
+
+#[test]
+fn rust_modules_say_what_they_are() {
+    let says_it = |file: &File| {
+        let opening = file.text.lines().next().and_then(|line| line.strip_prefix("//! ")?.split_once(": "));
+        opening.is_some_and(|(noun, sentence)| noun.split(' ').count() <= 4 && !sentence.is_empty())
+    };
+    let silent = files().into_iter().filter(|file| file.extension() == "rs" && !says_it(file));
+    none(
+        &silent.map(|file| file.problem(1, "open it with `//! Noun: what it is, in a sentence.`")).collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    none(&lines_with(&UNFINISHED, |_| true, "finish it, or take it out"));
+}
+
+#[test]
+fn nothing_names_a_machine_or_a_registry() {
+    let mut problems = lines_with(&MACHINE_PATHS, |_| true, "another machine has no such folder: find it at run time");
+    let told = "tools know their registries: take the address out; for readers, link the project's own page";
+    problems.extend(lines_with(&REGISTRIES, |_| true, told));
+    none(&problems);
+}
+
+#[test]
+fn tests_wait_for_events() {
+    let is_test = |file: &File| file.path.split('/').any(|folder| matches!(folder, "test" | "tests"));
+    none(&lines_with(&WAITS, is_test, "wait for the event itself; AbortSignal.timeout may bound how long"));
+}
+
+/// A text file of this tree; its path begins at the root.
+struct File {
+    path: String,
+    text: String,
+}
+
+impl File {
+    fn extension(&self) -> &str {
+        self.path.rsplit_once('.').map_or("", |(_, extension)| extension)
+    }
+
+    /// The module right below the crate's root that this source belongs to.
+    fn module(&self) -> &str {
+        let below = self.path.strip_prefix("src/").expect("a source");
+        below.split(['/', '.']).next().expect("a split has a first part")
+    }
+
+    fn problem(&self, line: usize, told: &str) -> String {
+        format!("{}:{line}: {told}", self.path)
+    }
+}
+
+fn none(problems: &[String]) {
+    assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+}
+
+/// The crate's modules; its root may name them all.
+fn rust_sources() -> Vec<File> {
+    let is_source = |file: &File| file.path.starts_with("src/") && file.extension() == "rs";
+    let sources: Vec<_> = files().into_iter().filter(|file| is_source(file) && file.path != "src/lib.rs").collect();
+    assert!(!sources.is_empty(), "the sources are missing");
+    sources
+}
+
+/// Everything that git would keep and that is text.
+fn files() -> Vec<File> {
+    let ignored = fs::read_to_string(root().join(".gitignore")).expect(".gitignore");
+    let mut files = Vec::new();
+    let mut folders = vec![String::new()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root().join(&folder)).expect("a folder") {
+            let entry = entry.expect("an entry");
+            let path = format!("{folder}{}", entry.file_name().to_string_lossy());
+            if path == ".git" || ignored.lines().any(|pattern| ignores(pattern, &path)) {
+                continue;
+            }
+            if entry.file_type().expect("its type").is_dir() {
+                folders.push(path + "/");
+            } else if let Ok(text) = fs::read_to_string(entry.path()) {
+                files.push(File { path, text });
+            }
+        }
+    }
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+    files
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The patterns that are in use: a name anywhere, a path from the root, and `*` at the beginning.
+fn ignores(pattern: &str, path: &str) -> bool {
+    let pattern = pattern.trim_end_matches('/');
+    let name = path.rsplit('/').next().unwrap_or(path);
+    match (pattern.strip_prefix('/'), pattern.strip_prefix('*')) {
+        (Some(anchored), _) => path == anchored,
+        (_, Some(ending)) => name.ends_with(ending),
+        _ => name == pattern,
+    }
+}
+
+/// The lines in which one of these texts begins where a word could.
+fn lines_with(texts: &[&str], is_meant: impl Fn(&File) -> bool, told: &str) -> Vec<String> {
+    let is_exempt = |file: &File| EXEMPT.iter().any(|ending| file.path.ends_with(ending));
+    let mut problems = Vec::new();
+    for file in files().iter().filter(|file| is_meant(file) && !is_exempt(file)) {
+        for (index, line) in file.text.lines().enumerate() {
+            let line = line.replace(KEEP_ALIVE, "");
+            if let Some(text) = texts.iter().find(|text| begins_in(&line, text)) {
+                problems.push(file.problem(index + 1, &format!("`{text}`: {told}")));
+            }
+        }
+    }
+    problems
+}
+
+fn begins_in(line: &str, text: &str) -> bool {
+    let continues = |before: char| before.is_alphanumeric() || matches!(before, '_' | '-' | '.' | ')' | '}');
+    let ends_word = |after: &str| !text.ends_with(char::is_alphanumeric) || !after.starts_with(char::is_alphanumeric);
+    line.match_indices(text).any(|(at, _)| {
+        let is_path = text.starts_with('/');
+        let before = line[..at].chars().next_back();
+        let begins = before.is_none_or(|before| if is_path { !continues(before) } else { !before.is_alphanumeric() });
+        begins && ends_word(&line[at + text.len()..])
+    })
+}
+
+/// What is told of each token that is found in the sources.
+fn found(sources: impl IntoIterator<Item = File>, told: &str, find: impl Fn(&[Token]) -> Vec<usize>) -> Vec<String> {
+    let mut problems = Vec::new();
+    for file in sources {
+        let tokens = tokens(&file.text);
+        let found = find(&tokens).into_iter().map(|at| &tokens[at]);
+        problems.extend(found.map(|token| file.problem(token.line, &format!("`{}`: {told}", token.text))));
+    }
+    problems
+}
+
+fn may_name(from: &str, to: &str) -> bool {
+    let besides = LAYERS.iter().find(|(module, _)| *module == from).map(|(_, besides)| *besides);
+    assert!(besides.is_some() || BOTTOM.contains(&from), "src/{from}.rs has no place yet: give it one in LAYERS");
+    from == to || besides.is_some_and(|besides| besides.contains(&to)) || BOTTOM.contains(&to) && from != "model"
+}
+
+fn is_broker_part(name: &str) -> bool {
+    root().join("src/broker").join(format!("{name}.rs")).exists()
+}
