@@ -65,6 +65,7 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
+    #[inline(never)]
     pub(crate) fn short_string(&mut self) -> Result<&'a str, Malformed> {
         let length = self.octet()?;
         let bytes = self.bytes(length.into())?;
@@ -72,6 +73,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Also how a table and an array are laid out, seen from outside.
+    #[inline(never)]
     pub(crate) fn long_string(&mut self) -> Result<&'a [u8], Malformed> {
         let length = self.long()?;
         self.bytes(length as usize)

@@ -75,7 +75,7 @@ impl Channel {
             _ if frame.kind == Kind::Heartbeat => ("a heartbeat on a channel other than 0", MethodId::default()),
             Content::Idle => ("expected method frame, got non method frame instead", MethodId::default()),
             Content::Header(_) => {
-                ("expected content header, got non content header frame instead", MethodId::BASIC_PUBLISH)
+                ("expected content header for class 60, got non content header frame instead", MethodId::BASIC_PUBLISH)
             }
             Content::Body(_) => ("expected content body, got non content body frame instead", MethodId::BASIC_PUBLISH),
         };

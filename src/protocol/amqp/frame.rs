@@ -104,6 +104,8 @@ pub(crate) struct Outlet<'a> {
 }
 
 impl Outlet<'_> {
+    // Called from everywhere.
+    #[inline(never)]
     pub(crate) fn send(&mut self, method: &dyn Encode) {
         self.frame(Kind::Method, |out| method.encode(out));
     }

@@ -78,10 +78,19 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(code: ReplyCode, text: impl Display) -> Self {
+        Self::build(code, &text)
+    }
+
+    // Places that refuse are many, and refusals rare: none of this is inlined.
+    #[cold]
+    #[inline(never)]
+    fn build(code: ReplyCode, text: &dyn Display) -> Self {
         Self { code, text: text.to_string().into(), method: MethodId::default() }
     }
 
     /// Says which method failed, unless that is known already.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn during(mut self, method: MethodId) -> Self {
         if self.method == MethodId::default() {
             self.method = method;
@@ -97,12 +106,16 @@ impl Display for Refusal {
 }
 
 impl From<Malformed> for Refusal {
+    #[cold]
+    #[inline(never)]
     fn from(malformed: Malformed) -> Self {
         Self::new(ReplyCode::SyntaxError, malformed)
     }
 }
 
 impl From<broker::Error> for Refusal {
+    #[cold]
+    #[inline(never)]
     fn from(error: broker::Error) -> Self {
         Self::new(error.kind().into(), error)
     }
