@@ -299,7 +299,7 @@ impl Connection {
         match (self.phase, method) {
             (Phase::Starting, Method::ConnectionStartOk(start_ok)) => self.log_in(start_ok, broker),
             (Phase::Tuning, Method::ConnectionTuneOk(tune_ok)) => {
-                self.agreement = Agreement::new(&self.limits, tune_ok)?;
+                self.agreement = self.agreement.answered(tune_ok)?;
                 self.phase = Phase::Opening;
                 Ok(())
             }
@@ -328,7 +328,7 @@ impl Connection {
             Ok(user) => {
                 self.user = user;
                 self.phase = Phase::Tuning;
-                self.send(&handshake::tune(&self.limits))?;
+                self.send(&self.agreement.tune())?;
             }
             // Clients know this one by the zeros in the place of the method.
             Err(refusal) if self.capabilities.authentication_failure_close => self.refuse(0, &refusal, broker),

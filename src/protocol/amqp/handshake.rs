@@ -82,11 +82,6 @@ impl Capabilities {
     }
 }
 
-/// What we propose.
-pub(crate) fn tune(limits: &Limits) -> ConnectionTune {
-    ConnectionTune { channel_max: limits.channel_max, frame_max: limits.frame_max_bytes, heartbeat: limits.heartbeat_s }
-}
-
 /// What both have agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Agreement {
@@ -97,19 +92,24 @@ pub(crate) struct Agreement {
 }
 
 impl Agreement {
-    /// What holds until a peer has said what it wants.
+    /// What we propose, and what holds until a peer has answered.
     pub(crate) fn proposed(limits: &Limits) -> Self {
         Self {
-            channel_max: limits.channel_max,
-            frame_max: limits.frame_max_bytes as usize,
+            // A limit of 0 is none, as it is for peers.
+            channel_max: if limits.channel_max == 0 { u16::MAX } else { limits.channel_max },
+            frame_max: limits.frame_max_bytes.max(FRAME_MIN) as usize,
             heartbeat_s: limits.heartbeat_s,
         }
     }
 
+    pub(crate) fn tune(&self) -> ConnectionTune {
+        ConnectionTune { channel_max: self.channel_max, frame_max: self.frame_max as u32, heartbeat: self.heartbeat_s }
+    }
+
     /// A peer may lower what we propose, or leave it to us with 0. The heartbeat is its to choose.
-    pub(crate) fn new(limits: &Limits, wanted: ConnectionTuneOk) -> Result<Self, Refusal> {
-        let channel_max = agree("channel_max", wanted.channel_max.into(), 0, limits.channel_max.into())?;
-        let frame_max = agree("frame_max", wanted.frame_max, FRAME_MIN, limits.frame_max_bytes)?;
+    pub(crate) fn answered(&self, wanted: ConnectionTuneOk) -> Result<Self, Refusal> {
+        let channel_max = agree("channel_max", wanted.channel_max.into(), 0, self.channel_max.into())?;
+        let frame_max = agree("frame_max", wanted.frame_max, FRAME_MIN, self.frame_max as u32)?;
         Ok(Self { channel_max: channel_max as u16, frame_max: frame_max as usize, heartbeat_s: wanted.heartbeat })
     }
 }
@@ -143,7 +143,7 @@ mod tests {
 
     fn agreed(channel_max: u16, frame_max: u32, heartbeat: u16) -> Result<Agreement, String> {
         let wanted = ConnectionTuneOk { channel_max, frame_max, heartbeat };
-        Agreement::new(&Limits::default(), wanted).map_err(|refusal| refusal.to_string())
+        Agreement::proposed(&Limits::default()).answered(wanted).map_err(|refusal| refusal.to_string())
     }
 
     #[test]
@@ -153,6 +153,13 @@ mod tests {
         assert_eq!(agreed(1, 8192, 5), expected(1, 8192, 5));
         assert_eq!(agreed(0, 0, 0), expected(2047, 131_072, 0));
         assert_eq!(agreed(0, 0, 600), expected(2047, 131_072, 600));
+    }
+
+    #[test]
+    fn limits_that_no_peer_could_keep_are_not_proposed() {
+        let limits = Limits { channel_max: 0, frame_max_bytes: 0, ..Limits::default() };
+        let Agreement { channel_max, frame_max, .. } = Agreement::proposed(&limits);
+        assert_eq!((channel_max, frame_max), (u16::MAX, 8192));
     }
 
     #[test]

@@ -109,21 +109,18 @@ impl Channel {
         if publish.immediate {
             return Err(Refusal::new(ReplyCode::NotImplemented, "immediate=true"));
         }
-        let message_max = context.broker.limits().message_max_bytes;
-        match whole(context.outlet.channel, rest, context.outlet.frame_max) {
-            Some(Whole { properties, body, size }) if body.len() <= message_max => {
-                // As on the longer way, there must be room for the message before anything else is looked at.
-                let bytes = properties.raw().len() + body.len();
-                context.broker.reserve(bytes)?;
-                context.broker.release(bytes);
-                self.publish(publish, properties, body, context)?;
-                Ok(size)
-            }
-            _ => {
-                self.content = Content::Header(Envelope::new(publish));
-                Ok(0)
-            }
-        }
+        let Some(Whole { properties, body, size }) = whole(context.outlet.channel, rest, context.outlet.frame_max)
+        else {
+            self.content = Content::Header(Envelope::new(publish));
+            return Ok(0);
+        };
+        // As on the longer way, there must be room for the message before anything else is looked at.
+        let bytes = properties.raw().len() + body.len();
+        context.broker.check_message_size(body.len() as u64)?;
+        context.broker.reserve(bytes)?;
+        context.broker.release(bytes);
+        self.publish(publish, properties, body, context)?;
+        Ok(size)
     }
 
     pub(super) fn take_content(&mut self, frame: Frame<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
@@ -140,14 +137,10 @@ impl Channel {
 
     fn take_header(&mut self, envelope: Envelope, payload: &[u8], context: &mut Context<'_>) -> Result<(), Refusal> {
         let ContentHeader { body_size, properties } = ContentHeader::decode(payload)?;
-        let message_max = context.broker.limits().message_max_bytes;
-        let body_size = usize::try_from(body_size).ok().filter(|&size| size <= message_max).ok_or_else(|| {
-            let text = format_args!("message size {body_size} is larger than configured max size {message_max}");
-            Refusal::new(ReplyCode::PreconditionFailed, text)
-        })?;
+        context.broker.check_message_size(body_size)?;
         context.broker.reserve(properties.raw().len())?;
-        self.content =
-            Content::Body(Incoming { envelope, properties: properties.raw().into(), body: Vec::new(), body_size });
+        let (properties, body_size) = (properties.raw().into(), body_size as usize);
+        self.content = Content::Body(Incoming { envelope, properties, body: Vec::new(), body_size });
         Ok(())
     }
 
