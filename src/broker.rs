@@ -93,7 +93,6 @@ pub struct Broker {
     // Reused from message to message.
     route: Route,
     message_scratch: Vec<u8>,
-    properties_scratch: Vec<u8>,
 }
 
 /// Is shown each fact, right after it has become one.
@@ -119,7 +118,6 @@ impl Broker {
             reserved_bytes: 0,
             route: Route::default(),
             message_scratch: Vec::new(),
-            properties_scratch: Vec::new(),
         }
     }
 
@@ -261,12 +259,8 @@ impl Broker {
         self.state.let_go();
     }
 
-    /// Makes a fact true.
     fn commit(&mut self, record: &Record<'_>) {
-        self.state.apply(record);
-        if let Some(observer) = &mut self.observer {
-            observer(record);
-        }
+        commit(&mut self.state, &mut self.observer, record);
     }
 
     /// A name of which the end cannot be guessed.
@@ -288,6 +282,14 @@ impl Broker {
 
     fn channel_mut(&mut self, channel: ChannelId) -> &mut Channel {
         self.channels.get_mut(channel).expect("a verb is called on an open channel")
+    }
+}
+
+/// Makes a fact true, and shows it.
+fn commit(state: &mut State, observer: &mut Option<Observer>, record: &Record<'_>) {
+    state.apply(record);
+    if let Some(observer) = observer {
+        observer(record);
     }
 }
 

@@ -111,13 +111,13 @@ impl Bench {
 
     fn exchange(&mut self, channel: usize, a: u8, b: u8, c: u8) {
         let name = pick(&EXCHANGES, a);
-        if c % 8 == 0 {
+        if c.is_multiple_of(8) {
             let answer = self.broker.delete_exchange(self.channels[channel], name, bit(b, 0));
             assert_eq!(kind(answer), self.reference.delete_exchange(name, bit(b, 0)));
             return;
         }
-        let (kind_name, passive, durable) = (pick(&KINDS, c), b % 8 == 0, bit(b, 3));
-        let (auto_delete, internal) = (bit(b, 4), b % 5 == 0);
+        let (kind_name, passive, durable) = (pick(&KINDS, c), b.is_multiple_of(8), bit(b, 3));
+        let (auto_delete, internal) = (bit(b, 4), b.is_multiple_of(5));
         let arguments = &Table::new();
         let answer = self.broker.declare_exchange(
             self.channels[channel],
@@ -128,11 +128,11 @@ impl Bench {
     }
 
     fn queue(&mut self, channel: usize, a: u8, b: u8) {
-        let (name, passive) = (pick(&QUEUES, a), b % 8 == 0);
+        let (name, passive) = (pick(&QUEUES, a), b.is_multiple_of(8));
         if name.is_empty() && !passive {
             return;
         }
-        let (durable, exclusive, auto_delete) = (bit(b, 3), b % 5 == 0, b % 3 == 0);
+        let (durable, exclusive, auto_delete) = (bit(b, 3), b.is_multiple_of(5), b.is_multiple_of(3));
         let arguments = &Table::new();
         let declaration = QueueDeclaration { name, passive, durable, exclusive, auto_delete, arguments };
         let answer = self.broker.declare_queue(self.channels[channel], &declaration);
@@ -148,7 +148,7 @@ impl Bench {
     }
 
     fn bind(&mut self, channel: usize, a: u8, b: u8, c: u8) {
-        let (source, key, remove, to_queue) = (pick(&EXCHANGES, a), pick(&PATTERNS, b), c % 4 == 0, bit(c, 2));
+        let (source, key, remove, to_queue) = (pick(&EXCHANGES, a), pick(&PATTERNS, b), c.is_multiple_of(4), bit(c, 2));
         let destination = if to_queue { pick(&QUEUES, c >> 3) } else { pick(&EXCHANGES, c >> 3) };
         let binding = Binding { source, destination, routing_key: key, arguments: &Table::new() };
         let id = self.channels[channel];
@@ -186,7 +186,8 @@ impl Bench {
     }
 
     fn consume(&mut self, channel: usize, a: u8, b: u8, c: u8) {
-        let (queue, consumer_tag, no_ack, exclusive) = (pick(&QUEUES, a), pick(&TAGS, b), c % 3 == 0, c % 5 == 0);
+        let (queue, consumer_tag, no_ack, exclusive) =
+            (pick(&QUEUES, a), pick(&TAGS, b), c.is_multiple_of(3), c.is_multiple_of(5));
         let consume = Consume { queue, consumer_tag, no_ack, exclusive, arguments: &Table::new() };
         let answer = kind(self.broker.consume(self.channels[channel], &consume));
         let expected = self.reference.consume(channel, queue, consumer_tag, no_ack, exclusive);
@@ -198,7 +199,7 @@ impl Bench {
         let tags = self.reference.unacked_tags(channel);
         // Mostly a tag that is unacked; now and then any.
         let tag = if tags.is_empty() || b >= 240 { u64::from(a) } else { pick(&tags, a) };
-        let (multiple, requeue) = (b % 4 == 0, bit(b, 3));
+        let (multiple, requeue) = (b.is_multiple_of(4), bit(b, 3));
         if b == 255 {
             self.broker.recover(id);
             self.reference.recover(channel);
@@ -301,7 +302,7 @@ fn check(commands: &[Command]) {
     let mut bench = Bench::new();
     for (index, &command) in commands.iter().enumerate() {
         bench.run(command);
-        if index % 16 == 0 {
+        if index.is_multiple_of(16) {
             bench.compare();
         }
     }

@@ -1,10 +1,10 @@
 //! Publishing: from an exchange into queues.
 
-use super::Broker;
 use super::error::{Error, Resource};
 use super::message::Message;
 use super::record::Record;
 use super::topology::{REPLY_TO, check_short};
+use super::{Broker, commit};
 use crate::id::ChannelId;
 use crate::properties::Properties;
 
@@ -47,11 +47,11 @@ impl Broker {
     pub fn publish(&mut self, channel: ChannelId, publication: &Publication<'_>) -> Result<Routed, Error> {
         self.check_publication(channel, publication)?;
         self.check_memory(publication.memory_bytes())?;
-        let mut rewritten = std::mem::take(&mut self.properties_scratch);
-        let properties = self.address_replies(channel, publication.properties, &mut rewritten);
-        let queues = self.distribute(&Publication { properties, ..*publication });
-        self.properties_scratch = rewritten;
-        Ok(Routed { queues })
+        if publication.properties.reply_to() != Some(REPLY_TO) {
+            return Ok(self.distribute(publication));
+        }
+        let properties = self.address_replies(channel, publication.properties);
+        Ok(self.distribute(&Publication { properties: Properties::trusted(&properties), ..*publication }))
     }
 
     /// Checks a message before it is published, memory aside.
@@ -66,10 +66,7 @@ impl Broker {
         let Publication { exchange, routing_key, properties, body } = *publication;
         self.check_message_size(body.len() as u64)?;
         check_short("routing key", routing_key)?;
-        let target = self.state.exchange(exchange);
-        if target.ok_or_else(|| Error::NotFound(Resource::Exchange, exchange.into()))?.internal {
-            return Err(Error::InternalExchange(exchange.into()));
-        }
+        self.check_target(exchange)?;
         if properties.expiration().is_some() {
             return Err(Error::NotImplemented("the property 'expiration' is not implemented".into()));
         }
@@ -77,6 +74,18 @@ impl Broker {
             return Err(Error::NoReplyConsumer);
         }
         Ok(())
+    }
+
+    fn check_target(&self, exchange: &str) -> Result<(), Error> {
+        // The default exchange is always there.
+        if exchange.is_empty() {
+            return Ok(());
+        }
+        match self.state.exchange(exchange) {
+            None => Err(Error::NotFound(Resource::Exchange, exchange.into())),
+            Some(target) if target.internal => Err(Error::InternalExchange(exchange.into())),
+            Some(_) => Ok(()),
+        }
     }
 
     /// Checks the size of a body, perhaps before it has arrived.
@@ -88,35 +97,26 @@ impl Broker {
         if bytes > limit as u64 { Err(Error::MessageTooLarge { bytes, limit }) } else { Ok(()) }
     }
 
-    /// Puts the real address of this channel's consumer of replies in place of the name that stands for it.
-    fn address_replies<'a>(
-        &self,
-        channel: ChannelId,
-        properties: Properties<'a>,
-        rewritten: &'a mut Vec<u8>,
-    ) -> Properties<'a> {
-        if properties.reply_to() != Some(REPLY_TO) {
-            return properties;
-        }
+    /// Properties with the real address of this channel's consumer of replies in place of the name that stands for it.
+    fn address_replies(&self, channel: ChannelId, properties: Properties<'_>) -> Vec<u8> {
         let address = self.channel(channel).reply_queue.as_ref().expect("it was checked before");
-        rewritten.clear();
-        properties.with_reply_to(address, rewritten).expect("the address is short");
-        Properties::trusted(rewritten)
+        let mut rewritten = Vec::new();
+        properties.with_reply_to(address, &mut rewritten).expect("the address is short");
+        rewritten
     }
 
-    fn distribute(&mut self, publication: &Publication<'_>) -> usize {
+    fn distribute(&mut self, publication: &Publication<'_>) -> Routed {
         let Publication { exchange, routing_key, properties, body } = *publication;
-        let mut route = std::mem::take(&mut self.route);
-        self.state.route(exchange, routing_key, properties, &mut route);
-        if !route.queues.is_empty() {
-            let message = Message::new(exchange, routing_key, properties, body, &mut self.message_scratch);
-            self.commit(&Record::Published { message: &message, queues: &route.queues });
-            for &queue in &route.queues {
-                self.activate(queue);
-            }
-        }
+        let Self { state, observer, route, message_scratch, .. } = self;
+        state.route(exchange, routing_key, properties, route);
         let queues = route.queues.len();
-        self.route = route;
-        queues
+        if queues > 0 {
+            let message = Message::new(exchange, routing_key, properties, body, message_scratch);
+            commit(state, observer, &Record::Published { message: &message, queues: &route.queues });
+        }
+        for index in 0..queues {
+            self.activate(self.route.queues[index]);
+        }
+        Routed { queues }
     }
 }

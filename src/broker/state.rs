@@ -174,9 +174,9 @@ impl State {
         let Route { queues, exchanges, walk } = route;
         let Some(exchange) = self.exchanges.get(name) else { return };
         let mut found = false;
-        let ask = |exchanges: &mut Vec<Box<str>>, name: &Box<str>| {
-            if &**name != first && !exchanges.contains(name) {
-                exchanges.push(name.clone());
+        let ask = |exchanges: &mut Vec<Box<str>>, name: &str| {
+            if name != first && !exchanges.iter().any(|known| **known == *name) {
+                exchanges.push(name.into());
             }
         };
         exchange.route(routing_key, properties, walk, |destination| {

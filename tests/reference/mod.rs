@@ -8,6 +8,9 @@ use pocketmq::broker::ErrorKind;
 
 pub type Answer<T> = Result<T, ErrorKind>;
 
+/// Delivery tag, body, redelivered, and how many are ready behind it.
+pub type Got = (u64, Vec<u8>, bool, usize);
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
     pub name: String,
@@ -55,8 +58,7 @@ struct Consumer {
 #[derive(Clone, Debug)]
 struct Unacked {
     tag: u64,
-    queue: String,
-    /// The queue of that name that it came from may have gone and come again.
+    /// Which declaration its queue came from, as a queue of the same name may have followed.
     declared: u64,
     message: Message,
     consumer: Option<String>,
@@ -344,14 +346,7 @@ impl Reference {
         }
     }
 
-    /// Answers delivery tag, body, redelivered, and how many are ready behind it.
-    pub fn get(
-        &mut self,
-        channel: usize,
-        name: &str,
-        no_ack: bool,
-        timeout: Option<u64>,
-    ) -> Answer<Option<(u64, Vec<u8>, bool, usize)>> {
+    pub fn get(&mut self, channel: usize, name: &str, no_ack: bool, timeout: Option<u64>) -> Answer<Option<Got>> {
         let index = self.access(channel, name)?;
         if self.queues[index].1.ready.is_empty() {
             return Ok(None);
@@ -375,8 +370,8 @@ impl Reference {
         channel.last_tag += 1;
         if !no_ack {
             let is_counted = consumer.is_some();
-            let (tag, queue, message) = (channel.last_tag, queue.name.clone(), message.clone());
-            channel.unacked.push(Unacked { tag, queue, declared: *declared, message, consumer, is_counted, deadline });
+            let (tag, declared, message) = (channel.last_tag, *declared, message.clone());
+            channel.unacked.push(Unacked { tag, declared, message, consumer, is_counted, deadline });
         }
         (channel.last_tag, message)
     }
@@ -424,7 +419,8 @@ impl Reference {
 
     pub fn settle(&mut self, channel: usize, tag: u64, multiple: bool, requeue: bool) -> Answer<()> {
         let unacked = &self.channels[channel].unacked;
-        if !(multiple && tag == 0) && !unacked.iter().any(|unacked| unacked.tag == tag) {
+        let is_all = multiple && tag == 0;
+        if !is_all && !unacked.iter().any(|unacked| unacked.tag == tag) {
             return Err(ErrorKind::PreconditionFailed);
         }
         self.settle_if(channel, requeue, |unacked| unacked.tag == tag || multiple && (tag == 0 || unacked.tag < tag));
