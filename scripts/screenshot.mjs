@@ -1,12 +1,12 @@
 // Screenshot: the picture of the page that the README shows. `node scripts/screenshot.mjs` after a build; takes a minute.
 
-import { launchChromium, openPage, startBroker, textMatches } from "../tests/pages/harness.mjs";
+import { figureIs, launchChromium, openPage, startBroker, textMatches } from "../tests/pages/harness.mjs";
 import { inRoot } from "./lib/paths.mjs";
 import { Problem, runIfCalled } from "./lib/problem.mjs";
 
 /** Three consumers, 80 % busy. */
 const LOAD = "?v=1&lambda=24&mu=10&consumers=3";
-/** A full chart, then. */
+/** By then the chart is full. */
 const FULL = /After 1\smin/;
 
 await runIfCalled(import.meta.url, async () => {
@@ -15,6 +15,7 @@ await runIfCalled(import.meta.url, async () => {
     const viewport = { width: 1440, height: 900 };
     const { page, errors } = await openPage(browser, `${broker.httpUrl}/${LOAD}`, { viewport });
     await textMatches(page, "#precision-note", FULL, { timeout: 120_000 });
+    await figureIs(page, "ready", 5, 12);
     await page.screenshot({ path: inRoot("docs", "page.png"), fullPage: true });
     if (errors.length > 0) throw new Problem(`The page complains: ${errors.join(" ")}`);
   } finally {

@@ -23,6 +23,8 @@ const WINDOW_S = 60;
 const TABLE_EVERY_S = 5;
 const STILL_EVERY_S = 1;
 
+/** What the grid's lines may be apart: messages come whole. */
+const COUNT_STEPS = [1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap((power) => [power, 2 * power, 5 * power]);
 const READING_HINT = "Point at the chart, or focus it and use the arrow keys, to read a moment.";
 
 const LOW = 1;
@@ -156,7 +158,8 @@ export class Chart {
     return {
       ...this.#axis(),
       size: 46,
-      values: (_plot, splits) => splits.map((value) => (Number.isInteger(value) ? count(value) : "")),
+      incrs: COUNT_STEPS,
+      values: (_plot, splits) => splits.map(count),
       grid: { stroke: () => this.#palette.line, width: 1 },
     };
   }
