@@ -19,6 +19,9 @@ use std::sync::Arc;
 use crate::properties::Properties;
 
 const HEADER_BYTES: usize = 6;
+/// What a message takes beside its parts: the allocation's own needs and its place in a queue. `benches/core.rs` measures
+/// it. Counted so that a flood of empty messages meets the memory limit too.
+const OVERHEAD_BYTES: usize = 64;
 
 /// A published message. Only queues share it, so that the broker knows when the last of them lets go.
 #[derive(PartialEq, Eq)]
@@ -84,12 +87,12 @@ impl Message {
 
     /// What it takes in memory, however many queues share it.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.0.len()
+        OVERHEAD_BYTES + self.0.len()
     }
 
     /// What a message of these parts takes.
     pub(crate) fn memory_bytes_of(exchange: &str, routing_key: &str, properties: Properties<'_>, body: &[u8]) -> usize {
-        HEADER_BYTES + exchange.len() + routing_key.len() + properties.raw().len() + body.len()
+        OVERHEAD_BYTES + HEADER_BYTES + exchange.len() + routing_key.len() + properties.raw().len() + body.len()
     }
 
     /// Whether no other queue holds it.
