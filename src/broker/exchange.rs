@@ -231,13 +231,13 @@ impl HeadersMatch {
 
 /// Checks that a headers binding's `x-match` is one of the four.
 pub(crate) fn check_headers_match(arguments: &Table) -> Result<(), Error> {
-    match arguments.get("x-match").map(|mode| mode.as_str().unwrap_or("of another type than text")) {
-        None | Some("all" | "any" | "all-with-x" | "any-with-x") => Ok(()),
-        Some(mode) => {
-            let reason = format!("its value is '{mode}'; expected all, any, all-with-x, or any-with-x");
-            Err(Error::BadArgument("x-match", reason.into()))
-        }
-    }
+    let found = match arguments.get("x-match").map(Value::as_str) {
+        None | Some(Some("all" | "any" | "all-with-x" | "any-with-x")) => return Ok(()),
+        Some(Some(mode)) => format!("'{mode}'"),
+        Some(None) => "not a text".into(),
+    };
+    let reason = format!("its value is {found}; expected all, any, all-with-x, or any-with-x");
+    Err(Error::BadArgument("x-match", reason.into()))
 }
 
 /// The same arguments in the order of their names, as the order in which a client wrote them means nothing.

@@ -10,6 +10,8 @@ use crate::table::{Table, Value};
 /// The name that stands for a channel's consumer of replies; with a dot and an ending, such a consumer's address.
 pub(super) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
+const BINDING_ARGUMENTS_MAX: usize = 256;
+
 /// Queue arguments that would change what a queue does, and that this version does not do.
 const NOT_IMPLEMENTED: [&str; 15] = [
     "x-message-ttl",
@@ -404,7 +406,7 @@ impl Broker {
     fn bind(&mut self, destination: &Destination, binding: &Binding<'_>) -> Result<(), Error> {
         let Binding { source, routing_key, arguments, .. } = *binding;
         check_short("routing key", routing_key)?;
-        arguments.encode(&mut Vec::new()).map_err(|_| Error::TooLong("name of an argument"))?;
+        check_binding_arguments(arguments)?;
         let exchange = self.state.exchange(source).expect("it was looked up before");
         if exchange.kind == ExchangeKind::Headers {
             check_headers_match(arguments)?;
@@ -418,7 +420,7 @@ impl Broker {
     fn unbind(&mut self, destination: &Destination, binding: &Binding<'_>) {
         let Binding { source, routing_key, arguments, .. } = *binding;
         let exchange = self.state.exchange(source).expect("it was looked up before");
-        if arguments.encode(&mut Vec::new()).is_ok() && exchange.has_binding(destination, routing_key, arguments) {
+        if check_binding_arguments(arguments).is_ok() && exchange.has_binding(destination, routing_key, arguments) {
             self.commit(&Record::Unbound { source, destination, routing_key, arguments });
             self.delete_exchange_if_unused(source);
         }
@@ -436,6 +438,15 @@ fn unless_missing<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
 /// Checks that a name fits into a short string.
 pub(super) fn check_short(what: &'static str, name: &str) -> Result<(), Error> {
     if name.len() > 255 { Err(Error::TooLong(what)) } else { Ok(()) }
+}
+
+/// Bindings are compared by all of their arguments, so there are not too many of them.
+fn check_binding_arguments(arguments: &Table) -> Result<(), Error> {
+    if arguments.len() > BINDING_ARGUMENTS_MAX {
+        let reason = format!("a binding has at most {BINDING_ARGUMENTS_MAX}");
+        return Err(Error::BadArgument("arguments", reason.into()));
+    }
+    arguments.encode(&mut Vec::new()).map_err(|_| Error::TooLong("name of an argument"))
 }
 
 fn check_queue_arguments(declaration: &QueueDeclaration<'_>) -> Result<(), Error> {
