@@ -92,8 +92,17 @@ export class Link {
   #startWorker(): Worker {
     const worker = new Worker(new URL("./load.worker.ts", import.meta.url), { type: "module", name: "load" });
     worker.onmessage = ({ data }: MessageEvent<Report>) => this.#handle(data);
-    worker.onerror = (event) => this.#lost(event.message);
+    worker.onerror = (event) => this.#replace(worker, event.message);
     return worker;
+  }
+
+  // A worker that failed answers nothing any more: trying again starts another one.
+  #replace(worker: Worker, reason: string): void {
+    worker.terminate();
+    this.#worker = undefined;
+    this.#source = undefined;
+    this.#onDisconnected?.();
+    this.#lost(reason);
   }
 
   async #disconnect(): Promise<void> {
