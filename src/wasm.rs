@@ -8,7 +8,8 @@
 //! Everything here only translates: what decides anything is below.
 
 mod convert;
-mod host;
+#[doc(hidden)]
+pub mod host;
 #[cfg(feature = "lab")]
 mod model;
 mod options;
