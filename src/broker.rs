@@ -198,6 +198,7 @@ impl Broker {
         if let Some(connection) = self.connections.get_mut(gone.connection) {
             connection.channels.retain(|&known| known != channel);
         }
+        self.cancelled.retain(|&(connection, number, _)| (connection, number) != (gone.connection, gone.number));
         let mut left = Vec::new();
         for consumer in gone.consumer_ids() {
             left.extend(self.detach(consumer));

@@ -27,9 +27,10 @@
 //! The embedding program is a peer without a protocol: it calls the [`broker`](Server::broker_mut)'s verbs on
 //! channels of its own, and [`turn`](Server::turn) hands it the deliveries of those.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
-use crate::arena::Arena;
+use foldhash::fast::FixedState;
+
 use crate::broker::{Broker, Config, Delivery, Event};
 use crate::id::ConnectionId;
 use crate::protocol::amqp::{Connection, Peer};
@@ -40,7 +41,8 @@ use crate::timer::{TimerKey, Timers};
 pub struct Server {
     broker: Broker,
     now_ms: u64,
-    connections: Arena<ConnectionId, Held>,
+    /// Not an arena: a transport may outlive what the broker held for it, and then its place there is somebody else's.
+    connections: HashMap<ConnectionId, Box<Held>, FixedState>,
     agenda: Agenda,
 }
 
@@ -92,7 +94,7 @@ impl Server {
     /// A server without connections.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { broker: Broker::new(config), now_ms: 0, connections: Arena::new(), agenda: Agenda::default() }
+        Self { broker: Broker::new(config), now_ms: 0, connections: HashMap::default(), agenda: Agenda::default() }
     }
 
     /// The broker, to look at.
@@ -118,7 +120,7 @@ impl Server {
         let connection = Connection::new(id, peer, self.broker.limits(), self.now_ms);
         let (is_held, is_paused, is_ready) = (false, false, false);
         let held = Held { connection, is_held, is_paused, is_ready, is_touched: true, timer: None };
-        self.connections.insert_at(id, held);
+        self.connections.insert(id, Box::new(held));
         self.agenda.touched.push(id);
         id
     }
@@ -130,7 +132,7 @@ impl Server {
 
     /// The transport is gone, whoever closed it.
     pub fn disconnected(&mut self, id: ConnectionId) {
-        let Some(mut held) = self.connections.remove(id) else { return };
+        let Some(mut held) = self.connections.remove(&id) else { return };
         held.connection.disconnected(&mut self.broker);
         if let Some(timer) = held.timer {
             self.agenda.timers.cancel(timer);
@@ -139,7 +141,9 @@ impl Server {
 
     /// Asks every peer to close (320, the operator's doing); the next turns give what is to be written.
     pub fn shutdown(&mut self) {
-        for id in self.connections.ids() {
+        let mut ids: Vec<_> = self.connections.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
             self.with(id, |connection, now_ms, broker| connection.shutdown(now_ms, broker));
         }
     }
@@ -165,7 +169,7 @@ impl Server {
         }
         let mut touched = std::mem::take(&mut self.agenda.touched);
         for id in touched.drain(..) {
-            let Some(held) = self.connections.get_mut(id) else { continue };
+            let Some(held) = self.connections.get_mut(&id) else { continue };
             let deadline_ms = held.connection.tick(self.now_ms, &mut self.broker);
             let timers = &mut self.agenda.timers;
             if let Some(earlier) = held.timer.take() {
@@ -179,7 +183,7 @@ impl Server {
     }
 
     fn touch(&mut self, id: ConnectionId) {
-        let Some(held) = self.connections.get_mut(id) else { return };
+        let Some(held) = self.connections.get_mut(&id) else { return };
         if !std::mem::replace(&mut held.is_touched, true) {
             self.agenda.touched.push(id);
         }
@@ -191,7 +195,7 @@ impl Server {
                 Event::Delivery(delivery) => delivery.connection,
                 Event::Cancelled { connection, .. } => *connection,
             };
-            let Some(held) = self.connections.get_mut(id) else {
+            let Some(held) = self.connections.get_mut(&id) else {
                 match event {
                     Event::Delivery(delivery) => embedder.deliver(&delivery),
                     Event::Cancelled { consumer_tag, .. } => embedder.cancelled(&consumer_tag),
@@ -219,7 +223,7 @@ impl Server {
     /// The next connection with something to write or to close.
     pub fn next_output(&mut self) -> Option<ConnectionId> {
         while let Some(id) = self.agenda.ready.pop_front() {
-            if let Some(held) = self.connections.get_mut(id) {
+            if let Some(held) = self.connections.get_mut(&id) {
                 held.is_ready = false;
                 return Some(id);
             }
@@ -230,7 +234,7 @@ impl Server {
     /// What a connection has to write.
     #[must_use]
     pub fn output(&self, id: ConnectionId) -> &[u8] {
-        self.connections.get(id).map_or(&[], |held| held.connection.output())
+        self.connections.get(&id).map_or(&[], |held| held.connection.output())
     }
 
     /// So many bytes of it are with the transport. What waited for that goes on.
@@ -244,25 +248,25 @@ impl Server {
     /// Whether the transport is to be closed, once what is left of the output is written.
     #[must_use]
     pub fn is_closed(&self, id: ConnectionId) -> bool {
-        self.connections.get(id).is_none_or(|held| held.connection.is_closed())
+        self.connections.get(&id).is_none_or(|held| held.connection.is_closed())
     }
 
     /// Whether the host should go on reading from the transport.
     #[must_use]
     pub fn wants_input(&self, id: ConnectionId) -> bool {
-        self.connections.get(id).is_some_and(|held| held.connection.wants_input())
+        self.connections.get(&id).is_some_and(|held| held.connection.wants_input())
     }
 
     /// The transport is full, or no longer so: meanwhile no deliveries are made to this peer.
     pub fn hold(&mut self, id: ConnectionId, is_held: bool) {
-        let Some(held) = self.connections.get_mut(id) else { return };
+        let Some(held) = self.connections.get_mut(&id) else { return };
         held.is_held = is_held;
         held.settle(id, &mut self.broker, &mut self.agenda);
     }
 
     /// Lets a connection do something, if it is still there.
     fn with(&mut self, id: ConnectionId, act: impl FnOnce(&mut Connection, u64, &mut Broker)) {
-        let Some(held) = self.connections.get_mut(id) else { return };
+        let Some(held) = self.connections.get_mut(&id) else { return };
         act(&mut held.connection, self.now_ms, &mut self.broker);
         held.settle(id, &mut self.broker, &mut self.agenda);
         self.touch(id);

@@ -3,7 +3,9 @@
 mod peer;
 
 use peer::*;
+use pocketmq::embedded::Embedded;
 use pocketmq::limits::Limits;
+use pocketmq::protocol::amqp::Peer;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 #[cfg(target_arch = "wasm32")]
@@ -333,6 +335,28 @@ fn a_consumer_whose_queue_goes_is_told_only_if_it_wants() {
     let handshake = [HEADER, &plain_login(&[]).on(0), &tune_ok(0, 0, 0).on(0), &open("/").on(0)].concat();
     client.ask(&[handshake, open_channel().on(1)].concat());
     assert_eq!(ids(&client.ask(&consume_and_delete.concat())), [(50, 11), (60, 21), (50, 41)]);
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn what_a_peer_was_to_be_told_goes_with_it() {
+    let mut client = Client::ready();
+    client.ask(&[declare_queue("q", 0).on(1), consume("q", "tag", 0).on(1)].concat());
+    let mut embedded = Embedded::new(client.server.broker_mut());
+    let channel = embedded.channel();
+    client.server.broker_mut().delete_queue(channel, "q", false, false).unwrap();
+    client.server.disconnected(client.id);
+    client.server.turn(client.now_ms, &mut embedded);
+    assert!(embedded.take_cancelled().is_empty(), "its consumer was not the program's");
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_peer_may_come_while_the_transport_of_one_that_left_is_still_open() {
+    let mut client = Client::ready();
+    assert_eq!(ids(&client.ask(&close_connection().on(0))), [(10, 51)]);
+    let left = std::mem::replace(&mut client.id, client.server.connect(Peer { loopback: true }));
+    assert_eq!(ids(&client.ask(HEADER)), [GREETING]);
+    client.server.disconnected(left);
+    assert_eq!(ids(&client.ask(&plain_login(&[]).on(0))), [(10, 30)]);
 }
 
 #[wasm_bindgen_test(unsupported = test)]

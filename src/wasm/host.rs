@@ -8,9 +8,11 @@
 //! deliveries. One task sleeps until the deadline or until something arrives: the only timer there is.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::future::Future;
 use std::rc::Rc;
 
+use foldhash::fast::FixedState;
 use futures::channel::{mpsc, oneshot};
 use futures::{FutureExt, StreamExt, future};
 use gloo_timers::future::TimeoutFuture;
@@ -21,7 +23,6 @@ use web_sys::{MessageEvent, MessagePort, WorkerGlobalScope};
 
 use super::Server;
 use super::options::{limits, stats};
-use crate::arena::Arena;
 use crate::broker::Config;
 use crate::id::ConnectionId;
 use crate::protocol::amqp::Peer;
@@ -38,7 +39,8 @@ pub struct Host(Rc<RefCell<Inner>>);
 struct Inner {
     scope: WorkerGlobalScope,
     server: Server,
-    ports: Arena<ConnectionId, Port>,
+    /// Not an arena, as in the server: ports outlive what the broker held for them.
+    ports: HashMap<ConnectionId, Box<Port>, FixedState>,
     wake: mpsc::Sender<()>,
     /// Told once the last port is closed.
     closed: Vec<oneshot::Sender<()>>,
@@ -59,7 +61,7 @@ impl Host {
         scope.crypto()?.get_random_values_with_u8_array(&mut seed)?;
         let server = Server::create(Config { seed, limits: limits(options)? }, now_ms(&scope));
         let (wake, woken) = mpsc::channel(1);
-        let inner = Inner { scope, server, ports: Arena::new(), wake, closed: Vec::new() };
+        let inner = Inner { scope, server, ports: HashMap::default(), wake, closed: Vec::new() };
         let host = Self(Rc::new(RefCell::new(inner)));
         spawn_local(host.clone().drive(woken));
         Ok(host)
@@ -83,7 +85,7 @@ impl Host {
             move |event: MessageEvent| host.0.borrow_mut().receive(id, &event.data())
         });
         port.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-        inner.ports.insert_at(id, Port { port, unread_bytes: 0.0, _on_message: on_message });
+        inner.ports.insert(id, Box::new(Port { port, unread_bytes: 0.0, _on_message: on_message }));
         inner.wake();
     }
 
@@ -105,7 +107,7 @@ impl Host {
 
 impl Inner {
     fn receive(&mut self, id: ConnectionId, data: &JsValue) {
-        let Some(port) = self.ports.get_mut(id) else { return };
+        let Some(port) = self.ports.get_mut(&id) else { return };
         if let Some(read_bytes) = data.as_f64() {
             port.unread_bytes -= read_bytes;
             self.server.server.hold(id, port.unread_bytes > UNREAD_MAX);
@@ -125,7 +127,7 @@ impl Inner {
         while let Some(id) = self.server.server.next_output() {
             self.write(id);
         }
-        if self.ports.len() == 0 {
+        if self.ports.is_empty() {
             for closed in self.closed.drain(..) {
                 // Who asked may have gone meanwhile.
                 let _ = closed.send(());
@@ -139,7 +141,7 @@ impl Inner {
         let bytes = Uint8Array::from(server.output(id));
         // Once it is transferred, the array has no length any more.
         let length = bytes.length();
-        if let Some(port) = self.ports.get_mut(id).filter(|_| length > 0) {
+        if let Some(port) = self.ports.get_mut(&id).filter(|_| length > 0) {
             let transferred = Array::of1(&bytes.buffer());
             port.port.post_message_with_transferable(&bytes, &transferred).expect("bytes can be posted");
             port.unread_bytes += f64::from(length);
@@ -153,7 +155,7 @@ impl Inner {
 
     fn close(&mut self, id: ConnectionId) {
         self.server.server.disconnected(id);
-        let Some(port) = self.ports.remove(id) else { return };
+        let Some(port) = self.ports.remove(&id) else { return };
         port.port.set_onmessage(None);
         port.port.post_message(&JsValue::NULL).expect("null can be posted");
         port.port.close();
