@@ -168,23 +168,23 @@ fn handshake() -> Vec<u8> {
     [HEADER, &login, &tune_ok(0, 8192 + 1000, 0).on(0), &open("/").on(0)].concat()
 }
 
-/// What a channel was told: everything but confirms in its order, and how far it was confirmed.
+/// What a channel was told: everything but confirms in its order, and how far it was
+/// confirmed each time that it was open.
 fn by_channel(answers: &[Answer]) -> Vec<(Vec<Answer>, Vec<u64>)> {
     let told = |channel| {
-        let (confirms, rest): (Vec<_>, Vec<_>) = answers
-            .iter()
-            .filter(|answer| answer.channel == channel)
-            .cloned()
-            .partition(|answer| answer.id() == (60, 80));
-        let mut last = Vec::new();
-        for tag in confirms.iter().map(|confirm| confirm.longlong_at(4)) {
-            // A channel that was opened anew counts from 1 again.
-            if last.last().is_some_and(|&before| before < tag) {
-                last.pop();
+        let (mut rest, mut confirmed) = (Vec::new(), Vec::new());
+        for answer in answers.iter().filter(|answer| answer.channel == channel) {
+            match answer.id() {
+                (60, 80) => *confirmed.last_mut().expect("confirms are sent on open channels") = answer.longlong_at(4),
+                // A channel that was opened anew counts from 1 again.
+                (20, 11) => confirmed.push(0),
+                _ => {}
             }
-            last.push(tag);
+            if answer.id() != (60, 80) {
+                rest.push(answer.clone());
+            }
         }
-        (rest, last)
+        (rest, confirmed)
     };
     (0..4).map(told).collect()
 }
