@@ -105,8 +105,8 @@ pub fn path_names(tokens: &[Token], at: usize) -> Vec<usize> {
     }
     let mut depth = 0;
     let mut names = Vec::new();
-    for at in at + 1..tokens.len() {
-        match tokens[at].text.as_str() {
+    for (at, token) in tokens.iter().enumerate().skip(at + 1) {
+        match token.text.as_str() {
             "{" => depth += 1,
             "}" => depth -= 1,
             _ if depth == 1 && (is(at - 1, "{") || is(at - 1, ",")) => names.push(at),
