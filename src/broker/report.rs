@@ -2,6 +2,7 @@
 
 use super::Broker;
 use super::queue::Counters;
+use super::topology::is_reply_address;
 
 /// The whole broker at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub struct Report {
     pub channels: usize,
     /// Exchanges, the predeclared ones included.
     pub exchanges: usize,
-    /// The queues, in the order of their declaration.
+    /// The queues, in the order of their declaration, without those behind consumers of replies: their names are secret.
     pub queues: Vec<QueueReport>,
 }
 
@@ -56,6 +57,7 @@ impl Broker {
             queues: self
                 .state
                 .queues()
+                .filter(|(_, queue)| !is_reply_address(&queue.name))
                 .map(|(id, queue)| QueueReport {
                     name: queue.name.clone(),
                     ready: queue.ready_count(),
@@ -81,5 +83,24 @@ impl Broker {
         let mut messages: Vec<_> = queue.ready().map(report(false)).chain(queue.unacked().map(report(true))).collect();
         messages.sort_by_key(|message| message.position);
         Some(messages)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::{Config, Consume};
+    use crate::limits::Limits;
+    use crate::table::Table;
+
+    #[test]
+    fn the_address_of_a_consumer_of_replies_stays_secret() {
+        let mut broker = Broker::new(Config { seed: [0; 32], limits: Limits::default() });
+        let connection = broker.open_connection();
+        let channel = broker.open_channel(connection, 1);
+        let (queue, consumer_tag, arguments) = ("amq.rabbitmq.reply-to", "replies", &Table::new());
+        let consume = Consume { queue, consumer_tag, no_ack: true, exclusive: false, arguments };
+        broker.consume(channel, &consume).unwrap();
+        assert_eq!(broker.report().queues, []);
     }
 }

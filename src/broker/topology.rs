@@ -186,10 +186,7 @@ impl Broker {
     }
 
     fn find_queue(&mut self, channel: ChannelId, name: &str) -> Result<QueueStatus, Error> {
-        let is_reply_address = name.strip_prefix(REPLY_TO).is_some_and(|ending| {
-            ending.is_empty() || (ending.starts_with('.') && self.state.queue_named(name).is_some())
-        });
-        if is_reply_address {
+        if name == REPLY_TO || (is_reply_address(name) && self.state.queue_named(name).is_some()) {
             return Ok(QueueStatus { name: name.into(), message_count: 0, consumer_count: 1 });
         }
         if name.is_empty() {
@@ -433,6 +430,11 @@ fn unless_missing<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
         Err(Error::NotFound(..)) => Ok(None),
         found => found.map(Some),
     }
+}
+
+/// Whether this is the name of a queue behind a consumer of replies, which the broker made.
+pub(super) fn is_reply_address(name: &str) -> bool {
+    name.strip_prefix(REPLY_TO).is_some_and(|ending| ending.starts_with('.'))
 }
 
 /// Checks that a name fits into a short string.
