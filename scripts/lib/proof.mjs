@@ -42,7 +42,11 @@ export function steps() {
     },
     { name: "package", minutes: 10, commands: [npmTest("pkg")] },
     { name: "clients", minutes: 10, commands: [[execPath, "tests/clients/run.mjs"]] },
-    { name: "page", minutes: 10, commands: [npmTest("www"), ["sh", "-c", "node --test --test-reporter=spec tests/pages/*.test.mjs"]] },
+    {
+      name: "page",
+      minutes: 10,
+      commands: [npmTest("www"), ["sh", "-c", "node --test --test-reporter=spec tests/pages/*.test.mjs"]],
+    },
   ];
 }
 
