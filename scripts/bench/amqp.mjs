@@ -12,6 +12,7 @@ import { AmqplibConnection } from "./amqp-amqplib.mjs";
 import { FastConnection } from "./amqp-fast.mjs";
 import { LOADS } from "./amqp-load.mjs";
 import { rabbitmqInstalled, startRabbitmq } from "./amqp-rabbitmq.mjs";
+import { figures, table } from "./rate.mjs";
 
 const CLIENTS = { fast: FastConnection, amqplib: AmqplibConnection };
 const BODY = Buffer.alloc(100, "x");
@@ -55,10 +56,10 @@ export function amqpTable(rows) {
   const head = ["messages/s of 100 B over AMQP", "client", ...brokers, ...(compared ? ["ratio"] : [])];
   const lines = rows.map(({ load, client, rates }) => {
     const [ours, theirs] = brokers.map((broker) => rates[broker]);
-    const numbers = brokers.map((broker) => Math.round(rates[broker]).toLocaleString("en"));
+    const numbers = brokers.map((broker) => figures(rates[broker]));
     return [load, client, ...numbers, ...(compared ? [`${(ours / theirs).toFixed(1)}x`] : [])];
   });
-  return [head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+  return table([head, ...lines]);
 }
 
 async function main() {

@@ -1,7 +1,7 @@
 // Wasm: the crate compiled to one of its two artifacts, bound to JavaScript and optimised.
 
 import { copyFileSync, mkdirSync, renameSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { run } from "./child.mjs";
 import { fingerprint, isDone, markDone } from "./fingerprint.mjs";
 import { inRoot, npmProgram, ownProgram } from "./paths.mjs";
@@ -45,7 +45,7 @@ export async function buildArtifacts() {
     if (isDone(record, print, [output])) return;
     compiled = compiled.then(() => step(`compile the ${artifact.name}`, () => compile(artifact)));
     await compiled;
-    await step(`bind and optimise the ${artifact.name}`, () => finish(artifact.name, output));
+    await step(`bind and optimise the ${artifact.name}`, () => bind(compiledFile(artifact.name), output));
     markDone(record, print);
     reportSize(artifact.name, output);
   });
@@ -57,23 +57,32 @@ export async function buildArtifacts() {
  * @param {Artifact} artifact
  */
 async function compile({ name, features }) {
-  const flags = ["--lib", "--release", "--crate-type", "cdylib", "--target", WASM_TARGET, ...features];
-  await must("cargo", ["rustc", "-q", "--locked", ...flags]);
-  const target = process.env.CARGO_TARGET_DIR ?? inRoot("target");
+  const compiled = await compileToWasm(["--lib", "--crate-type", "cdylib", ...features], "pocketmq.wasm");
   mkdirSync(inRoot(".tools", "wasm"), { recursive: true });
-  copyFileSync(join(target, WASM_TARGET, "release", "pocketmq.wasm"), compiledFile(name));
+  copyFileSync(compiled, compiledFile(name));
+}
+
+/**
+ * Compiles a part of the crate, and answers where it lies.
+ * @param {string[]} flags which part
+ * @param {string} file its name as cargo makes it
+ */
+export async function compileToWasm(flags, file) {
+  await must("cargo", ["rustc", "-q", "--locked", "--release", "--target", WASM_TARGET, ...flags]);
+  return join(process.env.CARGO_TARGET_DIR ?? inRoot("target"), WASM_TARGET, "release", file);
 }
 
 /** @param {string} name */
 const compiledFile = (name) => inRoot(".tools", "wasm", `${name}.wasm`);
 
 /**
- * wasm-opt reads which instructions it may use from a section that it then strips.
- * @param {string} name
- * @param {string} output
+ * Makes what was compiled loadable from JavaScript, and fast. wasm-opt reads which instructions it may use from a
+ * section that it then strips.
+ * @param {string} compiled
+ * @param {string} output ends with _bg.wasm; its glue comes to lie beside it
  */
-async function finish(name, output) {
-  await must(ownProgram("wasm-bindgen"), [compiledFile(name), dirname(output), name]);
+export async function bind(compiled, output) {
+  await must(ownProgram("wasm-bindgen"), [compiled, dirname(output), basename(output, "_bg.wasm")]);
   const strip = ["--strip-debug", "--strip-producers", "--strip-target-features"];
   await must(npmProgram("wasm-opt"), ["-O3", ...strip, output, "-o", `${output}.optimised`]);
   renameSync(`${output}.optimised`, output);

@@ -1,0 +1,70 @@
+// Core: publish, deliver and ack in the broker alone, natively and in wasm on Node. Both run benches/workload.rs.
+
+import { readFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
+import { run } from "../lib/child.mjs";
+import { inRoot } from "../lib/paths.mjs";
+import { Problem } from "../lib/problem.mjs";
+import { bind, compileToWasm } from "../lib/wasm.mjs";
+import { bestRate, figures, table } from "./rate.mjs";
+
+/**
+ * Messages a second.
+ * @typedef {{ oneByOne: number, inBatches: number }} Rates
+ * @typedef {Rates & { overheadBytes: number, allocations: number }} NativeFigures
+ */
+
+const WASM = inRoot(".tools", "wasm", "workload", "workload_bg.wasm");
+const MESSAGES = 2_000_000;
+const BATCH = 100;
+
+/** Builds both, and runs neither. */
+export async function buildCore() {
+  await cargoBench("--no-run");
+  await bind(await compileToWasm(["--example", "core_workload"], "examples/core_workload.wasm"), WASM);
+}
+
+/** Measures both and answers a table. @param {boolean} isQuick */
+export async function benchCore(isQuick) {
+  const native = await benchNative(isQuick);
+  const wasm = await benchWasm(isQuick ? MESSAGES / 100 : MESSAGES);
+  /** @type {(load: string, how: keyof Rates) => string[]} */
+  const row = (load, how) => {
+    const percent = Math.round((100 * wasm[how]) / native[how]);
+    return [load, figures(native[how]), figures(wasm[how]), `${percent} %`];
+  };
+  const rates = table([
+    ["messages/s of 100 B in the core", "native", "wasm on Node", "wasm / native"],
+    row("publish, deliver, ack one by one", "oneByOne"),
+    row(`the same by ${BATCH}, one ack for all`, "inBatches"),
+  ]);
+  const memory =
+    `A message that is queued takes ${native.overheadBytes} bytes beside its body (at most 100), ` +
+    `one that passes through ${native.allocations} allocations (at most 1).`;
+  return `${rates}\n\n${memory}`;
+}
+
+/** @param {boolean} isQuick @returns {Promise<NativeFigures>} */
+async function benchNative(isQuick) {
+  const printed = await cargoBench("--", ...(isQuick ? ["--quick"] : []));
+  return JSON.parse(printed.split("\n").find((line) => line.startsWith("{")) ?? "");
+}
+
+/** @param {string[]} args */
+async function cargoBench(...args) {
+  const done = await run("cargo", ["bench", "-q", "--locked", "--bench", "core", ...args]);
+  if (!done.ok) throw new Problem("The core's bench failed: the lines above say why.", done.output);
+  return done.output;
+}
+
+/** @param {number} messages @returns {Promise<Rates>} */
+async function benchWasm(messages) {
+  const { initSync, CoreWorkload } = await import(pathToFileURL(WASM.replace("_bg.wasm", ".js")).href);
+  initSync({ module: readFileSync(WASM) });
+  /** @param {number} batch */
+  const rate = (batch) => {
+    const workload = new CoreWorkload();
+    return bestRate(messages, (count) => workload.run(count, batch));
+  };
+  return { oneByOne: await rate(1), inBatches: await rate(BATCH) };
+}
