@@ -11,13 +11,29 @@ import { fileURLToPath } from "node:url";
 import { startRabbitmq } from "../../scripts/bench/amqp-rabbitmq.mjs";
 
 const CLI = fileURLToPath(new URL("../../pkg/dist/cli.js", import.meta.url));
-const READY = /^PocketMQ is ready: (amqp:\S+)/;
+const READY = /^PocketMQ is ready: (amqp:\S+)(?: +· +(http:\S+))?/;
+const SMALL_BYTES = 2 ** 20;
 
 export const peerUrl = process.env.POCKETMQ_TEST_URL;
 
-/** The broker of a test file: `{ url, stop() }`. */
+/** For a test of what the peer, a RabbitMQ 3.10, does not do: a later release does, or this broker alone. */
+export const onlyHere = { skip: peerUrl && "RabbitMQ 3.10 does not do this" };
+
+/** What is expected here, where the peer, a RabbitMQ 3.10, answers something else. */
+export const either = (here, rabbitmq310) => (peerUrl ? rabbitmq310 : here);
+const peerManagementUrl = process.env.POCKETMQ_TEST_MANAGEMENT_URL;
+
+/** The broker of a test file: `{ url, managementUrl, stop() }`. */
 export async function startBroker() {
-  return peerUrl ? { url: peerUrl, stop: async () => {} } : startPocketmq();
+  return peerUrl ? { url: peerUrl, managementUrl: peerManagementUrl, stop: async () => {} } : startPocketmq();
+}
+
+/** A broker whose memory is soon full, `{ url, stop() }`; undefined where another broker is tested. */
+export async function startSmallBroker() {
+  if (peerUrl) return undefined;
+  const { listen } = await import("pocketmq/node");
+  const broker = await listen({ amqpPort: 0, memoryMaxBytes: SMALL_BYTES, messageMaxBytes: SMALL_BYTES });
+  return { url: broker.url, stop: () => broker.close() };
 }
 
 /** A broker that the test may stop: `stop()` sends SIGTERM and resolves when the process has ended. */
@@ -39,15 +55,15 @@ export async function startPocketmq({ amqpPort = 0 } = {}) {
   });
 
   const lines = createInterface({ input: server.stdout });
-  const url = await new Promise((resolve, reject) => {
-    lines.on("line", (line) => READY.test(line) && resolve(READY.exec(line)[1]));
+  const [, url, managementUrl] = await new Promise((resolve, reject) => {
+    lines.on("line", (line) => READY.test(line) && resolve(READY.exec(line)));
     exited.then((code) => reject(new Error(`The broker ended (${code}) before it was ready. ${complaint}`)));
   });
   const stop = async () => {
     server.kill("SIGTERM");
     return exited;
   };
-  return { url, pid: server.pid, stop, exited };
+  return { url, managementUrl, pid: server.pid, stop, exited };
 }
 
 export async function portIsFree(port) {

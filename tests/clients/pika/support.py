@@ -1,18 +1,10 @@
-"""What every pika test starts from: a connection, a channel, and the reply codes it expects."""
-import os
+"""What every test with pika's blocking connection starts from, and the reply codes it expects."""
 import unittest
-import uuid
 from contextlib import contextmanager
 
 import pika
+from broker import URL
 from pika.exceptions import ChannelClosedByBroker, ConnectionClosedByBroker
-
-URL = os.environ.get('AMQP_URL', 'amqp://localhost')
-
-
-def unique(label):
-    """A name that no other test uses, also on a broker that outlives the run."""
-    return f'{label}-{uuid.uuid4()}'
 
 
 class BrokerTest(unittest.TestCase):
@@ -20,17 +12,18 @@ class BrokerTest(unittest.TestCase):
         self.connection = self.connect()
         self.channel = self.connection.channel()
 
-    def connect(self, **parameters):
-        settings = pika.URLParameters(URL)
+    def connect(self, url=URL, **parameters):
+        settings = pika.URLParameters(url)
         for name, value in parameters.items():
             setattr(settings, name, value)
         connection = pika.BlockingConnection(settings)
         self.addCleanup(lambda: connection.is_open and connection.close())
         return connection
 
-    def own_queue(self):
-        """A queue that only this connection sees and that goes with it."""
-        return self.channel.queue_declare(queue='', exclusive=True).method.queue
+    def own_queue(self, **arguments):
+        """A queue that only this connection sees and that goes with it; `max_length=1` is x-max-length."""
+        named = {f'x-{name.replace("_", "-")}': value for name, value in arguments.items()}
+        return self.channel.queue_declare(queue='', exclusive=True, arguments=named).method.queue
 
     def ready(self, queue):
         return self.channel.queue_declare(queue=queue, passive=True).method.message_count
@@ -39,6 +32,15 @@ class BrokerTest(unittest.TestCase):
         self.channel.confirm_delivery()
         for body in bodies:
             self.channel.basic_publish('', queue, body)
+
+    def arrival(self, queue):
+        """The next message of a queue, once it is there: its method, properties and body."""
+        for message in self.channel.consume(queue, auto_ack=True):
+            self.channel.cancel()
+            return message
+
+    def arrivals(self, queue, count):
+        return [self.arrival(queue)[2] for _ in range(count)]
 
     @contextmanager
     def channel_closes(self, code, text):

@@ -4,7 +4,8 @@ import asyncio
 import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.exceptions import ProbableAccessDeniedError, ProbableAuthenticationError
-from support import URL, BrokerTest
+from broker import URL
+from support import BrokerTest
 
 
 class Connection(BrokerTest):

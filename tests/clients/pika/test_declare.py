@@ -1,6 +1,7 @@
 """Declaring, binding, deleting and the errors that come of it, with pika."""
 from pika import BasicProperties
-from support import BrokerTest, unique
+from broker import unique
+from support import BrokerTest
 
 
 class Declare(BrokerTest):

@@ -1,6 +1,7 @@
 """Consuming, getting, settling and being cancelled, with pika."""
 from pika import BasicProperties
-from support import BrokerTest, unique
+from broker import unique
+from support import BrokerTest
 
 
 class Delivery(BrokerTest):

@@ -4,7 +4,8 @@ from decimal import Decimal
 
 from pika import BasicProperties
 from pika.exceptions import UnroutableError
-from support import BrokerTest, unique
+from broker import unique
+from support import BrokerTest
 
 
 class Publish(BrokerTest):
