@@ -33,14 +33,22 @@ class BrokerTest(unittest.TestCase):
         for body in bodies:
             self.channel.basic_publish('', queue, body)
 
-    def arrival(self, queue):
-        """The next message of a queue, once it is there: its method, properties and body."""
-        for message in self.channel.consume(queue, auto_ack=True):
-            self.channel.cancel()
-            return message
-
     def arrivals(self, queue, count):
-        return [self.arrival(queue)[2] for _ in range(count)]
+        """The next messages of a queue, once they are there: of each its method, properties and body."""
+        got = []
+        for method, properties, body in self.channel.consume(queue):
+            self.channel.basic_ack(method.delivery_tag)
+            got.append((method, properties, body))
+            if len(got) == count:
+                break
+        self.channel.cancel()
+        return got
+
+    def arrival(self, queue):
+        return self.arrivals(queue, 1)[0]
+
+    def bodies(self, queue, count):
+        return [body for _, _, body in self.arrivals(queue, count)]
 
     @contextmanager
     def channel_closes(self, code, text):

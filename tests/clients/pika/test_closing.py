@@ -1,0 +1,64 @@
+"""Connections that end or stand still because the broker says so, with pika."""
+import pika
+from broker import CLOSED_BY_OPERATOR, SMALL_URL, close_as_operator, managed, small, unique
+from support import BrokerTest
+
+
+class Closing(BrokerTest):
+    def named(self, **parameters):
+        name = unique('connection')
+        return name, self.connect(client_properties={'connection_name': name}, **parameters)
+
+    def close(self, name, connection):
+        with self.connection_closes(320, CLOSED_BY_OPERATOR):
+            close_as_operator(name)
+            while True:
+                connection.process_data_events(time_limit=None)
+
+    @managed
+    def test_the_operator_closes_a_connection(self):
+        name, connection = self.named()
+        queue = self.own_queue()
+        self.close(name, connection)
+        self.assertEqual(self.ready(queue), 0)
+
+    @managed
+    def test_a_program_consumes_again_after_the_operator_closed_its_connection(self):
+        queue = unique('recovered')
+        self.channel.queue_declare(queue)
+        self.addCleanup(lambda: self.channel.queue_delete(queue))
+        self.fill(queue, 'task')
+        name, connection = self.named()
+        channel = connection.channel()
+        channel.basic_get(queue)
+        self.close(name, connection)
+        method, _, body = self.arrival(queue)
+        self.assertEqual((body, method.redelivered), (b'task', True))
+
+    @small
+    def test_a_publisher_is_blocked_while_memory_is_short(self):
+        publisher, consumer = self.connect(SMALL_URL), self.connect(SMALL_URL)
+        told = []
+        publisher.add_on_connection_blocked_callback(lambda _, frame: told.append(frame.method.reason))
+        publisher.add_on_connection_unblocked_callback(lambda *_: told.append('unblocked'))
+        queue = unique('flood')
+        consumer.channel().queue_declare(queue)
+        channel = publisher.channel()
+        while not told:
+            channel.basic_publish('', queue, bytes(10_000))
+            publisher.process_data_events()
+        self.assertEqual(told, ['low on memory'])
+        consumer.channel().queue_delete(queue)
+        while len(told) < 2:
+            publisher.process_data_events(time_limit=None)
+        self.assertEqual(told[1], 'unblocked')
+
+    @small
+    def test_a_blocked_connection_may_time_out(self):
+        publisher = self.connect(SMALL_URL, blocked_connection_timeout=0.01)
+        channel = publisher.channel()
+        queue = channel.queue_declare('', exclusive=True).method.queue
+        with self.assertRaises(pika.exceptions.ConnectionBlockedTimeout):
+            while True:
+                channel.basic_publish('', queue, bytes(10_000))
+                publisher.process_data_events()
