@@ -10,7 +10,7 @@
 //! Most messages pass through a broker without any of this being looked at, so the bytes stay exactly as they came and
 //! each question walks over them anew.
 
-use crate::table::{self, Table};
+use crate::table::{self, Table, Value};
 use crate::wire::{Malformed, Reader, put_short_string, put_sized};
 
 /// A property, by the bit of its flag.
@@ -69,6 +69,9 @@ impl Property {
         }
     }
 }
+
+/// Appends a property, if it shall be there: the answer.
+type Put<'a> = dyn FnMut(Property, &mut Vec<u8>) -> Result<bool, Malformed> + 'a;
 
 /// The two lowest bits: no property is behind them.
 const UNKNOWN_FLAGS: u16 = 0b11;
@@ -129,6 +132,11 @@ impl<'a> Properties<'a> {
     /// The headers, decoded.
     pub fn headers(&self) -> Option<Table> {
         Table::decode(self.raw_headers()?).ok()
+    }
+
+    /// The value of one header; the others are not decoded.
+    pub fn header(&self, key: &str) -> Option<Value> {
+        table::find(self.raw_headers()?, key)
     }
 
     /// The entries of the headers as bytes, without their length.
@@ -193,15 +201,41 @@ impl<'a> Properties<'a> {
 
     /// Appends these properties to `out` with another reply-to.
     pub fn with_reply_to(&self, reply_to: &str, out: &mut Vec<u8>) -> Result<(), Malformed> {
-        let mut reader = self.seek(ReplyTo)?;
-        let before = &self.raw[2..self.raw.len() - reader.rest().len()];
-        if self.flags() & ReplyTo.flag() != 0 {
-            ReplyTo.skip(&mut reader)?;
+        self.with(ReplyTo.flag(), &mut |_, out| put_short_string(out, reply_to).map(|()| true), out)
+    }
+
+    /// Appends these properties to `out` with other headers, and on demand without the expiration. Empty headers are
+    /// left out.
+    pub fn with_headers(&self, headers: &Table, no_expiration: bool, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        let changed = if no_expiration { Headers.flag() | Expiration.flag() } else { Headers.flag() };
+        let put = &mut |property, out: &mut Vec<u8>| {
+            if property != Headers || headers.is_empty() {
+                return Ok(false);
+            }
+            put_sized(out, |out| headers.encode(out)).map(|()| true)
+        };
+        self.with(changed, put, out)
+    }
+
+    /// Appends these properties to `out`. Those whose flag is in `changed` are put anew, if they shall be there at all.
+    fn with(&self, changed: u16, put: &mut Put<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        let start = out.len();
+        let mut reader = Reader::new(self.raw);
+        let before = reader.short()?;
+        let mut after = before & !changed;
+        out.extend_from_slice(&[0; 2]);
+        for property in ALL {
+            let rest = reader.rest();
+            if before & property.flag() != 0 {
+                property.skip(&mut reader)?;
+            }
+            if changed & property.flag() == 0 {
+                out.extend_from_slice(&rest[..rest.len() - reader.rest().len()]);
+            } else if put(property, out)? {
+                after |= property.flag();
+            }
         }
-        out.extend_from_slice(&(self.flags() | ReplyTo.flag()).to_be_bytes());
-        out.extend_from_slice(before);
-        put_short_string(out, reply_to)?;
-        out.extend_from_slice(reader.rest());
+        out[start..start + 2].copy_from_slice(&after.to_be_bytes());
         Ok(())
     }
 
@@ -258,16 +292,7 @@ pub struct PropertyValues {
 impl PropertyValues {
     /// Appends the bytes that [`Properties::parse`] accepts. Refuses only a text or a header's key over 255 bytes.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), Malformed> {
-        let start = out.len();
-        let mut flags = 0;
-        out.extend_from_slice(&[0; 2]);
-        for property in ALL {
-            if self.put(property, out)? {
-                flags |= property.flag();
-            }
-        }
-        out[start..start + 2].copy_from_slice(&flags.to_be_bytes());
-        Ok(())
+        Properties::EMPTY.with(u16::MAX, &mut |property, out| self.put(property, out), out)
     }
 
     /// Appends one property, if it is there: the answer.
@@ -404,5 +429,33 @@ mod tests {
         let mut changed = Vec::new();
         Properties::EMPTY.with_reply_to("q", &mut changed).unwrap();
         assert_eq!(Properties::parse(&changed).unwrap().reply_to(), Some("q"));
+    }
+
+    #[test]
+    fn headers_are_replaced_put_in_their_place_or_taken_out() {
+        let ours: Table = [("x-death", 1)].into_iter().collect();
+        for before in [all_set(), PropertyValues { headers: None, ..all_set() }, PropertyValues::default()] {
+            for (headers, no_expiration) in
+                [(&ours, true), (&ours, false), (&Table::new(), true), (&Table::new(), false)]
+            {
+                let bytes = encoded(&before);
+                let mut changed = vec![7];
+                Properties::trusted(&bytes).with_headers(headers, no_expiration, &mut changed).unwrap();
+                let expected = PropertyValues {
+                    headers: (!headers.is_empty()).then(|| headers.clone()),
+                    expiration: before.expiration.clone().filter(|_| !no_expiration),
+                    ..before.clone()
+                };
+                assert_eq!(changed[1..], encoded(&expected));
+            }
+        }
+    }
+
+    #[test]
+    fn one_header_is_found() {
+        let bytes = encoded(&all_set());
+        let properties = Properties::trusted(&bytes);
+        assert_eq!((properties.header("b"), properties.header("c")), (Some(Value::I32(2)), None));
+        assert_eq!(Properties::EMPTY.header("b"), None);
     }
 }

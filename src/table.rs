@@ -308,19 +308,43 @@ fn check_entries(bytes: &[u8], keys: bool, depth: usize, budget: &mut usize) -> 
 }
 
 fn check_value(reader: &mut Reader<'_>, depth: usize, budget: &mut usize) -> Result<(), Malformed> {
-    let fixed = match reader.octet()? {
+    match value_bytes(reader)? {
+        (b'A', values) => check_entries(values, false, depth + 1, budget),
+        (b'F', entries) => check_entries(entries, true, depth + 1, budget),
+        _ => Ok(()),
+    }
+}
+
+/// Reads over one value: its tag and its bytes, without their length where they have one.
+fn value_bytes<'a>(reader: &mut Reader<'a>) -> Result<(u8, &'a [u8]), Malformed> {
+    let tag = reader.octet()?;
+    let count = match tag {
         b'V' => 0,
         b't' | b'b' | b'B' => 1,
         b's' | b'u' | b'U' => 2,
         b'I' | b'i' | b'f' => 4,
         b'D' => 5,
         b'l' | b'L' | b'd' | b'T' => 8,
-        b'S' | b'x' => reader.long()? as usize,
-        b'A' => return check_entries(reader.long_string()?, false, depth + 1, budget),
-        b'F' => return check_entries(reader.long_string()?, true, depth + 1, budget),
+        b'S' | b'x' | b'A' | b'F' => reader.long()? as usize,
         _ => return Err(UNKNOWN_TAG),
     };
-    reader.bytes(fixed).map(drop)
+    Ok((tag, reader.bytes(count)?))
+}
+
+/// The value of `key` in the encoded entries of a table. Walks over the others and allocates nothing for them.
+pub(crate) fn find(entries: &[u8], key: &str) -> Option<Value> {
+    let mut reader = Reader::new(entries);
+    while !reader.is_empty() {
+        let length = reader.octet().ok()?;
+        let is_it = reader.bytes(length.into()).ok()? == key.as_bytes();
+        let mut value = reader;
+        if is_it {
+            check_value(&mut reader, 0, &mut VALUES_MAX.clone()).ok()?;
+            return Value::decode(&mut value, 0).ok();
+        }
+        value_bytes(&mut reader).ok()?;
+    }
+    None
 }
 
 #[cfg(test)]
@@ -365,6 +389,18 @@ mod tests {
     fn every_type_goes_out_and_comes_back() {
         let table = one_of_each();
         assert_eq!(Table::decode(&encoded(&table)), Ok(table));
+    }
+
+    #[test]
+    fn one_value_is_found_among_the_others() {
+        let table = one_of_each();
+        let bytes = encoded(&table);
+        for (key, value) in table.iter() {
+            assert_eq!(find(&bytes, key).as_ref(), Some(value));
+        }
+        assert_eq!(find(&bytes, "key"), None);
+        assert_eq!(find(b"\x01aV\x01at\x01", "a"), Some(Value::Void), "the first entry wins");
+        assert_eq!(find(b"\x01b?\x01aV", "a"), None);
     }
 
     #[test]
