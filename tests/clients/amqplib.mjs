@@ -16,13 +16,17 @@ export function test(name, ...rest) {
 /** One broker for all tests of a file. Answers what those tests open connections with. */
 export function useBroker() {
   let broker;
+  const left = { queues: [], exchanges: [] };
   before(
     async () => {
       broker = await startBroker();
     },
     { timeout: 15_000 },
   );
-  after(() => broker?.stop());
+  after(async () => {
+    if (broker) await remove(broker.url, left);
+    await broker?.stop();
+  });
   return {
     get url() {
       return broker.url;
@@ -32,7 +36,25 @@ export function useBroker() {
     /** A channel on a connection of its own. */
     channel: async (t) => openChannel(await connect(t, broker.url)),
     confirmChannel: async (t) => openChannel(await connect(t, broker.url), "createConfirmChannel"),
+    /** A name for a queue that may outlive its connection: it is deleted when the file is done. */
+    queueName: (label) => kept(left.queues, label),
+    exchangeName: (label) => kept(left.exchanges, label),
   };
+}
+
+function kept(names, label) {
+  const name = unique(label);
+  names.push(name);
+  return name;
+}
+
+async function remove(url, { queues, exchanges }) {
+  if (queues.length + exchanges.length === 0) return;
+  const connection = await amqp.connect(url);
+  const channel = await connection.createChannel();
+  for (const queue of queues) await channel.deleteQueue(queue);
+  for (const exchange of exchanges) await channel.deleteExchange(exchange);
+  await connection.close();
 }
 
 export async function connect(t, url) {

@@ -6,16 +6,37 @@ import { connect } from "node:net";
 export const FRAME = { METHOD: 1, HEADER: 2, BODY: 3, HEARTBEAT: 8 };
 const FRAME_END = 0xce;
 
-/** A string with its length in one byte. */
-const short = (text) => Buffer.concat([Buffer.from([Buffer.byteLength(text)]), Buffer.from(text)]);
-/** Bytes with their length in four. */
-const long = (bytes) => Buffer.concat([integer(bytes.length), Buffer.from(bytes)]);
+/** The types that methods are made of, as bytes. */
+export const octet = (value) => Buffer.from([value]);
+export const u16 = (value) => Buffer.from([value >> 8, value]);
 
-function integer(value) {
+export function u32(value) {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(value);
   return bytes;
 }
+
+export function u64(value) {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(value));
+  return bytes;
+}
+
+/** A string with its length in one byte. */
+export const short = (text) => Buffer.concat([octet(Buffer.byteLength(text)), Buffer.from(text)]);
+/** Bytes with their length in four. */
+export const long = (bytes) => Buffer.concat([u32(bytes.length), Buffer.from(bytes)]);
+/** A field table of booleans, texts and further tables. */
+export const table = (entries = {}) => long(Buffer.concat(Object.entries(entries).map(field)));
+
+function field([name, value]) {
+  if (typeof value === "boolean") return Buffer.concat([short(name), Buffer.from("t"), octet(value ? 1 : 0)]);
+  if (typeof value === "string") return Buffer.concat([short(name), Buffer.from("S"), long(value)]);
+  return Buffer.concat([short(name), Buffer.from("F"), table(value)]);
+}
+
+/** The start of a content's header: its class, no properties. */
+export const header = (bodySize) => Buffer.concat([u16(60), u16(0), u64(bodySize), u16(0)]);
 
 export class Wire {
   #received = Buffer.alloc(0);
@@ -37,27 +58,56 @@ export class Wire {
   }
 
   /** Connects and goes through the handshake, agreeing to this heartbeat. */
-  static async open(url, { heartbeat = 0 } = {}) {
+  static async open(url, { heartbeat = 0, capabilities = {} } = {}) {
+    const wire = await Wire.started(url, { capabilities });
+    const { channelMax, frameMax } = wire.tune;
+    wire.send(10, 31, u16(channelMax), u32(frameMax), u16(heartbeat));
+    await wire.enter("/");
+    return wire;
+  }
+
+  /** Connects and logs in; what is proposed is for the test to answer. */
+  static async started(url, { capabilities = {}, user = "guest", password = "guest" } = {}) {
+    const wire = await Wire.greeted(url);
+    wire.logIn("PLAIN", `\0${user}\0${password}`, capabilities);
+    wire.tune = decodeTune(await wire.method(10, 30));
+    return wire;
+  }
+
+  /** Connects and sends the header; `start` is what the server answered. */
+  static async greeted(url) {
     const wire = await Wire.connect(url);
     wire.socket.write("AMQP\x00\x00\x09\x01", "latin1");
-    await wire.method(10, 10);
-    wire.send(10, 11, long([]), short("PLAIN"), long(Buffer.from("\0guest\0guest")), short("en_US"));
-    wire.tune = decodeTune(await wire.method(10, 30));
-    const { channelMax, frameMax } = wire.tune;
-    wire.send(10, 31, Buffer.from([channelMax >> 8, channelMax]), integer(frameMax), Buffer.from([0, heartbeat]));
-    wire.send(10, 40, short("/"), short(""), Buffer.from([0]));
-    await wire.method(10, 41);
+    wire.start = await wire.method(10, 10);
     return wire;
+  }
+
+  logIn(mechanism, response, capabilities = {}) {
+    this.send(10, 11, table({ capabilities }), short(mechanism), long(response), short("en_US"));
+  }
+
+  async enter(virtualHost) {
+    this.send(10, 40, short(virtualHost), short(""), octet(0));
+    await this.method(10, 41);
+  }
+
+  async openChannel(channel) {
+    this.sendOn(channel, 20, 10, short(""));
+    await this.method(20, 11);
   }
 
   /** Sends a method on channel 0. */
   send(classId, methodId, ...fields) {
-    this.frame(FRAME.METHOD, 0, Buffer.concat([Buffer.from([0, classId, 0, methodId]), ...fields]));
+    this.sendOn(0, classId, methodId, ...fields);
+  }
+
+  sendOn(channel, classId, methodId, ...fields) {
+    this.frame(FRAME.METHOD, channel, Buffer.concat([u16(classId), u16(methodId), ...fields]));
   }
 
   frame(type, channel, payload = Buffer.alloc(0)) {
     const head = Buffer.from([type, channel >> 8, channel]);
-    this.socket.write(Buffer.concat([head, integer(payload.length), payload, Buffer.from([FRAME_END])]));
+    this.socket.write(Buffer.concat([head, u32(payload.length), payload, octet(FRAME_END)]));
   }
 
   /** The next frame that satisfies the test, those before it dropped. */
@@ -72,6 +122,22 @@ export class Wire {
   method(classId, methodId) {
     const ids = classId * 65_536 + methodId;
     return this.next(({ type, payload }) => type === FRAME.METHOD && payload.readUInt32BE(0) === ids);
+  }
+
+  /** How the server closes: the channel (0 is the connection), code, text, and the method that it blames. */
+  async closing() {
+    const ids = [10 * 65_536 + 50, 20 * 65_536 + 40];
+    const frame = await this.next(
+      ({ type, payload }) => type === FRAME.METHOD && ids.includes(payload.readUInt32BE(0)),
+    );
+    const { channel, payload } = frame;
+    const end = 7 + payload[6];
+    return {
+      channel,
+      code: payload.readUInt16BE(4),
+      text: payload.toString("utf8", 7, end),
+      blamed: [payload.readUInt16BE(end), payload.readUInt16BE(end + 2)],
+    };
   }
 
   #take(bytes) {
