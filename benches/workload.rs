@@ -39,7 +39,7 @@ impl Workload {
 
     pub fn publish(&mut self) {
         let (exchange, properties, body) = ("", Properties::EMPTY, &[7; BODY_BYTES]);
-        let publication = Publication { exchange, routing_key: QUEUE, properties, body };
+        let publication = Publication { exchange, routing_key: QUEUE, properties, body, mandatory: false };
         self.broker.publish(self.channel, &publication).expect("a queue that takes it");
     }
 

@@ -19,21 +19,27 @@
 //! Connections, channels, consumers and what is outstanding on them are *transient*: they end with their connection,
 //! and no fact speaks of them.
 
+mod attendance;
 mod channel;
 mod consumer;
 mod delivery;
 mod error;
 mod exchange;
+mod headers;
 mod message;
 mod numbered;
+mod policy;
 mod publishing;
 mod queue;
 mod record;
 mod report;
+mod settings;
 mod settling;
 mod state;
 mod topic;
 mod topology;
+mod transaction;
+mod upkeep;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -41,9 +47,12 @@ use std::fmt;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
+use attendance::Attendance;
 use channel::{Channel, Connection};
-use consumer::{Consumer, Consumers};
+use consumer::Consumer;
+use delivery::Notice;
 use state::{Route, State};
+use upkeep::Due;
 
 use crate::arena::Arena;
 use crate::id::{ChannelId, ConnectionId, ConsumerId, QueueId};
@@ -54,6 +63,7 @@ pub use delivery::{Consume, Delivery, Event, Got};
 pub use error::{Error, ErrorKind, Resource};
 pub use exchange::{Destination, ExchangeKind};
 pub use message::Message;
+pub use policy::{ApplyTo, Matcher, Policy};
 pub use publishing::{Publication, Routed};
 pub use queue::Counters;
 pub use record::Record;
@@ -80,14 +90,15 @@ pub struct Broker {
     connections: Arena<ConnectionId, Connection>,
     channels: Arena<ChannelId, Channel>,
     consumers: Arena<ConsumerId, Consumer>,
-    queue_consumers: Arena<QueueId, Consumers>,
+    attendance: Arena<QueueId, Attendance>,
 
     /// Queues that may have something to deliver, the next one first.
     active: VecDeque<QueueId>,
-    /// Consumers whose queue went, to be told.
-    cancelled: VecDeque<(ConnectionId, u16, Box<str>)>,
-    /// Deliveries that are taken back in time.
-    timers: Timers<(ChannelId, u64)>,
+    /// Queues that are to be [tended](upkeep).
+    changed: Vec<QueueId>,
+    /// To be told to peers.
+    notices: VecDeque<Notice>,
+    timers: Timers<Due>,
     reserved_bytes: usize,
 
     // Reused from message to message.
@@ -111,9 +122,10 @@ impl Broker {
             connections: Arena::new(),
             channels: Arena::new(),
             consumers: Arena::new(),
-            queue_consumers: Arena::new(),
+            attendance: Arena::new(),
             active: VecDeque::new(),
-            cancelled: VecDeque::new(),
+            changed: Vec::new(),
+            notices: VecDeque::new(),
             timers: Timers::new(),
             reserved_bytes: 0,
             route: Route::default(),
@@ -131,9 +143,7 @@ impl Broker {
     /// be something due next.
     pub fn turn(&mut self, now_ms: u64) -> Option<u64> {
         self.set_now(now_ms);
-        while let Some((channel, delivery_tag)) = self.timers.pop_due(self.now_ms) {
-            self.take_back(channel, delivery_tag);
-        }
+        self.fall_due();
         self.timers.deadline()
     }
 
@@ -198,7 +208,14 @@ impl Broker {
         if let Some(connection) = self.connections.get_mut(gone.connection) {
             connection.channels.retain(|&known| known != channel);
         }
-        self.cancelled.retain(|&(connection, number, _)| (connection, number) != (gone.connection, gone.number));
+        self.notices.retain(|notice| {
+            let (Notice::Cancelled(connection, number, _) | Notice::AckTimedOut(connection, number, _)) = notice;
+            (*connection, *number) != (gone.connection, gone.number)
+        });
+        if let Some(transaction) = gone.transaction.take() {
+            transaction.published.iter().for_each(|(message, _)| self.release(message.memory_bytes()));
+            transaction.settled.into_iter().for_each(|(tag, outstanding, _)| gone.unacked.insert(tag, outstanding));
+        }
         let mut left = Vec::new();
         for consumer in gone.consumer_ids() {
             left.extend(self.detach(consumer));
@@ -209,6 +226,7 @@ impl Broker {
         for queue in left {
             self.delete_if_abandoned(queue);
         }
+        self.tend_changed();
     }
 
     /// Sets memory aside for content that is being received, so that all peers together stay within the limit.

@@ -26,7 +26,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-use crate::broker::{Broker, Consume, Delivery, Error, Message, Publication};
+use crate::broker::{Broker, Consume, Delivery, Error, Message, Publication, Routed};
 use crate::id::{ChannelId, ConnectionId};
 use crate::properties::Properties;
 use crate::server::Embedder;
@@ -86,7 +86,11 @@ impl Embedded {
         body: &[u8],
     ) -> Result<usize, Error> {
         let properties = parse(properties)?;
-        Ok(broker.publish(self.channel, &Publication { exchange, routing_key, properties, body })?.queues)
+        let publication = Publication { exchange, routing_key, properties, body, mandatory: false };
+        match broker.publish(self.channel, &publication)? {
+            Routed::Queued(queues) => Ok(queues),
+            Routed::Refused | Routed::Held => Ok(0),
+        }
     }
 
     /// Publishes packed messages, all of them or none, and answers how many queues took one, summed up.
@@ -103,7 +107,8 @@ impl Embedded {
         let mut bytes = 0;
         for message in Packed(packed) {
             let (properties, body) = message?;
-            let publication = Publication { exchange, routing_key, properties: parse(properties)?, body };
+            let (properties, mandatory) = (parse(properties)?, false);
+            let publication = Publication { exchange, routing_key, properties, body, mandatory };
             broker.check_publication(self.channel, &publication)?;
             bytes += publication.memory_bytes();
         }

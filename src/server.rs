@@ -193,12 +193,13 @@ impl Server {
         while let Some(event) = self.broker.poll() {
             let id = match &event {
                 Event::Delivery(delivery) => delivery.connection,
-                Event::Cancelled { connection, .. } => *connection,
+                Event::Cancelled { connection, .. } | Event::AckTimedOut { connection, .. } => *connection,
             };
             let Some(held) = self.connections.get_mut(&id) else {
                 match event {
                     Event::Delivery(delivery) => embedder.deliver(&delivery),
                     Event::Cancelled { consumer_tag, .. } => embedder.cancelled(&consumer_tag),
+                    Event::AckTimedOut { .. } => {}
                 }
                 if embedder.is_full(self.broker.limits().output_high_bytes) {
                     self.broker.pause(id);
@@ -209,6 +210,7 @@ impl Server {
             match event {
                 Event::Delivery(delivery) => held.connection.deliver(&delivery),
                 Event::Cancelled { channel, consumer_tag, .. } => held.connection.cancelled(channel, &consumer_tag),
+                Event::AckTimedOut { .. } => {}
             }
             held.settle(id, &mut self.broker, &mut self.agenda);
         }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use pocketmq::broker::{
     Binding, Broker, Config, Consume, Error, ErrorKind, Event, ExchangeDeclaration, Publication, QueueDeclaration,
-    Report,
+    Report, Routed,
 };
 use pocketmq::id::{ChannelId, ConnectionId};
 use pocketmq::limits::Limits;
@@ -168,8 +168,11 @@ impl Bench {
         let (exchange, routing_key) = (pick(&EXCHANGES, a), pick(&KEYS, b));
         self.published += 1;
         let body = &self.published.to_be_bytes();
-        let publication = Publication { exchange, routing_key, properties: Properties::EMPTY, body };
-        let answer = kind(self.broker.publish(self.channels[channel], &publication)).map(|routed| routed.queues);
+        let publication = Publication { exchange, routing_key, properties: Properties::EMPTY, body, mandatory: false };
+        let answer = kind(self.broker.publish(self.channels[channel], &publication)).map(|routed| match routed {
+            Routed::Queued(queues) => queues,
+            other => panic!("{other:?}"),
+        });
         assert_eq!(answer, self.reference.publish(exchange, routing_key, body));
     }
 
@@ -241,6 +244,7 @@ impl Bench {
         let mut told = Vec::new();
         while let Some(event) = self.broker.poll() {
             match event {
+                Event::AckTimedOut { .. } => unreachable!("no queue has a timeout"),
                 Event::Delivery(delivery) => {
                     let expected = self.reference.deliver(delivery.channel.into(), delivery.consumer_tag);
                     let body = delivery.message.body().to_vec();

@@ -1,9 +1,10 @@
-//! Channel: who asks, what was delivered to it, and how much more it may take.
+//! Channel: who asks, what was delivered to it, how much more it may take, and what its transaction holds.
 
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
+use super::message::Message;
 use super::numbered::Numbered;
 use crate::id::{ChannelId, ConnectionId, ConsumerId, QueueId};
 use crate::timer::TimerKey;
@@ -29,6 +30,26 @@ pub(crate) struct Channel {
     pub(crate) reply_queue: Option<Box<str>>,
     /// Its connection takes no deliveries for now.
     pub(crate) paused: bool,
+    /// Only in transaction mode.
+    pub(crate) transaction: Option<Box<Transaction>>,
+}
+
+/// What a channel has published and settled since its transaction began.
+#[derive(Debug, Default)]
+pub(crate) struct Transaction {
+    /// Each with whether it is mandatory.
+    pub(crate) published: Vec<(Message, bool)>,
+    /// By their delivery tags.
+    pub(crate) settled: Vec<(u64, Outstanding, Outcome)>,
+}
+
+/// What becomes of a message when its delivery is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Acked,
+    /// Dead-lettered, where its queue says to where.
+    Rejected,
+    Requeued,
 }
 
 /// A delivery that waits to be settled.
@@ -66,12 +87,16 @@ impl Channel {
             last_queue: None,
             reply_queue: None,
             paused,
+            transaction: None,
         }
     }
 
-    /// Whether its prefetch leaves room for a delivery that wants an ack.
-    pub(crate) fn has_room(&self) -> bool {
-        self.channel_prefetch == 0 || self.consuming < u32::from(self.channel_prefetch)
+    /// How many more deliveries that want an ack its prefetch lets it take.
+    pub(crate) fn room(&self) -> usize {
+        match self.channel_prefetch {
+            0 => usize::MAX,
+            prefetch => usize::from(prefetch).saturating_sub(self.consuming as usize),
+        }
     }
 
     /// Its consumers in the order in which they came.
@@ -79,6 +104,12 @@ impl Channel {
         let mut ids: Vec<_> = self.consumers.values().copied().collect();
         ids.sort_unstable();
         ids
+    }
+
+    /// What is delivered and not settled for good.
+    pub(crate) fn outstanding_mut(&mut self) -> impl Iterator<Item = &mut Outstanding> {
+        let held = self.transaction.iter_mut().flat_map(|transaction| &mut transaction.settled);
+        self.unacked.values_mut().chain(held.map(|(_, outstanding, _)| outstanding))
     }
 
     pub(crate) fn next_delivery_tag(&mut self) -> u64 {

@@ -1,8 +1,7 @@
 //! Consumer: takes a queue's messages, in turn with the queue's other consumers.
 
-use std::collections::VecDeque;
-
-use crate::id::{ChannelId, ConsumerId, QueueId};
+use crate::id::{ChannelId, QueueId};
+use crate::table::Table;
 
 /// One consumer.
 #[derive(Debug)]
@@ -11,6 +10,9 @@ pub(crate) struct Consumer {
     pub(crate) queue: QueueId,
     pub(crate) tag: Box<str>,
     pub(crate) no_ack: bool,
+    pub(crate) arguments: Table,
+    /// Those of a higher one are served first.
+    pub(crate) priority: i64,
     /// Its prefetch; 0 is unlimited.
     pub(crate) prefetch: u16,
     pub(crate) unacked: u32,
@@ -19,31 +21,11 @@ pub(crate) struct Consumer {
 }
 
 impl Consumer {
-    /// Whether its prefetch leaves room.
-    pub(crate) fn has_room(&self) -> bool {
-        self.prefetch == 0 || self.unacked < u32::from(self.prefetch)
-    }
-}
-
-/// The consumers of one queue.
-///
-/// The rotation holds those that may have room, the next one first. One that turns out to have none drops out, and
-/// comes back at the end when it has room again: so a turn costs the same however many consumers are busy.
-#[derive(Debug, Default)]
-pub(crate) struct Consumers {
-    /// In the order in which they came.
-    pub(crate) all: Vec<ConsumerId>,
-    pub(crate) rotation: VecDeque<ConsumerId>,
-    /// The only consumer, and asked to be.
-    pub(crate) is_exclusive: bool,
-    /// Whether the queue stands in the broker's list of queues that may have something to deliver.
-    pub(crate) is_active: bool,
-}
-
-impl Consumers {
-    pub(crate) fn remove(&mut self, consumer: ConsumerId) {
-        self.all.retain(|&known| known != consumer);
-        self.rotation.retain(|&known| known != consumer);
-        self.is_exclusive = false;
+    /// How many more its prefetch lets it take.
+    pub(crate) fn room(&self) -> usize {
+        match self.prefetch {
+            0 => usize::MAX,
+            prefetch => usize::from(prefetch).saturating_sub(self.unacked as usize),
+        }
     }
 }

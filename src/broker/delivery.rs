@@ -5,11 +5,13 @@
 //! queue active; a queue that turns out to have nothing to do stops being so.
 
 use super::Broker;
-use super::channel::{Holder, Outstanding};
-use super::consumer::{Consumer, Consumers};
+use super::attendance::Attendance;
+use super::channel::{Channel, Holder, Outstanding};
+use super::consumer::Consumer;
 use super::error::{Error, Resource};
 use super::message::Message;
 use super::record::Record;
+use super::settings::QueueKind;
 use super::topology::{REPLY_TO, check_short};
 use crate::id::{ChannelId, ConnectionId, ConsumerId, QueueId};
 use crate::table::Table;
@@ -43,6 +45,22 @@ pub enum Event<'a> {
         /// The consumer.
         consumer_tag: Box<str>,
     },
+    /// A consumer of this channel has not acked in time; the message is ready again.
+    AckTimedOut {
+        /// Whose it is.
+        connection: ConnectionId,
+        /// The peer's number of the channel.
+        channel: u16,
+        /// The time that it had.
+        timeout_ms: u64,
+    },
+}
+
+/// What is to be told to a peer, before further deliveries.
+#[derive(Debug)]
+pub(super) enum Notice {
+    Cancelled(ConnectionId, u16, Box<str>),
+    AckTimedOut(ConnectionId, u16, u64),
 }
 
 /// A message for a consumer.
@@ -93,9 +111,12 @@ impl Broker {
     /// When the channel is not open.
     pub fn consume(&mut self, channel: ChannelId, consume: &Consume<'_>) -> Result<Box<str>, Error> {
         let Consume { queue, consumer_tag, no_ack, exclusive, arguments } = *consume;
-        if arguments.get("x-priority").is_some() {
-            return Err(Error::NotImplemented("the consumer argument 'x-priority' is not implemented".into()));
-        }
+        let priority = match arguments.get("x-priority") {
+            None => 0,
+            Some(value) => value.as_integer().ok_or_else(|| {
+                Error::BadArgument("x-priority", format!("\"expected integer, got {}\"", value.type_name()).into())
+            })?,
+        };
         check_short("consumer tag", consumer_tag)?;
         if self.channel(channel).consumers.contains_key(consumer_tag) {
             return Err(Error::ConsumerTagInUse(consumer_tag.into()));
@@ -105,22 +126,36 @@ impl Broker {
         } else {
             self.accessible_queue(channel, queue)?
         };
-        let consumers = self.consumers_of(queue);
-        if consumers.is_exclusive || (exclusive && !consumers.all.is_empty()) {
+        self.check_global_prefetch(channel, queue)?;
+        let attendance = self.attendance_of(queue);
+        if attendance.is_exclusive || (exclusive && !attendance.consumers.is_empty()) {
             return Err(Error::ExclusiveUse(self.queue_name(queue)));
         }
-        consumers.is_exclusive = exclusive;
+        attendance.is_exclusive = exclusive;
         let tag = if consumer_tag.is_empty() { self.generate_name("amq.ctag-") } else { consumer_tag.into() };
-        self.attach(channel, queue, &tag, no_ack);
+        let prefetch = self.channel(channel).consumer_prefetch;
+        let arguments = arguments.clone();
+        let (unacked, is_waiting) = (0, false);
+        let consumer =
+            Consumer { channel, queue, tag: tag.clone(), no_ack, arguments, priority, prefetch, unacked, is_waiting };
+        self.attach(consumer);
         Ok(tag)
     }
 
-    fn attach(&mut self, channel: ChannelId, queue: QueueId, tag: &str, no_ack: bool) {
-        let prefetch = self.channel(channel).consumer_prefetch;
-        let consumer = Consumer { channel, queue, tag: tag.into(), no_ack, prefetch, unacked: 0, is_waiting: false };
+    /// A quorum queue is not shared with consumers of other queues by one prefetch.
+    fn check_global_prefetch(&self, channel: ChannelId, id: QueueId) -> Result<(), Error> {
+        let queue = self.state.queue(id).expect("it was looked up before");
+        if queue.settings.kind == QueueKind::Quorum && self.channel(channel).channel_prefetch > 0 {
+            return Err(Error::GlobalPrefetch(queue.name.clone()));
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, consumer: Consumer) {
+        let (channel, queue, tag) = (consumer.channel, consumer.queue, consumer.tag.clone());
         let id = self.consumers.insert(consumer);
-        self.channel_mut(channel).consumers.insert(tag.into(), id);
-        self.consumers_of(queue).all.push(id);
+        self.channel_mut(channel).consumers.insert(tag, id);
+        self.attendance_of(queue).consumers.push(id);
         self.offer(id);
     }
 
@@ -138,12 +173,16 @@ impl Broker {
     /// Takes a consumer from its queue and answers which that was. Its channel must have forgotten its tag.
     pub(super) fn detach(&mut self, id: ConsumerId) -> Option<QueueId> {
         let gone = self.consumers.remove(id)?;
-        if let Some(consumers) = self.queue_consumers.get_mut(gone.queue) {
-            consumers.remove(id);
-        }
         if let Some(channel) = self.channels.get_mut(gone.channel) {
-            let held = channel.unacked.values_mut().filter(|held| held.holder == Holder::Consumer(id));
+            let held = channel.outstanding_mut().filter(|held| held.holder == Holder::Consumer(id));
             held.for_each(|held| held.holder = Holder::Cancelled);
+        }
+        if let Some(attendance) = self.attendance.get_mut(gone.queue) {
+            attendance.remove(id);
+            attendance.used_ms = self.now_ms;
+            let first = attendance.consumers.first().copied();
+            // Perhaps it was the one that kept the others waiting.
+            first.into_iter().for_each(|first| self.offer(first));
         }
         Some(gone.queue)
     }
@@ -173,12 +212,17 @@ impl Broker {
     pub fn get(&mut self, channel: ChannelId, queue: &str, no_ack: bool) -> Result<Option<Got<'_>>, Error> {
         self.state.let_go();
         let queue = self.accessible_queue(channel, queue)?;
+        self.use_queue(queue);
+        self.drop_expired(queue);
         let Some(Handed { position, delivery_tag, redelivered, .. }) =
             self.hand_over(queue, channel, Holder::Get, no_ack)
         else {
+            self.tend_changed();
             return Ok(None);
         };
         let message_count = self.state.queue(queue).map_or(0, |queue| queue.ready_count());
+        self.changed.push(queue);
+        self.tend_changed();
         let message = self.state.delivered(queue, position);
         Ok(Some(Got { delivery_tag, redelivered, message_count, message }))
     }
@@ -186,20 +230,24 @@ impl Broker {
     /// The next thing to be sent to a consumer. Call it until there is none, or pause who does not keep up.
     pub fn poll(&mut self) -> Option<Event<'_>> {
         self.state.let_go();
-        if let Some((connection, channel, consumer_tag)) = self.cancelled.pop_front() {
-            return Some(Event::Cancelled { connection, channel, consumer_tag });
+        if let Some(notice) = self.notices.pop_front() {
+            return Some(match notice {
+                Notice::Cancelled(connection, channel, consumer_tag) => {
+                    Event::Cancelled { connection, channel, consumer_tag }
+                }
+                Notice::AckTimedOut(connection, channel, timeout_ms) => {
+                    Event::AckTimedOut { connection, channel, timeout_ms }
+                }
+            });
         }
         let (consumer, handed) = loop {
             let queue = *self.active.front()?;
+            self.active.pop_front();
             if let Some(next) = self.deliver_next(queue) {
-                self.active.pop_front();
                 self.active.push_back(queue);
                 break next;
             }
-            self.active.pop_front();
-            if let Some(consumers) = self.queue_consumers.get_mut(queue) {
-                consumers.is_active = false;
-            }
+            self.deactivate(queue);
         };
         let consumer = self.consumer(consumer);
         let channel = self.channel(consumer.channel);
@@ -215,6 +263,9 @@ impl Broker {
 
     /// Gives the queue's next message to the first of its consumers that can take it.
     fn deliver_next(&mut self, queue: QueueId) -> Option<(ConsumerId, Handed)> {
+        if self.state.queue(queue)?.head_expires_ms() <= self.now_ms {
+            self.drop_expired(queue);
+        }
         if self.state.queue(queue)?.ready_count() == 0 {
             return None;
         }
@@ -227,24 +278,30 @@ impl Broker {
         }
         let handed =
             self.hand_over(queue, channel, Holder::Consumer(id), no_ack).expect("the queue has a ready message");
+        if self.state.queue(queue)?.settings.consumer_timeout_ms.is_some() {
+            self.watch_ack(channel, handed.delivery_tag);
+        }
         Some((id, handed))
     }
 
-    /// The first consumer in the rotation that has room; it goes to the end, and those without room drop out.
+    /// The first consumer that has room, of those of the highest priority.
     fn next_taker(&mut self, queue: QueueId) -> Option<ConsumerId> {
-        let rotation = &mut self.queue_consumers.get_mut(queue)?.rotation;
-        while let Some(&id) = rotation.front() {
-            let consumer = self.consumers.get_mut(id).expect("a queue's consumer exists");
-            let channel = self.channels.get(consumer.channel).expect("a consumer's channel is open");
-            if !channel.paused && (consumer.no_ack || (consumer.has_room() && channel.has_room())) {
-                rotation.pop_front();
-                rotation.push_back(id);
-                return Some(id);
-            }
-            consumer.is_waiting = false;
-            rotation.pop_front();
-        }
-        None
+        let Self { attendance, consumers, channels, .. } = self;
+        attendance.get_mut(queue)?.rotate(|id| {
+            let consumer = consumers.get_mut(id).expect("a queue's consumer exists");
+            let channel = channels.get(consumer.channel).expect("a consumer's channel is open");
+            consumer.is_waiting = room_of(consumer, channel) > 0;
+            consumer.is_waiting
+        })
+    }
+
+    /// How many messages the consumers of a queue would take at once.
+    pub(super) fn room_at(&self, queue: QueueId) -> usize {
+        let waiting = self.attendance.get(queue).into_iter().flat_map(Attendance::waiting);
+        waiting.fold(0, |room, id| {
+            let consumer = self.consumer(id);
+            room.saturating_add(room_of(consumer, self.channel(consumer.channel)))
+        })
     }
 
     /// Moves the next ready message to a channel: as unacked, or for good.
@@ -263,29 +320,50 @@ impl Broker {
         Some(Handed { queue: id, position, delivery_tag, redelivered })
     }
 
-    /// The consumers of a queue, which may not have had any so far.
-    fn consumers_of(&mut self, queue: QueueId) -> &mut Consumers {
-        if self.queue_consumers.get(queue).is_none() {
-            self.queue_consumers.insert_at(queue, Consumers::default());
+    /// Who attends a queue, which may not have had anybody so far.
+    pub(super) fn attendance_of(&mut self, queue: QueueId) -> &mut Attendance {
+        if self.attendance.get(queue).is_none() {
+            self.attendance.insert_at(queue, Attendance::default());
         }
-        self.queue_consumers.get_mut(queue).expect("it was added if it was missing")
+        self.attendance.get_mut(queue).expect("it was added if it was missing")
     }
 
     /// A queue may have something to deliver.
-    pub(super) fn activate(&mut self, queue: QueueId) {
-        let Some(consumers) = self.queue_consumers.get_mut(queue) else { return };
-        if !consumers.is_active && !consumers.rotation.is_empty() {
-            consumers.is_active = true;
-            self.active.push_back(queue);
+    pub(super) fn activate(&mut self, id: QueueId) {
+        let Some(attendance) = self.attendance.get_mut(id) else { return };
+        if attendance.is_active || !attendance.is_anybody_waiting() {
+            return;
         }
+        let Some(queue) = self.state.queue(id) else { return };
+        attendance.is_active = true;
+        attendance.is_prompt = match queue.ready_count() {
+            0 => true,
+            1 => queue.head().is_some_and(|head| head.published_ms() == self.now_ms),
+            _ => false,
+        };
+        self.active.push_back(id);
+    }
+
+    /// A queue has nothing more to deliver, or nobody who would take it.
+    fn deactivate(&mut self, queue: QueueId) {
+        if let Some(attendance) = self.attendance.get_mut(queue) {
+            (attendance.is_active, attendance.is_prompt) = (false, false);
+        }
+        self.trim(queue);
+        self.tend_changed();
     }
 
     /// A consumer may have room.
     pub(super) fn offer(&mut self, id: ConsumerId) {
         let consumer = self.consumers.get_mut(id).expect("a consumer that has room exists");
-        let queue = consumer.queue;
+        let (queue, priority) = (consumer.queue, consumer.priority);
+        let attendance = self.attendance.get_mut(queue).expect("a queue with a consumer is attended");
+        let is_single = self.state.queue(queue).is_some_and(|queue| queue.settings.single_active_consumer);
+        if is_single && attendance.consumers.first() != Some(&id) {
+            return;
+        }
         if !std::mem::replace(&mut consumer.is_waiting, true) {
-            self.consumers_of(queue).rotation.push_back(id);
+            attendance.enqueue(id, priority);
         }
         self.activate(queue);
     }
@@ -318,6 +396,7 @@ impl Broker {
             },
         );
         self.channel_mut(channel).reply_queue = Some(name);
+        self.attendance_of(queue).reply_channel = Some(channel);
         Ok(queue)
     }
 
@@ -337,9 +416,18 @@ impl Broker {
     pub(super) fn accessible_queue(&self, channel: ChannelId, name: &str) -> Result<QueueId, Error> {
         let name = self.expand_queue_name(channel, name)?;
         let id = self.state.queue_named(name).ok_or_else(|| Error::NotFound(Resource::Queue, name.into()))?;
-        let owner = self.connections.get(self.channel(channel).connection);
-        let is_owner = owner.is_some_and(|owner| owner.exclusive_queues.contains(&id));
         let queue = self.state.queue(id).expect("a queue that has a name exists");
-        if queue.exclusive && !is_owner { Err(Error::Locked(name.into())) } else { Ok(id) }
+        let owner = self.attendance.get(id).and_then(|attendance| attendance.owner);
+        let is_locked = queue.exclusive && owner != Some(self.channel(channel).connection);
+        if is_locked { Err(Error::Locked(name.into())) } else { Ok(id) }
+    }
+}
+
+/// How many more messages a consumer would take now.
+fn room_of(consumer: &Consumer, channel: &Channel) -> usize {
+    match consumer {
+        _ if channel.paused => 0,
+        Consumer { no_ack: true, .. } => usize::MAX,
+        _ => consumer.room().min(channel.room()),
     }
 }

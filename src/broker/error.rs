@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use super::exchange::ExchangeKind;
+
 /// What was looked for or touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
@@ -87,6 +89,19 @@ pub enum Error {
     TooLong(&'static str),
     /// An argument has a value that makes no sense; the texts name it and say what is wrong.
     BadArgument(&'static str, Box<str>),
+    /// An argument of a queue has a value that makes no sense.
+    BadQueueArgument {
+        /// The queue.
+        queue: Box<str>,
+        /// The argument.
+        argument: &'static str,
+        /// What is wrong.
+        reason: Box<str>,
+    },
+    /// The property `expiration` is no number of milliseconds; what is wrong with it.
+    BadExpiration(Box<str>, Box<str>),
+    /// A header that lists further routing keys is no array but of this type.
+    BadRecipients(&'static str, &'static str),
     /// A property of a quorum queue that it cannot have.
     QuorumQueue(Box<str>, &'static str),
     /// The consumer tag is in use on its channel.
@@ -104,6 +119,12 @@ pub enum Error {
         /// What it may have.
         limit: usize,
     },
+    /// A quorum queue has no consumers on a channel with a prefetch of its own.
+    GlobalPrefetch(Box<str>),
+    /// The channel is not in transaction mode.
+    NotTransactional,
+    /// The transaction was committed, but a full queue refused a message of it.
+    PartialTransaction,
     /// Known, and not done by this version.
     NotImplemented(Box<str>),
     /// The limit on memory, in bytes, is reached.
@@ -130,62 +151,97 @@ impl Error {
             | Self::TooLong(_)
             | Self::MessageTooLarge { .. }
             | Self::BadArgument(..)
+            | Self::BadQueueArgument { .. }
+            | Self::BadExpiration(..)
+            | Self::BadRecipients(..)
+            | Self::NotTransactional
+            | Self::PartialTransaction
             | Self::QuorumQueue(..)
             | Self::ReplyConsumerExists
             | Self::ReplyConsumerAcks
             | Self::NoReplyConsumer => ErrorKind::PreconditionFailed,
             Self::ConsumerTagInUse(_) => ErrorKind::NotAllowed,
-            Self::NotImplemented(_) => ErrorKind::NotImplemented,
+            Self::NotImplemented(_) | Self::GlobalPrefetch(_) => ErrorKind::NotImplemented,
             Self::MemoryLimit(_) => ErrorKind::ResourceError,
         }
     }
 }
 
+impl Error {
+    /// The text for a peer in the virtual host of this name.
+    #[must_use]
+    pub fn in_virtual_host(&self, name: &str) -> String {
+        InVirtualHost(self, name).to_string()
+    }
+}
+
+/// Displayed for peers of the virtual host `/`.
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotFound(resource, name) => write!(formatter, "no {resource} '{name}' in vhost '/'"),
-            Self::NoQueueDeclared => formatter.write_str("no previously declared queue"),
-            Self::DefaultExchange => formatter.write_str("operation not permitted on the default exchange"),
-            Self::ReservedName(resource, name) => {
+        InVirtualHost(self, "/").fmt(formatter)
+    }
+}
+
+struct InVirtualHost<'a>(&'a Error, &'a str);
+
+impl fmt::Display for InVirtualHost<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(error, vhost) = *self;
+        match error {
+            Error::NotFound(resource, name) => write!(formatter, "no {resource} '{name}' in vhost '{vhost}'"),
+            Error::NoQueueDeclared => formatter.write_str("no previously declared queue"),
+            Error::DefaultExchange => formatter.write_str("operation not permitted on the default exchange"),
+            Error::ReservedName(resource, name) => {
                 write!(formatter, "{resource} name '{name}' contains reserved prefix 'amq.*'")
             }
-            Self::SystemExchange(name) => {
-                write!(formatter, "deletion of system exchange '{name}' in vhost '/' not allowed")
+            Error::SystemExchange(name) => {
+                write!(formatter, "deletion of system exchange '{name}' in vhost '{vhost}' not allowed")
             }
-            Self::InternalExchange(name) => {
-                write!(formatter, "cannot publish to internal exchange '{name}' in vhost '/'")
+            Error::InternalExchange(name) => {
+                write!(formatter, "cannot publish to internal exchange '{name}' in vhost '{vhost}'")
             }
-            Self::ExclusiveUse(name) => write!(formatter, "queue '{name}' in vhost '/' in exclusive use"),
-            Self::Locked(name) => write!(
+            Error::ExclusiveUse(name) => write!(formatter, "queue '{name}' in vhost '{vhost}' in exclusive use"),
+            Error::Locked(name) => write!(
                 formatter,
-                "cannot obtain exclusive access to locked queue '{name}' in vhost '/'. It could be originally \
+                "cannot obtain exclusive access to locked queue '{name}' in vhost '{vhost}'. It could be originally \
                  declared on another connection or the exclusive property value does not match that of the original \
                  declaration."
             ),
-            Self::Inequivalent { resource, name, argument, received, current } => write!(
+            Error::Inequivalent { resource, name, argument, received, current } => write!(
                 formatter,
-                "inequivalent arg '{argument}' for {resource} '{name}' in vhost '/': received {received} but current \
+                "inequivalent arg '{argument}' for {resource} '{name}' in vhost '{vhost}': received {received} but current \
                  is {current}"
             ),
-            Self::UnknownDeliveryTag(tag) => write!(formatter, "unknown delivery tag {tag}"),
-            Self::InUse(resource, name) => write!(formatter, "{resource} '{name}' in vhost '/' in use"),
-            Self::NotEmpty(name) => write!(formatter, "queue '{name}' in vhost '/' not empty"),
-            Self::UnknownExchangeType(kind) => {
-                write!(formatter, "unknown exchange type '{kind}'; the types are direct, fanout, topic and headers")
+            Error::UnknownDeliveryTag(tag) => write!(formatter, "unknown delivery tag {tag}"),
+            Error::InUse(resource, name) => write!(formatter, "{resource} '{name}' in vhost '{vhost}' in use"),
+            Error::NotEmpty(name) => write!(formatter, "queue '{name}' in vhost '{vhost}' not empty"),
+            Error::UnknownExchangeType(kind) => {
+                write!(formatter, "unknown exchange type '{kind}'; the types are {}", ExchangeKind::NAMES.join(", "))
             }
-            Self::TooLong(what) => write!(formatter, "the {what} is longer than 255 bytes"),
-            Self::BadArgument(argument, reason) => write!(formatter, "invalid arg '{argument}': {reason}"),
-            Self::QuorumQueue(name, reason) => write!(formatter, "quorum queue '{name}' in vhost '/' {reason}"),
-            Self::ConsumerTagInUse(tag) => write!(formatter, "attempt to reuse consumer tag '{tag}'"),
-            Self::ReplyConsumerExists => formatter.write_str("reply consumer already set"),
-            Self::ReplyConsumerAcks => formatter.write_str("reply consumer cannot acknowledge"),
-            Self::NoReplyConsumer => formatter.write_str("fast reply consumer does not exist"),
-            Self::MessageTooLarge { bytes, limit } => {
+            Error::TooLong(what) => write!(formatter, "the {what} is longer than 255 bytes"),
+            Error::BadArgument(argument, reason) => write!(formatter, "invalid arg '{argument}': {reason}"),
+            Error::BadQueueArgument { queue, argument, reason } => {
+                write!(formatter, "invalid arg '{argument}' for queue '{queue}' in vhost '{vhost}': {reason}")
+            }
+            Error::BadExpiration(text, reason) => write!(formatter, "invalid expiration '{text}': {reason}"),
+            Error::BadRecipients(header, kind) => {
+                write!(formatter, "invalid message: {{unacceptable_type_in_header,\"{header}\",{kind}}}")
+            }
+            Error::GlobalPrefetch(queue) => {
+                write!(formatter, "queue '{queue}' in vhost '{vhost}' does not support global qos")
+            }
+            Error::NotTransactional => formatter.write_str("channel is not transactional"),
+            Error::PartialTransaction => formatter.write_str("partial tx completion"),
+            Error::QuorumQueue(name, reason) => write!(formatter, "quorum queue '{name}' in vhost '{vhost}' {reason}"),
+            Error::ConsumerTagInUse(tag) => write!(formatter, "attempt to reuse consumer tag '{tag}'"),
+            Error::ReplyConsumerExists => formatter.write_str("reply consumer already set"),
+            Error::ReplyConsumerAcks => formatter.write_str("reply consumer cannot acknowledge"),
+            Error::NoReplyConsumer => formatter.write_str("fast reply consumer does not exist"),
+            Error::MessageTooLarge { bytes, limit } => {
                 write!(formatter, "message size {bytes} is larger than configured max size {limit}")
             }
-            Self::NotImplemented(what) => formatter.write_str(what),
-            Self::MemoryLimit(limit) => write!(
+            Error::NotImplemented(what) => formatter.write_str(what),
+            Error::MemoryLimit(limit) => write!(
                 formatter,
                 "the memory limit of {limit} bytes is reached: consume or purge messages, or raise the limit"
             ),

@@ -25,6 +25,9 @@ pub enum ExchangeKind {
 }
 
 impl ExchangeKind {
+    /// The names of all types.
+    pub(crate) const NAMES: [&str; 4] = ["direct", "fanout", "topic", "headers"];
+
     /// The type of this name.
     pub(crate) fn named(name: &str) -> Result<Self, Error> {
         match name {
@@ -49,7 +52,7 @@ impl ExchangeKind {
 }
 
 /// Where a binding leads.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Destination {
     /// To a queue.
     Queue(QueueId),
@@ -73,8 +76,9 @@ pub(crate) struct Exchange {
     pub(crate) durable: bool,
     pub(crate) auto_delete: bool,
     pub(crate) internal: bool,
-    /// Takes what nothing here routes.
-    pub(crate) alternate: Option<Box<str>>,
+    /// What the declaration says, and what a policy does, of who takes what nothing here routes.
+    declared_alternate: Option<Box<str>>,
+    policy_alternate: Option<Box<str>>,
     bindings: BTreeSet<BindingKey>,
     index: Index,
 }
@@ -96,7 +100,31 @@ impl Exchange {
             ExchangeKind::Topic => Index::Topic(Topic::new()),
             ExchangeKind::Headers => Index::Headers(Vec::new()),
         };
-        Self { kind, durable, auto_delete, internal, alternate, bindings: BTreeSet::new(), index }
+        let (declared_alternate, policy_alternate, bindings) = (alternate, None, BTreeSet::new());
+        Self { kind, durable, auto_delete, internal, declared_alternate, policy_alternate, bindings, index }
+    }
+
+    /// The exchange that takes what nothing here routes.
+    pub(crate) fn alternate(&self) -> Option<&str> {
+        self.declared_alternate.as_deref().or(self.policy_alternate.as_deref())
+    }
+
+    pub(crate) fn declared_alternate(&self) -> Option<&str> {
+        self.declared_alternate.as_deref()
+    }
+
+    pub(crate) fn set_policy(&mut self, alternate: Option<&str>) {
+        self.policy_alternate = alternate.map(Box::from);
+    }
+
+    /// Whether it holds back those messages that ask for it.
+    pub(crate) fn is_delayed(&self) -> bool {
+        false
+    }
+
+    /// Where its bindings lead, each of them once or more often.
+    pub(crate) fn destinations(&self) -> impl Iterator<Item = &Destination> {
+        self.bindings.iter().map(|binding| &binding.destination)
     }
 
     pub(crate) fn is_unused(&self) -> bool {

@@ -4,21 +4,24 @@
 //! costs a reference count:
 //!
 //! ```text
-//! +----------+----------+-----------------+----------+-------------+------------+------+
-//! | u8       | u8       | u32             |          |             |            |      |
-//! | exchange | routing  | properties      | exchange | routing key | properties | body |
-//! | length   | key len. | length          |          |             |            |      |
-//! +----------+----------+-----------------+----------+-------------+------------+------+
+//! +----------+----------+------------+-----------+---------+----------+-------------+------------+------+
+//! | u8       | u8       | u32        | u64       | u64     |          |             |            |      |
+//! | exchange | routing  | properties | published | expires | exchange | routing key | properties | body |
+//! | length   | key len. | length     | ms        | ms      |          |             |            |      |
+//! +----------+----------+------------+-----------+---------+----------+-------------+------------+------+
 //! ```
 //!
-//! It never changes. What happened to it in a queue (position, redeliveries) is the queue's to know.
+//! It never changes. What happened to it in a queue (position, redeliveries) is the queue's to know. It *expires* at
+//! the time that its own property `expiration` gives it; a queue may let it live for a shorter time.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::properties::Properties;
 
-const HEADER_BYTES: usize = 6;
+const HEADER_BYTES: usize = 22;
+/// The time at which a message without `expiration` expires.
+pub(crate) const NEVER_MS: u64 = u64::MAX;
 /// What a message takes beside its parts: the allocation's own needs and its place in a queue. `benches/core.rs` measures
 /// it. Counted so that a flood of empty messages meets the memory limit too.
 const OVERHEAD_BYTES: usize = 64;
@@ -27,28 +30,53 @@ const OVERHEAD_BYTES: usize = 64;
 #[derive(PartialEq, Eq)]
 pub struct Message(Arc<[u8]>);
 
+/// What a message is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    pub(crate) exchange: &'a str,
+    pub(crate) routing_key: &'a str,
+    pub(crate) properties: Properties<'a>,
+    pub(crate) body: &'a [u8],
+    /// When it arrived.
+    pub(crate) published_ms: u64,
+}
+
 impl Message {
     /// Copies the parts into one allocation; `scratch` is reused from message to message.
     ///
-    /// The names are short strings, which the callers of the broker have checked.
-    pub(crate) fn new(
-        exchange: &str,
-        routing_key: &str,
-        properties: Properties<'_>,
-        body: &[u8],
-        scratch: &mut Vec<u8>,
-    ) -> Self {
+    /// The names are short strings and `expiration` is a number, which the callers of the broker have checked.
+    pub(crate) fn new(parts: &Parts<'_>, scratch: &mut Vec<u8>) -> Self {
+        let Parts { exchange, routing_key, properties, body, published_ms } = *parts;
+        let lifetime_ms = properties.expiration().and_then(|text| text.parse().ok());
+        let expires_ms = lifetime_ms.map_or(NEVER_MS, |lifetime_ms: u64| published_ms.saturating_add(lifetime_ms));
         let properties = properties.raw();
         let properties_length = u32::try_from(properties.len()).expect("properties fit in a frame");
         scratch.clear();
         scratch.push(short_length(exchange));
         scratch.push(short_length(routing_key));
         scratch.extend_from_slice(&properties_length.to_le_bytes());
+        scratch.extend_from_slice(&published_ms.to_le_bytes());
+        scratch.extend_from_slice(&expires_ms.to_le_bytes());
         scratch.extend_from_slice(exchange.as_bytes());
         scratch.extend_from_slice(routing_key.as_bytes());
         scratch.extend_from_slice(properties);
         scratch.extend_from_slice(body);
         Self(Arc::from(&scratch[..]))
+    }
+
+    /// The same message with other properties.
+    pub(crate) fn with_properties(&self, properties: Properties<'_>, scratch: &mut Vec<u8>) -> Self {
+        Self::new(&Parts { properties, ..self.parts() }, scratch)
+    }
+
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts {
+            exchange: self.exchange(),
+            routing_key: self.routing_key(),
+            properties: self.properties(),
+            body: self.body(),
+            published_ms: self.published_ms(),
+        }
     }
 
     /// The same message for another queue.
@@ -85,6 +113,16 @@ impl Message {
         &self.0[self.body_start()..]
     }
 
+    /// When it arrived.
+    pub(crate) fn published_ms(&self) -> u64 {
+        self.number(6)
+    }
+
+    /// When it expires by its own wish, or [`NEVER_MS`].
+    pub(crate) fn expires_ms(&self) -> u64 {
+        self.number(14)
+    }
+
     /// What it takes in memory, however many queues share it.
     pub(crate) fn memory_bytes(&self) -> usize {
         OVERHEAD_BYTES + self.0.len()
@@ -113,6 +151,10 @@ impl Message {
         self.properties_start() + u32::from_le_bytes(length) as usize
     }
 
+    fn number(&self, start: usize) -> u64 {
+        u64::from_le_bytes(*self.0[start..].first_chunk().expect("the header is longer"))
+    }
+
     fn text(&self, start: usize, end: usize) -> &str {
         std::str::from_utf8(&self.0[start..end]).expect("names were text when the message was made")
     }
@@ -136,20 +178,35 @@ impl fmt::Debug for Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::properties::PropertyValues;
 
     #[test]
     fn the_parts_come_back_as_they_went_in() {
         let mut scratch = vec![1, 2, 3];
-        let message = Message::new("logs", "a.b", Properties::EMPTY, b"body", &mut scratch);
-        assert_eq!(message.exchange(), "logs");
-        assert_eq!(message.routing_key(), "a.b");
-        assert_eq!(message.properties().raw(), Properties::EMPTY.raw());
-        assert_eq!(message.body(), b"body");
+        let (properties, published_ms) = (Properties::EMPTY, 7);
+        let parts = Parts { exchange: "logs", routing_key: "a.b", properties, body: b"body", published_ms };
+        let message = Message::new(&parts, &mut scratch);
+        assert_eq!((message.exchange(), message.routing_key(), message.body()), ("logs", "a.b", &b"body"[..]));
+        assert_eq!(message.properties(), properties);
+        assert_eq!((message.published_ms(), message.expires_ms()), (7, NEVER_MS));
     }
 
     #[test]
     fn empty_parts_are_parts_too() {
-        let message = Message::new("", "", Properties::EMPTY, b"", &mut Vec::new());
+        let (properties, published_ms) = (Properties::EMPTY, 0);
+        let parts = Parts { exchange: "", routing_key: "", properties, body: b"", published_ms };
+        let message = Message::new(&parts, &mut Vec::new());
         assert_eq!((message.exchange(), message.routing_key(), message.body()), ("", "", &b""[..]));
+    }
+
+    #[test]
+    fn it_expires_so_long_after_its_arrival() {
+        let mut encoded = Vec::new();
+        PropertyValues { expiration: Some("250".into()), ..PropertyValues::default() }.encode(&mut encoded).unwrap();
+        let properties = Properties::trusted(&encoded);
+        let parts = Parts { exchange: "", routing_key: "q", properties, body: b"", published_ms: 1000 };
+        let message = Message::new(&parts, &mut Vec::new());
+        assert_eq!(message.expires_ms(), 1250);
+        assert_eq!(message.with_properties(Properties::EMPTY, &mut Vec::new()).expires_ms(), NEVER_MS);
     }
 }

@@ -1,11 +1,13 @@
 //! Publishing: from an exchange into queues.
 
 use super::error::{Error, Resource};
-use super::message::Message;
+use super::headers::{self, Reason};
+use super::message::{Message, Parts};
 use super::record::Record;
+use super::settings::{DURATION_MAX_MS, Overflow};
 use super::topology::{REPLY_TO, check_short};
 use super::{Broker, commit};
-use crate::id::ChannelId;
+use crate::id::{ChannelId, QueueId};
 use crate::properties::Properties;
 
 /// What is published.
@@ -19,6 +21,8 @@ pub struct Publication<'a> {
     pub properties: Properties<'a>,
     /// The whole body.
     pub body: &'a [u8],
+    /// Whether its publisher wants it back when no queue takes it: what a transaction has to know.
+    pub mandatory: bool,
 }
 
 impl Publication<'_> {
@@ -31,9 +35,13 @@ impl Publication<'_> {
 
 /// How far a message came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Routed {
-    /// How many queues took it; with 0 it was unroutable, and is gone.
-    pub queues: usize,
+pub enum Routed {
+    /// So many queues have it; with 0 it was unroutable, and is gone.
+    Queued(usize),
+    /// A queue is full and refused it; others may have it.
+    Refused,
+    /// It waits for its transaction to be committed.
+    Held,
 }
 
 impl Broker {
@@ -47,29 +55,40 @@ impl Broker {
     pub fn publish(&mut self, channel: ChannelId, publication: &Publication<'_>) -> Result<Routed, Error> {
         self.check_publication(channel, publication)?;
         self.check_memory(publication.memory_bytes())?;
-        if publication.properties.reply_to() != Some(REPLY_TO) {
-            return Ok(self.distribute(publication));
+        let message = if publication.properties.reply_to() == Some(REPLY_TO) {
+            let properties = self.address_replies(channel, publication.properties);
+            self.message_of(&Publication { properties: Properties::trusted(&properties), ..*publication })
+        } else {
+            self.message_of(publication)
+        };
+        if let Some(transaction) = &mut self.channel_mut(channel).transaction {
+            let bytes = message.memory_bytes();
+            transaction.published.push((message, publication.mandatory));
+            self.reserved_bytes += bytes;
+            return Ok(Routed::Held);
         }
-        let properties = self.address_replies(channel, publication.properties);
-        Ok(self.distribute(&Publication { properties: Properties::trusted(&properties), ..*publication }))
+        let routed = self.send(message, None);
+        self.tend_changed();
+        Ok(routed)
     }
 
     /// Checks a message before it is published, memory aside.
     ///
     /// # Errors
-    /// When it is too large, when the exchange does not exist or is internal, when the message wants what this version does not do
-    /// (`expiration`), and when it asks for replies without a consumer of replies.
+    /// When it is too large, when the exchange does not exist or is internal, when its `expiration` is no number or its
+    /// further routing keys are no array, and when it asks for replies without a consumer of replies.
     ///
     /// # Panics
     /// When the channel is not open.
     pub fn check_publication(&self, channel: ChannelId, publication: &Publication<'_>) -> Result<(), Error> {
-        let Publication { exchange, routing_key, properties, body } = *publication;
+        let Publication { exchange, routing_key, properties, body, .. } = *publication;
         self.check_message_size(body.len() as u64)?;
         check_short("routing key", routing_key)?;
         self.check_target(exchange)?;
-        if properties.expiration().is_some() {
-            return Err(Error::NotImplemented("the property 'expiration' is not implemented".into()));
+        if let Some(expiration) = properties.expiration() {
+            check_expiration(expiration)?;
         }
+        headers::recipients(properties)?;
         if properties.reply_to() == Some(REPLY_TO) && self.channel(channel).reply_queue.is_none() {
             return Err(Error::NoReplyConsumer);
         }
@@ -105,18 +124,94 @@ impl Broker {
         rewritten
     }
 
-    fn distribute(&mut self, publication: &Publication<'_>) -> Routed {
-        let Publication { exchange, routing_key, properties, body } = *publication;
-        let Self { state, observer, route, message_scratch, .. } = self;
-        state.route(exchange, routing_key, properties, route);
-        let queues = route.queues.len();
-        if queues > 0 {
-            let message = Message::new(exchange, routing_key, properties, body, message_scratch);
-            commit(state, observer, &Record::Published { message: &message, queues: &route.queues });
-        }
-        for index in 0..queues {
-            self.activate(self.route.queues[index]);
-        }
-        Routed { queues }
+    fn message_of(&mut self, publication: &Publication<'_>) -> Message {
+        let Publication { exchange, routing_key, properties, body, .. } = *publication;
+        let parts = Parts { exchange, routing_key, properties, body, published_ms: self.now_ms };
+        Message::new(&parts, &mut self.message_scratch)
     }
+
+    /// Brings a message from its exchange into queues, which have changed then. A dead letter does not go where it
+    /// came from in a circle.
+    pub(super) fn send(&mut self, mut message: Message, death: Option<Reason>) -> Routed {
+        if message.properties().raw_headers().is_some() {
+            if let Some(delay_ms) = self.delay_of(&message) {
+                self.delay(&message, delay_ms);
+                return Routed::Queued(1);
+            }
+            self.find_queues_with_headers(&message);
+            message = headers::without_bcc(&message, &mut self.message_scratch).unwrap_or(message);
+        } else {
+            let Self { state, route, .. } = self;
+            state.route(message.exchange(), &[message.routing_key()], message.properties(), route);
+        }
+        if death.is_some_and(|reason| reason != Reason::Rejected) {
+            let Self { state, route, .. } = self;
+            let is_cycle = |queue: &QueueId| {
+                headers::is_cycle(message.properties(), &state.queue(*queue).expect("it was found").name)
+            };
+            route.queues.retain(|queue| !is_cycle(queue));
+        }
+        let refused = self.refuse(&message);
+        let queues = self.route.queues.len();
+        self.route.queues.retain(|&queue| !self.state.queue(queue).is_some_and(|queue| queue.has_twin_of(&message)));
+        if !self.route.queues.is_empty() {
+            let Self { state, observer, route, changed, .. } = self;
+            commit(state, observer, &Record::Published { message: &message, queues: &route.queues });
+            changed.extend_from_slice(&route.queues);
+        }
+        for &queue in &refused {
+            if self.state.queue(queue).is_some_and(|queue| queue.settings.overflow == Some(Overflow::RejectPublishDlx))
+            {
+                self.dead_letter(queue, &message, Reason::Maxlen);
+            }
+        }
+        if refused.is_empty() { Routed::Queued(queues) } else { Routed::Refused }
+    }
+
+    fn find_queues_with_headers(&mut self, message: &Message) {
+        let copies = headers::recipients(message.properties()).unwrap_or_default();
+        let mut keys = vec![message.routing_key()];
+        keys.extend(copies.iter().map(|key| &**key));
+        self.state.route(message.exchange(), &keys, message.properties(), &mut self.route);
+    }
+
+    /// For how long the message's exchange holds it.
+    fn delay_of(&self, message: &Message) -> Option<u64> {
+        self.state.exchange(message.exchange()).filter(|exchange| exchange.is_delayed())?;
+        headers::delay_ms(message.properties())
+    }
+
+    /// Takes the queues that refuse the message from its route, and answers them.
+    fn refuse(&mut self, message: &Message) -> Vec<QueueId> {
+        let mut refused = Vec::new();
+        let mut queues = std::mem::take(&mut self.route.queues);
+        queues.retain(|&queue| {
+            let refuses = self.refuses(queue, message);
+            if refuses {
+                refused.push(queue);
+            }
+            !refuses
+        });
+        self.route.queues = queues;
+        refused
+    }
+
+    /// Whether a queue is full, but for what its consumers will take at once, and then refuses what comes.
+    fn refuses(&self, id: QueueId, message: &Message) -> bool {
+        let queue = self.state.queue(id).expect("a message is routed to queues that exist");
+        queue.settings.rejects_publish() && {
+            let leaving = self.room_at(id).min(queue.ready_count());
+            queue.would_overflow(leaving, message.body().len())
+        }
+    }
+}
+
+fn check_expiration(text: &str) -> Result<(), Error> {
+    let reason = match text.parse::<i64>() {
+        Err(_) => "no_integer".into(),
+        Ok(ms) if ms < 0 => format!("{{value_negative,{ms}}}"),
+        Ok(ms) if ms > DURATION_MAX_MS => format!("{{value_too_big,{ms}}}"),
+        Ok(_) => return Ok(()),
+    };
+    Err(Error::BadExpiration(text.into(), reason.into()))
 }

@@ -3,17 +3,29 @@
 //! ```text
 //!   publish ──> ready ──────── deliver ───────> unacked ── ack, or nack without requeue ──> gone
 //!                 │  <── requeue, where it was ────┘
-//!                 └── purge, deliver without ack ──> gone
+//!                 └── expire, overflow, purge, deliver without ack ──> gone
 //! ```
 //!
-//! A message has a position, given at its arrival and kept: a requeued message goes back to it. Messages leave from the
-//! front, so everything that was requeued stands before everything that was never delivered. Hence two parts: the
-//! *returned*, sorted, and the *fresh*, whose positions need no storing.
+//! A message has a position, given at its arrival and kept: a requeued message goes back to it. Positions rise in the
+//! order of delivery, so that of a queue with priorities begins with the *tier*, which is 0 for the highest priority:
+//!
+//! ```text
+//!   63    56 55                       0
+//!  +--------+--------------------------+
+//!  | tier   | number within the tier   |
+//!  +--------+--------------------------+
+//! ```
+//!
+//! Messages leave a tier from its front, so everything that was requeued stands before everything that was never
+//! delivered. Hence two parts of each tier: the *returned*, sorted, and the *fresh*, whose positions need no storing.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
-use super::message::Message;
+use foldhash::fast::FixedState;
+
+use super::message::{Message, NEVER_MS};
 use super::numbered::Numbered;
+use super::settings::Settings;
 use crate::table::Table;
 
 /// A queue's properties and messages.
@@ -24,14 +36,42 @@ pub(crate) struct Queue {
     pub(crate) exclusive: bool,
     pub(crate) auto_delete: bool,
     pub(crate) arguments: Table,
+    /// What the arguments alone say.
+    declared: Settings,
+    /// What holds, the policy included.
+    pub(crate) settings: Settings,
+    /// The name of the policy that applies.
+    pub(crate) policy: Option<Box<str>>,
     pub(crate) counters: Counters,
+    /// By priority, as far as any was used; at least one.
+    tiers: Vec<Tier>,
+    /// Which priorities have ready messages.
+    waiting: Priorities,
+    ready_count: usize,
+    ready_bytes: usize,
+    unacked_count: usize,
+    /// Of all messages here, where the queue takes each id once.
+    ids: HashSet<Box<str>, FixedState>,
+}
+
+/// The messages of one priority.
+#[derive(Debug)]
+struct Tier {
     /// Never delivered; the first of them is at `fresh_position`, the others follow without a gap.
     fresh: VecDeque<Message>,
     fresh_position: u64,
     /// Delivered before and ready again. Invariant: all positions are below `fresh_position`.
-    returned: Numbered<Message>,
+    returned: Numbered<Delivered>,
     /// By position, likewise below `fresh_position`.
-    unacked: Numbered<Message>,
+    unacked: Numbered<Delivered>,
+}
+
+/// A message that has been handed out.
+#[derive(Debug)]
+struct Delivered {
+    message: Message,
+    /// How often it was requeued.
+    returns: u32,
 }
 
 /// What has happened in a queue so far, in messages.
@@ -47,97 +87,287 @@ pub struct Counters {
     pub acked: u64,
 }
 
+/// The header by which a message says that it is the same as another.
+const DEDUPLICATION_ID: &str = "x-deduplication-id";
+const TIER_SHIFT: u32 = 56;
+
 impl Queue {
-    pub(crate) fn new(name: &str, durable: bool, exclusive: bool, auto_delete: bool, arguments: Table) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        durable: bool,
+        exclusive: bool,
+        auto_delete: bool,
+        arguments: Table,
+        declared: Settings,
+    ) -> Self {
         Self {
             name: name.into(),
             durable,
             exclusive,
             auto_delete,
             arguments,
+            settings: declared.clone(),
+            declared,
+            policy: None,
             counters: Counters::default(),
-            fresh: VecDeque::new(),
-            fresh_position: 0,
-            returned: Numbered::new(),
-            unacked: Numbered::new(),
+            tiers: vec![Tier::new(0)],
+            waiting: Priorities::default(),
+            ready_count: 0,
+            ready_bytes: 0,
+            unacked_count: 0,
+            ids: HashSet::default(),
         }
     }
 
     pub(crate) fn ready_count(&self) -> usize {
-        self.returned.len() + self.fresh.len()
+        self.ready_count
+    }
+
+    /// The bodies of the ready messages.
+    pub(crate) fn ready_bytes(&self) -> usize {
+        self.ready_bytes
     }
 
     pub(crate) fn unacked_count(&self) -> usize {
-        self.unacked.len()
+        self.unacked_count
     }
 
     /// The position of the next message to deliver.
     pub(crate) fn next_position(&self) -> Option<u64> {
-        self.returned.first().or_else(|| (!self.fresh.is_empty()).then_some(self.fresh_position))
+        let tier = &self.tiers[self.waiting.highest()?];
+        tier.returned.first().or(Some(tier.fresh_position))
+    }
+
+    /// The next message to deliver.
+    pub(crate) fn head(&self) -> Option<&Message> {
+        let tier = &self.tiers[self.waiting.highest()?];
+        match tier.returned.first() {
+            Some(position) => tier.returned.get(position).map(|delivered| &delivered.message),
+            None => tier.fresh.front(),
+        }
+    }
+
+    /// When the next message expires, or [`NEVER_MS`].
+    pub(crate) fn head_expires_ms(&self) -> u64 {
+        self.head().map_or(NEVER_MS, |head| {
+            let own_ms = head.expires_ms();
+            self.settings.message_ttl_ms.map_or(own_ms, |ttl_ms| own_ms.min(head.published_ms().saturating_add(ttl_ms)))
+        })
+    }
+
+    /// Whether there is more ready than there may be.
+    pub(crate) fn overflows(&self) -> bool {
+        let Settings { max_length, max_length_bytes, .. } = self.settings;
+        max_length.is_some_and(|max| self.ready_count > max)
+            || max_length_bytes.is_some_and(|max| self.ready_bytes > max)
+    }
+
+    /// Whether there would be, with one more message, if so many were delivered before.
+    pub(crate) fn would_overflow(&self, leaving: usize, body_bytes: usize) -> bool {
+        let Settings { max_length, max_length_bytes, .. } = self.settings;
+        let ready_bytes = if leaving == self.ready_count { 0 } else { self.ready_bytes };
+        max_length.is_some_and(|max| self.ready_count - leaving + 1 > max)
+            || max_length_bytes.is_some_and(|max| ready_bytes + body_bytes > max)
+    }
+
+    /// Whether a message says that it is one that is here.
+    pub(crate) fn has_twin_of(&self, message: &Message) -> bool {
+        self.settings.deduplicates && deduplication_id(message).is_some_and(|id| self.ids.contains(&id))
     }
 
     /// Whether a position has been delivered before.
     pub(crate) fn was_delivered(&self, position: u64) -> bool {
-        position < self.fresh_position
+        position < self.tier(position).fresh_position
     }
 
     pub(crate) fn unacked_message(&self, position: u64) -> Option<&Message> {
-        self.unacked.get(position)
+        self.tier(position).unacked.get(position).map(|delivered| &delivered.message)
+    }
+
+    pub(crate) fn ready_message(&self, position: u64) -> Option<&Message> {
+        let tier = self.tier(position);
+        match position.checked_sub(tier.fresh_position) {
+            Some(index) => tier.fresh.get(index as usize),
+            None => tier.returned.get(position).map(|delivered| &delivered.message),
+        }
+    }
+
+    /// How often an unacked message was requeued so far.
+    pub(crate) fn returns(&self, position: u64) -> u32 {
+        self.tier(position).unacked.get(position).map_or(0, |delivered| delivered.returns)
+    }
+
+    /// Adds what its arguments say to what a policy says, if one applies.
+    pub(super) fn set_policy(&mut self, policy: Option<(&str, &Settings)>) {
+        self.settings = policy.map_or_else(|| self.declared.clone(), |(_, says)| self.declared.under(says));
+        self.policy = policy.map(|(name, _)| name.into());
     }
 
     pub(super) fn push(&mut self, message: Message) {
         self.counters.published += 1;
-        self.fresh.push_back(message);
+        if self.settings.deduplicates {
+            self.ids.extend(deduplication_id(&message));
+        }
+        let priority = match self.settings.max_priority {
+            0 => 0,
+            max => message.properties().priority().unwrap_or(0).min(max),
+        };
+        self.grow(priority);
+        self.count_in(priority.into(), &message);
+        self.tiers[usize::from(priority)].fresh.push_back(message);
     }
 
     pub(super) fn deliver(&mut self, position: u64) {
-        let message = self.take(position);
-        self.unacked.insert(position, message);
+        self.count_delivery(position);
+        let delivered = self.take_ready(position);
+        self.unacked_count += 1;
+        self.tier_mut(position).unacked.insert(position, delivered);
     }
 
-    /// Takes a ready message out for good.
+    /// Takes a ready message out for good: it was delivered.
     pub(super) fn take(&mut self, position: u64) -> Message {
-        self.counters.delivered += 1;
-        if position == self.fresh_position {
-            self.fresh_position += 1;
-            let message = self.fresh.pop_front().expect("a position that is delivered is ready");
-            self.shrink();
-            return message;
-        }
-        self.counters.redelivered += 1;
-        self.returned.remove(position).expect("a position that is delivered is ready")
+        self.count_delivery(position);
+        self.counters.acked += 1;
+        let taken = self.take_ready(position).message;
+        self.forget_id(&taken);
+        taken
+    }
+
+    /// Takes a ready message out for good: nobody gets it.
+    pub(super) fn drop(&mut self, position: u64) -> Message {
+        let dropped = self.take_ready(position).message;
+        self.forget_id(&dropped);
+        dropped
     }
 
     pub(super) fn settle(&mut self, position: u64) -> Message {
         self.counters.acked += 1;
-        self.unacked.remove(position).expect("a position that is settled is unacked")
+        let settled = self.take_unacked(position).message;
+        self.forget_id(&settled);
+        settled
     }
 
-    pub(super) fn requeue(&mut self, position: u64) {
-        let message = self.unacked.remove(position).expect("a position that is requeued is unacked");
-        self.returned.insert(position, message);
+    /// Makes an unacked message ready again; `returned` is how it looks then, and the answer what it was.
+    pub(super) fn requeue(
+        &mut self,
+        position: u64,
+        returned: impl FnOnce(&Message, u32) -> Option<Message>,
+    ) -> Option<Message> {
+        let Delivered { mut message, returns } = self.take_unacked(position);
+        let returns = returns.saturating_add(1);
+        let replaced = returned(&message, returns).map(|other| std::mem::replace(&mut message, other));
+        self.count_in(self.priority_at(position), &message);
+        self.tier_mut(position).returned.insert(position, Delivered { message, returns });
+        replaced
     }
 
     /// Takes all ready messages.
-    pub(super) fn purge(&mut self) -> impl Iterator<Item = Message> + use<> {
-        self.fresh_position += self.fresh.len() as u64;
-        let returned = std::mem::replace(&mut self.returned, Numbered::new());
-        returned.into_values().chain(std::mem::take(&mut self.fresh))
+    pub(super) fn purge(&mut self) -> Vec<Message> {
+        let mut purged = Vec::with_capacity(self.ready_count);
+        for tier in self.tiers.iter_mut().rev() {
+            tier.fresh_position += tier.fresh.len() as u64;
+            let returned = std::mem::replace(&mut tier.returned, Numbered::new());
+            purged.extend(returned.into_values().map(|delivered| delivered.message));
+            purged.extend(std::mem::take(&mut tier.fresh));
+        }
+        purged.iter().for_each(|message| self.forget_id(message));
+        (self.ready_count, self.ready_bytes, self.waiting) = (0, 0, Priorities::default());
+        purged
     }
 
     /// Takes everything, as the queue goes.
     pub(super) fn into_messages(self) -> impl Iterator<Item = Message> {
-        self.returned.into_values().chain(self.fresh).chain(self.unacked.into_values())
+        self.tiers.into_iter().flat_map(|tier| {
+            let delivered = tier.returned.into_values().chain(tier.unacked.into_values());
+            delivered.map(|delivered| delivered.message).chain(tier.fresh)
+        })
     }
 
-    /// Ready messages in order, and the positions that are unacked, for comparison.
+    /// Ready messages in the order of their delivery.
     pub(crate) fn ready(&self) -> impl Iterator<Item = (u64, &Message)> {
-        self.returned.iter().chain((self.fresh_position..).zip(&self.fresh))
+        self.tiers.iter().rev().flat_map(|tier| {
+            let returned = tier.returned.iter().map(|(position, delivered)| (position, &delivered.message));
+            returned.chain((tier.fresh_position..).zip(&tier.fresh))
+        })
     }
 
     /// Unacked messages in order of their position.
     pub(crate) fn unacked(&self) -> impl Iterator<Item = (u64, &Message)> {
-        self.unacked.iter()
+        let unacked = self.tiers.iter().rev().flat_map(|tier| tier.unacked.iter());
+        unacked.map(|(position, delivered)| (position, &delivered.message))
+    }
+
+    /// Makes room for messages of this priority.
+    fn grow(&mut self, priority: u8) {
+        for known in self.tiers.len()..=usize::from(priority) {
+            self.tiers.push(Tier::new(self.tier_number(known) << TIER_SHIFT));
+        }
+    }
+
+    fn take_ready(&mut self, position: u64) -> Delivered {
+        let priority = self.priority_at(position);
+        let tier = &mut self.tiers[priority];
+        let delivered = if position == tier.fresh_position {
+            tier.fresh_position += 1;
+            let message = tier.fresh.pop_front().expect("a position that is taken is ready");
+            tier.shrink();
+            Delivered { message, returns: 0 }
+        } else {
+            tier.returned.remove(position).expect("a position that is taken is ready")
+        };
+        if tier.fresh.is_empty() && tier.returned.len() == 0 {
+            self.waiting.remove(priority);
+        }
+        self.ready_count -= 1;
+        self.ready_bytes -= delivered.message.body().len();
+        delivered
+    }
+
+    fn take_unacked(&mut self, position: u64) -> Delivered {
+        self.unacked_count -= 1;
+        self.tier_mut(position).unacked.remove(position).expect("a position that is settled is unacked")
+    }
+
+    fn count_in(&mut self, priority: usize, message: &Message) {
+        self.waiting.insert(priority);
+        self.ready_count += 1;
+        self.ready_bytes += message.body().len();
+    }
+
+    fn count_delivery(&mut self, position: u64) {
+        self.counters.delivered += 1;
+        self.counters.redelivered += u64::from(self.was_delivered(position));
+    }
+
+    fn forget_id(&mut self, message: &Message) {
+        if self.settings.deduplicates
+            && let Some(id) = deduplication_id(message)
+        {
+            self.ids.remove(&id);
+        }
+    }
+
+    fn tier_number(&self, priority: usize) -> u64 {
+        u64::from(self.settings.max_priority) - priority as u64
+    }
+
+    fn priority_at(&self, position: u64) -> usize {
+        usize::from(self.settings.max_priority) - (position >> TIER_SHIFT) as usize
+    }
+
+    fn tier(&self, position: u64) -> &Tier {
+        &self.tiers[self.priority_at(position)]
+    }
+
+    fn tier_mut(&mut self, position: u64) -> &mut Tier {
+        let priority = self.priority_at(position);
+        &mut self.tiers[priority]
+    }
+}
+
+impl Tier {
+    fn new(fresh_position: u64) -> Self {
+        Self { fresh: VecDeque::new(), fresh_position, returned: Numbered::new(), unacked: Numbered::new() }
     }
 
     /// Gives memory back after a long backlog was drained.
@@ -145,5 +375,46 @@ impl Queue {
         if self.fresh.capacity() > 1024 && self.fresh.len() < self.fresh.capacity() / 8 {
             self.fresh.shrink_to(self.fresh.len() * 2);
         }
+    }
+}
+
+/// A set of priorities.
+#[derive(Clone, Copy, Debug, Default)]
+struct Priorities([u64; 4]);
+
+impl Priorities {
+    fn insert(&mut self, priority: usize) {
+        self.0[priority / 64] |= 1 << (priority % 64);
+    }
+
+    fn remove(&mut self, priority: usize) {
+        self.0[priority / 64] &= !(1 << (priority % 64));
+    }
+
+    fn highest(&self) -> Option<usize> {
+        let word = self.0.iter().rposition(|&word| word != 0)?;
+        Some(word * 64 + 63 - self.0[word].leading_zeros() as usize)
+    }
+}
+
+fn deduplication_id(message: &Message) -> Option<Box<str>> {
+    let id = message.properties().header(DEDUPLICATION_ID)?;
+    Some(id.to_string().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_priority_of_a_set_is_found() {
+        let mut priorities = Priorities::default();
+        assert_eq!(priorities.highest(), None);
+        for priority in [0, 63, 64, 255] {
+            priorities.insert(priority);
+            assert_eq!(priorities.highest(), Some(priority));
+        }
+        priorities.remove(255);
+        assert_eq!(priorities.highest(), Some(64));
     }
 }

@@ -6,6 +6,7 @@
 
 use super::exchange::{Destination, ExchangeKind};
 use super::message::Message;
+use super::policy::Policy;
 use crate::id::QueueId;
 use crate::table::Table;
 
@@ -103,6 +104,13 @@ pub enum Record<'a> {
         /// Its place in it.
         position: u64,
     },
+    /// A ready message is gone, and nobody has got it.
+    Dropped {
+        /// Its queue.
+        queue: QueueId,
+        /// Its place in it.
+        position: u64,
+    },
     /// An unacked message is ready again, where it was.
     Requeued {
         /// Its queue.
@@ -114,5 +122,31 @@ pub enum Record<'a> {
     Purged {
         /// Its id.
         queue: QueueId,
+    },
+    /// A message waits until it goes from its exchange into queues.
+    Delayed {
+        /// Names it; rises by one from message to message.
+        number: u64,
+        /// The message.
+        message: &'a Message,
+        /// Until when.
+        due_ms: u64,
+    },
+    /// A message waits no longer.
+    DelayOver {
+        /// Which.
+        number: u64,
+    },
+    /// A new policy, or what an older one of this name says now.
+    PolicySet {
+        /// Its name.
+        name: &'a str,
+        /// What it says.
+        policy: &'a Policy,
+    },
+    /// A policy went.
+    PolicyDeleted {
+        /// Its name.
+        name: &'a str,
     },
 }

@@ -62,7 +62,7 @@ impl Broker {
                     name: queue.name.clone(),
                     ready: queue.ready_count(),
                     unacked: queue.unacked_count(),
-                    consumers: self.queue_consumers.get(id).map_or(0, |consumers| consumers.all.len()),
+                    consumers: self.attendance.get(id).map_or(0, |attendance| attendance.consumers.len()),
                     counters: queue.counters,
                 })
                 .collect(),

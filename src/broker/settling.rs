@@ -1,17 +1,13 @@
 //! Settling: ack, nack and recover, and what takes a delivery back without being asked.
 
 use super::Broker;
-use super::channel::{Holder, Outstanding};
+use super::channel::{Holder, Outcome, Outstanding};
 use super::error::Error;
+use super::headers::Reason;
 use super::record::Record;
-use crate::id::ChannelId;
-
-/// What becomes of a message when its delivery is settled.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Gone,
-    Requeued,
-}
+use super::upkeep::Due;
+use crate::id::{ChannelId, QueueId};
+use crate::timer::TimerKey;
 
 impl Broker {
     /// Acks a delivery, or with `multiple` all up to it; the tag 0 with `multiple` stands for all there are.
@@ -22,11 +18,11 @@ impl Broker {
     /// # Panics
     /// When the channel is not open.
     pub fn ack(&mut self, channel: ChannelId, delivery_tag: u64, multiple: bool) -> Result<(), Error> {
-        self.settle(channel, delivery_tag, multiple, Outcome::Gone)
+        self.settle(channel, delivery_tag, multiple, Outcome::Acked)
     }
 
     /// Refuses a delivery, or with `multiple` all up to it: with `requeue` the message is ready again where it was,
-    /// without it is gone.
+    /// without it is dead-lettered, or gone where its queue knows no dead-letter exchange.
     ///
     /// # Errors
     /// When nothing is unacked under this delivery tag.
@@ -34,7 +30,7 @@ impl Broker {
     /// # Panics
     /// When the channel is not open.
     pub fn nack(&mut self, channel: ChannelId, delivery_tag: u64, multiple: bool, requeue: bool) -> Result<(), Error> {
-        self.settle(channel, delivery_tag, multiple, if requeue { Outcome::Requeued } else { Outcome::Gone })
+        self.settle(channel, delivery_tag, multiple, if requeue { Outcome::Requeued } else { Outcome::Rejected })
     }
 
     /// Requeues all that is unacked on a channel.
@@ -43,6 +39,24 @@ impl Broker {
     /// When the channel is not open.
     pub fn recover(&mut self, channel: ChannelId) {
         self.settle_up_to(channel, u64::MAX, Outcome::Requeued);
+        self.tend_changed();
+    }
+
+    /// Refuses a delivery for a while: its message is ready again, where it was, so much later.
+    ///
+    /// # Errors
+    /// When nothing is unacked under this delivery tag.
+    ///
+    /// # Panics
+    /// When the channel is not open.
+    pub fn nack_after(&mut self, channel: ChannelId, delivery_tag: u64, delay_ms: u64) -> Result<(), Error> {
+        let outstanding = self.take_unacked(channel, delivery_tag)?;
+        let Outstanding { queue, position, timer, holder } = outstanding;
+        self.stop(timer);
+        self.timers.insert(self.now_ms.saturating_add(delay_ms), Due::Return(queue, position));
+        self.make_room(channel, holder);
+        self.tend_changed();
+        Ok(())
     }
 
     /// Gives a delivery a deadline, `after_ms` from now: if it is not settled then, it is requeued.
@@ -53,13 +67,26 @@ impl Broker {
     /// # Panics
     /// When the channel is not open.
     pub fn set_deadline(&mut self, channel: ChannelId, delivery_tag: u64, after_ms: u64) -> Result<(), Error> {
+        self.set_timer(channel, delivery_tag, after_ms, Due::TakeBack(channel, delivery_tag))
+    }
+
+    /// Gives a consumer's delivery the deadline that its queue wants.
+    pub(super) fn watch_ack(&mut self, channel: ChannelId, delivery_tag: u64) {
+        let Some(held) = self.channel(channel).unacked.get(delivery_tag) else { return };
+        let timeout_ms = self.state.queue(held.queue).and_then(|queue| queue.settings.consumer_timeout_ms);
+        if let Some(timeout_ms) = timeout_ms.filter(|_| held.holder != Holder::Get) {
+            let due = Due::AckTimeout(channel, delivery_tag);
+            self.set_timer(channel, delivery_tag, timeout_ms, due).expect("it is unacked");
+        }
+    }
+
+    fn set_timer(&mut self, channel: ChannelId, delivery_tag: u64, after_ms: u64, due: Due) -> Result<(), Error> {
         let known = self.channels.get_mut(channel).expect("a verb is called on an open channel");
         let outstanding = known.unacked.get_mut(delivery_tag).ok_or(Error::UnknownDeliveryTag(delivery_tag))?;
         if let Some(earlier) = outstanding.timer.take() {
             self.timers.cancel(earlier);
         }
-        let deadline_ms = self.now_ms.saturating_add(after_ms);
-        outstanding.timer = Some(self.timers.insert(deadline_ms, (channel, delivery_tag)));
+        outstanding.timer = Some(self.timers.insert(self.now_ms.saturating_add(after_ms), due));
         Ok(())
     }
 
@@ -69,23 +96,40 @@ impl Broker {
                 return Err(Error::UnknownDeliveryTag(tag));
             }
             self.settle_up_to(channel, if tag == 0 { u64::MAX } else { tag }, outcome);
-            return Ok(());
+        } else {
+            let outstanding = self.take_unacked(channel, tag)?;
+            self.settle_or_hold(channel, tag, outstanding, outcome);
         }
-        let outstanding = self.channel_mut(channel).unacked.remove(tag).ok_or(Error::UnknownDeliveryTag(tag))?;
-        self.settle_one(channel, outstanding, outcome);
+        self.tend_changed();
         Ok(())
+    }
+
+    fn take_unacked(&mut self, channel: ChannelId, tag: u64) -> Result<Outstanding, Error> {
+        self.channel_mut(channel).unacked.remove(tag).ok_or(Error::UnknownDeliveryTag(tag))
     }
 
     fn settle_up_to(&mut self, channel: ChannelId, last: u64, outcome: Outcome) {
         while self.channel(channel).unacked.first().is_some_and(|first| first <= last) {
-            let (_, outstanding) = self.channel_mut(channel).unacked.pop_first().expect("there is a first one");
-            self.settle_one(channel, outstanding, outcome);
+            let (tag, outstanding) = self.channel_mut(channel).unacked.pop_first().expect("there is a first one");
+            self.settle_or_hold(channel, tag, outstanding, outcome);
         }
     }
 
-    fn settle_one(&mut self, channel: ChannelId, outstanding: Outstanding, outcome: Outcome) {
+    /// Settles a delivery, or has the channel's transaction hold it until the commit.
+    fn settle_or_hold(&mut self, channel: ChannelId, tag: u64, mut outstanding: Outstanding, outcome: Outcome) {
+        if self.channel(channel).transaction.is_none() {
+            return self.settle_one(channel, outstanding, outcome);
+        }
+        self.stop(outstanding.timer.take());
+        if let Some(transaction) = &mut self.channel_mut(channel).transaction {
+            transaction.settled.push((tag, outstanding, outcome));
+        }
+    }
+
+    pub(super) fn settle_one(&mut self, channel: ChannelId, outstanding: Outstanding, outcome: Outcome) {
         match outcome {
-            Outcome::Gone => self.finish(outstanding),
+            Outcome::Acked => self.finish(outstanding, None),
+            Outcome::Rejected => self.finish(outstanding, Some(Reason::Rejected)),
             Outcome::Requeued => self.requeue(outstanding),
         }
         self.make_room(channel, outstanding.holder);
@@ -98,25 +142,40 @@ impl Broker {
         self.settle_one(channel, outstanding, Outcome::Requeued);
     }
 
-    fn finish(&mut self, outstanding: Outstanding) {
+    fn finish(&mut self, outstanding: Outstanding, death: Option<Reason>) {
         let Outstanding { queue, position, timer, .. } = outstanding;
         self.stop(timer);
-        if self.state.queue(queue).is_some() {
-            self.commit(&Record::Settled { queue, position });
-        }
+        self.remove_unacked(queue, position, death);
     }
 
-    /// Makes a delivery's message ready again; if its queue went meanwhile, so did the message.
+    /// A delivered message leaves its queue; if that went meanwhile, so did the message.
+    fn remove_unacked(&mut self, id: QueueId, position: u64, death: Option<Reason>) {
+        let Some(queue) = self.state.queue(id) else { return };
+        if let Some(reason) = death.filter(|_| queue.settings.dead_letter_exchange.is_some()) {
+            let message = queue.unacked_message(position).expect("what is settled is unacked").share();
+            self.dead_letter(id, &message, reason);
+        }
+        self.commit(&Record::Settled { queue: id, position });
+    }
+
+    /// Makes a delivery's message ready again.
     pub(super) fn requeue(&mut self, outstanding: Outstanding) {
         let Outstanding { queue, position, timer, .. } = outstanding;
         self.stop(timer);
-        if self.state.queue(queue).is_some() {
-            self.commit(&Record::Requeued { queue, position });
-            self.activate(queue);
-        }
+        self.requeue_position(queue, position);
     }
 
-    fn stop(&mut self, timer: Option<crate::timer::TimerKey>) {
+    /// Makes a message ready again, unless it has come back too often; if its queue went meanwhile, so did the message.
+    pub(super) fn requeue_position(&mut self, id: QueueId, position: u64) {
+        let Some(queue) = self.state.queue(id) else { return };
+        if queue.settings.delivery_limit().is_some_and(|limit| queue.returns(position) >= limit) {
+            return self.remove_unacked(id, position, Some(Reason::DeliveryLimit));
+        }
+        self.commit(&Record::Requeued { queue: id, position });
+        self.changed.push(id);
+    }
+
+    pub(super) fn stop(&mut self, timer: Option<TimerKey>) {
         if let Some(timer) = timer {
             self.timers.cancel(timer);
         }
@@ -128,7 +187,7 @@ impl Broker {
             return;
         }
         let known = self.channel_mut(channel);
-        let was_full = !known.has_room();
+        let was_full = known.room() == 0;
         known.consuming -= 1;
         if let Holder::Consumer(consumer) = holder {
             self.consumers.get_mut(consumer).expect("a holder is a consumer").unacked -= 1;

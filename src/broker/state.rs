@@ -8,9 +8,13 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 
 use super::exchange::{Destination, Exchange, ExchangeKind};
+use super::headers;
 use super::message::Message;
+use super::numbered::Numbered;
+use super::policy::{Matcher, Policies};
 use super::queue::Queue;
 use super::record::Record;
+use super::settings::Settings;
 use super::topic::Walk;
 use crate::arena::Arena;
 use crate::id::QueueId;
@@ -23,6 +27,12 @@ pub(crate) struct State {
     exchanges: HashMap<Box<str>, Box<Exchange>, FixedState>,
     queues: Arena<QueueId, Queue>,
     names: HashMap<Box<str>, QueueId, FixedState>,
+    /// The exchanges with bindings to each queue or exchange, so that nobody has to ask them all.
+    sources: HashMap<Destination, Vec<Box<str>>, FixedState>,
+    policies: Policies,
+    /// Messages that wait to go from their exchange into queues.
+    delayed: Numbered<Message>,
+    delayed_number: u64,
     memory_bytes: usize,
     /// The last message that was taken, for as long as it is being delivered.
     taken: Option<Message>,
@@ -53,6 +63,10 @@ impl State {
             exchanges: HashMap::default(),
             queues: Arena::new(),
             names: HashMap::default(),
+            sources: HashMap::default(),
+            policies: Policies::new(),
+            delayed: Numbered::new(),
+            delayed_number: 0,
             memory_bytes: 0,
             taken: None,
         };
@@ -67,24 +81,32 @@ impl State {
     pub(crate) fn apply(&mut self, record: &Record<'_>) {
         match *record {
             Record::ExchangeDeclared { name, kind, durable, auto_delete, internal, arguments } => {
-                let exchange = Exchange::new(kind, durable, auto_delete, internal, arguments);
+                let mut exchange = Exchange::new(kind, durable, auto_delete, internal, arguments);
+                exchange.set_policy(self.policies.alternate_of(name));
                 self.exchanges.insert(name.into(), Box::new(exchange));
             }
-            Record::ExchangeDeleted { name } => {
-                self.exchanges.remove(name);
-                self.unbind_all(&Destination::Exchange(name.into()));
-            }
+            Record::ExchangeDeleted { name } => self.delete_exchange(name),
             Record::QueueDeclared { queue, name, durable, exclusive, auto_delete, arguments } => {
-                let declared = Queue::new(name, durable, exclusive, auto_delete, arguments.clone());
+                let settings = Settings::of_arguments(arguments).expect("a queue's arguments were checked");
+                let mut declared = Queue::new(name, durable, exclusive, auto_delete, arguments.clone(), settings);
+                declared.set_policy(self.policies.of_queue(&declared));
                 self.queues.insert_at(queue, declared);
                 self.names.insert(name.into(), queue);
             }
             Record::QueueDeleted { queue } => self.delete_queue(queue),
             Record::Bound { source, destination, routing_key, arguments } => {
                 self.exchange_mut(source).bind(destination, routing_key, arguments);
+                let sources = self.sources.entry(destination.clone()).or_default();
+                if !sources.iter().any(|known| **known == *source) {
+                    sources.push(source.into());
+                }
             }
             Record::Unbound { source, destination, routing_key, arguments } => {
-                self.exchange_mut(source).unbind(destination, routing_key, arguments);
+                let exchange = self.exchange_mut(source);
+                exchange.unbind(destination, routing_key, arguments);
+                if !exchange.is_bound_to(destination) {
+                    self.forget_source(destination, source);
+                }
             }
             Record::Published { message, queues } => self.publish(message, queues),
             Record::Delivered { queue, position } => self.queue_mut(queue).deliver(position),
@@ -93,16 +115,35 @@ impl State {
                 self.forget(message);
             }
             Record::Taken { queue, position } => {
-                let queue = self.queue_mut(queue);
-                queue.counters.acked += 1;
-                let message = queue.take(position);
+                let message = self.queue_mut(queue).take(position);
                 self.let_go();
                 self.taken = Some(message);
             }
-            Record::Requeued { queue, position } => self.queue_mut(queue).requeue(position),
+            Record::Dropped { queue, position } => {
+                let message = self.queue_mut(queue).drop(position);
+                self.forget(message);
+            }
+            Record::Requeued { queue, position } => self.requeue(queue, position),
             Record::Purged { queue } => {
                 let messages = self.queue_mut(queue).purge();
-                messages.for_each(|message| self.forget(message));
+                messages.into_iter().for_each(|message| self.forget(message));
+            }
+            Record::Delayed { number, message, .. } => {
+                self.memory_bytes += message.memory_bytes();
+                self.delayed.insert(number, message.share());
+                self.delayed_number = number;
+            }
+            Record::DelayOver { number } => {
+                let message = self.delayed.remove(number).expect("a message whose delay is over was delayed");
+                self.forget(message);
+            }
+            Record::PolicySet { name, policy } => {
+                self.policies.set(name, policy);
+                self.apply_policies();
+            }
+            Record::PolicyDeleted { name } => {
+                self.policies.delete(name);
+                self.apply_policies();
             }
         }
     }
@@ -130,6 +171,31 @@ impl State {
         self.memory_bytes
     }
 
+    pub(crate) fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
+    /// Gives patterns their meaning, which is not a fact: the host has it.
+    pub(crate) fn set_matcher(&mut self, matcher: Matcher) {
+        self.policies.set_matcher(matcher);
+        self.apply_policies();
+    }
+
+    /// The exchanges that have bindings to this.
+    pub(crate) fn sources_of(&self, destination: &Destination) -> &[Box<str>] {
+        self.sources.get(destination).map_or(&[], |sources| sources)
+    }
+
+    /// A message that waits.
+    pub(crate) fn delayed(&self, number: u64) -> Option<&Message> {
+        self.delayed.get(number)
+    }
+
+    /// The number that the next message to wait gets.
+    pub(crate) fn next_delayed(&self) -> u64 {
+        self.delayed_number + 1
+    }
+
     pub(crate) fn exchange(&self, name: &str) -> Option<&Exchange> {
         self.exchanges.get(name).map(|exchange| &**exchange)
     }
@@ -152,21 +218,25 @@ impl State {
     }
 
     /// Finds the queues that a message goes to, each once; through bound exchanges, and to the alternate exchange
-    /// where one routes nowhere. Each exchange is asked once, so that cycles end.
-    pub(crate) fn route(&self, exchange: &str, routing_key: &str, properties: Properties<'_>, route: &mut Route) {
+    /// where one routes nowhere. Each exchange is asked once for each routing key, so that cycles end.
+    pub(crate) fn route(&self, exchange: &str, routing_keys: &[&str], properties: Properties<'_>, route: &mut Route) {
         route.queues.clear();
-        if exchange.is_empty() {
-            route.queues.extend(self.queue_named(routing_key));
-            return;
+        for routing_key in routing_keys {
+            if exchange.is_empty() {
+                route.queues.extend(self.queue_named(routing_key));
+                continue;
+            }
+            route.exchanges.clear();
+            self.route_one(exchange, exchange, routing_key, properties, route);
+            for asked in 0.. {
+                let Some(name) = route.exchanges.get(asked).cloned() else { break };
+                self.route_one(exchange, &name, routing_key, properties, route);
+            }
         }
-        route.exchanges.clear();
-        self.route_one(exchange, exchange, routing_key, properties, route);
-        for asked in 0.. {
-            let Some(name) = route.exchanges.get(asked).cloned() else { break };
-            self.route_one(exchange, &name, routing_key, properties, route);
+        if route.queues.len() > 1 {
+            route.queues.sort_unstable();
+            route.queues.dedup();
         }
-        route.queues.sort_unstable();
-        route.queues.dedup();
     }
 
     /// Asks the exchange `name` on behalf of a message that was published to `first`.
@@ -186,7 +256,7 @@ impl State {
                 Destination::Exchange(name) => ask(exchanges, name),
             }
         });
-        if let Some(alternate) = exchange.alternate.as_ref().filter(|_| !found) {
+        if let Some(alternate) = exchange.alternate().filter(|_| !found) {
             ask(exchanges, alternate);
         }
     }
@@ -198,6 +268,29 @@ impl State {
         }
     }
 
+    /// A message says how often it came back, where its queue counts that.
+    fn requeue(&mut self, id: QueueId, position: u64) {
+        let queue = self.queues.get_mut(id).expect("a fact's queue exists");
+        let counts = queue.settings.counts_deliveries();
+        let (mut added_bytes, scratch) = (0, &mut Vec::new());
+        let replaced = queue.requeue(position, |message, returns| {
+            let counted = counts.then(|| headers::with_delivery_count(message, returns, scratch))?;
+            added_bytes = counted.memory_bytes();
+            Some(counted)
+        });
+        self.memory_bytes += added_bytes;
+        replaced.into_iter().for_each(|message| self.forget(message));
+    }
+
+    fn apply_policies(&mut self) {
+        for queue in self.queues.values_mut() {
+            queue.set_policy(self.policies.of_queue(queue));
+        }
+        for (name, exchange) in &mut self.exchanges {
+            exchange.set_policy(self.policies.alternate_of(name));
+        }
+    }
+
     fn delete_queue(&mut self, id: QueueId) {
         let queue = self.queues.remove(id).expect("a queue that is deleted exists");
         self.names.remove(&queue.name);
@@ -205,9 +298,30 @@ impl State {
         queue.into_messages().for_each(|message| self.forget(message));
     }
 
+    fn delete_exchange(&mut self, name: &str) {
+        let gone = self.exchanges.remove(name).expect("an exchange that is deleted exists");
+        gone.destinations().for_each(|destination| self.forget_source(destination, name));
+        self.unbind_all(&Destination::Exchange(name.into()));
+        if gone.is_delayed() {
+            let theirs = self.delayed.iter().filter(|(_, message)| message.exchange() == name);
+            let numbers: Vec<_> = theirs.map(|(number, _)| number).collect();
+            for message in numbers.into_iter().filter_map(|number| self.delayed.remove(number)).collect::<Vec<_>>() {
+                self.forget(message);
+            }
+        }
+    }
+
     fn unbind_all(&mut self, destination: &Destination) {
-        for exchange in self.exchanges.values_mut() {
-            exchange.unbind_all(destination);
+        for source in self.sources.remove(destination).unwrap_or_default() {
+            self.exchange_mut(&source).unbind_all(destination);
+        }
+    }
+
+    fn forget_source(&mut self, destination: &Destination, source: &str) {
+        let Some(sources) = self.sources.get_mut(destination) else { return };
+        sources.retain(|known| **known != *source);
+        if sources.is_empty() {
+            self.sources.remove(destination);
         }
     }
 

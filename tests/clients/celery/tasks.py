@@ -1,37 +1,32 @@
-"""The Celery application that the tests' workers run.
-
-TASK_QUEUE names its queue, TASK_QUEUE_TYPE is of what type it is, WORKER_NAME what the connections call themselves.
-"""
+"""The Celery application that the tests' workers run: TASK_QUEUE is its queue, WORKER_NAME its connections' name."""
 import itertools
 import os
 import threading
 
 from broker import URL
 from celery import Celery, Task
-from kombu import Exchange, Queue
+from kombu import Queue
 
+NAME = os.environ.get('TASK_QUEUE', 'tasks')
+TYPE = os.environ.get('TASK_QUEUE_TYPE', 'classic')
+FOR_TYPE = {'classic': {'max_priority': 9}, 'quorum': {'queue_arguments': {'x-queue-type': 'quorum'}}}
 
-def application(name, type):
-    """An application whose one queue has this name and type."""
-    made = Celery('tasks', broker=URL, backend='rpc://', set_as_current=False)
-    made.conf.update(
-        task_queues=[Queue(name, Exchange(f'{name}-exchange', 'topic'), name, expires=60, **TYPES[type])],
-        task_default_queue=name,
-        worker_prefetch_multiplier=1,
-        worker_hijack_root_logger=False,
-        broker_connection_retry_on_startup=True,
-        broker_heartbeat=10,
-        broker_transport_options={
-            'confirm_publish': True,
-            'client_properties': {'connection_name': os.environ.get('WORKER_NAME', '')},
-        },
-    )
-    return made
-
-
-TYPES = {'classic': {'max_priority': 9}, 'quorum': {'queue_arguments': {'x-queue-type': 'quorum'}}}
-
-app = application(os.environ['TASK_QUEUE'], os.environ.get('TASK_QUEUE_TYPE', 'classic'))
+app = Celery('tasks', broker=f'{URL}//' if URL.count('/') < 3 else URL, backend='rpc://')
+app.conf.update(
+    task_queues=[Queue(NAME, routing_key=NAME, expires=60, **FOR_TYPE[TYPE])],
+    task_default_queue=NAME,
+    task_default_exchange_type='topic' if TYPE == 'quorum' else 'direct',
+    task_default_exchange=f'{NAME}-exchange',
+    task_default_routing_key=NAME,
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    broker_connection_retry_on_startup=True,
+    broker_heartbeat=10,
+    broker_transport_options={
+        'confirm_publish': True,
+        'client_properties': {'connection_name': os.environ.get('WORKER_NAME', '')},
+    },
+)
 numbers = itertools.count()
 
 

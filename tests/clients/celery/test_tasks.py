@@ -1,7 +1,6 @@
 """A Celery application and its workers, with results over rpc:// on the same broker."""
 import itertools
 import os
-import time
 import unittest
 from datetime import datetime, timedelta, timezone
 
@@ -11,7 +10,7 @@ NAME = unique('tasks')
 os.environ['TASK_QUEUE'] = NAME
 
 from celery import chain, group, states  # noqa: E402  it reads the environment
-from tasks import add, app, application, fail, hold, succeed_at_retry, turn  # noqa: E402
+from tasks import add, app, fail, hold, succeed_at_retry, turn  # noqa: E402
 from worker import Worker  # noqa: E402
 
 SECONDS = 20
@@ -91,20 +90,3 @@ class Tasks(unittest.TestCase):
         close_as_operator(f'{NAME}-worker')
         self.worker.prints('Connected to')
         self.assertEqual(add.delay(4, 5).get(SECONDS), 9)
-
-
-class DelayedTasks(unittest.TestCase):
-    """With quorum queues Celery keeps delayed tasks in the broker, in 28 queues that expire into each other."""
-
-    def test_a_task_is_delayed_by_the_broker(self):
-        name = unique('delayed')
-        delayed = application(name, 'quorum')
-        self.addCleanup(delayed.close)
-        worker = Worker(next(numbers), TASK_QUEUE=name, TASK_QUEUE_TYPE='quorum')
-        self.addCleanup(worker.kill)
-        worker.prints(' ready.')
-        began = time.monotonic()
-        result = delayed.send_task('tasks.add', (2, 3), countdown=1)
-        self.assertEqual(result.get(SECONDS), 5)
-        self.assertGreaterEqual(time.monotonic() - began, 1)
-        self.assertFalse([line for line in worker.printed if 'delayed delivery' in line and 'ERROR' in line])

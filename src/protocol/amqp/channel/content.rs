@@ -1,7 +1,7 @@
 //! Content: from the frames of a message to its publication.
 
 use super::{Channel, Confirms, Context};
-use crate::broker::{Broker, Publication};
+use crate::broker::{Broker, Publication, Routed};
 use crate::properties::Properties;
 use crate::protocol::amqp::frame::{self, ContentHeader, Frame, Kind};
 use crate::protocol::amqp::method::{BasicPublish, BasicReturn};
@@ -178,8 +178,9 @@ impl Channel {
     ) -> Result<(), Refusal> {
         check_user(properties, context.user)?;
         let BasicPublish { exchange, routing_key, mandatory, .. } = publish;
-        let routed = context.broker.publish(self.id, &Publication { exchange, routing_key, properties, body })?;
-        if mandatory && routed.queues == 0 {
+        let publication = Publication { exchange, routing_key, properties, body, mandatory };
+        let routed = context.broker.publish(self.id, &publication)?;
+        if mandatory && routed == Routed::Queued(0) {
             let (code, name) = (ReplyCode::NoRoute, ReplyCode::NoRoute.name());
             let returned = BasicReturn { reply_code: code as u16, reply_text: name, exchange, routing_key };
             context.outlet.send_content(&returned, properties, body);

@@ -1,0 +1,83 @@
+//! Attendance: who is at a queue, and what is due there; what no fact speaks of.
+
+use std::collections::VecDeque;
+
+use crate::id::{ChannelId, ConnectionId, ConsumerId};
+use crate::timer::TimerKey;
+
+/// The consumers, the owner and the timers of one queue.
+///
+/// The rotations hold those consumers that may have room, the next one first. One that turns out to have none drops
+/// out, and comes back at the end when it has room again: so a turn costs the same however many consumers are busy.
+#[derive(Debug, Default)]
+pub(crate) struct Attendance {
+    /// In the order in which they came. Of a queue with a single active consumer, that is the first.
+    pub(crate) consumers: Vec<ConsumerId>,
+    /// By priority, the highest first.
+    rotations: Vec<Rotation>,
+    /// The only consumer, and asked to be.
+    pub(crate) is_exclusive: bool,
+    /// Whether the queue stands in the broker's list of queues that may have something to deliver.
+    pub(crate) is_active: bool,
+    /// Whether all that is ready came since the queue became active: then nothing of it is too late yet.
+    pub(crate) is_prompt: bool,
+    /// Whose queue it is, where it is exclusive.
+    pub(crate) owner: Option<ConnectionId>,
+    /// The channel whose consumer of replies it serves.
+    pub(crate) reply_channel: Option<ChannelId>,
+    /// Set for the head's expiry, or earlier.
+    pub(crate) expiry: Option<(u64, TimerKey)>,
+    /// Set while the queue expires when it is unused.
+    pub(crate) disuse: Option<TimerKey>,
+    pub(crate) used_ms: u64,
+}
+
+#[derive(Debug)]
+struct Rotation {
+    priority: i64,
+    waiting: VecDeque<ConsumerId>,
+}
+
+impl Attendance {
+    /// Puts a consumer at the end of those of its priority.
+    pub(crate) fn enqueue(&mut self, consumer: ConsumerId, priority: i64) {
+        let place = self.rotations.partition_point(|rotation| rotation.priority > priority);
+        if self.rotations.get(place).is_none_or(|rotation| rotation.priority != priority) {
+            self.rotations.insert(place, Rotation { priority, waiting: VecDeque::new() });
+        }
+        self.rotations[place].waiting.push_back(consumer);
+    }
+
+    /// The consumers that may have room.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = ConsumerId> {
+        self.rotations.iter().flat_map(|rotation| rotation.waiting.iter().copied())
+    }
+
+    pub(crate) fn is_anybody_waiting(&self) -> bool {
+        self.rotations.iter().any(|rotation| !rotation.waiting.is_empty())
+    }
+
+    /// The first consumer that can take a message goes to the end of those of its priority; who cannot drops out, and
+    /// `can_take` is told by `true` for whom it was asked last.
+    pub(crate) fn rotate(&mut self, mut can_take: impl FnMut(ConsumerId) -> bool) -> Option<ConsumerId> {
+        for Rotation { waiting, .. } in &mut self.rotations {
+            while let Some(&consumer) = waiting.front() {
+                waiting.pop_front();
+                if can_take(consumer) {
+                    waiting.push_back(consumer);
+                    return Some(consumer);
+                }
+            }
+        }
+        None
+    }
+
+    pub(crate) fn remove(&mut self, consumer: ConsumerId) {
+        self.consumers.retain(|&known| known != consumer);
+        for rotation in &mut self.rotations {
+            rotation.waiting.retain(|&known| known != consumer);
+        }
+        self.rotations.retain(|rotation| !rotation.waiting.is_empty());
+        self.is_exclusive = false;
+    }
+}

@@ -1,0 +1,370 @@
+//! Settings: what a queue's arguments and the policy that applies to it make of it.
+//!
+//! Arguments are parsed once, when a queue is declared; nothing looks at the table again but who compares two
+//! declarations. A policy says the same without the `x-`. Where both give a number the lower one wins, elsewhere the
+//! argument does.
+
+use crate::table::{Table, Value};
+
+/// The arguments of queues that mean something here, other than those that are accepted and have no effect.
+pub(crate) const QUEUE_ARGUMENTS: [&str; 14] = [
+    QUEUE_TYPE,
+    MESSAGE_TTL,
+    EXPIRES,
+    MAX_LENGTH,
+    MAX_LENGTH_BYTES,
+    OVERFLOW,
+    DEAD_LETTER_EXCHANGE,
+    DEAD_LETTER_ROUTING_KEY,
+    MAX_PRIORITY,
+    SINGLE_ACTIVE_CONSUMER,
+    DELIVERY_LIMIT,
+    CONSUMER_TIMEOUT,
+    MESSAGE_DEDUPLICATION,
+    PARTITIONS,
+];
+
+const QUEUE_TYPE: &str = "x-queue-type";
+const MESSAGE_TTL: &str = "x-message-ttl";
+const EXPIRES: &str = "x-expires";
+const MAX_LENGTH: &str = "x-max-length";
+const MAX_LENGTH_BYTES: &str = "x-max-length-bytes";
+const OVERFLOW: &str = "x-overflow";
+const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
+const DEAD_LETTER_ROUTING_KEY: &str = "x-dead-letter-routing-key";
+const MAX_PRIORITY: &str = "x-max-priority";
+const SINGLE_ACTIVE_CONSUMER: &str = "x-single-active-consumer";
+const DELIVERY_LIMIT: &str = "x-delivery-limit";
+const CONSUMER_TIMEOUT: &str = "x-consumer-timeout";
+const MESSAGE_DEDUPLICATION: &str = "x-message-deduplication";
+const PARTITIONS: &str = "x-partitions";
+
+/// What a policy may say, of queues and of exchanges.
+const POLICY_KEYS: [&str; 10] = [
+    "message-ttl",
+    "expires",
+    "max-length",
+    "max-length-bytes",
+    "overflow",
+    "dead-letter-exchange",
+    "dead-letter-routing-key",
+    "delivery-limit",
+    "consumer-timeout",
+    "alternate-exchange",
+];
+
+/// The longest time that an argument or a property may give, 49 days and a half.
+pub(crate) const DURATION_MAX_MS: i64 = u32::MAX as i64;
+/// How often a quorum queue delivers a message again, unless it is told otherwise.
+const QUORUM_DELIVERY_LIMIT: u32 = 20;
+const PARTITIONS_MAX: i64 = 1024;
+
+/// What a queue is said to be; one store serves both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum QueueKind {
+    #[default]
+    Classic,
+    Quorum,
+}
+
+/// What a full queue does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Overflow {
+    /// Drops what would be delivered next.
+    #[default]
+    DropHead,
+    /// Refuses what comes.
+    RejectPublish,
+    /// Refuses what comes, and dead-letters it.
+    RejectPublishDlx,
+}
+
+/// How a queue behaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) kind: QueueKind,
+    pub(crate) message_ttl_ms: Option<u64>,
+    pub(crate) expires_ms: Option<u64>,
+    pub(crate) max_length: Option<usize>,
+    pub(crate) max_length_bytes: Option<usize>,
+    pub(crate) overflow: Option<Overflow>,
+    pub(crate) dead_letter_exchange: Option<Box<str>>,
+    pub(crate) dead_letter_routing_key: Option<Box<str>>,
+    /// Without it all messages are alike.
+    pub(crate) max_priority: u8,
+    pub(crate) single_active_consumer: bool,
+    pub(crate) delivery_limit: DeliveryLimit,
+    pub(crate) consumer_timeout_ms: Option<u64>,
+    /// Takes no message whose id it holds already.
+    pub(crate) deduplicates: bool,
+    pub(crate) partitions: Option<u16>,
+}
+
+/// How often a message may be requeued.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum DeliveryLimit {
+    /// What is usual for the type of queue.
+    #[default]
+    Default,
+    Off,
+    Times(u32),
+}
+
+/// An argument whose value makes no sense, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadSetting {
+    pub(crate) name: &'static str,
+    pub(crate) reason: String,
+}
+
+type Parsed<T> = Result<T, BadSetting>;
+
+impl Settings {
+    /// What a queue's arguments say. The types of queue that there is none of are refused elsewhere.
+    pub(crate) fn of_arguments(arguments: &Table) -> Parsed<Self> {
+        let settings = Self::parse(&|name| arguments.get(name))?;
+        if settings.dead_letter_routing_key.is_some() && settings.dead_letter_exchange.is_none() {
+            return bad(DEAD_LETTER_ROUTING_KEY, "routing_key_but_no_dlx_defined".into());
+        }
+        Ok(settings)
+    }
+
+    /// What a policy's definition says of queues.
+    pub(crate) fn of_policy(definition: &Table) -> Parsed<Self> {
+        if let Some((key, _)) = definition.iter().find(|(key, _)| !POLICY_KEYS.contains(key)) {
+            return bad("definition", format!("the key '{key}' is unknown; there are {}", POLICY_KEYS.join(", ")));
+        }
+        Self::parse(&|name| definition.get(name.strip_prefix("x-")?))
+    }
+
+    /// These, which arguments have given, where a policy applies as well.
+    pub(crate) fn under(&self, policy: &Self) -> Self {
+        let own = self.clone();
+        let (has_exchange, theirs) = (own.dead_letter_exchange.is_some(), policy.clone());
+        Self {
+            message_ttl_ms: lower(own.message_ttl_ms, theirs.message_ttl_ms),
+            expires_ms: lower(own.expires_ms, theirs.expires_ms),
+            max_length: lower(own.max_length, theirs.max_length),
+            max_length_bytes: lower(own.max_length_bytes, theirs.max_length_bytes),
+            overflow: own.overflow.or(theirs.overflow),
+            dead_letter_exchange: own.dead_letter_exchange.or(theirs.dead_letter_exchange),
+            // A key belongs to the exchange that it came with.
+            dead_letter_routing_key: if has_exchange {
+                own.dead_letter_routing_key
+            } else {
+                theirs.dead_letter_routing_key
+            },
+            delivery_limit: own.delivery_limit.lower(theirs.delivery_limit),
+            consumer_timeout_ms: lower(own.consumer_timeout_ms, theirs.consumer_timeout_ms),
+            ..own
+        }
+    }
+
+    /// How often a message may be requeued before it is dead-lettered.
+    pub(crate) fn delivery_limit(&self) -> Option<u32> {
+        match (self.delivery_limit, self.kind) {
+            (DeliveryLimit::Times(limit), _) => Some(limit),
+            (DeliveryLimit::Default, QueueKind::Quorum) => Some(QUORUM_DELIVERY_LIMIT),
+            _ => None,
+        }
+    }
+
+    /// Whether a message says how often it was requeued.
+    pub(crate) fn counts_deliveries(&self) -> bool {
+        self.kind == QueueKind::Quorum || self.delivery_limit().is_some()
+    }
+
+    pub(crate) fn has_length_limit(&self) -> bool {
+        self.max_length.is_some() || self.max_length_bytes.is_some()
+    }
+
+    /// Whether what comes is refused by a full queue.
+    pub(crate) fn rejects_publish(&self) -> bool {
+        self.has_length_limit() && matches!(self.overflow, Some(Overflow::RejectPublish | Overflow::RejectPublishDlx))
+    }
+
+    fn parse<'a>(find: &dyn Fn(&'static str) -> Option<&'a Value>) -> Parsed<Self> {
+        Ok(Self {
+            kind: if find(QUEUE_TYPE).and_then(Value::as_str) == Some("quorum") {
+                QueueKind::Quorum
+            } else {
+                QueueKind::Classic
+            },
+            message_ttl_ms: duration(find, MESSAGE_TTL, 0)?,
+            expires_ms: duration(find, EXPIRES, 1)?,
+            max_length: integer(find, MAX_LENGTH, 0, i64::MAX)?.map(|n| n as usize),
+            max_length_bytes: integer(find, MAX_LENGTH_BYTES, 0, i64::MAX)?.map(|n| n as usize),
+            overflow: overflow(find)?,
+            dead_letter_exchange: text(find, DEAD_LETTER_EXCHANGE)?,
+            dead_letter_routing_key: text(find, DEAD_LETTER_ROUTING_KEY)?,
+            max_priority: integer(find, MAX_PRIORITY, 0, 255)?.map_or(0, |n| n as u8),
+            single_active_consumer: truth(find, SINGLE_ACTIVE_CONSUMER)?,
+            delivery_limit: match integer(find, DELIVERY_LIMIT, -1, u32::MAX.into())? {
+                None => DeliveryLimit::Default,
+                Some(-1) => DeliveryLimit::Off,
+                Some(times) => DeliveryLimit::Times(times as u32),
+            },
+            consumer_timeout_ms: duration(find, CONSUMER_TIMEOUT, 1)?,
+            deduplicates: truth(find, MESSAGE_DEDUPLICATION)?,
+            partitions: integer(find, PARTITIONS, 1, PARTITIONS_MAX)?.map(|n| n as u16),
+        })
+    }
+}
+
+impl DeliveryLimit {
+    fn lower(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Times(own), Self::Times(other)) => Self::Times(own.min(other)),
+            (Self::Default, other) => other,
+            (own, _) => own,
+        }
+    }
+}
+
+type Find<'f, 'a> = &'f dyn Fn(&'static str) -> Option<&'a Value>;
+
+fn bad<T>(name: &'static str, reason: String) -> Parsed<T> {
+    Err(BadSetting { name, reason })
+}
+
+fn lower<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+fn integer(find: Find<'_, '_>, name: &'static str, min: i64, max: i64) -> Parsed<Option<i64>> {
+    let Some(value) = find(name) else { return Ok(None) };
+    match value.as_integer() {
+        None => bad(name, format!("\"expected integer, got {}\"", value.type_name())),
+        Some(n) if n < min && n == 0 => bad(name, "{value_zero,0}".into()),
+        Some(n) if n < min => bad(name, format!("{{value_negative,{n}}}")),
+        Some(n) if n > max => bad(name, format!("{{value_too_big,{n}}}")),
+        n => Ok(n),
+    }
+}
+
+fn duration(find: Find<'_, '_>, name: &'static str, min: i64) -> Parsed<Option<u64>> {
+    Ok(integer(find, name, min, DURATION_MAX_MS)?.map(|ms| ms as u64))
+}
+
+fn text(find: Find<'_, '_>, name: &'static str) -> Parsed<Option<Box<str>>> {
+    let Some(value) = find(name) else { return Ok(None) };
+    match value.as_str() {
+        None => bad(name, format!("{{unacceptable_type,{}}}", value.type_name())),
+        Some(text) if text.len() > 255 => bad(name, "\"longer than 255 bytes\"".into()),
+        Some(text) => Ok(Some(text.into())),
+    }
+}
+
+fn truth(find: Find<'_, '_>, name: &'static str) -> Parsed<bool> {
+    match find(name) {
+        None => Ok(false),
+        Some(Value::Bool(truth)) => Ok(*truth),
+        Some(value) => bad(name, format!("{{unacceptable_type,{}}}", value.type_name())),
+    }
+}
+
+fn overflow(find: Find<'_, '_>) -> Parsed<Option<Overflow>> {
+    match text(find, OVERFLOW)?.as_deref() {
+        None => Ok(None),
+        Some("drop-head") => Ok(Some(Overflow::DropHead)),
+        Some("reject-publish") => Ok(Some(Overflow::RejectPublish)),
+        Some("reject-publish-dlx") => Ok(Some(Overflow::RejectPublishDlx)),
+        Some(_) => bad(OVERFLOW, "invalid_overflow".into()),
+    }
+}
+
+/// The first argument in which two declarations of one queue differ: its name, and both values in words.
+pub(crate) fn difference(received: &Table, current: &Table) -> Option<(&'static str, String, String)> {
+    QUEUE_ARGUMENTS.into_iter().find_map(|name| {
+        let (received, current) = (received.get(name), current.get(name));
+        let is_equivalent = match (received, current) {
+            (Some(received), Some(current)) => received.equivalent(current),
+            // Not to name a type is to want a classic queue; the number of partitions may be left open.
+            (None, Some(kind)) | (Some(kind), None) if name == QUEUE_TYPE => kind.as_str() == Some("classic"),
+            (None, Some(_)) => name == PARTITIONS,
+            (Some(_), None) => false,
+            (None, None) => true,
+        };
+        let is_typed = received.is_some() != current.is_some();
+        (!is_equivalent).then(|| (name, in_words(received, is_typed), in_words(current, is_typed)))
+    })
+}
+
+fn in_words(value: Option<&Value>, is_typed: bool) -> String {
+    match value {
+        None => "none".into(),
+        Some(value) if is_typed => format!("the value '{value}' of type '{}'", value.type_name()),
+        Some(value) => format!("'{value}'"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(name: &str, value: impl Into<Value>) -> Parsed<Settings> {
+        Settings::of_arguments(&[(name, value.into())].into_iter().collect())
+    }
+
+    #[test]
+    fn each_argument_is_checked_for_type_and_range() {
+        for (name, value, reason) in [
+            (MAX_LENGTH, Value::from("5"), "\"expected integer, got longstr\""),
+            (MAX_LENGTH, Value::I8(-5), "{value_negative,-5}"),
+            (EXPIRES, Value::I32(0), "{value_zero,0}"),
+            (MESSAGE_TTL, Value::I64(1 << 32), "{value_too_big,4294967296}"),
+            (MAX_PRIORITY, Value::I32(256), "{value_too_big,256}"),
+            (OVERFLOW, Value::from("explode"), "invalid_overflow"),
+            (DEAD_LETTER_EXCHANGE, Value::I32(1), "{unacceptable_type,signedint}"),
+            (DEAD_LETTER_ROUTING_KEY, Value::from("key"), "routing_key_but_no_dlx_defined"),
+            (SINGLE_ACTIVE_CONSUMER, Value::from("yes"), "{unacceptable_type,longstr}"),
+        ] {
+            assert_eq!(of(name, value), bad(name, reason.into()));
+        }
+        assert_eq!(of("x-unknown", 1), Ok(Settings::default()));
+        assert_eq!(of(MESSAGE_TTL, 0).unwrap().message_ttl_ms, Some(0));
+    }
+
+    #[test]
+    fn of_two_numbers_the_lower_wins_and_else_the_argument() {
+        let policy: Table =
+            [("max-length", Value::I32(5)), ("overflow", "reject-publish".into()), ("expires", Value::I32(9))]
+                .into_iter()
+                .collect();
+        let policy = Settings::of_policy(&policy).unwrap();
+        let settings = of(MAX_LENGTH, 7).unwrap().under(&policy);
+        assert_eq!((settings.max_length, settings.expires_ms), (Some(5), Some(9)));
+        assert!(settings.rejects_publish());
+        assert_eq!(of(OVERFLOW, "drop-head").unwrap().under(&policy).overflow, Some(Overflow::DropHead));
+        assert_eq!(of(MAX_LENGTH, 3).unwrap().under(&policy).max_length, Some(3));
+    }
+
+    #[test]
+    fn a_policy_has_known_keys_only() {
+        let definition = [("max-lenght", 5)].into_iter().collect();
+        assert!(Settings::of_policy(&definition).unwrap_err().reason.contains("'max-lenght'"));
+    }
+
+    #[test]
+    fn the_delivery_limit_depends_on_the_type_of_queue() {
+        assert_eq!(Settings::default().delivery_limit(), None);
+        assert_eq!(of(QUEUE_TYPE, "quorum").unwrap().delivery_limit(), Some(20));
+        assert_eq!(of(DELIVERY_LIMIT, 3).unwrap().delivery_limit(), Some(3));
+        assert_eq!(of(DELIVERY_LIMIT, -1).unwrap().delivery_limit(), None);
+    }
+
+    #[test]
+    fn a_difference_is_told_with_both_values() {
+        let table = |value: Value| [(MAX_LENGTH, value)].into_iter().collect::<Table>();
+        let five = table(Value::I8(5));
+        let differs = |received: &Table, current: &Table| difference(received, current);
+        assert_eq!(differs(&five, &table(Value::I64(5))), None);
+        assert_eq!(differs(&five, &table(Value::I64(6))), Some((MAX_LENGTH, "'5'".into(), "'6'".into())));
+        let typed = "the value '5' of type 'byte'".to_owned();
+        assert_eq!(differs(&five, &Table::new()), Some((MAX_LENGTH, typed.clone(), "none".into())));
+        assert_eq!(differs(&Table::new(), &five), Some((MAX_LENGTH, "none".into(), typed)));
+    }
+}

@@ -1,0 +1,71 @@
+//! Transaction: what a channel publishes and settles becomes true at once, or not at all.
+//!
+//! Until the commit nothing has happened: what is published waits, and what is settled counts as unacked still. A
+//! rollback forgets the one and gives back the other, under the old delivery tags.
+
+use super::Broker;
+use super::channel::Transaction;
+use super::error::Error;
+use super::message::Message;
+use super::publishing::Routed;
+use crate::id::ChannelId;
+
+impl Broker {
+    /// Begins a transaction on a channel, which from now on is never without one.
+    ///
+    /// # Panics
+    /// When the channel is not open.
+    pub fn select_transaction(&mut self, channel: ChannelId) {
+        self.channel_mut(channel).transaction.get_or_insert_default();
+    }
+
+    /// Publishes and settles what the transaction holds, begins the next one, and answers the mandatory messages that
+    /// were unroutable.
+    ///
+    /// # Errors
+    /// When the channel has no transaction; and, although everything else was done, when a full queue refused a
+    /// message.
+    ///
+    /// # Panics
+    /// When the channel is not open.
+    pub fn commit_transaction(&mut self, channel: ChannelId) -> Result<Vec<Message>, Error> {
+        let Transaction { published, settled } = self.take_transaction(channel)?;
+        let (mut returned, mut is_partial) = (Vec::new(), false);
+        for (message, is_mandatory) in published {
+            self.release(message.memory_bytes());
+            let unroutable = is_mandatory.then(|| message.share());
+            match self.send(message, None) {
+                Routed::Queued(0) => returned.extend(unroutable),
+                Routed::Refused => is_partial = true,
+                _ => {}
+            }
+        }
+        for (_, outstanding, outcome) in settled {
+            self.settle_one(channel, outstanding, outcome);
+        }
+        self.tend_changed();
+        if is_partial { Err(Error::PartialTransaction) } else { Ok(returned) }
+    }
+
+    /// Forgets what the transaction holds, and begins the next one: what was settled is unacked again.
+    ///
+    /// # Errors
+    /// When the channel has no transaction.
+    ///
+    /// # Panics
+    /// When the channel is not open.
+    pub fn rollback_transaction(&mut self, channel: ChannelId) -> Result<(), Error> {
+        let Transaction { published, settled } = self.take_transaction(channel)?;
+        published.iter().for_each(|(message, _)| self.release(message.memory_bytes()));
+        for (delivery_tag, outstanding, _) in settled {
+            self.channel_mut(channel).unacked.insert(delivery_tag, outstanding);
+            self.watch_ack(channel, delivery_tag);
+        }
+        Ok(())
+    }
+
+    fn take_transaction(&mut self, channel: ChannelId) -> Result<Transaction, Error> {
+        let transaction = self.channel_mut(channel).transaction.as_deref_mut();
+        transaction.map(std::mem::take).ok_or(Error::NotTransactional)
+    }
+}

@@ -1,0 +1,215 @@
+//! Upkeep: what becomes of messages and queues when time passes or a limit is reached.
+//!
+//! A queue that changed is *tended*: it is offered to its consumers, and when none of them can take more, what has
+//! expired or is too much leaves it. So a queue whose consumers keep up drops nothing that they would have got.
+//!
+//! ```text
+//!   changed ──> waiting consumers? ── yes ──> active: poll delivers, and tends the queue again when nobody takes more
+//!                     └── no ──> expired heads go, then what is too much ──> dead letters ──> their queues changed
+//! ```
+
+use super::Broker;
+use super::channel::Holder;
+use super::delivery::Notice;
+use super::headers::{self, Death, Reason};
+use super::message::{Message, NEVER_MS};
+use super::record::Record;
+use super::settings::Overflow;
+use crate::id::{ChannelId, QueueId};
+
+/// What a timer is set for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Due {
+    /// A delivery is taken back.
+    TakeBack(ChannelId, u64),
+    /// A consumer should have acked by now.
+    AckTimeout(ChannelId, u64),
+    /// The head of a queue may have expired.
+    Expiry(QueueId),
+    /// A queue may have been unused for too long.
+    Disuse(QueueId),
+    /// A message that was refused for a while is ready again.
+    Return(QueueId, u64),
+    /// A message goes on from its exchange.
+    Delay(u64),
+}
+
+impl Broker {
+    /// Does what is due now.
+    pub(super) fn fall_due(&mut self) {
+        while let Some(due) = self.timers.pop_due(self.now_ms) {
+            match due {
+                Due::TakeBack(channel, delivery_tag) => self.take_back(channel, delivery_tag),
+                Due::AckTimeout(channel, delivery_tag) => self.ack_timed_out(channel, delivery_tag),
+                Due::Expiry(queue) => {
+                    self.attendance_of(queue).expiry = None;
+                    self.changed.push(queue);
+                }
+                Due::Disuse(queue) => self.look_for_use(queue),
+                Due::Return(queue, position) => self.return_to_queue(queue, position),
+                Due::Delay(number) => self.end_delay(number),
+            }
+            self.tend_changed();
+        }
+    }
+
+    /// Tends the queues that changed, and those that change by that.
+    pub(super) fn tend_changed(&mut self) {
+        while let Some(queue) = self.changed.pop() {
+            self.activate(queue);
+            if !self.attendance.get(queue).is_some_and(|attendance| attendance.is_active) {
+                self.trim(queue);
+            }
+        }
+    }
+
+    /// Tends all queues, as a policy changed.
+    pub(super) fn tend_all(&mut self) {
+        self.changed.extend(self.state.queues().map(|(id, _)| id));
+        for index in 0..self.changed.len() {
+            self.watch_use(self.changed[index]);
+        }
+        self.tend_changed();
+    }
+
+    /// Takes what has expired from a queue, and what is too much.
+    pub(super) fn trim(&mut self, id: QueueId) {
+        let Some(queue) = self.state.queue(id) else { return };
+        if queue.head_expires_ms() == NEVER_MS && !queue.settings.has_length_limit() {
+            return;
+        }
+        self.drop_expired(id);
+        self.drop_overflow(id);
+        self.watch_expiry(id);
+    }
+
+    /// Takes what has expired from the head of a queue, unless its consumers are still to be asked.
+    pub(super) fn drop_expired(&mut self, id: QueueId) {
+        while let Some(queue) = self.state.queue(id) {
+            if queue.head_expires_ms() > self.now_ms || self.attendance_of(id).is_prompt {
+                return;
+            }
+            self.drop_head(id, Reason::Expired);
+        }
+    }
+
+    fn drop_overflow(&mut self, id: QueueId) {
+        while let Some(queue) = self.state.queue(id) {
+            let drops = matches!(queue.settings.overflow, None | Some(Overflow::DropHead));
+            if !drops || !queue.overflows() {
+                return;
+            }
+            self.drop_head(id, Reason::Maxlen);
+        }
+    }
+
+    fn drop_head(&mut self, id: QueueId, reason: Reason) {
+        let queue = self.state.queue(id).expect("a queue with a head exists");
+        let position = queue.next_position().expect("a queue that is trimmed has a head");
+        let message = queue.ready_message(position).expect("the head is ready").share();
+        self.dead_letter(id, &message, reason);
+        drop(message);
+        self.commit(&Record::Dropped { queue: id, position });
+    }
+
+    /// Sends a message that leaves this queue to the dead-letter exchange, if there is one.
+    pub(super) fn dead_letter(&mut self, id: QueueId, message: &Message, reason: Reason) {
+        let Some(queue) = self.state.queue(id) else { return };
+        let Some(exchange) = queue.settings.dead_letter_exchange.as_deref() else { return };
+        if !exchange.is_empty() && self.state.exchange(exchange).is_none() {
+            return;
+        }
+        let routing_key = queue.settings.dead_letter_routing_key.as_deref();
+        let death = Death { queue: &queue.name, reason, now_ms: self.now_ms, exchange, routing_key };
+        let dead = death.dead_letter(message, &mut self.message_scratch);
+        self.send(dead, Some(reason));
+    }
+
+    /// Makes sure to be woken when the head of a queue expires.
+    fn watch_expiry(&mut self, id: QueueId) {
+        let expires_ms = self.state.queue(id).map_or(NEVER_MS, |queue| queue.head_expires_ms());
+        if expires_ms == NEVER_MS {
+            return;
+        }
+        let earlier = self.attendance_of(id).expiry;
+        if earlier.is_some_and(|(deadline_ms, _)| deadline_ms <= expires_ms) {
+            return;
+        }
+        if let Some((_, timer)) = earlier {
+            self.timers.cancel(timer);
+        }
+        let timer = self.timers.insert(expires_ms, Due::Expiry(id));
+        self.attendance_of(id).expiry = Some((expires_ms, timer));
+    }
+
+    /// A queue that expires when it is unused is used.
+    pub(super) fn use_queue(&mut self, id: QueueId) {
+        if let Some(attendance) = self.attendance.get_mut(id) {
+            attendance.used_ms = self.now_ms;
+        }
+    }
+
+    /// Sets the timer by which an unused queue goes, where it has to have one.
+    pub(super) fn watch_use(&mut self, id: QueueId) {
+        let Some(expires_ms) = self.state.queue(id).and_then(|queue| queue.settings.expires_ms) else { return };
+        let deadline_ms = self.now_ms.saturating_add(expires_ms);
+        if let Some(earlier) = self.attendance_of(id).disuse.take() {
+            self.timers.cancel(earlier);
+        }
+        let timer = self.timers.insert(deadline_ms, Due::Disuse(id));
+        self.attendance_of(id).disuse = Some(timer);
+        self.use_queue(id);
+    }
+
+    /// Deletes a queue that was unused for as long as it may be, or looks again later.
+    fn look_for_use(&mut self, id: QueueId) {
+        let Some(queue) = self.state.queue(id) else { return };
+        let expires_ms = queue.settings.expires_ms;
+        let now_ms = self.now_ms;
+        let attendance = self.attendance_of(id);
+        attendance.disuse = None;
+        let Some(expires_ms) = expires_ms else { return };
+        if !attendance.consumers.is_empty() {
+            attendance.used_ms = now_ms;
+        }
+        let deadline_ms = attendance.used_ms.saturating_add(expires_ms);
+        if deadline_ms <= now_ms {
+            self.remove_queue(id);
+        } else {
+            let timer = self.timers.insert(deadline_ms, Due::Disuse(id));
+            self.attendance_of(id).disuse = Some(timer);
+        }
+    }
+
+    /// Holds a message back in its exchange.
+    pub(super) fn delay(&mut self, message: &Message, delay_ms: u64) {
+        let (number, due_ms) = (self.state.next_delayed(), self.now_ms.saturating_add(delay_ms));
+        self.commit(&Record::Delayed { number, message, due_ms });
+        self.timers.insert(due_ms, Due::Delay(number));
+    }
+
+    /// A message goes on, unless its exchange has gone meanwhile.
+    fn end_delay(&mut self, number: u64) {
+        let Some(message) = self.state.delayed(number) else { return };
+        let message = headers::with_delay_over(message, &mut self.message_scratch);
+        self.send(message, None);
+        self.commit(&Record::DelayOver { number });
+    }
+
+    /// A message that was refused for a while is ready again.
+    fn return_to_queue(&mut self, queue: QueueId, position: u64) {
+        if self.state.queue(queue).is_some_and(|queue| queue.unacked_message(position).is_some()) {
+            self.requeue_position(queue, position);
+        }
+    }
+
+    /// A consumer has not acked in time: the message is ready again, and its peer is told.
+    fn ack_timed_out(&mut self, channel: ChannelId, delivery_tag: u64) {
+        let known = self.channel(channel);
+        let (connection, number) = (known.connection, known.number);
+        let queue = known.unacked.get(delivery_tag).filter(|held| held.holder != Holder::Get).map(|held| held.queue);
+        self.take_back(channel, delivery_tag);
+        let timeout_ms = queue.and_then(|queue| self.state.queue(queue)?.settings.consumer_timeout_ms);
+        self.notices.push_back(Notice::AckTimedOut(connection, number, timeout_ms.unwrap_or(0)));
+    }
+}
