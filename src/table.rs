@@ -10,8 +10,6 @@
 //! where they occur. A table keeps its order, and its first entry wins where a key is there twice.
 //! Nesting and the number of values are bounded, so that a small frame cannot become a big structure.
 
-use std::fmt;
-
 pub use crate::wire::Malformed;
 use crate::wire::{Reader, put_short_string, put_sized};
 
@@ -80,29 +78,6 @@ impl Value {
         }
     }
 
-    /// The word for its type in the texts of errors.
-    pub fn type_name(&self) -> &'static str {
-        match self {
-            Self::Void => "void",
-            Self::Bool(_) => "bool",
-            Self::I8(_) => "byte",
-            Self::U8(_) => "unsignedbyte",
-            Self::I16(_) => "short",
-            Self::U16(_) => "unsignedshort",
-            Self::I32(_) => "signedint",
-            Self::U32(_) => "unsignedint",
-            Self::I64(_) => "long",
-            Self::F32(_) => "float",
-            Self::F64(_) => "double",
-            Self::Decimal { .. } => "decimal",
-            Self::Timestamp(_) => "timestamp",
-            Self::Text(_) => "longstr",
-            Self::Bytes(_) => "binary",
-            Self::Array(_) => "array",
-            Self::Table(_) => "table",
-        }
-    }
-
     /// Whether both mean the same: clients of different languages write one number in different widths.
     pub fn equivalent(&self, other: &Self) -> bool {
         match (self, other) {
@@ -116,6 +91,19 @@ impl Value {
                 },
             },
         }
+    }
+
+    /// Appends bytes that are the same for equivalent values, and mostly others for others.
+    pub(crate) fn put_key(&self, out: &mut Vec<u8>) {
+        let canonical = match (self, self.as_integer(), self.as_float()) {
+            (Self::Array(_), ..) => return out.push(b'A'),
+            (Self::Table(_), ..) => return out.push(b'F'),
+            (_, Some(integer), _) => &Self::I64(integer),
+            // The negative zero becomes the other one, as both are equal.
+            (_, _, Some(float)) => &Self::F64(float + 0.0),
+            _ => self,
+        };
+        canonical.encode(out).expect("a value without keys is never too long");
     }
 
     fn as_float(&self) -> Option<f64> {
@@ -183,25 +171,6 @@ impl Value {
             }
         }
         Ok(())
-    }
-}
-
-/// For the texts of errors, and to compare what clients of different languages write differently.
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bool(truth) => truth.fmt(f),
-            Self::Timestamp(seconds) => seconds.fmt(f),
-            Self::Text(bytes) | Self::Bytes(bytes) => String::from_utf8_lossy(bytes).fmt(f),
-            Self::Array(values) => {
-                let words: Vec<String> = values.iter().map(Self::to_string).collect();
-                write!(f, "[{}]", words.join(","))
-            }
-            _ => match self.as_integer() {
-                Some(n) => n.fmt(f),
-                None => f.write_str(self.type_name()),
-            },
-        }
     }
 }
 
@@ -276,11 +245,6 @@ impl Table {
             Some(entry) => entry.1 = value,
             None => self.0.push((key, value)),
         }
-    }
-
-    /// Takes the value of `key` out.
-    pub fn remove(&mut self, key: &str) {
-        self.0.retain(|(name, _)| **name != *key);
     }
 
     /// The entries in their order.
@@ -482,6 +446,20 @@ mod tests {
         assert!(Value::F32(0.5).equivalent(&Value::F64(0.5)));
         assert!(!Value::I32(5).equivalent(&Value::F64(5.0)));
         assert!(!Value::I32(5).equivalent(&Value::from("5")));
+    }
+
+    #[test]
+    fn equivalent_values_have_one_key() {
+        let key = |value: Value| {
+            let mut key = Vec::new();
+            value.put_key(&mut key);
+            key
+        };
+        assert_eq!(key(Value::U8(5)), key(Value::I64(5)));
+        assert_eq!(key(Value::F32(-0.0)), key(Value::F64(0.0)));
+        assert_eq!(key(Value::Array(vec![Value::I8(1)])), key(Value::Array(vec![Value::I64(1)])));
+        assert_ne!(key(Value::I32(5)), key(Value::from("5")));
+        assert_ne!(key(Value::from("a")), key(Value::from("b")));
     }
 
     #[test]

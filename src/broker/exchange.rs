@@ -3,13 +3,26 @@
 //! The bindings, sorted by destination, are the truth; the index is derived from them, one a type. Destinations may
 //! come out of an index more than once: routing makes the copies one.
 
+mod destinations;
+mod hashing;
+mod headers;
+
 use std::collections::{BTreeSet, HashMap};
+
+use foldhash::fast::FixedState;
 
 use super::error::Error;
 use super::topic::{Topic, Walk};
 use crate::id::QueueId;
 use crate::properties::Properties;
 use crate::table::{Table, Value};
+
+pub(super) use destinations::Destinations;
+pub(super) use hashing::Chance;
+use hashing::ConsistentHash;
+use headers::Headers;
+
+const DELAYED_TYPE: &str = "x-delayed-type";
 
 /// The types of exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,32 +35,36 @@ pub enum ExchangeKind {
     Topic,
     /// Headers match the binding's arguments.
     Headers,
+    /// One binding, by what the message says; the binding's routing key is its weight.
+    ConsistentHash,
+    /// One binding, by chance.
+    Random,
+    /// As another type, which an argument names, but a message may say that it is to be routed later.
+    Delayed,
 }
 
 impl ExchangeKind {
+    const ALL: [Self; 7] =
+        [Self::Direct, Self::Fanout, Self::Topic, Self::Headers, Self::ConsistentHash, Self::Random, Self::Delayed];
     /// The names of all types.
-    pub(crate) const NAMES: [&str; 4] = ["direct", "fanout", "topic", "headers"];
+    pub(crate) const NAMES: [&str; 7] =
+        ["direct", "fanout", "topic", "headers", "x-consistent-hash", "x-random", "x-delayed-message"];
 
     /// The type of this name.
     pub(crate) fn named(name: &str) -> Result<Self, Error> {
-        match name {
-            "direct" => Ok(Self::Direct),
-            "fanout" => Ok(Self::Fanout),
-            "topic" => Ok(Self::Topic),
-            "headers" => Ok(Self::Headers),
-            _ => Err(Error::UnknownExchangeType(name.into())),
-        }
+        let named = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        named.ok_or_else(|| Error::UnknownExchangeType(name.into()))
     }
 
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Direct => "direct",
-            Self::Fanout => "fanout",
-            Self::Topic => "topic",
-            Self::Headers => "headers",
-        }
+        Self::NAMES[self as usize]
+    }
+
+    /// The type by which an exchange of this type and with these arguments routes: its own, unless it is a delayed one.
+    pub(crate) fn routing(self, arguments: &Table) -> Result<Self, Error> {
+        Index::new(self, arguments).map(|index| index.kind())
     }
 }
 
@@ -76,8 +93,8 @@ pub(crate) struct Exchange {
     pub(crate) durable: bool,
     pub(crate) auto_delete: bool,
     pub(crate) internal: bool,
-    /// What the declaration says, and what a policy does, of who takes what nothing here routes.
-    declared_alternate: Option<Box<str>>,
+    /// Takes what nothing here routes; as declared.
+    pub(crate) alternate: Option<Box<str>>,
     policy_alternate: Option<Box<str>>,
     bindings: BTreeSet<BindingKey>,
     index: Index,
@@ -85,112 +102,109 @@ pub(crate) struct Exchange {
 
 #[derive(Debug)]
 enum Index {
-    Direct(HashMap<Box<str>, Vec<Destination>, foldhash::fast::FixedState>),
-    Fanout(Vec<Destination>),
+    Direct(HashMap<Box<str>, Destinations, FixedState>),
+    Fanout(Destinations),
     Topic(Topic),
-    Headers(Vec<(HeadersMatch, Destination)>),
+    Headers(Headers),
+    ConsistentHash(ConsistentHash),
+    Random(Destinations),
 }
 
 impl Exchange {
     pub(crate) fn new(kind: ExchangeKind, durable: bool, auto_delete: bool, internal: bool, arguments: &Table) -> Self {
         let alternate = arguments.get("alternate-exchange").and_then(Value::as_str).map(Box::from);
-        let index = match kind {
-            ExchangeKind::Direct => Index::Direct(HashMap::default()),
-            ExchangeKind::Fanout => Index::Fanout(Vec::new()),
-            ExchangeKind::Topic => Index::Topic(Topic::new()),
-            ExchangeKind::Headers => Index::Headers(Vec::new()),
-        };
-        let (declared_alternate, policy_alternate, bindings) = (alternate, None, BTreeSet::new());
-        Self { kind, durable, auto_delete, internal, declared_alternate, policy_alternate, bindings, index }
-    }
-
-    /// The exchange that takes what nothing here routes.
-    pub(crate) fn alternate(&self) -> Option<&str> {
-        self.declared_alternate.as_deref().or(self.policy_alternate.as_deref())
-    }
-
-    pub(crate) fn declared_alternate(&self) -> Option<&str> {
-        self.declared_alternate.as_deref()
-    }
-
-    pub(crate) fn set_policy(&mut self, alternate: Option<&str>) {
-        self.policy_alternate = alternate.map(Box::from);
-    }
-
-    /// Whether it holds back those messages that ask for it.
-    pub(crate) fn is_delayed(&self) -> bool {
-        false
-    }
-
-    /// Where its bindings lead, each of them once or more often.
-    pub(crate) fn destinations(&self) -> impl Iterator<Item = &Destination> {
-        self.bindings.iter().map(|binding| &binding.destination)
+        let index = Index::new(kind, arguments).expect("an exchange's arguments were checked");
+        Self {
+            kind,
+            durable,
+            auto_delete,
+            internal,
+            alternate,
+            policy_alternate: None,
+            bindings: BTreeSet::new(),
+            index,
+        }
     }
 
     pub(crate) fn is_unused(&self) -> bool {
         self.bindings.is_empty()
     }
 
+    /// Whether messages may ask to be routed later.
+    pub(crate) fn is_delayed(&self) -> bool {
+        self.kind == ExchangeKind::Delayed
+    }
+
+    /// The type by which it routes: its own, unless it is a delayed one.
+    pub(crate) fn routing(&self) -> ExchangeKind {
+        self.index.kind()
+    }
+
+    /// Takes what nothing here routes, by declaration or else by policy.
+    pub(crate) fn alternate(&self) -> Option<&str> {
+        self.alternate.as_deref().or(self.policy_alternate.as_deref())
+    }
+
+    /// Sets what a policy says, which a declaration goes before.
+    pub(crate) fn set_policy(&mut self, alternate: Option<&str>) {
+        self.policy_alternate = alternate.map(Box::from);
+    }
+
+    /// Checks that a binding means something to this type.
+    pub(crate) fn check_binding(&self, routing_key: &str, arguments: &Table) -> Result<(), Error> {
+        match self.index {
+            Index::Headers(_) => headers::check_mode(arguments),
+            Index::ConsistentHash(_) => hashing::weight(routing_key).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the bindings lead, sorted; some perhaps more than once.
+    pub(crate) fn destinations(&self) -> impl Iterator<Item = &Destination> {
+        self.bindings.iter().map(|key| &key.destination)
+    }
+
+    /// All bindings: where each leads, its routing key and its arguments.
+    pub(crate) fn bindings(&self) -> impl Iterator<Item = (&Destination, &str, Table)> {
+        self.bindings.iter().map(|key| (&key.destination, &*key.routing_key, key.arguments()))
+    }
+
     pub(crate) fn has_binding(&self, destination: &Destination, routing_key: &str, arguments: &Table) -> bool {
-        self.bindings.contains(&BindingKey::new(destination, routing_key, arguments))
+        self.bindings.contains(&BindingKey::new(destination, routing_key, &sorted(arguments)))
     }
 
     pub(crate) fn is_bound_to(&self, destination: &Destination) -> bool {
-        self.bindings
-            .range(BindingKey::first_to(destination)..)
-            .next()
-            .is_some_and(|key| key.destination == *destination)
+        self.bindings_to(destination).next().is_some()
     }
 
     /// Adds a binding; one that is there already stays one.
     pub(crate) fn bind(&mut self, destination: &Destination, routing_key: &str, arguments: &Table) {
-        if !self.bindings.insert(BindingKey::new(destination, routing_key, arguments)) {
-            return;
-        }
-        let destination = destination.clone();
-        match &mut self.index {
-            Index::Direct(keys) => keys.entry(routing_key.into()).or_default().push(destination),
-            Index::Fanout(all) => all.push(destination),
-            Index::Topic(topic) => topic.insert(routing_key, destination),
-            Index::Headers(matches) => matches.push((HeadersMatch::new(arguments), destination)),
+        let arguments = sorted(arguments);
+        if self.bindings.insert(BindingKey::new(destination, routing_key, &arguments)) {
+            self.index.insert(destination, routing_key, &arguments);
         }
     }
 
     /// Removes a binding, if it is there.
     pub(crate) fn unbind(&mut self, destination: &Destination, routing_key: &str, arguments: &Table) {
-        if !self.bindings.remove(&BindingKey::new(destination, routing_key, arguments)) {
-            return;
-        }
-        match &mut self.index {
-            Index::Direct(keys) => {
-                if let Some(destinations) = keys.get_mut(routing_key) {
-                    remove_one(destinations, |known| known == destination);
-                    if destinations.is_empty() {
-                        keys.remove(routing_key);
-                    }
-                }
-            }
-            Index::Fanout(all) => remove_one(all, |known| known == destination),
-            Index::Topic(topic) => topic.remove(routing_key, destination),
-            Index::Headers(matches) => {
-                let removed = HeadersMatch::new(arguments);
-                remove_one(matches, |(known, to)| to == destination && *known == removed);
-            }
+        let arguments = sorted(arguments);
+        if self.bindings.remove(&BindingKey::new(destination, routing_key, &arguments)) {
+            self.index.remove(destination, routing_key, &arguments);
         }
     }
 
     /// Removes all bindings to a destination.
     pub(crate) fn unbind_all(&mut self, destination: &Destination) {
-        let theirs: Vec<_> = self
-            .bindings
-            .range(BindingKey::first_to(destination)..)
-            .take_while(|key| key.destination == *destination)
-            .cloned()
-            .collect();
+        let theirs: Vec<_> = self.bindings_to(destination).cloned().collect();
         for key in theirs {
-            let arguments = Table::decode(&key.arguments).expect("a binding's arguments were encoded here");
-            self.unbind(destination, &key.routing_key, &arguments);
+            self.bindings.remove(&key);
+            self.index.remove(destination, &key.routing_key, &key.arguments());
         }
+    }
+
+    fn bindings_to<'a>(&'a self, destination: &'a Destination) -> impl Iterator<Item = &'a BindingKey> {
+        let from_theirs = self.bindings.range(BindingKey::first_to(destination)..);
+        from_theirs.take_while(|key| key.destination == *destination)
     }
 
     /// Calls `found` with the destinations that match, some perhaps more than once.
@@ -199,17 +213,79 @@ impl Exchange {
         routing_key: &str,
         properties: Properties<'_>,
         walk: &mut Walk,
-        found: impl FnMut(&'a Destination),
+        mut found: impl FnMut(&'a Destination),
     ) {
         match &self.index {
-            Index::Direct(keys) => keys.get(routing_key).into_iter().flatten().for_each(found),
-            Index::Fanout(all) => all.iter().for_each(found),
-            Index::Topic(topic) => topic.route(routing_key, walk, found),
-            Index::Headers(matches) => {
-                let headers = properties.headers().unwrap_or_default();
-                matches.iter().filter(|(rule, _)| rule.accepts(&headers)).map(|(_, to)| to).for_each(found);
+            Index::Direct(keys) => {
+                keys.get(routing_key).into_iter().flat_map(Destinations::iter).for_each(|(to, ())| found(to));
             }
+            Index::Fanout(all) => all.iter().for_each(|(to, ())| found(to)),
+            Index::Topic(topic) => topic.route(routing_key, walk, found),
+            Index::Headers(headers) => headers.route(properties, found),
+            Index::ConsistentHash(hashed) => hashed.choose(routing_key, properties).into_iter().for_each(found),
+            Index::Random(all) => walk.chance.one_of(all).into_iter().for_each(found),
         }
+    }
+}
+
+impl Index {
+    fn new(kind: ExchangeKind, arguments: &Table) -> Result<Self, Error> {
+        Ok(match kind {
+            ExchangeKind::Direct => Self::Direct(HashMap::default()),
+            ExchangeKind::Fanout => Self::Fanout(Destinations::new()),
+            ExchangeKind::Topic => Self::Topic(Topic::new()),
+            ExchangeKind::Headers => Self::Headers(Headers::default()),
+            ExchangeKind::ConsistentHash => Self::ConsistentHash(ConsistentHash::new(arguments)?),
+            ExchangeKind::Random => Self::Random(Destinations::new()),
+            ExchangeKind::Delayed => Self::new(delayed_kind(arguments)?, arguments)?,
+        })
+    }
+
+    /// By which type it routes.
+    fn kind(&self) -> ExchangeKind {
+        match self {
+            Self::Direct(_) => ExchangeKind::Direct,
+            Self::Fanout(_) => ExchangeKind::Fanout,
+            Self::Topic(_) => ExchangeKind::Topic,
+            Self::Headers(_) => ExchangeKind::Headers,
+            Self::ConsistentHash(_) => ExchangeKind::ConsistentHash,
+            Self::Random(_) => ExchangeKind::Random,
+        }
+    }
+
+    fn insert(&mut self, destination: &Destination, routing_key: &str, arguments: &Table) {
+        match self {
+            Self::Direct(keys) => keys.entry(routing_key.into()).or_default().insert(destination.clone(), ()),
+            Self::Fanout(all) | Self::Random(all) => all.insert(destination.clone(), ()),
+            Self::Topic(topic) => topic.insert(routing_key, destination.clone()),
+            Self::Headers(headers) => headers.insert(arguments, destination),
+            Self::ConsistentHash(hashed) => hashed.insert(routing_key, destination),
+        }
+    }
+
+    fn remove(&mut self, destination: &Destination, routing_key: &str, arguments: &Table) {
+        match self {
+            Self::Direct(keys) => {
+                let Some(theirs) = keys.get_mut(routing_key) else { return };
+                theirs.remove(destination, &());
+                if theirs.is_empty() {
+                    keys.remove(routing_key);
+                }
+            }
+            Self::Fanout(all) | Self::Random(all) => all.remove(destination, &()),
+            Self::Topic(topic) => topic.remove(routing_key, destination),
+            Self::Headers(headers) => headers.remove(arguments, destination),
+            Self::ConsistentHash(hashed) => hashed.remove(routing_key, destination),
+        }
+    }
+}
+
+/// The type by which a delayed exchange routes.
+fn delayed_kind(arguments: &Table) -> Result<ExchangeKind, Error> {
+    let named = arguments.get(DELAYED_TYPE).and_then(Value::as_str).map(ExchangeKind::named);
+    match named {
+        Some(Ok(kind)) if kind != ExchangeKind::Delayed => Ok(kind),
+        _ => Err(Error::BadArgument(DELAYED_TYPE, "expected another exchange type".into())),
     }
 }
 
@@ -219,53 +295,16 @@ impl BindingKey {
         Self { destination: destination.clone(), routing_key: "".into(), arguments: [].into() }
     }
 
+    /// The arguments are sorted.
     fn new(destination: &Destination, routing_key: &str, arguments: &Table) -> Self {
         let mut encoded = Vec::new();
-        sorted(arguments).encode(&mut encoded).expect("a binding's arguments are checked before");
+        arguments.encode(&mut encoded).expect("a binding's arguments are checked before");
         Self { destination: destination.clone(), routing_key: routing_key.into(), arguments: encoded.into() }
     }
-}
 
-/// A headers binding's rule, compiled from its arguments.
-#[derive(Debug, PartialEq)]
-struct HeadersMatch {
-    /// One suffices, not all.
-    any: bool,
-    /// What to look for; `Void` tests presence alone.
-    wanted: Table,
-}
-
-impl HeadersMatch {
-    fn new(arguments: &Table) -> Self {
-        let mode = arguments.get("x-match").and_then(Value::as_str).unwrap_or("all");
-        let with_x = mode.ends_with("-with-x");
-        let mut wanted = Table::new();
-        for (name, value) in sorted(arguments).iter() {
-            if name != "x-match" && (with_x || !name.starts_with("x-")) {
-                wanted.insert(name, value.clone());
-            }
-        }
-        Self { any: mode.starts_with("any"), wanted }
+    fn arguments(&self) -> Table {
+        Table::decode(&self.arguments).expect("a binding's arguments were encoded here")
     }
-
-    /// With nothing wanted, *all* takes everything and *any* nothing.
-    fn accepts(&self, headers: &Table) -> bool {
-        let mut holds = self.wanted.iter().map(|(name, wanted)| {
-            headers.get(name).is_some_and(|value| *wanted == Value::Void || value.equivalent(wanted))
-        });
-        if self.any { holds.any(|held| held) } else { holds.all(|held| held) }
-    }
-}
-
-/// Checks that a headers binding's `x-match` is one of the four.
-pub(crate) fn check_headers_match(arguments: &Table) -> Result<(), Error> {
-    let found = match arguments.get("x-match").map(Value::as_str) {
-        None | Some(Some("all" | "any" | "all-with-x" | "any-with-x")) => return Ok(()),
-        Some(Some(mode)) => format!("'{mode}'"),
-        Some(None) => "not a text".into(),
-    };
-    let reason = format!("its value is {found}; expected all, any, all-with-x, or any-with-x");
-    Err(Error::BadArgument("x-match", reason.into()))
 }
 
 /// The same arguments in the order of their names, as the order in which a client wrote them means nothing.
@@ -282,75 +321,112 @@ fn sorted(arguments: &Table) -> Table {
     table
 }
 
-fn remove_one<T>(items: &mut Vec<T>, is_it: impl FnMut(&T) -> bool) {
-    if let Some(index) = items.iter().position(is_it) {
-        items.remove(index);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn table(pairs: &[(&str, Value)]) -> Table {
-        let mut table = Table::new();
-        for (name, value) in pairs {
-            table.insert(*name, value.clone());
-        }
-        table
+    const ROUTING: [ExchangeKind; 4] =
+        [ExchangeKind::Direct, ExchangeKind::Fanout, ExchangeKind::Topic, ExchangeKind::Headers];
+
+    fn exchange(kind: ExchangeKind, arguments: &Table) -> Exchange {
+        Exchange::new(kind, true, false, false, arguments)
     }
 
-    fn text(text: &str) -> Value {
-        Value::Text(text.as_bytes().into())
+    fn queue(index: u64) -> Destination {
+        Destination::Queue(QueueId::from_index(index))
+    }
+
+    fn routed(exchange: &Exchange, routing_key: &str, walk: &mut Walk) -> Vec<Destination> {
+        let mut found = Vec::new();
+        exchange.route(routing_key, Properties::EMPTY, walk, |to| found.push(to.clone()));
+        found.dedup();
+        found
     }
 
     #[test]
-    fn headers_match_all_any_and_presence() {
-        let headers = table(&[("format", text("pdf")), ("pages", Value::I32(3)), ("x-new", Value::Bool(true))]);
-        for (arguments, expected) in [
-            (vec![], true),
-            (vec![("x-match", text("any"))], false),
-            (vec![("format", text("pdf")), ("pages", Value::I64(3))], true),
-            (vec![("format", text("pdf")), ("pages", Value::I64(4))], false),
-            (vec![("x-match", text("any")), ("format", text("pdf")), ("pages", Value::I64(4))], true),
-            (vec![("pages", Value::Void)], true),
-            (vec![("title", Value::Void)], false),
-            (vec![("x-new", Value::Bool(false))], true),
-            (vec![("x-match", text("all-with-x")), ("x-new", Value::Bool(false))], false),
-            (vec![("x-match", text("any-with-x")), ("x-new", Value::Bool(true))], true),
-        ] {
-            let arguments = table(&arguments);
-            assert_eq!(HeadersMatch::new(&arguments).accepts(&headers), expected, "{arguments:?}");
+    fn every_type_has_its_name() {
+        for (kind, name) in ExchangeKind::ALL.into_iter().zip(ExchangeKind::NAMES) {
+            assert_eq!((kind.name(), ExchangeKind::named(name)), (name, Ok(kind)));
         }
+        assert!(ExchangeKind::named("x-unknown").is_err());
     }
 
     #[test]
     fn a_binding_made_twice_is_one() {
-        let queue = Destination::Queue(QueueId::from_index(1));
-        let mut exchange = Exchange::new(ExchangeKind::Fanout, true, false, false, &Table::new());
-        exchange.bind(&queue, "key", &Table::new());
-        exchange.bind(&queue, "key", &Table::new());
-        exchange.unbind(&queue, "key", &Table::new());
-        let mut found = 0;
-        exchange.route("key", Properties::EMPTY, &mut Walk::default(), |_| found += 1);
-        assert!(exchange.is_unused() && found == 0);
+        let mut fanout = exchange(ExchangeKind::Fanout, &Table::new());
+        fanout.bind(&queue(1), "key", &[("a", 1), ("b", 2)].into_iter().collect());
+        fanout.bind(&queue(1), "key", &[("b", 2), ("a", 1)].into_iter().collect());
+        fanout.unbind(&queue(1), "key", &[("a", 1), ("b", 2)].into_iter().collect());
+        assert!(fanout.is_unused() && routed(&fanout, "key", &mut Walk::default()).is_empty());
     }
 
     #[test]
     fn unbinding_a_destination_leaves_the_others() {
-        let queues = [1, 2].map(|index| Destination::Queue(QueueId::from_index(index)));
-        let kinds = [ExchangeKind::Direct, ExchangeKind::Fanout, ExchangeKind::Topic, ExchangeKind::Headers];
-        for kind in kinds {
-            let mut exchange = Exchange::new(kind, true, false, false, &Table::new());
-            for queue in &queues {
-                exchange.bind(queue, "a", &Table::new());
-                exchange.bind(queue, "b", &Table::new());
+        for kind in ROUTING {
+            let mut exchange = exchange(kind, &Table::new());
+            for index in [1, 2, 3] {
+                exchange.bind(&queue(index), "a", &Table::new());
+                exchange.bind(&queue(index), "b", &Table::new());
             }
-            exchange.unbind_all(&queues[0]);
-            let mut found = Vec::new();
-            exchange.route("a", Properties::EMPTY, &mut Walk::default(), |to| found.push(to.clone()));
-            found.dedup();
-            assert_eq!(found, [queues[1].clone()], "{kind:?}");
+            exchange.unbind_all(&queue(2));
+            assert_eq!(routed(&exchange, "a", &mut Walk::default()), [queue(1), queue(3)], "{kind:?}");
+            assert!(exchange.is_bound_to(&queue(1)) && !exchange.is_bound_to(&queue(2)));
+        }
+    }
+
+    #[test]
+    fn a_delayed_exchange_routes_as_the_type_that_it_names() {
+        for kind in ExchangeKind::ALL {
+            let arguments = [(DELAYED_TYPE, kind.name())].into_iter().collect();
+            if kind == ExchangeKind::Delayed {
+                assert!(kind.routing(&arguments).is_err());
+                continue;
+            }
+            let mut delayed = exchange(ExchangeKind::Delayed, &arguments);
+            delayed.bind(&queue(1), "1", &Table::new());
+            assert_eq!(routed(&delayed, "1", &mut Walk::default()), [queue(1)], "{kind:?}");
+            assert_eq!((delayed.routing(), delayed.is_delayed()), (kind, true));
+        }
+        for bad in [Value::Void, "unknown".into()] {
+            assert!(ExchangeKind::Delayed.routing(&[(DELAYED_TYPE, bad)].into_iter().collect()).is_err());
+        }
+        assert!(ExchangeKind::Delayed.routing(&Table::new()).is_err());
+    }
+
+    #[test]
+    fn a_random_exchange_takes_each_of_its_bindings_in_time_and_one_a_message() {
+        let mut random = exchange(ExchangeKind::Random, &Table::new());
+        (0..4).for_each(|index| random.bind(&queue(index), "", &Table::new()));
+        let mut walk = Walk::default();
+        let routed: Vec<_> = (0..4_000).map(|_| routed(&random, "any", &mut walk)).collect();
+        assert!(routed.iter().all(|found| found.len() == 1));
+        for index in 0..4 {
+            let count = routed.iter().filter(|found| found[0] == queue(index)).count();
+            assert!((900..1_100).contains(&count), "queue {index}: {count}");
+        }
+        random.unbind_all(&queue(1));
+        assert!((0..100).all(|_| self::routed(&random, "", &mut walk) != [queue(1)]));
+    }
+
+    #[test]
+    fn a_binding_must_make_sense_to_its_exchange() {
+        let hash = exchange(ExchangeKind::ConsistentHash, &Table::new());
+        assert!(hash.check_binding("10", &Table::new()).is_ok() && hash.check_binding("key", &Table::new()).is_err());
+        let bad_mode = [("x-match", "some")].into_iter().collect();
+        for kind in ROUTING {
+            let is_refused = exchange(kind, &Table::new()).check_binding("key", &bad_mode).is_err();
+            assert_eq!(is_refused, kind == ExchangeKind::Headers, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn an_alternate_exchange_that_is_declared_goes_before_a_policys() {
+        for (arguments, expected) in
+            [(Table::new(), "policy"), ([("alternate-exchange", "own")].into_iter().collect(), "own")]
+        {
+            let mut exchange = exchange(ExchangeKind::Direct, &arguments);
+            exchange.set_policy(Some("policy"));
+            assert_eq!(exchange.alternate(), Some(expected));
         }
     }
 }

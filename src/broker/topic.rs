@@ -18,16 +18,19 @@
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
-use slab::Slab;
 
-use super::exchange::Destination;
+use super::exchange::{Chance, Destination, Destinations};
 
 /// The patterns of a topic exchange.
 #[derive(Debug)]
 pub(crate) struct Topic {
-    nodes: Slab<Node>,
-    root: usize,
+    /// The root is the first.
+    nodes: Vec<Node>,
+    /// Those that nobody needs, and that are empty.
+    free: Vec<usize>,
 }
+
+const ROOT: usize = 0;
 
 #[derive(Debug, Default)]
 struct Node {
@@ -36,49 +39,45 @@ struct Node {
     hash: Option<usize>,
     /// Reached by `#`: it takes any further word and stays.
     is_hash: bool,
-    destinations: Vec<Destination>,
+    destinations: Destinations,
 }
 
-/// The sets of nodes that one match walks over, kept to be used again.
+/// What routing needs and keeps to use it again: the sets of nodes that one match walks over, and chance.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
     here: Vec<usize>,
     next: Vec<usize>,
+    pub(super) chance: Chance,
 }
 
 impl Topic {
     pub(crate) fn new() -> Self {
-        let mut nodes = Slab::new();
-        let root = nodes.insert(Node::default());
-        Self { nodes, root }
+        Self { nodes: vec![Node::default()], free: Vec::new() }
     }
 
     pub(crate) fn insert(&mut self, pattern: &str, destination: Destination) {
-        let mut node = self.root;
+        let mut node = ROOT;
         for word in words(pattern) {
             node = self.child(node, word).unwrap_or_else(|| self.grow(node, word));
         }
-        self.nodes[node].destinations.push(destination);
+        self.nodes[node].destinations.insert(destination, ());
     }
 
     pub(crate) fn remove(&mut self, pattern: &str, destination: &Destination) {
-        let mut path = vec![self.root];
+        let mut path = vec![ROOT];
         for word in words(pattern) {
             let Some(child) = self.child(path[path.len() - 1], word) else { return };
             path.push(child);
         }
-        let destinations = &mut self.nodes[path[path.len() - 1]].destinations;
-        if let Some(index) = destinations.iter().position(|known| known == destination) {
-            destinations.swap_remove(index);
-        }
+        self.nodes[path[path.len() - 1]].destinations.remove(destination, &());
         self.prune(&path, pattern);
     }
 
     /// Calls `found` with the destinations of each matching pattern.
     pub(crate) fn route<'a>(&'a self, routing_key: &str, walk: &mut Walk, mut found: impl FnMut(&'a Destination)) {
-        let Walk { here, next } = walk;
+        let Walk { here, next, .. } = walk;
         here.clear();
-        self.enter(self.root, here);
+        self.enter(ROOT, here);
         for word in words(routing_key) {
             next.clear();
             for &node in here.iter() {
@@ -86,7 +85,7 @@ impl Topic {
             }
             std::mem::swap(here, next);
         }
-        here.iter().flat_map(|&node| &self.nodes[node].destinations).for_each(&mut found);
+        here.iter().flat_map(|&node| self.nodes[node].destinations.iter()).for_each(|(to, ())| found(to));
     }
 
     fn step(&self, node: usize, word: &str, reached: &mut Vec<usize>) {
@@ -118,7 +117,11 @@ impl Topic {
     }
 
     fn grow(&mut self, node: usize, word: &str) -> usize {
-        let child = self.nodes.insert(Node { is_hash: word == "#", ..Node::default() });
+        let child = self.free.pop().unwrap_or_else(|| {
+            self.nodes.push(Node::default());
+            self.nodes.len() - 1
+        });
+        self.nodes[child].is_hash = word == "#";
         let node = &mut self.nodes[node];
         match word {
             "*" => node.star = Some(child),
@@ -137,7 +140,7 @@ impl Topic {
             if !self.nodes[path[depth]].is_unused() {
                 return;
             }
-            self.nodes.remove(path[depth]);
+            self.free.push(path[depth]);
             let parent = &mut self.nodes[path[depth - 1]];
             match words[depth - 1] {
                 "*" => parent.star = None,
@@ -227,7 +230,9 @@ mod tests {
         for (index, pattern) in patterns.iter().enumerate() {
             topic.remove(pattern, &Destination::Queue(QueueId::from_index(index as u64)));
         }
-        assert_eq!(topic.nodes.len(), 1);
+        assert_eq!(topic.free.len(), topic.nodes.len() - 1);
+        topic.insert("x.y", Destination::Queue(QueueId::from_index(9)));
+        assert_eq!(topic.free.len(), topic.nodes.len() - 3);
     }
 
     #[test]

@@ -1,0 +1,41 @@
+//! Destinations: where some bindings lead, sorted, so that one of many is found and removed without asking all.
+
+use super::Destination;
+
+/// Destinations, each as often as it was added, with what is to be known of its binding.
+#[derive(Debug)]
+pub(in crate::broker) struct Destinations<T = ()>(Vec<(Destination, T)>);
+
+impl<T: PartialEq> Destinations<T> {
+    pub(in crate::broker) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(in crate::broker) fn insert(&mut self, destination: Destination, what: T) {
+        let place = self.0.partition_point(|(known, _)| *known <= destination);
+        self.0.insert(place, (destination, what));
+    }
+
+    /// Removes it once.
+    pub(in crate::broker) fn remove(&mut self, destination: &Destination, what: &T) {
+        let first = self.0.partition_point(|(known, _)| known < destination);
+        let mut theirs = self.0[first..].iter().take_while(|(known, _)| known == destination);
+        if let Some(place) = theirs.position(|(_, known)| known == what) {
+            self.0.remove(first + place);
+        }
+    }
+
+    pub(in crate::broker) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(in crate::broker) fn iter(&self) -> impl ExactSizeIterator<Item = &(Destination, T)> {
+        self.0.iter()
+    }
+}
+
+impl<T: PartialEq> Default for Destinations<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
