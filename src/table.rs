@@ -10,6 +10,8 @@
 //! where they occur. A table keeps its order, and its first entry wins where a key is there twice.
 //! Nesting and the number of values are bounded, so that a small frame cannot become a big structure.
 
+use std::fmt;
+
 pub use crate::wire::Malformed;
 use crate::wire::{Reader, put_short_string, put_sized};
 
@@ -75,6 +77,29 @@ impl Value {
         match *self {
             Self::Bool(truth) => Some(truth),
             _ => None,
+        }
+    }
+
+    /// The word for its type in the texts of errors.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Void => "void",
+            Self::Bool(_) => "bool",
+            Self::I8(_) => "byte",
+            Self::U8(_) => "unsignedbyte",
+            Self::I16(_) => "short",
+            Self::U16(_) => "unsignedshort",
+            Self::I32(_) => "signedint",
+            Self::U32(_) => "unsignedint",
+            Self::I64(_) => "long",
+            Self::F32(_) => "float",
+            Self::F64(_) => "double",
+            Self::Decimal { .. } => "decimal",
+            Self::Timestamp(_) => "timestamp",
+            Self::Text(_) => "longstr",
+            Self::Bytes(_) => "binary",
+            Self::Array(_) => "array",
+            Self::Table(_) => "table",
         }
     }
 
@@ -174,6 +199,25 @@ impl Value {
     }
 }
 
+/// For the texts of errors, and to compare what clients of different languages write differently.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(truth) => truth.fmt(f),
+            Self::Timestamp(seconds) => seconds.fmt(f),
+            Self::Text(bytes) | Self::Bytes(bytes) => String::from_utf8_lossy(bytes).fmt(f),
+            Self::Array(values) => {
+                let words: Vec<String> = values.iter().map(Self::to_string).collect();
+                write!(f, "[{}]", words.join(","))
+            }
+            _ => match self.as_integer() {
+                Some(n) => n.fmt(f),
+                None => f.write_str(self.type_name()),
+            },
+        }
+    }
+}
+
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         Self::Text(text.as_bytes().into())
@@ -245,6 +289,11 @@ impl Table {
             Some(entry) => entry.1 = value,
             None => self.0.push((key, value)),
         }
+    }
+
+    /// Takes the value of `key` out.
+    pub fn remove(&mut self, key: &str) {
+        self.0.retain(|(name, _)| **name != *key);
     }
 
     /// The entries in their order.

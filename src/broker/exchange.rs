@@ -93,8 +93,8 @@ pub(crate) struct Exchange {
     pub(crate) durable: bool,
     pub(crate) auto_delete: bool,
     pub(crate) internal: bool,
-    /// Takes what nothing here routes; as declared.
-    pub(crate) alternate: Option<Box<str>>,
+    /// What the declaration says, and what a policy does, of who takes what nothing here routes.
+    declared_alternate: Option<Box<str>>,
     policy_alternate: Option<Box<str>>,
     bindings: BTreeSet<BindingKey>,
     index: Index,
@@ -112,18 +112,10 @@ enum Index {
 
 impl Exchange {
     pub(crate) fn new(kind: ExchangeKind, durable: bool, auto_delete: bool, internal: bool, arguments: &Table) -> Self {
-        let alternate = arguments.get("alternate-exchange").and_then(Value::as_str).map(Box::from);
+        let declared_alternate = arguments.get("alternate-exchange").and_then(Value::as_str).map(Box::from);
         let index = Index::new(kind, arguments).expect("an exchange's arguments were checked");
-        Self {
-            kind,
-            durable,
-            auto_delete,
-            internal,
-            alternate,
-            policy_alternate: None,
-            bindings: BTreeSet::new(),
-            index,
-        }
+        let (policy_alternate, bindings) = (None, BTreeSet::new());
+        Self { kind, durable, auto_delete, internal, declared_alternate, policy_alternate, bindings, index }
     }
 
     pub(crate) fn is_unused(&self) -> bool {
@@ -140,12 +132,15 @@ impl Exchange {
         self.index.kind()
     }
 
-    /// Takes what nothing here routes, by declaration or else by policy.
+    /// The exchange that takes what nothing here routes; a declaration goes before a policy.
     pub(crate) fn alternate(&self) -> Option<&str> {
-        self.alternate.as_deref().or(self.policy_alternate.as_deref())
+        self.declared_alternate.as_deref().or(self.policy_alternate.as_deref())
     }
 
-    /// Sets what a policy says, which a declaration goes before.
+    pub(crate) fn declared_alternate(&self) -> Option<&str> {
+        self.declared_alternate.as_deref()
+    }
+
     pub(crate) fn set_policy(&mut self, alternate: Option<&str>) {
         self.policy_alternate = alternate.map(Box::from);
     }

@@ -1,9 +1,11 @@
 //! Topology: exchanges, queues and bindings are declared, bound and deleted.
 
 use super::Broker;
+use super::delivery::Notice;
 use super::error::{Error, Resource};
 use super::exchange::{Destination, ExchangeKind};
 use super::record::Record;
+use super::settings::{self, BadSetting, Settings};
 use crate::id::{ChannelId, QueueId};
 use crate::table::{Table, Value};
 
@@ -12,31 +14,12 @@ pub(super) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
 const BINDING_ARGUMENTS_MAX: usize = 256;
 
-/// Queue arguments that would change what a queue does, and that this version does not do.
-const NOT_IMPLEMENTED: [&str; 15] = [
-    "x-message-ttl",
-    "x-expires",
-    "x-max-length",
-    "x-max-length-bytes",
-    "x-overflow",
-    "x-dead-letter-exchange",
-    "x-dead-letter-routing-key",
-    "x-max-priority",
-    "x-single-active-consumer",
-    "x-delivery-limit",
-    "x-message-deduplication",
-    "x-consumer-timeout",
-    "x-partitions",
-    "x-max-age",
-    "x-stream-max-segment-size-bytes",
-];
-
 /// An exchange to be.
 #[derive(Clone, Copy, Debug)]
 pub struct ExchangeDeclaration<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Its type: direct, fanout, topic or headers.
+    /// Its type.
     pub kind: &'a str,
     /// Only asks whether it exists.
     pub passive: bool,
@@ -135,7 +118,7 @@ impl Broker {
         differs("durable", &quoted(durable), &quoted(current.durable))?;
         differs("auto_delete", &quoted(auto_delete), &quoted(current.auto_delete))?;
         differs("internal", &quoted(internal), &quoted(current.internal))?;
-        differs("alternate-exchange", &optional(alternate), &optional(current.alternate.as_deref()))
+        differs("alternate-exchange", &optional(alternate), &optional(current.declared_alternate()))
     }
 
     /// Deletes an exchange with its bindings; one that is not there is no error.
@@ -182,6 +165,7 @@ impl Broker {
         }
         if let Some(id) = self.state.queue_named(queue.name) {
             self.check_queue_equivalent(channel, id, queue)?;
+            self.use_queue(id);
             return Ok(self.remember_queue(channel, id));
         }
         if queue.name.starts_with("amq.") {
@@ -206,7 +190,7 @@ impl Broker {
         let name = self.queue_name(id);
         self.channel_mut(channel).last_queue = Some(name.clone());
         let message_count = self.state.queue(id).map_or(0, |queue| queue.ready_count());
-        let consumer_count = self.queue_consumers.get(id).map_or(0, |consumers| consumers.all.len());
+        let consumer_count = self.attendance.get(id).map_or(0, |attendance| attendance.consumers.len());
         QueueStatus { name, message_count, consumer_count }
     }
 
@@ -218,7 +202,9 @@ impl Broker {
             let connection = self.channel(channel).connection;
             let owner = self.connections.get_mut(connection).expect("an open channel's connection is open");
             owner.exclusive_queues.push(queue);
+            self.attendance_of(queue).owner = Some(connection);
         }
+        self.watch_use(queue);
         queue
     }
 
@@ -236,7 +222,10 @@ impl Broker {
         let differs = differs(Resource::Queue, queue.name);
         differs("durable", &quoted(queue.durable), &quoted(current.durable))?;
         differs("auto_delete", &quoted(queue.auto_delete), &quoted(current.auto_delete))?;
-        differs("x-queue-type", &quoted(queue_type(queue.arguments)), &quoted(queue_type(&current.arguments)))
+        match settings::difference(queue.arguments, &current.arguments) {
+            Some((name, received, current)) => differs(name, &received, &current),
+            None => Ok(()),
+        }
     }
 
     /// Takes all ready messages from a queue and answers how many there were.
@@ -272,7 +261,7 @@ impl Broker {
             Err(Error::NotFound(..)) => return Ok(0),
             answer => answer?,
         };
-        if if_unused && self.queue_consumers.get(id).is_some_and(|consumers| !consumers.all.is_empty()) {
+        if if_unused && self.is_consumed(id) {
             return Err(Error::InUse(Resource::Queue, self.queue_name(id)));
         }
         let count = self.state.queue(id).map_or(0, |queue| queue.ready_count());
@@ -285,8 +274,7 @@ impl Broker {
 
     /// Deletes a queue that lives only as long as its consumers, when the last one has left.
     pub(super) fn delete_if_abandoned(&mut self, queue: QueueId) {
-        let lives_on = self.queue_consumers.get(queue).is_some_and(|consumers| !consumers.all.is_empty());
-        if !lives_on && self.state.queue(queue).is_some_and(|queue| queue.auto_delete) {
+        if !self.is_consumed(queue) && self.state.queue(queue).is_some_and(|queue| queue.auto_delete) {
             self.remove_queue(queue);
         }
     }
@@ -296,36 +284,38 @@ impl Broker {
         if self.state.queue(queue).is_none() {
             return;
         }
-        let name = self.queue_name(queue);
-        let consumers = self.queue_consumers.remove(queue).unwrap_or_default();
-        for consumer in consumers.all {
+        let attendance = self.attendance.remove(queue).unwrap_or_default();
+        for consumer in attendance.consumers {
             let (channel, tag) = (self.consumer(consumer).channel, self.consumer(consumer).tag.clone());
             self.detach(consumer);
             let channel = self.channel_mut(channel);
             channel.consumers.remove(&tag);
-            let told = (channel.connection, channel.number, tag);
-            self.cancelled.push_back(told);
+            let notice = Notice::Cancelled(channel.connection, channel.number, tag);
+            self.notices.push_back(notice);
         }
-        self.active.retain(|&known| known != queue);
-        for connection in self.connections.values_mut() {
-            connection.exclusive_queues.retain(|&known| known != queue);
+        if attendance.is_active {
+            self.active.retain(|&known| known != queue);
         }
-        for channel in self.channels.values_mut() {
-            channel.reply_queue.take_if(|known| *known == name);
+        self.stop(attendance.expiry.map(|(_, timer)| timer));
+        self.stop(attendance.disuse);
+        if let Some(owner) = attendance.owner.and_then(|owner| self.connections.get_mut(owner)) {
+            owner.exclusive_queues.retain(|&known| known != queue);
+        }
+        if let Some(channel) = attendance.reply_channel.and_then(|channel| self.channels.get_mut(channel)) {
+            channel.reply_queue = None;
         }
         self.remove_destination(&Destination::Queue(queue), &Record::QueueDeleted { queue });
     }
 
+    fn is_consumed(&self, queue: QueueId) -> bool {
+        self.attendance.get(queue).is_some_and(|attendance| !attendance.consumers.is_empty())
+    }
+
     /// Commits the end of a destination, and then of the exchanges that lived only as long as their bindings to it.
     fn remove_destination(&mut self, destination: &Destination, end: &Record<'_>) {
-        let bound: Vec<Box<str>> = self
-            .state
-            .exchanges()
-            .filter(|(_, exchange)| exchange.auto_delete && exchange.is_bound_to(destination))
-            .map(|(name, _)| name.into())
-            .collect();
+        let sources = self.state.sources_of(destination).to_vec();
         self.commit(end);
-        for name in bound {
+        for name in sources {
             self.delete_exchange_if_unused(&name);
         }
     }
@@ -456,23 +446,22 @@ fn check_binding_arguments(arguments: &Table) -> Result<(), Error> {
 }
 
 fn check_queue_arguments(declaration: &QueueDeclaration<'_>) -> Result<(), Error> {
-    let arguments = declaration.arguments;
-    if let Some(name) = NOT_IMPLEMENTED.into_iter().find(|name| arguments.get(name).is_some()) {
-        return Err(Error::NotImplemented(format!("the queue argument '{name}' is not implemented").into()));
-    }
-    let refuse = |reason| Err(Error::QuorumQueue(declaration.name.into(), reason));
+    let QueueDeclaration { name, arguments, .. } = *declaration;
+    let bad =
+        |argument, reason: String| Err(Error::BadQueueArgument { queue: name.into(), argument, reason: reason.into() });
+    let refuse = |reason| Err(Error::QuorumQueue(name.into(), reason));
     match arguments.get("x-queue-type").map(|kind| kind.as_str().unwrap_or("of another type than text")) {
-        None | Some("classic") => Ok(()),
-        Some("quorum") if !declaration.durable => refuse("must be durable"),
-        Some("quorum") if declaration.exclusive => refuse("cannot be exclusive"),
-        Some("quorum") => Ok(()),
-        Some("stream") => Err(Error::NotImplemented("streams are not implemented: declare a classic queue".into())),
-        Some(kind) => Err(Error::BadArgument("x-queue-type", format!("unsupported queue type '{kind}'").into())),
+        Some("quorum") if !declaration.durable => return refuse("must be durable"),
+        Some("quorum") if declaration.exclusive => return refuse("cannot be exclusive"),
+        None | Some("classic" | "quorum") => {}
+        Some("stream") => {
+            return Err(Error::NotImplemented(
+                "streams are not implemented: declare a classic or a quorum queue".into(),
+            ));
+        }
+        Some(kind) => return bad("x-queue-type", format!("\"unsupported queue type '{kind}'\"")),
     }
-}
-
-fn queue_type(arguments: &Table) -> &str {
-    arguments.get("x-queue-type").and_then(Value::as_str).unwrap_or("classic")
+    Settings::of_arguments(arguments).map(drop).or_else(|BadSetting { name, reason }| bad(name, reason))
 }
 
 fn quoted(value: impl std::fmt::Display) -> String {
