@@ -55,6 +55,8 @@ const SENT: &[&str] = &[
     "connection.close",
     "connection.close-ok",
     "connection.update-secret-ok",
+    "connection.blocked",
+    "connection.unblocked",
     "channel.open-ok",
     "channel.flow-ok",
     "channel.close",
@@ -79,6 +81,10 @@ const SENT: &[&str] = &[
     "basic.get-empty",
     "basic.ack",
     "basic.recover-ok",
+    "basic.nack",
+    "tx.select-ok",
+    "tx.commit-ok",
+    "tx.rollback-ok",
     "confirm.select-ok",
 ];
 
@@ -94,7 +100,7 @@ const UNUSED: &[(&str, &str)] = &[
     ("*", "cluster-id"),
     ("*", "no-local"),
     ("access.request", "*"),
-    ("connection.update-secret", "*"),
+    ("connection.update-secret", "reason"),
 ];
 
 /// A method with its full name.

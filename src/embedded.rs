@@ -1,6 +1,7 @@
 //! Embedded: the embedding program as a peer of the broker, without a protocol.
 //!
-//! It has one connection and one channel of its own. What it publishes and what is delivered to it crosses between
+//! It has one connection and one channel of its own in each virtual host that it enters, and its verbs act in the one
+//! that it entered last. What it publishes and what is delivered to it crosses between
 //! the program and the core in batches, packed into one buffer, as each crossing costs more than a message does. All
 //! numbers are little-endian:
 //!
@@ -20,29 +21,38 @@
 //! followed by exchange, routing key, properties, body.
 //! ```
 //!
-//! A consumer's handle counts the consumers in the order in which they started; what was got has [`GOT`].
+//! A consumer's handle counts the consumers of all virtual hosts in the order in which they started; what was got has [`GOT`].
 
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
 use crate::broker::{Broker, Consume, Delivery, Error, Message, Publication, Routed};
-use crate::id::{ChannelId, ConnectionId};
+use crate::id::{ChannelId, VirtualHostId};
 use crate::properties::Properties;
 use crate::server::Embedder;
+use crate::virtual_host::{Seat, VirtualHost, VirtualHosts};
 
 /// Stands where a delivery has no consumer, as it was got.
 pub const GOT: u32 = u32::MAX;
 
-/// The embedding program's side of a broker.
+/// The embedding program's side of a server.
 #[derive(Debug)]
 pub struct Embedded {
-    connection: ConnectionId,
-    channel: ChannelId,
-    consumers: HashMap<Box<str>, Started, FixedState>,
+    /// One in each virtual host that it has used; the first is in `/`.
+    places: Vec<Place>,
+    /// Where its verbs act.
+    current: usize,
     next_handle: u32,
     batch: Vec<u8>,
-    cancelled: Vec<Box<str>>,
+    cancelled: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Place {
+    seat: Seat,
+    channel: ChannelId,
+    consumers: HashMap<Box<str>, Started, FixedState>,
 }
 
 #[derive(Debug)]
@@ -52,25 +62,37 @@ struct Started {
 }
 
 impl Embedded {
-    /// Opens the program's channel.
+    /// Opens the program's channel in `/`.
     #[must_use]
-    pub fn new(broker: &mut Broker) -> Self {
-        let connection = broker.open_connection();
-        let channel = broker.open_channel(connection, 1);
+    pub fn new(virtual_hosts: &mut VirtualHosts) -> Self {
+        let first = Place::open(virtual_hosts.first_mut());
         let (batch, cancelled) = (Vec::new(), Vec::new());
-        Self { connection, channel, consumers: HashMap::default(), next_handle: 0, batch, cancelled }
+        Self { places: vec![first], current: 0, next_handle: 0, batch, cancelled }
     }
 
-    /// The program's channel, for the verbs that need no batch.
-    #[must_use]
-    pub fn channel(&self) -> ChannelId {
-        self.channel
+    /// Has the verbs that follow act in the virtual host of this name. Whether there is one.
+    pub fn enter(&mut self, virtual_hosts: &mut VirtualHosts, name: &str) -> bool {
+        let Some(host) = virtual_hosts.iter_mut().find(|host| host.name() == name) else { return false };
+        self.current = self.places.iter().position(|place| place.seat.virtual_host == host.id).unwrap_or_else(|| {
+            self.places.push(Place::open(host));
+            self.places.len() - 1
+        });
+        true
     }
 
-    /// The program's connection.
-    #[must_use]
-    pub fn connection(&self) -> ConnectionId {
-        self.connection
+    /// A virtual host was deleted: its consumers have ended, and verbs do not act there any more, but in `/`.
+    pub fn leave(&mut self, virtual_host: VirtualHostId) {
+        if let Some(place) = self.places.iter().position(|place| place.seat.virtual_host == virtual_host) {
+            let gone = self.places.remove(place).consumers.into_values();
+            self.cancelled.extend(gone.map(|consumer| consumer.handle));
+            self.current = 0;
+        }
+    }
+
+    /// The broker that its verbs act in, and its channel there, for those that need no batch.
+    pub fn at<'a>(&self, virtual_hosts: &'a mut VirtualHosts) -> (&'a mut Broker, ChannelId) {
+        let Place { seat, channel, .. } = self.places[self.current];
+        (virtual_hosts.broker_of(seat), channel)
     }
 
     /// Publishes a message and answers how many queues took it.
@@ -78,16 +100,17 @@ impl Embedded {
     /// # Errors
     /// As [`Broker::publish`], and when the properties are malformed.
     pub fn publish(
-        &self,
-        broker: &mut Broker,
+        &mut self,
+        virtual_hosts: &mut VirtualHosts,
         exchange: &str,
         routing_key: &str,
         properties: &[u8],
         body: &[u8],
     ) -> Result<usize, Error> {
         let properties = parse(properties)?;
+        let (broker, channel) = self.at(virtual_hosts);
         let publication = Publication { exchange, routing_key, properties, body, mandatory: false };
-        match broker.publish(self.channel, &publication)? {
+        match broker.publish(channel, &publication)? {
             Routed::Queued(queues) => Ok(queues),
             Routed::Refused | Routed::Held => Ok(0),
         }
@@ -98,25 +121,26 @@ impl Embedded {
     /// # Errors
     /// As [`publish`](Self::publish), and when the batch is not packed as it should be.
     pub fn publish_batch(
-        &self,
-        broker: &mut Broker,
+        &mut self,
+        virtual_hosts: &mut VirtualHosts,
         exchange: &str,
         routing_key: &str,
         packed: &[u8],
     ) -> Result<usize, Error> {
+        let (broker, channel) = self.at(virtual_hosts);
         let mut bytes = 0;
         for message in Packed(packed) {
             let (properties, body) = message?;
             let (properties, mandatory) = (parse(properties)?, false);
             let publication = Publication { exchange, routing_key, properties, body, mandatory };
-            broker.check_publication(self.channel, &publication)?;
+            broker.check_publication(channel, &publication)?;
             bytes += publication.memory_bytes();
         }
         broker.reserve(bytes)?;
         broker.release(bytes);
         Packed(packed).try_fold(0, |queues, message| {
             let (properties, body) = message?;
-            Ok(queues + self.publish(broker, exchange, routing_key, properties, body)?)
+            Ok(queues + self.publish(virtual_hosts, exchange, routing_key, properties, body)?)
         })
     }
 
@@ -127,18 +151,19 @@ impl Embedded {
     /// As [`Broker::get`].
     pub fn get(
         &mut self,
-        broker: &mut Broker,
+        virtual_hosts: &mut VirtualHosts,
         queue: &str,
         max: u32,
         no_ack: bool,
         visibility_timeout_ms: u64,
     ) -> Result<u32, Error> {
+        let (broker, channel) = self.at(virtual_hosts);
         for count in 0..max {
-            let Some(got) = broker.get(self.channel, queue, no_ack)? else { return Ok(count) };
+            let Some(got) = broker.get(channel, queue, no_ack)? else { return Ok(count) };
             let tag = got.delivery_tag;
             pack(&mut self.batch, GOT, if no_ack { 0 } else { tag }, got.redelivered, got.message);
             if !no_ack && visibility_timeout_ms > 0 {
-                broker.set_deadline(self.channel, tag, visibility_timeout_ms)?;
+                broker.set_deadline(channel, tag, visibility_timeout_ms)?;
             }
         }
         Ok(max)
@@ -148,27 +173,39 @@ impl Embedded {
     ///
     /// # Errors
     /// As [`Broker::consume`].
-    pub fn consume(&mut self, broker: &mut Broker, consume: &Consume<'_>, prefetch: u16) -> Result<Box<str>, Error> {
-        broker.qos(self.channel, prefetch, false);
-        let tag = broker.consume(self.channel, consume)?;
+    pub fn consume(
+        &mut self,
+        virtual_hosts: &mut VirtualHosts,
+        consume: &Consume<'_>,
+        prefetch: u16,
+    ) -> Result<Box<str>, Error> {
+        let (broker, channel) = self.at(virtual_hosts);
+        broker.qos(channel, prefetch, false);
+        let tag = broker.consume(channel, consume)?;
         let started = Started { handle: self.next_handle, no_ack: consume.no_ack };
         self.next_handle += 1;
-        self.consumers.insert(tag.clone(), started);
+        self.places[self.current].consumers.insert(tag.clone(), started);
         Ok(tag)
     }
 
     /// Ends a consumer.
-    pub fn cancel(&mut self, broker: &mut Broker, consumer_tag: &str) {
-        self.consumers.remove(consumer_tag);
-        broker.cancel(self.channel, consumer_tag);
+    pub fn cancel(&mut self, virtual_hosts: &mut VirtualHosts, consumer_tag: &str) {
+        self.places[self.current].consumers.remove(consumer_tag);
+        let (broker, channel) = self.at(virtual_hosts);
+        broker.cancel(channel, consumer_tag);
     }
 
     /// Acks these deliveries, all that it can.
     ///
     /// # Errors
     /// When there is nothing unacked under one of the tags; the others are acked all the same.
-    pub fn ack_batch(&self, broker: &mut Broker, delivery_tags: impl Iterator<Item = u64>) -> Result<(), Error> {
-        delivery_tags.map(|tag| broker.ack(self.channel, tag, false)).fold(Ok(()), Result::and)
+    pub fn ack_batch(
+        &self,
+        virtual_hosts: &mut VirtualHosts,
+        delivery_tags: impl Iterator<Item = u64>,
+    ) -> Result<(), Error> {
+        let (broker, channel) = self.at(virtual_hosts);
+        delivery_tags.map(|tag| broker.ack(channel, tag, false)).fold(Ok(()), Result::and)
     }
 
     /// What was delivered and got since the batch was last cleared.
@@ -182,22 +219,36 @@ impl Embedded {
         self.batch.clear();
     }
 
-    /// The consumers whose queues have gone since it was last asked.
-    pub fn take_cancelled(&mut self) -> Vec<Box<str>> {
+    /// The handles of consumers whose queues have gone since it was last asked.
+    pub fn take_cancelled(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.cancelled)
+    }
+
+    fn place_in(&mut self, virtual_host: VirtualHostId) -> &mut Place {
+        let place = self.places.iter_mut().find(|place| place.seat.virtual_host == virtual_host);
+        place.expect("the program has a place where it consumes")
+    }
+}
+
+impl Place {
+    fn open(host: &mut VirtualHost) -> Self {
+        let connection = host.broker.open_connection();
+        let channel = host.broker.open_channel(connection, 1);
+        Self { seat: Seat { virtual_host: host.id, connection }, channel, consumers: HashMap::default() }
     }
 }
 
 impl Embedder for Embedded {
-    fn deliver(&mut self, delivery: &Delivery<'_>) {
-        let started = self.consumers.get(delivery.consumer_tag).expect("who is delivered to has started");
-        let tag = if started.no_ack { 0 } else { delivery.delivery_tag };
-        pack(&mut self.batch, started.handle, tag, delivery.redelivered, delivery.message);
+    fn deliver(&mut self, virtual_host: VirtualHostId, delivery: &Delivery<'_>) {
+        let place = self.place_in(virtual_host);
+        let started = place.consumers.get(delivery.consumer_tag).expect("who is delivered to has started");
+        let (handle, tag) = (started.handle, if started.no_ack { 0 } else { delivery.delivery_tag });
+        pack(&mut self.batch, handle, tag, delivery.redelivered, delivery.message);
     }
 
-    fn cancelled(&mut self, consumer_tag: &str) {
-        self.consumers.remove(consumer_tag);
-        self.cancelled.push(consumer_tag.into());
+    fn cancelled(&mut self, virtual_host: VirtualHostId, consumer_tag: &str) {
+        let ended = self.place_in(virtual_host).consumers.remove(consumer_tag);
+        self.cancelled.extend(ended.map(|consumer| consumer.handle));
     }
 
     fn is_full(&self, limit_bytes: usize) -> bool {

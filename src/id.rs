@@ -1,4 +1,5 @@
-//! Ids: numbers that name a connection, channel, queue or consumer for as long as the broker lives.
+//! Ids: numbers that name a connection, channel, queue or consumer for as long as the broker lives, and what a server
+//! holds besides.
 //!
 //! They rise with time and are never used twice, so a stale id finds nothing rather than somebody else.
 
@@ -37,7 +38,15 @@ macro_rules! id {
 }
 
 id!(
-    /// A peer of the broker: an AMQP connection, or the embedding program.
+    /// A virtual host, from its making to its deletion.
+    VirtualHostId
+);
+id!(
+    /// A transport of a server and the connection over it, from its opening until it is gone.
+    TransportId
+);
+id!(
+    /// A peer of one broker: an AMQP connection, or the embedding program.
     ConnectionId
 );
 id!(

@@ -11,7 +11,7 @@
 //!
 //! // The seed comes from a cryptographic source of the host's.
 //! let mut server = Server::new(Config { seed: [0; 32], limits: Limits::default() });
-//! let id = server.connect(Peer { loopback: true });
+//! let id = server.connect(Peer { loopback: true, ..Peer::default() });
 //! server.receive(id, b"AMQP\0\0\x09\x01");
 //! let deadline_ms = server.turn(0, &mut ());
 //! while let Some(id) = server.next_output() {
@@ -26,6 +26,7 @@
 //! [`embedded`] is the way in for a program in the same thread, without a protocol; [`model`] predicts what the queues
 //! will do. With JavaScript speaks only the module `wasm`, which exists on that target alone.
 
+pub mod access;
 mod arena;
 pub mod broker;
 pub mod embedded;
@@ -37,6 +38,7 @@ pub mod protocol;
 pub mod server;
 pub mod table;
 pub mod timer;
+pub mod virtual_host;
 #[cfg(target_arch = "wasm32")]
 pub mod wasm;
 mod wire;

@@ -15,6 +15,8 @@ pub struct Limits {
     pub message_max_bytes: usize,
     /// All messages together with the content that is still being received.
     pub memory_max_bytes: usize,
+    /// Above this, connections that publish have to wait until messages have left.
+    pub memory_high_bytes: usize,
     /// A connection with more unsent output than this gets no deliveries, and its input waits.
     pub output_high_bytes: usize,
 }
@@ -28,6 +30,7 @@ impl Default for Limits {
             login_timeout_ms: 10_000,
             message_max_bytes: 16 << 20,
             memory_max_bytes: 256 << 20,
+            memory_high_bytes: (256 << 20) / 5 * 4,
             output_high_bytes: 1 << 20,
         }
     }

@@ -1,4 +1,4 @@
-//! Server: a broker and the AMQP connections to it; what a host drives.
+//! Server: virtual hosts and the AMQP connections to them; what a host drives.
 //!
 //! # The drive loop
 //!
@@ -22,27 +22,30 @@
 //! # Back-pressure
 //!
 //! A peer that does not read gets no deliveries once its unsent output is above the limit, or while its host
-//! [holds](Server::hold) it; its input waits too ([`wants_input`](Server::wants_input)).
+//! [holds](Server::hold) it; its input waits too ([`wants_input`](Server::wants_input)). So does that of a peer that
+//! publishes while the messages of all virtual hosts together take too much memory; it goes on in the turn in which
+//! enough of them have left.
 //!
 //! The embedding program is a peer without a protocol: it calls the [`broker`](Server::broker_mut)'s verbs on
 //! channels of its own, and [`turn`](Server::turn) hands it the deliveries of those.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
-use foldhash::fast::FixedState;
-
+use crate::access::{Access, GuestOnly};
+use crate::arena::Arena;
 use crate::broker::{Broker, Config, Delivery, Event};
-use crate::id::ConnectionId;
-use crate::protocol::amqp::{Connection, Peer};
+use crate::id::{TransportId, VirtualHostId};
+use crate::protocol::amqp::{Connection, Peer, Realm};
 use crate::timer::{TimerKey, Timers};
+use crate::virtual_host::{DEFAULT, Seat, VirtualHost, VirtualHosts};
 
-/// A broker with its connections. See the [module](self) for how to drive it.
+/// Virtual hosts with their connections. See the [module](self) for how to drive them.
 #[derive(Debug)]
 pub struct Server {
-    broker: Broker,
+    virtual_hosts: VirtualHosts,
+    access: Box<dyn Access>,
     now_ms: u64,
-    /// Not an arena: a transport may outlive what the broker held for it, and then its place there is somebody else's.
-    connections: HashMap<ConnectionId, Box<Held>, FixedState>,
+    connections: Arena<TransportId, Held>,
     agenda: Agenda,
 }
 
@@ -50,14 +53,16 @@ pub struct Server {
 #[derive(Debug, Default)]
 struct Agenda {
     /// For their host: something to write or to close. Each at most once.
-    ready: VecDeque<ConnectionId>,
+    ready: VecDeque<TransportId>,
     /// To be ticked in the next turn, as something happened to them. Each at most once.
-    touched: Vec<ConnectionId>,
-    timers: Timers<ConnectionId>,
+    touched: Vec<TransportId>,
+    /// They wait for memory. Each at most once.
+    blocked: Vec<TransportId>,
+    timers: Timers<TransportId>,
     /// Somebody keeps up again since the last turn: there may be deliveries to make.
     has_resumed: bool,
-    /// The embedding program, once it was full; it is resumed in the next turn.
-    full_embedder: Option<ConnectionId>,
+    /// Where the embedding program was full; it is resumed in the next turn.
+    full_embedder: Vec<Seat>,
 }
 
 #[derive(Debug)]
@@ -65,86 +70,147 @@ struct Held {
     connection: Connection,
     /// The transport is full.
     is_held: bool,
+    /// The broker was told that it does not keep up.
     is_paused: bool,
     is_ready: bool,
     is_touched: bool,
+    is_blocked: bool,
     timer: Option<TimerKey>,
 }
 
 /// What the embedding program is told by [`Server::turn`].
 pub trait Embedder {
-    /// A delivery to one of its consumers.
-    fn deliver(&mut self, delivery: &Delivery<'_>);
+    /// A delivery to one of its consumers in this virtual host.
+    fn deliver(&mut self, virtual_host: VirtualHostId, delivery: &Delivery<'_>);
     /// A consumer of it has ended, as its queue has gone.
-    fn cancelled(&mut self, consumer_tag: &str);
+    fn cancelled(&mut self, virtual_host: VirtualHostId, consumer_tag: &str);
     /// Whether it wants no more deliveries in this turn.
     fn is_full(&self, limit_bytes: usize) -> bool;
 }
 
 /// An embedding program that has no consumers.
 impl Embedder for () {
-    fn deliver(&mut self, _: &Delivery<'_>) {}
-    fn cancelled(&mut self, _: &str) {}
+    fn deliver(&mut self, _: VirtualHostId, _: &Delivery<'_>) {}
+    fn cancelled(&mut self, _: VirtualHostId, _: &str) {}
     fn is_full(&self, _: usize) -> bool {
         false
     }
 }
 
 impl Server {
-    /// A server without connections.
+    /// A server with the virtual host `/`, for the user `guest` of this machine, without connections.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { broker: Broker::new(config), now_ms: 0, connections: HashMap::default(), agenda: Agenda::default() }
+        Self {
+            virtual_hosts: VirtualHosts::new(config),
+            access: Box::new(GuestOnly),
+            now_ms: 0,
+            connections: Arena::new(),
+            agenda: Agenda::default(),
+        }
     }
 
-    /// The broker, to look at.
+    /// Has somebody else say who may do what.
+    pub fn set_access(&mut self, access: Box<dyn Access>) {
+        self.access = access;
+        self.access_changed();
+    }
+
+    /// Users have gained or lost permissions: what was known of them is asked again. This closes no connection.
+    pub fn access_changed(&mut self) {
+        for held in self.connections.values_mut() {
+            held.connection.access_changed(&mut *self.access);
+        }
+    }
+
+    /// The virtual hosts, to look at.
+    #[must_use]
+    pub fn virtual_hosts(&self) -> &VirtualHosts {
+        &self.virtual_hosts
+    }
+
+    /// The virtual hosts, for the embedding program's own verbs. A [`turn`](Self::turn) has to follow.
+    pub fn virtual_hosts_mut(&mut self) -> &mut VirtualHosts {
+        &mut self.virtual_hosts
+    }
+
+    /// Deletes a virtual host with all that is in it; its connections are asked to close. Whether there was one: `/` is
+    /// not deleted.
+    pub fn delete_virtual_host(&mut self, name: &str) -> bool {
+        let named = self.virtual_hosts.named(name).filter(|host| host.name() != DEFAULT);
+        let Some(gone) = named.map(VirtualHost::id) else { return false };
+        let reason = format!("vhost '{name}' is deleted");
+        for id in self.connections.ids() {
+            let seat = self.connections.get(id).and_then(|held| held.connection.seat());
+            if seat.is_some_and(|seat| seat.virtual_host == gone) {
+                self.close(id, &reason);
+            }
+        }
+        self.virtual_hosts.remove(gone);
+        true
+    }
+
+    /// The broker of `/`, to look at.
     #[must_use]
     pub fn broker(&self) -> &Broker {
-        &self.broker
+        self.virtual_hosts.first().broker()
     }
 
-    /// The broker, for the embedding program's own verbs. A [`turn`](Self::turn) has to follow.
+    /// The broker of `/`, for the embedding program's own verbs. A [`turn`](Self::turn) has to follow.
     pub fn broker_mut(&mut self) -> &mut Broker {
-        &mut self.broker
+        &mut self.virtual_hosts.first_mut().broker
     }
 
     /// Tells the time and does nothing else: what follows until the next [`turn`](Self::turn) reckons from it.
     pub fn set_now(&mut self, now_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
-        self.broker.set_now(self.now_ms);
+        self.virtual_hosts.set_now(self.now_ms);
     }
 
     /// A transport was opened.
-    pub fn connect(&mut self, peer: Peer) -> ConnectionId {
-        let id = self.broker.open_connection();
-        let connection = Connection::new(id, peer, self.broker.limits(), self.now_ms);
-        let (is_held, is_paused, is_ready) = (false, false, false);
-        let held = Held { connection, is_held, is_paused, is_ready, is_touched: true, timer: None };
-        self.connections.insert(id, Box::new(held));
+    pub fn connect(&mut self, peer: Peer) -> TransportId {
+        let id = self.connections.next_id();
+        self.connections.insert_at(
+            id,
+            Held {
+                connection: Connection::new(id, peer, self.virtual_hosts.limits(), self.now_ms),
+                is_held: false,
+                is_paused: false,
+                is_ready: false,
+                is_touched: true,
+                is_blocked: false,
+                timer: None,
+            },
+        );
         self.agenda.touched.push(id);
         id
     }
 
     /// Bytes arrived; split and joined anywhere. Those of a transport that was closed already are ignored.
-    pub fn receive(&mut self, id: ConnectionId, bytes: &[u8]) {
-        self.with(id, |connection, now_ms, broker| connection.receive(bytes, now_ms, broker));
+    pub fn receive(&mut self, id: TransportId, bytes: &[u8]) {
+        self.with(id, |connection, realm| connection.receive(bytes, realm));
     }
 
     /// The transport is gone, whoever closed it.
-    pub fn disconnected(&mut self, id: ConnectionId) {
-        let Some(mut held) = self.connections.remove(&id) else { return };
-        held.connection.disconnected(&mut self.broker);
-        if let Some(timer) = held.timer {
+    pub fn disconnected(&mut self, id: TransportId) {
+        self.with(id, Connection::disconnected);
+        if let Some(timer) = self.connections.remove(id).and_then(|held| held.timer) {
             self.agenda.timers.cancel(timer);
         }
     }
 
-    /// Asks every peer to close (320, the operator's doing); the next turns give what is to be written.
+    /// Asks a peer to close (320, the operator's doing) and tells it why; the next turns give what is to be written.
+    /// Whether there is such a connection.
+    pub fn close(&mut self, id: TransportId, reason: &str) -> bool {
+        let is_known = self.connections.get(id).is_some();
+        self.with(id, |connection, realm| connection.force_close(reason, realm));
+        is_known
+    }
+
+    /// Asks every peer to close.
     pub fn shutdown(&mut self) {
-        let mut ids: Vec<_> = self.connections.keys().copied().collect();
-        ids.sort_unstable();
-        for id in ids {
-            self.with(id, |connection, now_ms, broker| connection.shutdown(now_ms, broker));
+        for id in self.connections.ids() {
+            self.close(id, "broker forced connection closure with reason 'shutdown'");
         }
     }
 
@@ -153,13 +219,36 @@ impl Server {
     pub fn turn(&mut self, now_ms: u64, embedder: &mut impl Embedder) -> Option<u64> {
         self.set_now(now_ms);
         self.agenda.has_resumed = false;
-        if let Some(id) = self.agenda.full_embedder.take() {
-            self.broker.resume(id);
+        for seat in self.agenda.full_embedder.drain(..) {
+            if let Some(broker) = self.virtual_hosts.broker_mut(seat.virtual_host) {
+                broker.resume(seat.connection);
+            }
         }
-        let broker_deadline = self.broker.turn(self.now_ms);
+        let broker_deadline = self.virtual_hosts.turn(self.now_ms);
+        self.unblock();
         self.tick();
         self.deliver(embedder);
+        self.agenda.has_resumed |= self.agenda.blocked.iter().any(|&id| self.may_go_on(id));
         broker_deadline.into_iter().chain(self.agenda.timers.deadline()).min()
+    }
+
+    /// Lets those connections go on that waited for memory which there is now.
+    fn unblock(&mut self) {
+        for id in std::mem::take(&mut self.agenda.blocked) {
+            if !self.may_go_on(id) {
+                self.agenda.blocked.push(id);
+            } else if let Some(held) = self.connections.get_mut(id) {
+                held.is_blocked = false;
+                self.with(id, Connection::unblock);
+            }
+        }
+    }
+
+    /// Whether a connection does not wait for memory any more. What no message can give back is not waited for.
+    fn may_go_on(&self, id: TransportId) -> bool {
+        let blocked_until = self.connections.get(id).and_then(|held| held.connection.blocked_until());
+        blocked_until
+            .is_none_or(|bytes| self.virtual_hosts.memory_bytes() < bytes || !self.virtual_hosts.holds_messages())
     }
 
     /// Lets those connections look at the clock whose time has come, or to which something happened.
@@ -169,63 +258,69 @@ impl Server {
         }
         let mut touched = std::mem::take(&mut self.agenda.touched);
         for id in touched.drain(..) {
-            let Some(held) = self.connections.get_mut(&id) else { continue };
-            let deadline_ms = held.connection.tick(self.now_ms, &mut self.broker);
+            let Some(deadline_ms) = self.with(id, Connection::tick) else { continue };
+            let Some(held) = self.connections.get_mut(id) else { continue };
             let timers = &mut self.agenda.timers;
             if let Some(earlier) = held.timer.take() {
                 timers.cancel(earlier);
             }
             held.timer = deadline_ms.map(|deadline_ms| timers.insert(deadline_ms, id));
             held.is_touched = false;
-            held.settle(id, &mut self.broker, &mut self.agenda);
         }
         self.agenda.touched = touched;
     }
 
-    fn touch(&mut self, id: ConnectionId) {
-        let Some(held) = self.connections.get_mut(&id) else { return };
+    fn touch(&mut self, id: TransportId) {
+        let Some(held) = self.connections.get_mut(id) else { return };
         if !std::mem::replace(&mut held.is_touched, true) {
             self.agenda.touched.push(id);
         }
     }
 
     fn deliver(&mut self, embedder: &mut impl Embedder) {
-        while let Some(event) = self.broker.poll() {
-            let id = match &event {
-                Event::Delivery(delivery) => delivery.connection,
-                Event::Cancelled { connection, .. } | Event::AckTimedOut { connection, .. } => *connection,
-            };
-            let Some(held) = self.connections.get_mut(&id) else {
+        for VirtualHost { id: virtual_host, broker, transports, .. } in self.virtual_hosts.iter_mut() {
+            let limit_bytes = broker.limits().output_high_bytes;
+            while let Some(event) = broker.poll() {
+                let connection = match &event {
+                    Event::Delivery(delivery) => delivery.connection,
+                    Event::Cancelled { connection, .. } | Event::AckTimedOut { connection, .. } => *connection,
+                };
+                let held = transports.get(connection).and_then(|&id| Some((id, self.connections.get_mut(id)?)));
+                let Some((id, held)) = held else {
+                    match event {
+                        Event::Delivery(delivery) => embedder.deliver(*virtual_host, &delivery),
+                        Event::Cancelled { consumer_tag, .. } => embedder.cancelled(*virtual_host, &consumer_tag),
+                        // It may take its time, as it has its own deadlines.
+                        Event::AckTimedOut { .. } => {}
+                    }
+                    if embedder.is_full(limit_bytes) {
+                        broker.pause(connection);
+                        self.agenda.full_embedder.push(Seat { virtual_host: *virtual_host, connection });
+                    }
+                    continue;
+                };
                 match event {
-                    Event::Delivery(delivery) => embedder.deliver(&delivery),
-                    Event::Cancelled { consumer_tag, .. } => embedder.cancelled(&consumer_tag),
-                    Event::AckTimedOut { .. } => {}
+                    Event::Delivery(delivery) => held.connection.deliver(&delivery),
+                    Event::Cancelled { channel, consumer_tag, .. } => held.connection.cancelled(channel, &consumer_tag),
+                    Event::AckTimedOut { channel, timeout_ms, .. } => {
+                        held.connection.ack_timed_out(channel, timeout_ms, broker);
+                    }
                 }
-                if embedder.is_full(self.broker.limits().output_high_bytes) {
-                    self.broker.pause(id);
-                    self.agenda.full_embedder = Some(id);
-                }
-                continue;
-            };
-            match event {
-                Event::Delivery(delivery) => held.connection.deliver(&delivery),
-                Event::Cancelled { channel, consumer_tag, .. } => held.connection.cancelled(channel, &consumer_tag),
-                Event::AckTimedOut { .. } => {}
+                held.settle(id, Some(broker), &mut self.agenda);
             }
-            held.settle(id, &mut self.broker, &mut self.agenda);
         }
     }
 
     /// Whether another turn is due as soon as the output is written, as deliveries were held back until then.
     #[must_use]
     pub fn wants_turn(&self) -> bool {
-        self.agenda.has_resumed || self.agenda.full_embedder.is_some()
+        self.agenda.has_resumed || !self.agenda.full_embedder.is_empty()
     }
 
     /// The next connection with something to write or to close.
-    pub fn next_output(&mut self) -> Option<ConnectionId> {
+    pub fn next_output(&mut self) -> Option<TransportId> {
         while let Some(id) = self.agenda.ready.pop_front() {
-            if let Some(held) = self.connections.get_mut(&id) {
+            if let Some(held) = self.connections.get_mut(id) {
                 held.is_ready = false;
                 return Some(id);
             }
@@ -235,63 +330,72 @@ impl Server {
 
     /// What a connection has to write.
     #[must_use]
-    pub fn output(&self, id: ConnectionId) -> &[u8] {
-        self.connections.get(&id).map_or(&[], |held| held.connection.output())
+    pub fn output(&self, id: TransportId) -> &[u8] {
+        self.connections.get(id).map_or(&[], |held| held.connection.output())
     }
 
     /// So many bytes of it are with the transport. What waited for that goes on.
-    pub fn output_taken(&mut self, id: ConnectionId, bytes: usize) {
-        self.with(id, |connection, now_ms, broker| {
+    pub fn output_taken(&mut self, id: TransportId, bytes: usize) {
+        self.with(id, |connection, realm| {
             connection.output_taken(bytes);
-            connection.advance(now_ms, broker);
+            connection.advance(realm);
         });
     }
 
     /// Whether the transport is to be closed, once what is left of the output is written.
     #[must_use]
-    pub fn is_closed(&self, id: ConnectionId) -> bool {
-        self.connections.get(&id).is_none_or(|held| held.connection.is_closed())
+    pub fn is_closed(&self, id: TransportId) -> bool {
+        self.connections.get(id).is_none_or(|held| held.connection.is_closed())
     }
 
-    /// Whether the host should go on reading from the transport.
+    /// Whether the host should go on reading from the transport. It may be so again after any turn.
     #[must_use]
-    pub fn wants_input(&self, id: ConnectionId) -> bool {
-        self.connections.get(&id).is_some_and(|held| held.connection.wants_input())
+    pub fn wants_input(&self, id: TransportId) -> bool {
+        self.connections.get(id).is_some_and(|held| held.connection.wants_input())
     }
 
     /// The transport is full, or no longer so: meanwhile no deliveries are made to this peer.
-    pub fn hold(&mut self, id: ConnectionId, is_held: bool) {
-        let Some(held) = self.connections.get_mut(&id) else { return };
-        held.is_held = is_held;
-        held.settle(id, &mut self.broker, &mut self.agenda);
+    pub fn hold(&mut self, id: TransportId, is_held: bool) {
+        if let Some(held) = self.connections.get_mut(id) {
+            held.is_held = is_held;
+        }
+        self.with(id, |_, _| ());
     }
 
     /// Lets a connection do something, if it is still there.
-    fn with(&mut self, id: ConnectionId, act: impl FnOnce(&mut Connection, u64, &mut Broker)) {
-        let Some(held) = self.connections.get_mut(&id) else { return };
-        act(&mut held.connection, self.now_ms, &mut self.broker);
-        held.settle(id, &mut self.broker, &mut self.agenda);
+    fn with<T>(&mut self, id: TransportId, act: impl FnOnce(&mut Connection, &mut Realm<'_>) -> T) -> Option<T> {
+        let held = self.connections.get_mut(id)?;
+        let Self { virtual_hosts, access, now_ms, agenda, .. } = self;
+        let answer = act(&mut held.connection, &mut Realm { virtual_hosts, access: &mut **access, now_ms: *now_ms });
+        let broker = held.connection.seat().map(|seat| virtual_hosts.broker_of(seat));
+        held.settle(id, broker, agenda);
         self.touch(id);
+        Some(answer)
     }
 }
 
 impl Held {
-    /// After whatever the connection did: the broker learns whether it keeps up, the host that there is something
-    /// to do.
-    fn settle(&mut self, id: ConnectionId, broker: &mut Broker, agenda: &mut Agenda) {
-        let pending_bytes = self.connection.output().len();
-        let is_paused = self.is_held || pending_bytes > broker.limits().output_high_bytes;
-        if is_paused != std::mem::replace(&mut self.is_paused, is_paused) {
+    /// After whatever the connection did: its broker learns whether it keeps up, the host that there is something to
+    /// do.
+    fn settle(&mut self, id: TransportId, broker: Option<&mut Broker>, agenda: &mut Agenda) {
+        let is_paused = self.is_held || self.connection.is_behind();
+        if let Some((broker, seat)) = broker.zip(self.connection.seat())
+            && is_paused != std::mem::replace(&mut self.is_paused, is_paused)
+        {
             if is_paused {
-                broker.pause(id)
+                broker.pause(seat.connection);
             } else {
-                broker.resume(id)
+                broker.resume(seat.connection);
             }
             agenda.has_resumed |= !is_paused;
         }
-        if (pending_bytes > 0 || self.connection.is_closed()) && !self.is_ready {
-            self.is_ready = true;
+        let has_output = !self.connection.output().is_empty() || self.connection.is_closed();
+        if has_output && !std::mem::replace(&mut self.is_ready, true) {
             agenda.ready.push_back(id);
+        }
+        let is_blocked = self.connection.blocked_until().is_some();
+        if is_blocked && !std::mem::replace(&mut self.is_blocked, true) {
+            agenda.blocked.push(id);
         }
     }
 }

@@ -1,17 +1,20 @@
 //! Wasm: the core's face towards JavaScript, and the only code that knows it.
 //!
-//! One class, `Server`, has what a host needs to drive connections (`wasm/transport.rs`) and what a program in the same
-//! thread needs to use the broker without a protocol (`wasm/topology.rs`, `wasm/verbs.rs`). `startWorker`
-//! (`wasm/worker.rs`) makes a dedicated worker a whole host (`wasm/host.rs`). Times are milliseconds of one clock of the
+//! One class, `Server`, has what a host needs to drive connections (`wasm/transport.rs`) and to operate it
+//! (`wasm/operator.rs`, `wasm/access.rs`), and what a program in the same thread needs to use the broker without a
+//! protocol (`wasm/topology.rs`, `wasm/verbs.rs`). `startWorker` (`wasm/worker.rs`) makes a dedicated worker a whole host
+//! (`wasm/host.rs`). Times are milliseconds of one clock of the
 //! host; ids and delivery tags are numbers.
 //!
 //! Everything here only translates: what decides anything is below.
 
+mod access;
 mod convert;
 #[doc(hidden)]
 pub mod host;
 #[cfg(feature = "lab")]
 mod model;
+mod operator;
 mod options;
 mod topology;
 mod transport;
@@ -24,7 +27,7 @@ use crate::broker::{Broker, Config, Error, ErrorKind};
 use crate::embedded::Embedded;
 use crate::id::ChannelId;
 
-/// A broker with its AMQP connections and its embedded program.
+/// Virtual hosts with their AMQP connections and the embedded program.
 #[wasm_bindgen]
 pub struct Server {
     server: crate::server::Server,
@@ -35,20 +38,20 @@ impl Server {
     fn create(config: Config, now_ms: f64) -> Self {
         let mut server = crate::server::Server::new(config);
         server.set_now(now_ms as u64);
-        let embedded = Embedded::new(server.broker_mut());
+        let embedded = Embedded::new(server.virtual_hosts_mut());
         Self { server, embedded }
     }
 
-    /// Lets the program ask the broker on its own channel.
+    /// Lets the program ask the broker that it uses on its own channel.
     fn ask<T>(&mut self, verb: impl FnOnce(&mut Broker, ChannelId) -> Result<T, Error>) -> Result<T, JsValue> {
-        verb(self.server.broker_mut(), self.embedded.channel()).map_err(|error| thrown(&error))
+        let (broker, channel) = self.embedded.at(self.server.virtual_hosts_mut());
+        verb(broker, channel).map_err(|error| thrown(&error))
     }
 }
 
 /// A refusal as JavaScript's `Error`, of which the name says the kind.
 fn thrown(error: &Error) -> JsValue {
-    let thrown = js_sys::Error::new(&error.to_string());
-    thrown.set_name(match error.kind() {
+    let name = match error.kind() {
         ErrorKind::NotFound => "NotFound",
         ErrorKind::AccessRefused => "AccessRefused",
         ErrorKind::ResourceLocked => "ResourceLocked",
@@ -56,8 +59,14 @@ fn thrown(error: &Error) -> JsValue {
         ErrorKind::NotAllowed => "NotAllowed",
         ErrorKind::NotImplemented => "NotImplemented",
         ErrorKind::ResourceError => "MemoryLimit",
-    });
-    thrown.into()
+    };
+    named_error(name, &error.to_string())
+}
+
+fn named_error(name: &str, text: &str) -> JsValue {
+    let error = js_sys::Error::new(text);
+    error.set_name(name);
+    error.into()
 }
 
 /// A misuse of the interface as JavaScript's `TypeError`.

@@ -254,7 +254,6 @@ fn each_wrong_thing_on_an_open_connection_has_its_code() {
         (call(60, 110).octet(0).on(1), (540, "NOT_IMPLEMENTED", (60, 110))),
         (call(60, 100).octet(0).on(1), (540, "NOT_IMPLEMENTED", (60, 100))),
         (call(20, 20).octet(0).on(1), (540, "NOT_IMPLEMENTED - active=false", (20, 20))),
-        (call(90, 10).on(1), (540, "NOT_IMPLEMENTED - transactions", (90, 10))),
         (call(90, 20).on(1), (406, "PRECONDITION_FAILED - channel is not transactional", (90, 20))),
         (call(90, 30).on(1), (406, "PRECONDITION_FAILED - channel is not transactional", (90, 30))),
         (ack(9, false).on(1), (406, "PRECONDITION_FAILED - unknown delivery tag 9", (60, 80))),
@@ -341,9 +340,9 @@ fn a_consumer_whose_queue_goes_is_told_only_if_it_wants() {
 fn what_a_peer_was_to_be_told_goes_with_it() {
     let mut client = Client::ready();
     client.ask(&[declare_queue("q", 0).on(1), consume("q", "tag", 0).on(1)].concat());
-    let mut embedded = Embedded::new(client.server.broker_mut());
-    let channel = embedded.channel();
-    client.server.broker_mut().delete_queue(channel, "q", false, false).unwrap();
+    let mut embedded = Embedded::new(client.server.virtual_hosts_mut());
+    let (broker, channel) = embedded.at(client.server.virtual_hosts_mut());
+    broker.delete_queue(channel, "q", false, false).unwrap();
     client.server.disconnected(client.id);
     client.server.turn(client.now_ms, &mut embedded);
     assert!(embedded.take_cancelled().is_empty(), "its consumer was not the program's");
@@ -353,7 +352,7 @@ fn what_a_peer_was_to_be_told_goes_with_it() {
 fn a_peer_may_come_while_the_transport_of_one_that_left_is_still_open() {
     let mut client = Client::ready();
     assert_eq!(ids(&client.ask(&close_connection().on(0))), [(10, 51)]);
-    let left = std::mem::replace(&mut client.id, client.server.connect(Peer { loopback: true }));
+    let left = std::mem::replace(&mut client.id, client.server.connect(Peer { loopback: true, ..Peer::default() }));
     assert_eq!(ids(&client.ask(HEADER)), [GREETING]);
     client.server.disconnected(left);
     assert_eq!(ids(&client.ask(&plain_login(&[]).on(0))), [(10, 30)]);

@@ -11,13 +11,15 @@ use tokens::{Token, has_random_order, names_below, path_names, supers_at_root, t
 /// What every module but the model may name.
 const BOTTOM: [&str; 7] = ["arena", "id", "limits", "properties", "table", "timer", "wire"];
 /// The modules above the bottom, and what each of them may name besides.
-const LAYERS: [(&str, &[&str]); 6] = [
+const LAYERS: [(&str, &[&str]); 8] = [
     ("model", &[]),
+    ("access", &[]),
     ("broker", &[]),
-    ("protocol", &["broker"]),
-    ("server", &["broker", "protocol"]),
-    ("embedded", &["broker", "server"]),
-    ("wasm", &["broker", "protocol", "server", "embedded", "model"]),
+    ("virtual_host", &["broker"]),
+    ("protocol", &["access", "broker", "virtual_host"]),
+    ("server", &["access", "broker", "protocol", "virtual_host"]),
+    ("embedded", &["broker", "server", "virtual_host"]),
+    ("wasm", &["access", "broker", "protocol", "server", "embedded", "virtual_host", "model"]),
 ];
 
 const REPLY_CODES: [&str; 18] = [

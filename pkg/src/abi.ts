@@ -92,7 +92,7 @@ export interface QueueStatus {
 
 /** The wasm class `Server`: a broker, its AMQP connections and the embedded verbs. Times are ms of one clock. */
 export interface Server {
-  connect(loopback: boolean): number;
+  connect(peer: { loopback?: boolean }): number;
   receive(id: number, bytes: Uint8Array): void;
   disconnected(id: number): void;
   setNow(nowMs: number): void;
@@ -127,7 +127,7 @@ export interface Server {
   batchPointer(): number;
   batchLength(): number;
   batchTaken(): void;
-  takeCancelled(): string[];
+  takeCancelled(): Uint32Array;
   free(): void;
 }
 

@@ -277,7 +277,11 @@ export class Broker {
       if (this.#engine.closed) return;
       if (to) this.#run(() => to.callback(message));
     }
-    for (const tag of cancelled) this.#run(() => this.#forget(tag)?.onCancel?.());
+    for (const handle of cancelled) {
+      const gone = this.#consumers.get(handle);
+      this.#consumers.delete(handle);
+      this.#run(() => gone?.onCancel?.());
+    }
   }
 
   // One callback's failure is not the next one's: its message stays unacked, the broker goes on.

@@ -1,8 +1,9 @@
 //! Report: how the broker stands, for who watches it.
 
-use super::Broker;
 use super::queue::Counters;
 use super::topology::is_reply_address;
+use super::{Broker, Error, Resource};
+use crate::id::ChannelId;
 
 /// The whole broker at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +68,32 @@ impl Broker {
                 })
                 .collect(),
         }
+    }
+
+    /// What the messages in queues take in memory.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.state.memory_bytes()
+    }
+
+    /// Whether there is an exchange or queue of this name.
+    #[must_use]
+    pub fn exists(&self, resource: Resource, name: &str) -> bool {
+        match resource {
+            Resource::Exchange => self.state.exchange(name).is_some(),
+            Resource::Queue => self.state.queue_named(name).is_some(),
+        }
+    }
+
+    /// Which queue a channel means by a name: the empty one stands for the queue that it declared last.
+    ///
+    /// # Errors
+    /// When it has declared none.
+    ///
+    /// # Panics
+    /// When the channel is not open.
+    pub fn meant_queue<'a>(&'a self, channel: ChannelId, name: &'a str) -> Result<&'a str, Error> {
+        self.expand_queue_name(channel, name)
     }
 
     /// The messages of a queue in order of their position, if it exists; for tests and tools, as it copies them all.

@@ -16,17 +16,24 @@
 //! everything but `close` and `close-ok` is ignored there: the peer sent it before it knew.
 //! A stream whose frames cannot be told apart any more is not read on at all.
 //!
-//! It knows the time only by what it is told, and the broker only by its verbs; the broker's memory of this connection
-//! ends exactly once, when it begins to close or its transport is gone.
+//! It knows the time only by what it is told, users only by what their [`Access`] says, and the broker only by its verbs.
+//! A broker has it from `connection.open` on; the broker's memory of it ends exactly once, when it begins to close or its
+//! transport is gone.
+//!
+//! While memory is low, a connection that publishes is *blocked*: the message that it wanted to publish and all that
+//! follows stays in the input.
 
 mod buffer;
 mod channel;
 mod channels;
+mod closing;
 mod frame;
 mod handshake;
 mod heartbeat;
 mod method;
+mod opening;
 mod reply;
+mod report;
 mod sasl;
 
 use std::fmt;
@@ -35,28 +42,52 @@ use buffer::Buffer;
 use channel::Context;
 use channels::{Channels, Slot};
 use frame::{Frame, Kind, Outlet};
-use handshake::{Agreement, Capabilities, PROTOCOL_HEADER};
+use handshake::{Agreement, Capabilities};
 use heartbeat::Heartbeat;
 use method::{
-    BasicCancel, BasicDeliver, ChannelClose, ChannelCloseOk, ChannelOpenOk, ConnectionClose, ConnectionCloseOk,
-    ConnectionOpenOk, ConnectionStartOk, ConnectionUpdateSecretOk, Encode, Method, MethodId,
+    BasicCancel, BasicDeliver, ChannelCloseOk, ChannelOpenOk, ConnectionBlocked, ConnectionCloseOk,
+    ConnectionUnblocked, Method, MethodId,
 };
 use reply::{Refusal, ReplyCode};
 
+use crate::access::{Access, Pass};
 use crate::broker::{Broker, Delivery};
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, TransportId};
 use crate::limits::Limits;
+use crate::table::Table;
+use crate::virtual_host::{Seat, VirtualHosts};
 
-/// How long a peer may take to answer `connection.close`.
-const CLOSING_MS: u64 = 10_000;
+/// What a peer that is blocked is told.
+const LOW_ON_MEMORY: &str = "low on memory";
 /// How long a peer whose frames we cannot read has to read why.
 const LINGERING_MS: u64 = 2_000;
 
-/// Where a connection comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a connection comes from, as its host knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Peer {
     /// From this machine, or this page.
     pub loopback: bool,
+    /// What reports call the connection.
+    pub name: Box<str>,
+    /// The peer's address.
+    pub host: Box<str>,
+    /// The peer's port.
+    pub port: u16,
+    /// The transport is encrypted.
+    pub tls: bool,
+    /// Of the certificate by which the transport has made sure who the peer is.
+    pub certificate_name: Option<Box<str>>,
+}
+
+/// What connections act on.
+#[derive(Debug)]
+pub struct Realm<'a> {
+    /// Where they can go.
+    pub virtual_hosts: &'a mut VirtualHosts,
+    /// Says who may.
+    pub access: &'a mut dyn Access,
+    /// The time.
+    pub now_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,67 +106,80 @@ enum Phase {
 /// Call [`receive`](Self::receive) with what arrives and [`tick`](Self::tick) when its deadline comes; write
 /// [`output`](Self::output) and close the transport when the connection [is closed](Self::is_closed).
 pub struct Connection {
-    id: ConnectionId,
+    id: TransportId,
     peer: Peer,
     limits: Limits,
     phase: Phase,
+    connected_ms: u64,
     /// When the handshake or the closing must be done.
     deadline_ms: u64,
-    now_ms: u64,
     agreement: Agreement,
     heartbeat: Option<Heartbeat>,
     capabilities: Capabilities,
-    /// Empty until the login.
-    user: &'static str,
+    login: Login,
+    stay: Option<Stay>,
     channels: Channels,
     input: Buffer,
     output: Buffer,
-    /// The broker knows of us.
-    is_attached: bool,
+    /// Blocked, until memory is below so many bytes.
+    blocked_until: Option<usize>,
+}
+
+/// Who the peer says it is; empty until then.
+#[derive(Default)]
+struct Login {
+    user: Box<str>,
+    mechanism: &'static str,
+    client_properties: Table,
+}
+
+/// Being in a virtual host.
+struct Stay {
+    seat: Seat,
+    pass: Pass,
 }
 
 impl Connection {
-    /// A connection whose transport has just been opened. The broker has opened `id` for it.
+    /// A connection whose transport has just been opened.
     #[must_use]
-    pub fn new(id: ConnectionId, peer: Peer, limits: &Limits, now_ms: u64) -> Self {
+    pub fn new(id: TransportId, peer: Peer, limits: &Limits, now_ms: u64) -> Self {
         Self {
             id,
             peer,
             limits: limits.clone(),
             phase: Phase::Greeting,
+            connected_ms: now_ms,
             deadline_ms: now_ms + limits.login_timeout_ms,
-            now_ms,
             agreement: Agreement::proposed(limits),
             heartbeat: None,
             capabilities: Capabilities::default(),
-            user: "",
+            login: Login::default(),
+            stay: None,
             channels: Channels::default(),
             input: Buffer::default(),
             output: Buffer::default(),
-            is_attached: true,
+            blocked_until: None,
         }
     }
 
     /// Takes what arrived, split and joined anywhere. While there is too much output, input is kept for later.
-    pub fn receive(&mut self, bytes: &[u8], now_ms: u64, broker: &mut Broker) {
+    pub fn receive(&mut self, bytes: &[u8], realm: &mut Realm<'_>) {
         if let Some(heartbeat) = &mut self.heartbeat {
-            heartbeat.hear(now_ms);
+            heartbeat.hear(realm.now_ms);
         }
         if self.input.is_empty() {
-            self.now_ms = now_ms;
-            let taken = self.take(bytes, broker);
+            let taken = self.take(bytes, realm);
             self.input.end().extend_from_slice(&bytes[taken..]);
         } else {
             self.input.end().extend_from_slice(bytes);
-            self.advance(now_ms, broker);
+            self.advance(realm);
         }
     }
 
     /// Goes on with kept input, after output was taken.
-    pub fn advance(&mut self, now_ms: u64, broker: &mut Broker) {
-        self.now_ms = now_ms;
+    pub fn advance(&mut self, realm: &mut Realm<'_>) {
         let mut input = std::mem::take(&mut self.input);
-        let taken = self.take(input.waiting(), broker);
+        let taken = self.take(input.waiting(), realm);
         input.take(taken);
         self.input = input;
     }
@@ -159,36 +203,60 @@ impl Connection {
         }
     }
 
+    /// Closes a channel whose consumer has not acked in time.
+    pub fn ack_timed_out(&mut self, channel: u16, timeout_ms: u64, broker: &mut Broker) {
+        if self.phase == Phase::Open && self.channels.is_open(channel) {
+            let text = format_args!(
+                "delivery acknowledgement on channel {channel} timed out. Timeout value used: {timeout_ms} ms. This \
+                 timeout value can be configured, see consumers doc guide to learn more"
+            );
+            self.refuse_on_channel(channel, &Refusal::new(ReplyCode::PreconditionFailed, text), broker);
+        }
+    }
+
     /// Does what is due and answers when it wants to be called again.
-    pub fn tick(&mut self, now_ms: u64, broker: &mut Broker) -> Option<u64> {
-        self.now_ms = now_ms;
+    pub fn tick(&mut self, realm: &mut Realm<'_>) -> Option<u64> {
         match self.phase {
             Phase::Closed => None,
-            Phase::Open => self.beat(broker),
-            _ if now_ms < self.deadline_ms => Some(self.deadline_ms),
+            Phase::Open => self.beat(realm),
+            _ if realm.now_ms < self.deadline_ms => Some(self.deadline_ms),
             _ => {
-                self.end(broker);
+                self.end(realm);
                 None
             }
         }
     }
 
-    /// Asks the peer to close, because the broker stops.
-    pub fn shutdown(&mut self, now_ms: u64, broker: &mut Broker) {
-        self.now_ms = now_ms;
-        match self.phase {
-            Phase::Open => {
-                let text = "broker forced connection closure with reason 'shutdown'";
-                self.refuse(0, &Refusal::new(ReplyCode::ConnectionForced, text), broker);
-            }
-            Phase::Closing { .. } => {}
-            _ => self.end(broker),
+    /// The transport is gone: so is everything that the broker held for this peer. Doing it again does nothing.
+    pub fn disconnected(&mut self, realm: &mut Realm<'_>) {
+        self.end(realm);
+    }
+
+    /// Where it is, once it has entered a virtual host and until it leaves.
+    #[must_use]
+    pub fn seat(&self) -> Option<Seat> {
+        self.stay.as_ref().map(|stay| stay.seat)
+    }
+
+    /// Users may have gained or lost permissions.
+    pub fn access_changed(&mut self, access: &mut dyn Access) {
+        if let Some(stay) = &mut self.stay {
+            stay.pass.renew(access);
         }
     }
 
-    /// The transport is gone: so is everything that the broker held for this peer. Doing it again does nothing.
-    pub fn disconnected(&mut self, broker: &mut Broker) {
-        self.end(broker);
+    /// Below which use of memory the connection goes on, if it is blocked now.
+    #[must_use]
+    pub fn blocked_until(&self) -> Option<usize> {
+        self.blocked_until
+    }
+
+    /// Goes on: there is memory again.
+    pub fn unblock(&mut self, realm: &mut Realm<'_>) {
+        if self.blocked_until.take().is_some() && self.capabilities.connection_blocked {
+            self.outlet(0).send(&ConnectionUnblocked);
+        }
+        self.advance(realm);
     }
 
     /// What is to be written to the transport.
@@ -205,10 +273,16 @@ impl Connection {
         self.output.take(bytes);
     }
 
-    /// Whether more input is welcome: not while the peer does not take what it was answered.
+    /// Whether more input is welcome: not while the peer does not take what it was answered, or is blocked.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        self.phase != Phase::Closed && self.output.waiting().len() <= self.limits.output_high_bytes
+        self.phase != Phase::Closed && !self.is_behind() && self.blocked_until.is_none()
+    }
+
+    /// Whether the peer does not take its output as fast as it comes.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.output.waiting().len() > self.limits.output_high_bytes
     }
 
     /// Whether the transport is to be closed, once the output is written.
@@ -218,10 +292,10 @@ impl Connection {
     }
 
     /// Takes as much of the input as can be dealt with now, and answers how much that was.
-    fn take(&mut self, input: &[u8], broker: &mut Broker) -> usize {
+    fn take(&mut self, input: &[u8], realm: &mut Realm<'_>) -> usize {
         let mut taken = 0;
         while self.wants_input() && taken < input.len() {
-            match self.take_next(&input[taken..], broker) {
+            match self.take_next(&input[taken..], realm) {
                 0 => break,
                 bytes => taken += bytes,
             }
@@ -230,90 +304,70 @@ impl Connection {
         if self.is_closed() { input.len() } else { taken }
     }
 
-    fn take_next(&mut self, input: &[u8], broker: &mut Broker) -> usize {
+    fn take_next(&mut self, input: &[u8], realm: &mut Realm<'_>) -> usize {
         match self.phase {
-            Phase::Greeting => self.greet(input, broker),
+            Phase::Greeting => self.greet(input, realm),
             Phase::Closing { is_deaf: true } | Phase::Closed => input.len(),
             _ => match frame::split(input, self.agreement.frame_max) {
                 Ok(None) => 0,
-                Ok(Some(frame)) => frame.size() + self.take_frame(frame, &input[frame.size()..], broker),
+                Ok(Some(frame)) => self.take_frame(frame, &input[frame.size()..], realm),
                 Err(refusal) => {
-                    self.refuse(0, &refusal, broker);
+                    self.refuse(0, &refusal, realm);
                     self.phase = Phase::Closing { is_deaf: true };
-                    self.deadline_ms = self.now_ms + LINGERING_MS;
+                    self.deadline_ms = realm.now_ms + LINGERING_MS;
                     input.len()
                 }
             },
         }
     }
 
-    fn greet(&mut self, input: &[u8], broker: &mut Broker) -> usize {
-        let Some(header) = input.first_chunk::<8>() else { return 0 };
-        if *header == PROTOCOL_HEADER {
-            self.phase = Phase::Starting;
-            handshake::start(|start| self.outlet(0).send(start));
-        } else {
-            self.output.end().extend_from_slice(&PROTOCOL_HEADER);
-            self.end(broker);
-        }
-        PROTOCOL_HEADER.len()
-    }
-
-    /// Takes a frame, and perhaps those behind it, of which it answers the size.
-    fn take_frame(&mut self, frame: Frame<'_>, rest: &[u8], broker: &mut Broker) -> usize {
+    /// Takes a frame, and perhaps those behind it; answers the size of all it took.
+    fn take_frame(&mut self, frame: Frame<'_>, rest: &[u8], realm: &mut Realm<'_>) -> usize {
         let result = match (self.phase, frame.channel) {
-            (Phase::Closing { .. }, _) => self.take_while_closing(frame, broker).map(|()| 0),
-            (_, 0) => self.take_on_connection(frame, broker).map(|()| 0),
-            (Phase::Open, _) => self.take_on_channel(frame, rest, broker),
+            (Phase::Closing { .. }, _) => self.take_while_closing(frame, realm).map(|()| 0),
+            (_, 0) => self.take_on_connection(frame, realm).map(|()| 0),
+            (Phase::Open, _) => self.take_on_channel(frame, rest, realm),
             _ => Err(Refusal::new(ReplyCode::UnexpectedFrame, "a frame of a channel before the connection is open")),
         };
-        result.unwrap_or_else(|refusal| {
-            self.refuse(frame.channel, &refusal, broker);
-            0
-        })
-    }
-
-    fn take_while_closing(&mut self, frame: Frame<'_>, broker: &mut Broker) -> Result<(), Refusal> {
-        if frame.kind == Kind::Method && frame.channel == 0 {
-            match MethodId::of(frame.payload) {
-                Some(MethodId::CONNECTION_CLOSE_OK) => self.end(broker),
-                Some(MethodId::CONNECTION_CLOSE) => self.outlet(0).send(&ConnectionCloseOk),
-                _ => {}
+        match result {
+            Ok(taken) => frame.size() + taken,
+            Err(refusal) if refusal.is_for_now() && realm.virtual_hosts.holds_messages() => {
+                self.block(realm);
+                0
+            }
+            Err(refusal) => {
+                self.refuse(frame.channel, &refusal, realm);
+                frame.size()
             }
         }
-        Ok(())
     }
 
-    fn take_on_connection(&mut self, frame: Frame<'_>, broker: &mut Broker) -> Result<(), Refusal> {
+    fn take_on_connection(&mut self, frame: Frame<'_>, realm: &mut Realm<'_>) -> Result<(), Refusal> {
         match frame.kind {
             Kind::Heartbeat => Ok(()),
             Kind::Method => {
                 let (id, method) = method::decode(frame.payload)?;
-                self.take_method(method, broker).map_err(|refusal| refusal.during(id))
+                self.take_method(method, realm).map_err(|refusal| refusal.during(id))
             }
             _ => Err(Refusal::new(ReplyCode::UnexpectedFrame, "content on channel 0")),
         }
     }
 
-    fn take_method(&mut self, method: Method<'_>, broker: &mut Broker) -> Result<(), Refusal> {
+    fn take_method(&mut self, method: Method<'_>, realm: &mut Realm<'_>) -> Result<(), Refusal> {
         match (self.phase, method) {
-            (Phase::Starting, Method::ConnectionStartOk(start_ok)) => self.log_in(start_ok, broker),
+            (Phase::Starting, Method::ConnectionStartOk(start_ok)) => self.log_in(start_ok, realm),
             (Phase::Tuning, Method::ConnectionTuneOk(tune_ok)) => {
                 self.agreement = self.agreement.answered(tune_ok)?;
                 self.phase = Phase::Opening;
                 Ok(())
             }
-            (Phase::Opening, Method::ConnectionOpen(open)) => {
-                handshake::enter(open.virtual_host)?;
-                self.heartbeat = Heartbeat::new(self.agreement.heartbeat_s, self.now_ms);
-                self.phase = Phase::Open;
-                self.send(&ConnectionOpenOk)
-            }
-            (Phase::Open, Method::ConnectionUpdateSecret) => self.send(&ConnectionUpdateSecretOk),
+            (Phase::Opening, Method::ConnectionOpen(open)) => self.enter(open.virtual_host, realm),
+            (Phase::Open, Method::ConnectionUpdateSecret(update)) => self.update_secret(update, realm),
             (_, Method::ConnectionClose(_)) => {
                 self.confirm();
-                self.end(broker);
-                self.send(&ConnectionCloseOk)
+                self.end(realm);
+                self.outlet(0).send(&ConnectionCloseOk);
+                Ok(())
             }
             (phase, _) => {
                 let text = format_args!("unexpected method in connection state {phase:?}");
@@ -322,42 +376,31 @@ impl Connection {
         }
     }
 
-    fn log_in(&mut self, start_ok: ConnectionStartOk<'_>, broker: &mut Broker) -> Result<(), Refusal> {
-        self.capabilities = Capabilities::of(start_ok.client_properties)?;
-        match sasl::log_in(start_ok.mechanism, start_ok.response, self.peer.loopback)? {
-            Ok(user) => {
-                self.user = user;
-                self.phase = Phase::Tuning;
-                self.send(&self.agreement.tune())?;
-            }
-            // Clients know this one by the zeros in the place of the method.
-            Err(refusal) if self.capabilities.authentication_failure_close => self.refuse(0, &refusal, broker),
-            Err(_) => self.end(broker),
-        }
-        Ok(())
-    }
-
-    fn take_on_channel(&mut self, frame: Frame<'_>, rest: &[u8], broker: &mut Broker) -> Result<usize, Refusal> {
+    fn take_on_channel(&mut self, frame: Frame<'_>, rest: &[u8], realm: &mut Realm<'_>) -> Result<usize, Refusal> {
         let id = if frame.kind == Kind::Method { MethodId::of(frame.payload) } else { None };
         let slot = self.channels.slot(frame.channel);
-        match (slot, id) {
-            (Some(Slot::Open(channel)), Some(MethodId::CHANNEL_CLOSE)) if channel.is_idle() => {
-                self.close_channel(frame, broker)?;
+        match (slot, id, &mut self.stay) {
+            (Some(Slot::Open(channel)), Some(MethodId::CHANNEL_CLOSE), _) if channel.is_idle() => {
+                self.close_channel(frame, realm)?;
             }
-            (Some(Slot::Open(channel)), _) => {
+            (Some(Slot::Open(channel)), _, Some(Stay { seat, pass })) => {
+                if id == Some(MethodId::BASIC_PUBLISH) && realm.virtual_hosts.is_low_on_memory() {
+                    return Err(Refusal::new(ReplyCode::ResourceError, LOW_ON_MEMORY).during(MethodId::BASIC_PUBLISH));
+                }
                 let frame_max = self.agreement.frame_max;
                 let outlet = Outlet { out: self.output.end(), channel: frame.channel, frame_max };
-                return channel.take(frame, rest, &mut Context { broker, outlet, user: self.user });
+                let broker = realm.virtual_hosts.broker_of(*seat);
+                return channel.take(frame, rest, &mut Context { broker, access: realm.access, pass, outlet });
             }
-            (Some(Slot::Closing), Some(MethodId::CHANNEL_CLOSE_OK)) => drop(self.channels.free(frame.channel)),
-            (Some(Slot::Closing), Some(MethodId::CHANNEL_CLOSE)) => self.outlet(frame.channel).send(&ChannelCloseOk),
-            (Some(Slot::Closing), _) => {}
-            (None, _) => self.open_channel(frame, broker)?,
+            (Some(Slot::Closing), Some(MethodId::CHANNEL_CLOSE_OK), _) => drop(self.channels.free(frame.channel)),
+            (Some(Slot::Closing), Some(MethodId::CHANNEL_CLOSE), _) => self.outlet(frame.channel).send(&ChannelCloseOk),
+            (Some(Slot::Closing), ..) => {}
+            _ => self.open_channel(frame, realm)?,
         }
         Ok(0)
     }
 
-    fn open_channel(&mut self, frame: Frame<'_>, broker: &mut Broker) -> Result<(), Refusal> {
+    fn open_channel(&mut self, frame: Frame<'_>, realm: &mut Realm<'_>) -> Result<(), Refusal> {
         if frame.kind != Kind::Method {
             let text = "expected method frame, got non method frame instead";
             return Err(Refusal::new(ReplyCode::UnexpectedFrame, text));
@@ -372,53 +415,42 @@ impl Connection {
                 format_args!("channel number {} is greater than the negotiated channel_max ({max})", frame.channel);
             return Err(Refusal::new(ReplyCode::NotAllowed, text).during(id));
         }
-        self.channels.open(frame.channel, broker.open_channel(self.id, frame.channel));
+        let (broker, connection) = self.broker(realm);
+        self.channels.open(frame.channel, broker.open_channel(connection, frame.channel));
         self.outlet(frame.channel).send(&ChannelOpenOk);
         Ok(())
     }
 
-    fn close_channel(&mut self, frame: Frame<'_>, broker: &mut Broker) -> Result<(), Refusal> {
+    fn close_channel(&mut self, frame: Frame<'_>, realm: &mut Realm<'_>) -> Result<(), Refusal> {
         method::decode(frame.payload)?;
         self.confirm();
         if let Some(channel) = self.channels.free(frame.channel) {
-            channel.close(broker);
+            channel.close(self.broker(realm).0);
         }
         self.outlet(frame.channel).send(&ChannelCloseOk);
         Ok(())
     }
 
-    /// Closes what the refusal's code says, with everything confirmed before.
-    fn refuse(&mut self, channel: u16, refusal: &Refusal, broker: &mut Broker) {
-        if matches!(self.phase, Phase::Closing { .. }) {
-            return;
-        }
-        self.confirm();
-        let Refusal { code, method: MethodId { class: class_id, method: method_id }, .. } = *refusal;
-        let (reply_code, reply_text) = (code as u16, &*refusal.to_string());
-        if channel != 0 && code.spares_connection() {
-            if let Some(channel) = self.channels.start_closing(channel) {
-                channel.close(broker);
-            }
-            self.outlet(channel).send(&ChannelClose { reply_code, reply_text, class_id, method_id });
-        } else {
-            self.detach(broker);
-            self.phase = Phase::Closing { is_deaf: false };
-            self.deadline_ms = self.now_ms + CLOSING_MS;
-            self.outlet(0).send(&ConnectionClose { reply_code, reply_text, class_id, method_id });
+    /// Stops until memory is used less by a tenth, as there is none for what the peer wants to publish.
+    fn block(&mut self, realm: &Realm<'_>) {
+        let used = realm.virtual_hosts.memory_bytes().min(self.limits.memory_high_bytes);
+        self.blocked_until = Some(used - used / 10);
+        if self.capabilities.connection_blocked {
+            self.outlet(0).send(&ConnectionBlocked { reason: LOW_ON_MEMORY });
         }
     }
 
-    fn beat(&mut self, broker: &mut Broker) -> Option<u64> {
+    fn beat(&mut self, realm: &mut Realm<'_>) -> Option<u64> {
         let is_listening = self.wants_input();
         let heartbeat = self.heartbeat.as_mut()?;
         if !is_listening {
-            heartbeat.hear(self.now_ms);
+            heartbeat.hear(realm.now_ms);
         }
-        if heartbeat.is_dead(self.now_ms) {
-            self.end(broker);
+        if heartbeat.is_dead(realm.now_ms) {
+            self.end(realm);
             return None;
         }
-        if heartbeat.beats(self.now_ms) {
+        if heartbeat.beats(realm.now_ms) {
             self.input.rest();
             self.output.rest();
             // Bytes that wait to be written are sign enough.
@@ -437,26 +469,14 @@ impl Connection {
         }
     }
 
-    fn send(&mut self, method: &dyn Encode) -> Result<(), Refusal> {
-        self.outlet(0).send(method);
-        Ok(())
-    }
-
     fn outlet(&mut self, channel: u16) -> Outlet<'_> {
         Outlet { out: self.output.end(), channel, frame_max: self.agreement.frame_max }
     }
 
-    fn end(&mut self, broker: &mut Broker) {
-        self.detach(broker);
-        self.phase = Phase::Closed;
-    }
-
-    /// Gives everything back to the broker, once.
-    fn detach(&mut self, broker: &mut Broker) {
-        if std::mem::take(&mut self.is_attached) {
-            std::mem::take(&mut self.channels).close(broker);
-            broker.close_connection(self.id);
-        }
+    /// The broker that it is in, and what that calls it.
+    fn broker<'a>(&self, realm: &'a mut Realm<'_>) -> (&'a mut Broker, ConnectionId) {
+        let seat = self.seat().expect("a connection that is open is in a virtual host");
+        (realm.virtual_hosts.broker_of(seat), seat.connection)
     }
 }
 

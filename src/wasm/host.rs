@@ -24,7 +24,7 @@ use web_sys::{MessageEvent, MessagePort, WorkerGlobalScope};
 use super::Server;
 use super::options::{limits, stats};
 use crate::broker::Config;
-use crate::id::ConnectionId;
+use crate::id::TransportId;
 use crate::protocol::amqp::Peer;
 
 /// Bytes that a client may leave unread before deliveries to it wait.
@@ -39,8 +39,7 @@ pub struct Host(Rc<RefCell<Inner>>);
 struct Inner {
     scope: WorkerGlobalScope,
     server: Server,
-    /// Not an arena, as in the server: ports outlive what the broker held for them.
-    ports: HashMap<ConnectionId, Box<Port>, FixedState>,
+    ports: HashMap<TransportId, Box<Port>, FixedState>,
     wake: mpsc::Sender<()>,
     /// Told once the last port is closed.
     closed: Vec<oneshot::Sender<()>>,
@@ -79,7 +78,7 @@ impl Host {
     pub fn connect(&self, port: MessagePort) {
         let mut inner = self.0.borrow_mut();
         inner.tell_time();
-        let id = inner.server.server.connect(Peer { loopback: true });
+        let id = inner.server.server.connect(Peer { loopback: true, ..Peer::default() });
         let on_message = Closure::new({
             let host = self.clone();
             move |event: MessageEvent| host.0.borrow_mut().receive(id, &event.data())
@@ -106,7 +105,7 @@ impl Host {
 }
 
 impl Inner {
-    fn receive(&mut self, id: ConnectionId, data: &JsValue) {
+    fn receive(&mut self, id: TransportId, data: &JsValue) {
         let Some(port) = self.ports.get_mut(&id) else { return };
         if let Some(read_bytes) = data.as_f64() {
             port.unread_bytes -= read_bytes;
@@ -136,7 +135,7 @@ impl Inner {
         if self.server.wants_turn() { 0 } else { (deadline - now).ceil().clamp(0.0, SLEEP_MAX_MS) as u32 }
     }
 
-    fn write(&mut self, id: ConnectionId) {
+    fn write(&mut self, id: TransportId) {
         let server = &mut self.server.server;
         let bytes = Uint8Array::from(server.output(id));
         // Once it is transferred, the array has no length any more.
@@ -153,7 +152,7 @@ impl Inner {
         }
     }
 
-    fn close(&mut self, id: ConnectionId) {
+    fn close(&mut self, id: TransportId) {
         self.server.server.disconnected(id);
         let Some(port) = self.ports.remove(&id) else { return };
         port.port.set_onmessage(None);

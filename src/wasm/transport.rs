@@ -6,11 +6,11 @@ use wasm_bindgen::prelude::*;
 use super::options::{Fields, limits, stats};
 use super::{Server, type_error};
 use crate::broker::Config;
-use crate::id::ConnectionId;
+use crate::id::TransportId;
 use crate::protocol::amqp::Peer;
 
-fn connection(id: f64) -> ConnectionId {
-    ConnectionId::from_index(id as u64)
+pub(super) fn transport(id: f64) -> TransportId {
+    TransportId::from_index(id as u64)
 }
 
 #[wasm_bindgen]
@@ -24,19 +24,29 @@ impl Server {
         Ok(Self::create(Config { seed, limits: limits(options)? }, now_ms))
     }
 
-    /// A transport was opened; answers the connection's id.
-    pub fn connect(&mut self, loopback: bool) -> f64 {
-        self.server.connect(Peer { loopback }).index() as f64
+    /// A transport was opened; answers the connection's id. `peer`: `loopback`, `name`, `host`, `port`, `tls`,
+    /// `certificateName`.
+    pub fn connect(&mut self, peer: &JsValue) -> Result<f64, JsValue> {
+        let peer = Fields(peer);
+        let peer = Peer {
+            loopback: peer.flag("loopback")?,
+            name: peer.text("name")?.unwrap_or_default(),
+            host: peer.text("host")?.unwrap_or_default(),
+            port: peer.number("port")?.unwrap_or_default(),
+            tls: peer.flag("tls")?,
+            certificate_name: peer.text("certificateName")?,
+        };
+        Ok(self.server.connect(peer).index() as f64)
     }
 
     /// Bytes arrived.
     pub fn receive(&mut self, id: f64, bytes: &[u8]) {
-        self.server.receive(connection(id), bytes);
+        self.server.receive(transport(id), bytes);
     }
 
     /// The transport is gone, whoever closed it.
     pub fn disconnected(&mut self, id: f64) {
-        self.server.disconnected(connection(id));
+        self.server.disconnected(transport(id));
     }
 
     /// Tells the time and does nothing else: what follows until the next turn reckons from it.
@@ -66,36 +76,36 @@ impl Server {
     /// Where in memory a connection's output begins. Memory may grow: make the view right before using it.
     #[wasm_bindgen(js_name = outputPointer)]
     pub fn output_pointer(&self, id: f64) -> usize {
-        self.server.output(connection(id)).as_ptr() as usize
+        self.server.output(transport(id)).as_ptr() as usize
     }
 
     /// How many bytes of output a connection has.
     #[wasm_bindgen(js_name = outputLength)]
     pub fn output_length(&self, id: f64) -> usize {
-        self.server.output(connection(id)).len()
+        self.server.output(transport(id)).len()
     }
 
     /// So many bytes of it are with the transport.
     #[wasm_bindgen(js_name = outputTaken)]
     pub fn output_taken(&mut self, id: f64, bytes: usize) {
-        self.server.output_taken(connection(id), bytes);
+        self.server.output_taken(transport(id), bytes);
     }
 
     /// Whether to close the transport once what is left of the output is written.
     #[wasm_bindgen(js_name = isClosed)]
     pub fn is_closed(&self, id: f64) -> bool {
-        self.server.is_closed(connection(id))
+        self.server.is_closed(transport(id))
     }
 
     /// Whether to go on reading from the transport.
     #[wasm_bindgen(js_name = wantsInput)]
     pub fn wants_input(&self, id: f64) -> bool {
-        self.server.wants_input(connection(id))
+        self.server.wants_input(transport(id))
     }
 
     /// The transport is full, or no longer so.
     pub fn hold(&mut self, id: f64, held: bool) {
-        self.server.hold(connection(id), held);
+        self.server.hold(transport(id), held);
     }
 
     /// Asks every peer to close; the next turns give what is to be written.

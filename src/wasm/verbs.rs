@@ -13,21 +13,21 @@ use crate::properties::Properties;
 impl Server {
     /// Publishes a message and answers how many queues took it. `properties` are AMQP's bytes, or empty.
     pub fn publish(&mut self, exchange: &str, key: &str, properties: &[u8], body: &[u8]) -> Result<usize, JsValue> {
-        let published = self.embedded.publish(self.server.broker_mut(), exchange, key, properties, body);
+        let published = self.embedded.publish(self.server.virtual_hosts_mut(), exchange, key, properties, body);
         published.map_err(|error| thrown(&error))
     }
 
     /// Publishes packed messages, all or none, and answers how many queues took one, summed up.
     #[wasm_bindgen(js_name = publishBatch)]
     pub fn publish_batch(&mut self, exchange: &str, key: &str, packed: &[u8]) -> Result<usize, JsValue> {
-        let published = self.embedded.publish_batch(self.server.broker_mut(), exchange, key, packed);
+        let published = self.embedded.publish_batch(self.server.virtual_hosts_mut(), exchange, key, packed);
         published.map_err(|error| thrown(&error))
     }
 
     /// Takes up to `max` ready messages into the batch and answers how many. A visibility timeout of 0 is none.
     pub fn get(&mut self, queue: &str, max: u32, no_ack: bool, visibility_timeout_ms: f64) -> Result<u32, JsValue> {
         let timeout_ms = visibility_timeout_ms as u64;
-        let got = self.embedded.get(self.server.broker_mut(), queue, max, no_ack, timeout_ms);
+        let got = self.embedded.get(self.server.virtual_hosts_mut(), queue, max, no_ack, timeout_ms);
         got.map_err(|error| thrown(&error))
     }
 
@@ -42,13 +42,13 @@ impl Server {
             arguments: &options.table("arguments")?,
         };
         let prefetch = options.number("prefetch")?.unwrap_or(0);
-        let tag = self.embedded.consume(self.server.broker_mut(), &consume, prefetch);
+        let tag = self.embedded.consume(self.server.virtual_hosts_mut(), &consume, prefetch);
         tag.map(String::from).map_err(|error| thrown(&error))
     }
 
     /// Ends a consumer.
     pub fn cancel(&mut self, consumer_tag: &str) {
-        self.embedded.cancel(self.server.broker_mut(), consumer_tag);
+        self.embedded.cancel(self.server.virtual_hosts_mut(), consumer_tag);
     }
 
     /// Acks a delivery, or with `multiple` all up to it.
@@ -65,7 +65,7 @@ impl Server {
     #[wasm_bindgen(js_name = ackBatch)]
     pub fn ack_batch(&mut self, delivery_tags: &Float64Array) -> Result<(), JsValue> {
         let tags = delivery_tags.to_vec().into_iter().map(|tag| tag as u64);
-        self.embedded.ack_batch(self.server.broker_mut(), tags).map_err(|error| thrown(&error))
+        self.embedded.ack_batch(self.server.virtual_hosts_mut(), tags).map_err(|error| thrown(&error))
     }
 
     /// Where in memory the batch of deliveries begins.
@@ -86,10 +86,10 @@ impl Server {
         self.embedded.clear_batch();
     }
 
-    /// The tags of consumers whose queues have gone since the last call.
+    /// The handles of consumers whose queues have gone since the last call.
     #[wasm_bindgen(js_name = takeCancelled)]
-    pub fn take_cancelled(&mut self) -> Vec<String> {
-        self.embedded.take_cancelled().into_iter().map(String::from).collect()
+    pub fn take_cancelled(&mut self) -> Vec<u32> {
+        self.embedded.take_cancelled()
     }
 
     /// A plain object's properties as AMQP's bytes.

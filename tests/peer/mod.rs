@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 use pocketmq::broker::Config;
-use pocketmq::id::ConnectionId;
+use pocketmq::id::TransportId;
 use pocketmq::limits::Limits;
 use pocketmq::protocol::amqp::Peer as Origin;
 use pocketmq::server::Server;
@@ -216,7 +216,7 @@ pub fn answers(mut bytes: &[u8]) -> Vec<Answer> {
 /// A client with a server of its own.
 pub struct Client {
     pub server: Server,
-    pub id: ConnectionId,
+    pub id: TransportId,
     pub now_ms: u64,
     pub deadline_ms: Option<u64>,
     unread: Vec<u8>,
@@ -226,7 +226,7 @@ impl Client {
     /// Its transport is open, nothing is said yet.
     pub fn connect(limits: Limits, loopback: bool) -> Self {
         let mut server = Server::new(Config { seed: [7; 32], limits });
-        let id = server.connect(Origin { loopback });
+        let id = server.connect(Origin { loopback, ..Origin::default() });
         Self { server, id, now_ms: 0, deadline_ms: None, unread: Vec::new() }
     }
 
@@ -310,7 +310,7 @@ impl Client {
 }
 
 /// A connection that is closed stays ready until its host has let it go.
-fn bytes_done(server: &Server, id: ConnectionId) -> bool {
+fn bytes_done(server: &Server, id: TransportId) -> bool {
     server.is_closed(id) && server.output(id).is_empty()
 }
 

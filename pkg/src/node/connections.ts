@@ -30,7 +30,7 @@ export class Connections {
   /** Takes a new transport; `loopback` says whether its peer is on this machine. */
   accept(stream: Duplex, loopback: boolean): void {
     if (this.#engine.closed) return void stream.destroy();
-    const id = this.#engine.change((server) => server.connect(loopback));
+    const id = this.#engine.change((server) => server.connect({ loopback }));
     const peer: Peer = { id, stream, blocked: false };
     this.#peers.set(id, peer);
     this.#streams.add(stream);

@@ -11,48 +11,78 @@
 //! arrives in pieces is copied and put together. Memory for it is reserved as it comes, whatever size was announced.
 
 mod basic;
+mod confirms;
 mod content;
 mod topology;
 
+use confirms::Confirms;
 use content::Content;
 
 use super::frame::{Frame, Kind, Outlet};
-use super::method::{self, AccessRequestOk, BasicAck, ChannelFlow, ChannelFlowOk, ConfirmSelect, ConfirmSelectOk};
+use super::method::{
+    self, AccessRequestOk, ChannelFlow, ChannelFlowOk, ConfirmSelect, ConfirmSelectOk, TxCommitOk, TxRollbackOk,
+    TxSelectOk,
+};
 use super::method::{Method, MethodId};
 use super::reply::{Refusal, ReplyCode};
-use crate::broker::Broker;
+use crate::access::{Access, Pass, Permission};
+use crate::broker::{Broker, Resource};
 use crate::id::ChannelId;
+
+/// A consumer of replies to itself needs no permission.
+const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
 /// What a channel needs to do its work.
 pub(crate) struct Context<'a> {
     pub(crate) broker: &'a mut Broker,
+    pub(crate) access: &'a mut dyn Access,
+    pub(crate) pass: &'a mut Pass,
     pub(crate) outlet: Outlet<'a>,
-    pub(crate) user: &'a str,
+}
+
+impl Context<'_> {
+    /// Refuses what the user may not do with this exchange.
+    fn check_exchange(&mut self, permission: Permission, name: &str) -> Result<(), Refusal> {
+        self.check(permission, Resource::Exchange, if name.is_empty() { "amq.default" } else { name })
+    }
+
+    fn check(&mut self, permission: Permission, resource: Resource, name: &str) -> Result<(), Refusal> {
+        if self.pass.permits(self.access, permission, name) {
+            return Ok(());
+        }
+        let Pass { user, virtual_host, .. } = &*self.pass;
+        let text = format_args!("access to {resource} '{name}' in vhost '{virtual_host}' refused for user '{user}'");
+        Err(Refusal::new(ReplyCode::AccessRefused, text))
+    }
 }
 
 /// An open channel.
 pub(crate) struct Channel {
     id: ChannelId,
     content: Content,
-    /// Only in confirm mode.
-    confirms: Option<Confirms>,
+    mode: Mode,
 }
 
-/// How many messages were published since confirm mode began, and of how many the client knows.
-#[derive(Default)]
-struct Confirms {
-    published: u64,
-    confirmed: u64,
+/// What becomes of what is published: a channel that has chosen stays with it.
+enum Mode {
+    Plain,
+    Confirming(Confirms),
+    /// The broker keeps what is published and settled until it is committed.
+    Transactional,
 }
 
 impl Channel {
     pub(crate) fn new(id: ChannelId) -> Self {
-        Self { id, content: Content::Idle, confirms: None }
+        Self { id, content: Content::Idle, mode: Mode::Plain }
     }
 
     /// Whether no message is in the middle of arriving.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.content, Content::Idle)
+    }
+
+    pub(crate) fn is_confirming(&self) -> bool {
+        matches!(self.mode, Mode::Confirming(_))
     }
 
     /// Takes a frame, and perhaps those after it in `rest`. The answer is how many bytes of `rest` were taken.
@@ -103,15 +133,14 @@ impl Channel {
             Method::QueueUnbind(unbind) => self.unbind_queue(unbind, context)?,
             Method::QueuePurge(purge) => self.purge_queue(purge, context)?,
             Method::QueueDelete(delete) => self.delete_queue(delete, context)?,
-            Method::ConfirmSelect(select) => self.select_confirms(select, context),
+            Method::ConfirmSelect(select) => self.select_confirms(select, context)?,
             Method::ChannelFlow(flow) => self.flow(flow, context)?,
             Method::AccessRequest => context.outlet.send(&AccessRequestOk),
-            Method::TxSelect => {
-                let text = "transactions are not implemented: use publisher confirms";
-                return Err(Refusal::new(ReplyCode::NotImplemented, text));
-            }
-            Method::TxCommit | Method::TxRollback => {
-                return Err(Refusal::new(ReplyCode::PreconditionFailed, "channel is not transactional"));
+            Method::TxSelect => self.select_transaction(context)?,
+            Method::TxCommit => self.commit_transaction(context)?,
+            Method::TxRollback => {
+                context.broker.rollback_transaction(self.id)?;
+                context.outlet.send(&TxRollbackOk);
             }
             Method::ChannelOpen => return Err(Refusal::new(ReplyCode::ChannelError, "second 'channel.open' seen")),
             _ => return Err(Refusal::new(ReplyCode::CommandInvalid, "unimplemented method")),
@@ -128,17 +157,48 @@ impl Channel {
         Ok(())
     }
 
-    fn select_confirms(&mut self, select: ConfirmSelect, context: &mut Context<'_>) {
-        self.confirms.get_or_insert_default();
+    fn select_confirms(&mut self, select: ConfirmSelect, context: &mut Context<'_>) -> Result<(), Refusal> {
+        match self.mode {
+            Mode::Transactional => return Err(cannot_switch("tx", "confirm")),
+            Mode::Plain => self.mode = Mode::Confirming(Confirms::default()),
+            Mode::Confirming(_) => {}
+        }
         context.outlet.answer(select.nowait, &ConfirmSelectOk);
+        Ok(())
     }
 
-    /// Tells the client of all messages that it does not know to be taken, in one method.
+    fn select_transaction(&mut self, context: &mut Context<'_>) -> Result<(), Refusal> {
+        if self.is_confirming() {
+            return Err(cannot_switch("confirm", "tx"));
+        }
+        self.mode = Mode::Transactional;
+        context.broker.select_transaction(self.id);
+        context.outlet.send(&TxSelectOk);
+        Ok(())
+    }
+
+    fn commit_transaction(&mut self, context: &mut Context<'_>) -> Result<(), Refusal> {
+        for returned in context.broker.commit_transaction(self.id)? {
+            let (exchange, routing_key) = (returned.exchange(), returned.routing_key());
+            content::send_back(exchange, routing_key, returned.properties(), returned.body(), &mut context.outlet);
+        }
+        context.outlet.send(&TxCommitOk);
+        Ok(())
+    }
+
+    /// Refuses what the user may not do with a queue; the empty name is that of the queue that was declared last.
+    fn check_queue(&self, permission: Permission, name: &str, context: &mut Context<'_>) -> Result<(), Refusal> {
+        if !context.pass.is_limited() || name == REPLY_TO {
+            return Ok(());
+        }
+        let name = Box::<str>::from(context.broker.meant_queue(self.id, name)?);
+        context.check(permission, Resource::Queue, &name)
+    }
+
+    /// Tells the client what became of all messages that it does not know of yet.
     pub(crate) fn confirm(&mut self, outlet: &mut Outlet<'_>) {
-        let Some(Confirms { published, confirmed }) = &mut self.confirms else { return };
-        if published > confirmed {
-            outlet.send(&BasicAck { delivery_tag: *published, multiple: *published - *confirmed > 1 });
-            *confirmed = *published;
+        if let Mode::Confirming(confirms) = &mut self.mode {
+            confirms.tell(outlet);
         }
     }
 
@@ -147,4 +207,8 @@ impl Channel {
         self.content.discard(broker);
         broker.close_channel(self.id);
     }
+}
+
+fn cannot_switch(from: &str, to: &str) -> Refusal {
+    Refusal::new(ReplyCode::PreconditionFailed, format_args!("cannot switch from {from} to {to} mode"))
 }

@@ -26,6 +26,17 @@ impl Channels {
         index(number).is_some_and(|index| matches!(self.slots.get(index), Some(Some(Slot::Open(_)))))
     }
 
+    /// How many are open.
+    pub(crate) fn count(&self) -> usize {
+        self.slots.iter().filter(|slot| matches!(slot, Some(Slot::Open(_)))).count()
+    }
+
+    /// Whether the channel of this number is open and in confirm mode.
+    pub(crate) fn is_confirming(&self, number: u16) -> bool {
+        let slot = index(number).and_then(|index| self.slots.get(index)?.as_ref());
+        matches!(slot, Some(Slot::Open(channel)) if channel.is_confirming())
+    }
+
     pub(crate) fn open(&mut self, number: u16, id: ChannelId) {
         let index = index(number).expect("channel 0 is the connection");
         if index >= self.slots.len() {

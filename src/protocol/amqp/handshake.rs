@@ -2,7 +2,6 @@
 
 use super::method::{ConnectionStart, ConnectionTune, ConnectionTuneOk};
 use super::reply::{Refusal, ReplyCode};
-use super::sasl::MECHANISMS;
 use crate::limits::Limits;
 use crate::table::{Table, Value};
 use crate::wire::Malformed;
@@ -21,18 +20,17 @@ const VERSION: &str = "4.2.0";
 const PLATFORM: &str = concat!("PocketMQ ", env!("CARGO_PKG_VERSION"));
 
 /// What we really honour, of what clients look for.
-const CAPABILITIES: [&str; 7] = [
+const CAPABILITIES: [&str; 9] = [
     "publisher_confirms",
     "exchange_exchange_bindings",
     "basic.nack",
     "consumer_cancel_notify",
+    "connection.blocked",
+    "consumer_priorities",
     "authentication_failure_close",
     "per_consumer_qos",
     "direct_reply_to",
 ];
-
-/// The only virtual host.
-const VIRTUAL_HOST: &str = "/";
 
 fn server_properties() -> Result<Vec<u8>, Malformed> {
     let capabilities: Table = CAPABILITIES.iter().map(|&name| (name, true)).collect();
@@ -48,13 +46,13 @@ fn server_properties() -> Result<Vec<u8>, Malformed> {
 }
 
 /// Hands the first method of a connection to `send`.
-pub(crate) fn start(send: impl FnOnce(&ConnectionStart<'_>)) {
+pub(crate) fn start(mechanisms: &str, send: impl FnOnce(&ConnectionStart<'_>)) {
     let server_properties = server_properties().expect("our own keys are short");
     send(&ConnectionStart {
         version_major: 0,
         version_minor: 9,
         server_properties: &server_properties,
-        mechanisms: MECHANISMS.as_bytes(),
+        mechanisms: mechanisms.as_bytes(),
         locales: b"en_US",
     });
 }
@@ -66,19 +64,21 @@ pub(crate) struct Capabilities {
     pub(crate) authentication_failure_close: bool,
     /// Wants to know when a queue that it consumes from goes.
     pub(crate) consumer_cancel_notify: bool,
+    /// Wants to know when it has to wait with publishing.
+    pub(crate) connection_blocked: bool,
 }
 
 impl Capabilities {
-    pub(crate) fn of(client_properties: &[u8]) -> Result<Self, Malformed> {
-        let properties = Table::decode(client_properties)?;
-        let declared = |name| match properties.get("capabilities") {
+    pub(crate) fn of(client_properties: &Table) -> Self {
+        let declared = |name| match client_properties.get("capabilities") {
             Some(Value::Table(capabilities)) => capabilities.get(name).and_then(Value::as_bool).unwrap_or(false),
             _ => false,
         };
-        Ok(Self {
+        Self {
             authentication_failure_close: declared("authentication_failure_close"),
             consumer_cancel_notify: declared("consumer_cancel_notify"),
-        })
+            connection_blocked: declared("connection.blocked"),
+        }
     }
 }
 
@@ -128,22 +128,13 @@ fn agree(name: &str, wanted: u32, min: u32, max: u32) -> Result<u32, Refusal> {
     }
 }
 
-/// Lets a peer into the only virtual host.
-pub(crate) fn enter(virtual_host: &str) -> Result<(), Refusal> {
-    if virtual_host == VIRTUAL_HOST {
-        return Ok(());
-    }
-    let text = format_args!("vhost {virtual_host} not found: the only one is '/'");
-    Err(Refusal::new(ReplyCode::NotAllowed, text))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn agreed(channel_max: u16, frame_max: u32, heartbeat: u16) -> Result<Agreement, String> {
         let wanted = ConnectionTuneOk { channel_max, frame_max, heartbeat };
-        Agreement::proposed(&Limits::default()).answered(wanted).map_err(|refusal| refusal.to_string())
+        Agreement::proposed(&Limits::default()).answered(wanted).map_err(|refusal| refusal.reply_text("/"))
     }
 
     #[test]
@@ -172,21 +163,15 @@ mod tests {
 
     #[test]
     fn a_client_declares_what_it_can_take() {
-        let encoded = |table: Table| {
-            let mut bytes = Vec::new();
-            table.encode(&mut bytes).unwrap();
-            Capabilities::of(&bytes)
-        };
         let declared: Table = [("consumer_cancel_notify", true)].into_iter().collect();
-        let capabilities = encoded([("capabilities", declared)].into_iter().collect()).unwrap();
+        let capabilities = Capabilities::of(&[("capabilities", declared)].into_iter().collect());
         assert!(capabilities.consumer_cancel_notify && !capabilities.authentication_failure_close);
-        assert_eq!(encoded(Table::new()), Ok(Capabilities::default()));
-        assert!(Capabilities::of(b"?").is_err());
+        assert_eq!(Capabilities::of(&Table::new()), Capabilities::default());
     }
 
     #[test]
     fn what_we_say_of_ourselves_is_a_table_with_all_capabilities() {
-        start(|start| {
+        start("PLAIN", |start| {
             let properties = Table::decode(start.server_properties).unwrap();
             assert_eq!(properties.get("product").and_then(Value::as_str), Some("RabbitMQ"));
             let Some(Value::Table(capabilities)) = properties.get("capabilities") else { panic!("no capabilities") };

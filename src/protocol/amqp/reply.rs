@@ -2,7 +2,7 @@
 //!
 //! This is the only place that knows reply codes. The broker's errors become them here.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 
 use super::method::MethodId;
 use crate::broker::{self, ErrorKind};
@@ -67,13 +67,19 @@ impl From<ErrorKind> for ReplyCode {
     }
 }
 
-/// Why a peer's channel or connection is closed; `Display` is the reply text.
+/// Why a peer's channel or connection is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) code: ReplyCode,
-    pub(crate) text: Box<str>,
+    reason: Reason,
     /// The method that failed; none is zeros.
     pub(crate) method: MethodId,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Reason {
+    Text(Box<str>),
+    Broker(broker::Error),
 }
 
 impl Refusal {
@@ -85,7 +91,7 @@ impl Refusal {
     #[cold]
     #[inline(never)]
     fn build(code: ReplyCode, text: &dyn Display) -> Self {
-        Self { code, text: text.to_string().into(), method: MethodId::default() }
+        Self { code, reason: Reason::Text(text.to_string().into()), method: MethodId::default() }
     }
 
     /// Says which method failed, unless that is known already.
@@ -97,11 +103,19 @@ impl Refusal {
         }
         self
     }
-}
 
-impl Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} - {}", self.code.name(), self.text)
+    /// What the peer is told, which is in the virtual host of this name.
+    pub(crate) fn reply_text(&self, virtual_host: &str) -> String {
+        let reason = match &self.reason {
+            Reason::Text(text) => text.to_string(),
+            Reason::Broker(error) => error.in_virtual_host(virtual_host),
+        };
+        format!("{} - {reason}", self.code.name())
+    }
+
+    /// Whether a message is refused that there may be memory for later.
+    pub(crate) fn is_for_now(&self) -> bool {
+        self.code == ReplyCode::ResourceError && self.method == MethodId::BASIC_PUBLISH
     }
 }
 
@@ -117,7 +131,7 @@ impl From<broker::Error> for Refusal {
     #[cold]
     #[inline(never)]
     fn from(error: broker::Error) -> Self {
-        Self::new(error.kind().into(), error)
+        Self { code: error.kind().into(), reason: Reason::Broker(error), method: MethodId::default() }
     }
 }
 
@@ -130,7 +144,7 @@ mod tests {
     fn a_broker_error_becomes_code_and_text() {
         let refusal = Refusal::from(Error::NotFound(Resource::Queue, "x".into()));
         assert_eq!(refusal.code as u16, 404);
-        assert_eq!(refusal.to_string(), "NOT_FOUND - no queue 'x' in vhost '/'");
+        assert_eq!(refusal.reply_text("/"), "NOT_FOUND - no queue 'x' in vhost '/'");
         assert!(refusal.code.spares_connection());
     }
 

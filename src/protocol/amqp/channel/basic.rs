@@ -1,6 +1,7 @@
 //! Basic: consuming, getting and prefetch.
 
 use super::{Channel, Context};
+use crate::access::Permission;
 use crate::broker::{Consume, Got};
 use crate::protocol::amqp::method::{
     BasicCancel, BasicCancelOk, BasicConsume, BasicConsumeOk, BasicGet, BasicGetEmpty, BasicGetOk, BasicQos,
@@ -13,6 +14,7 @@ impl Channel {
     pub(super) fn consume(&mut self, method: BasicConsume<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
         let BasicConsume { queue, consumer_tag, no_ack, exclusive, nowait, arguments } = method;
         let arguments = &Table::decode(arguments)?;
+        self.check_queue(Permission::Read, queue, context)?;
         let consume = Consume { queue, consumer_tag, no_ack, exclusive, arguments };
         let consumer_tag = &context.broker.consume(self.id, &consume)?;
         context.outlet.answer(nowait, &BasicConsumeOk { consumer_tag });
@@ -26,6 +28,7 @@ impl Channel {
     }
 
     pub(super) fn get(&mut self, method: BasicGet<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
+        self.check_queue(Permission::Read, method.queue, context)?;
         let Some(got) = context.broker.get(self.id, method.queue, method.no_ack)? else {
             context.outlet.send(&BasicGetEmpty);
             return Ok(());

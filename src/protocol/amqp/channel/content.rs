@@ -1,9 +1,10 @@
 //! Content: from the frames of a message to its publication.
 
-use super::{Channel, Confirms, Context};
+use super::{Channel, Context, Mode};
+use crate::access::Permission;
 use crate::broker::{Broker, Publication, Routed};
 use crate::properties::Properties;
-use crate::protocol::amqp::frame::{self, ContentHeader, Frame, Kind};
+use crate::protocol::amqp::frame::{self, ContentHeader, Frame, Kind, Outlet};
 use crate::protocol::amqp::method::{BasicPublish, BasicReturn};
 use crate::protocol::amqp::reply::{Refusal, ReplyCode};
 
@@ -15,25 +16,27 @@ pub(super) enum Content {
 }
 
 /// What `basic.publish` said.
+#[derive(Default)]
 pub(super) struct Envelope {
     exchange: Box<str>,
     routing_key: Box<str>,
     mandatory: bool,
 }
 
-/// A message whose body is not complete. Its properties and body are reserved in the broker's memory.
+/// A message whose body is not complete. What is there of it is reserved in the broker's memory.
 pub(super) struct Incoming {
     envelope: Envelope,
     properties: Box<[u8]>,
     body: Vec<u8>,
     body_size: usize,
+    reserved: usize,
 }
 
 impl Content {
     /// Gives back what was reserved.
     pub(super) fn discard(&mut self, broker: &mut Broker) {
         if let Self::Body(incoming) = std::mem::replace(self, Self::Idle) {
-            broker.release(incoming.reserved());
+            broker.release(incoming.reserved);
         }
     }
 }
@@ -47,19 +50,27 @@ impl Envelope {
         }
     }
 
-    fn as_publish(&self) -> BasicPublish<'_> {
-        BasicPublish {
+    fn publication<'a>(&'a self, properties: Properties<'a>, body: &'a [u8]) -> Publication<'a> {
+        Publication {
             exchange: &self.exchange,
             routing_key: &self.routing_key,
+            properties,
+            body,
             mandatory: self.mandatory,
-            immediate: false,
         }
     }
 }
 
 impl Incoming {
-    fn reserved(&self) -> usize {
-        self.properties.len() + self.body.len()
+    fn take(&mut self, part: &[u8], broker: &mut Broker) -> Result<(), Refusal> {
+        if part.len() > self.body_size - self.body.len() {
+            let text = "more content body than the content header announced";
+            return Err(Refusal::new(ReplyCode::UnexpectedFrame, text));
+        }
+        broker.reserve(part.len())?;
+        self.reserved += part.len();
+        self.append(part);
+        Ok(())
     }
 
     /// Grows by doubling, but never beyond what was announced.
@@ -114,53 +125,34 @@ impl Channel {
             self.content = Content::Header(Envelope::new(publish));
             return Ok(0);
         };
-        // As on the longer way, there must be room for the message before anything else is looked at.
-        let bytes = properties.raw().len() + body.len();
+        let BasicPublish { exchange, routing_key, mandatory, .. } = publish;
+        let publication = Publication { exchange, routing_key, properties, body, mandatory };
         context.broker.check_message_size(body.len() as u64)?;
-        context.broker.reserve(bytes)?;
-        context.broker.release(bytes);
-        self.publish(publish, properties, body, context)?;
+        check_room(&publication, context.broker)?;
+        self.publish(&publication, context)?;
         Ok(size)
     }
 
+    /// A part of a message that is refused changes nothing, as there may be memory for it later.
     pub(super) fn take_content(&mut self, frame: Frame<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
-        match std::mem::replace(&mut self.content, Content::Idle) {
-            Content::Header(envelope) => self.take_header(envelope, frame.payload, context)?,
-            Content::Body(incoming) => {
+        match &mut self.content {
+            Content::Header(envelope) => {
+                let incoming = begin(envelope, frame.payload, context.broker)?;
                 self.content = Content::Body(incoming);
-                self.take_body(frame.payload, context)?;
             }
+            Content::Body(incoming) => incoming.take(frame.payload, context.broker)?,
             Content::Idle => unreachable!("a channel that is idle expects no content"),
         }
         self.publish_complete(context)
     }
 
-    fn take_header(&mut self, envelope: Envelope, payload: &[u8], context: &mut Context<'_>) -> Result<(), Refusal> {
-        let ContentHeader { body_size, properties } = ContentHeader::decode(payload)?;
-        context.broker.check_message_size(body_size)?;
-        context.broker.reserve(properties.raw().len())?;
-        let (properties, body_size) = (properties.raw().into(), body_size as usize);
-        self.content = Content::Body(Incoming { envelope, properties, body: Vec::new(), body_size });
-        Ok(())
-    }
-
-    fn take_body(&mut self, part: &[u8], context: &mut Context<'_>) -> Result<(), Refusal> {
-        let Content::Body(incoming) = &mut self.content else { return Ok(()) };
-        if part.len() > incoming.body_size - incoming.body.len() {
-            let text = "more content body than the content header announced";
-            return Err(Refusal::new(ReplyCode::UnexpectedFrame, text));
-        }
-        context.broker.reserve(part.len())?;
-        incoming.append(part);
-        Ok(())
-    }
-
     fn publish_complete(&mut self, context: &mut Context<'_>) -> Result<(), Refusal> {
         match std::mem::replace(&mut self.content, Content::Idle) {
             Content::Body(incoming) if incoming.body.len() == incoming.body_size => {
-                context.broker.release(incoming.reserved());
+                context.broker.release(incoming.reserved);
                 let properties = Properties::trusted(&incoming.properties);
-                self.publish(incoming.envelope.as_publish(), properties, &incoming.body, context)
+                let publication = incoming.envelope.publication(properties, &incoming.body);
+                self.publish(&publication, context)
             }
             incomplete => {
                 self.content = incomplete;
@@ -169,27 +161,51 @@ impl Channel {
         }
     }
 
-    fn publish(
-        &mut self,
-        publish: BasicPublish<'_>,
-        properties: Properties<'_>,
-        body: &[u8],
-        context: &mut Context<'_>,
-    ) -> Result<(), Refusal> {
-        check_user(properties, context.user)?;
-        let BasicPublish { exchange, routing_key, mandatory, .. } = publish;
-        let publication = Publication { exchange, routing_key, properties, body, mandatory };
-        let routed = context.broker.publish(self.id, &publication)?;
+    fn publish(&mut self, publication: &Publication<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
+        let Publication { exchange, routing_key, properties, body, mandatory } = *publication;
+        context.check_exchange(Permission::Write, exchange)?;
+        check_user(properties, &context.pass.user)?;
+        let routed = context.broker.publish(self.id, publication)?;
         if mandatory && routed == Routed::Queued(0) {
-            let (code, name) = (ReplyCode::NoRoute, ReplyCode::NoRoute.name());
-            let returned = BasicReturn { reply_code: code as u16, reply_text: name, exchange, routing_key };
-            context.outlet.send_content(&returned, properties, body);
+            send_back(exchange, routing_key, properties, body, &mut context.outlet);
         }
-        if let Some(Confirms { published, .. }) = &mut self.confirms {
-            *published += 1;
+        if let Mode::Confirming(confirms) = &mut self.mode {
+            confirms.add(routed == Routed::Refused, &mut context.outlet);
         }
         Ok(())
     }
+}
+
+/// Returns a mandatory message that no queue took.
+pub(super) fn send_back(
+    exchange: &str,
+    routing_key: &str,
+    properties: Properties<'_>,
+    body: &[u8],
+    outlet: &mut Outlet<'_>,
+) {
+    let (code, name) = (ReplyCode::NoRoute, ReplyCode::NoRoute.name());
+    let returned = BasicReturn { reply_code: code as u16, reply_text: name, exchange, routing_key };
+    outlet.send_content(&returned, properties, body);
+}
+
+/// Begins a message with its content header, if there is room for all of it; only what is there takes memory.
+fn begin(envelope: &mut Envelope, payload: &[u8], broker: &mut Broker) -> Result<Incoming, Refusal> {
+    let ContentHeader { body_size, properties } = ContentHeader::decode(payload)?;
+    broker.check_message_size(body_size)?;
+    let (reserved, body_size) = (envelope.publication(properties, &[]).memory_bytes(), body_size as usize);
+    broker.reserve(reserved + body_size)?;
+    broker.release(body_size);
+    let (envelope, properties) = (std::mem::take(envelope), properties.raw().into());
+    Ok(Incoming { envelope, properties, body: Vec::new(), body_size, reserved })
+}
+
+/// There must be room for a message before anything else is looked at.
+fn check_room(publication: &Publication<'_>, broker: &mut Broker) -> Result<(), Refusal> {
+    let bytes = publication.memory_bytes();
+    broker.reserve(bytes)?;
+    broker.release(bytes);
+    Ok(())
 }
 
 /// Nobody may publish in another's name.

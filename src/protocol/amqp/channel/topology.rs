@@ -1,14 +1,15 @@
-//! Topology: exchanges, queues and bindings.
+//! Topology: exchanges, queues and bindings, and who may change them.
 
 use super::{Channel, Context};
-use crate::broker::{Binding, ExchangeDeclaration, QueueDeclaration};
+use crate::access::Permission;
+use crate::broker::{Binding, ExchangeDeclaration, QueueDeclaration, QueueStatus, Resource};
 use crate::protocol::amqp::method::{
     ExchangeBind, ExchangeBindOk, ExchangeDeclare, ExchangeDeclareOk, ExchangeDelete, ExchangeDeleteOk, ExchangeUnbind,
     ExchangeUnbindOk, QueueBind, QueueBindOk, QueueDeclare, QueueDeclareOk, QueueDelete, QueueDeleteOk, QueuePurge,
     QueuePurgeOk, QueueUnbind, QueueUnbindOk,
 };
 use crate::protocol::amqp::reply::Refusal;
-use crate::table::Table;
+use crate::table::{Table, Value};
 
 type Done = Result<(), Refusal>;
 
@@ -17,12 +18,16 @@ impl Channel {
         let ExchangeDeclare { exchange: name, kind, passive, durable, auto_delete, internal, .. } = method;
         let arguments = &Table::decode(method.arguments)?;
         let declaration = ExchangeDeclaration { name, kind, passive, durable, auto_delete, internal, arguments };
+        self.check_exchange_declaration(&declaration, context)?;
         context.broker.declare_exchange(self.id, &declaration)?;
         context.outlet.answer(method.nowait, &ExchangeDeclareOk);
         Ok(())
     }
 
     pub(super) fn delete_exchange(&mut self, method: ExchangeDelete<'_>, context: &mut Context<'_>) -> Done {
+        if !method.exchange.is_empty() && !method.exchange.starts_with("amq.") {
+            context.check_exchange(Permission::Configure, method.exchange)?;
+        }
         context.broker.delete_exchange(self.id, method.exchange, method.if_unused)?;
         context.outlet.answer(method.nowait, &ExchangeDeleteOk);
         Ok(())
@@ -31,6 +36,8 @@ impl Channel {
     pub(super) fn bind_exchange(&mut self, method: ExchangeBind<'_>, context: &mut Context<'_>) -> Done {
         let ExchangeBind { destination, source, routing_key, nowait, arguments } = method;
         let arguments = &Table::decode(arguments)?;
+        context.check_exchange(Permission::Write, destination)?;
+        check_source(source, context)?;
         context.broker.bind_exchange(self.id, &Binding { source, destination, routing_key, arguments })?;
         context.outlet.answer(nowait, &ExchangeBindOk);
         Ok(())
@@ -39,6 +46,8 @@ impl Channel {
     pub(super) fn unbind_exchange(&mut self, method: ExchangeUnbind<'_>, context: &mut Context<'_>) -> Done {
         let ExchangeUnbind { destination, source, routing_key, nowait, arguments } = method;
         let arguments = &Table::decode(arguments)?;
+        context.check_exchange(Permission::Write, destination)?;
+        check_source(source, context)?;
         context.broker.unbind_exchange(self.id, &Binding { source, destination, routing_key, arguments })?;
         context.outlet.answer(nowait, &ExchangeUnbindOk);
         Ok(())
@@ -48,7 +57,7 @@ impl Channel {
         let QueueDeclare { queue: name, passive, durable, exclusive, auto_delete, nowait, arguments } = method;
         let arguments = &Table::decode(arguments)?;
         let declaration = QueueDeclaration { name, passive, durable, exclusive, auto_delete, arguments };
-        let status = context.broker.declare_queue(self.id, &declaration)?;
+        let status = self.declare_permitted(&declaration, context)?;
         context.outlet.answer(
             nowait,
             &QueueDeclareOk {
@@ -63,6 +72,8 @@ impl Channel {
     pub(super) fn bind_queue(&mut self, method: QueueBind<'_>, context: &mut Context<'_>) -> Done {
         let QueueBind { queue: destination, exchange: source, routing_key, nowait, arguments } = method;
         let arguments = &Table::decode(arguments)?;
+        self.check_queue(Permission::Write, destination, context)?;
+        check_source(source, context)?;
         context.broker.bind_queue(self.id, &Binding { source, destination, routing_key, arguments })?;
         context.outlet.answer(nowait, &QueueBindOk);
         Ok(())
@@ -71,12 +82,15 @@ impl Channel {
     pub(super) fn unbind_queue(&mut self, method: QueueUnbind<'_>, context: &mut Context<'_>) -> Done {
         let QueueUnbind { queue: destination, exchange: source, routing_key, arguments } = method;
         let arguments = &Table::decode(arguments)?;
+        self.check_queue(Permission::Write, destination, context)?;
+        check_source(source, context)?;
         context.broker.unbind_queue(self.id, &Binding { source, destination, routing_key, arguments })?;
         context.outlet.send(&QueueUnbindOk);
         Ok(())
     }
 
     pub(super) fn purge_queue(&mut self, method: QueuePurge<'_>, context: &mut Context<'_>) -> Done {
+        self.check_queue(Permission::Read, method.queue, context)?;
         let message_count = context.broker.purge_queue(self.id, method.queue)? as u32;
         context.outlet.answer(method.nowait, &QueuePurgeOk { message_count });
         Ok(())
@@ -84,8 +98,63 @@ impl Channel {
 
     pub(super) fn delete_queue(&mut self, method: QueueDelete<'_>, context: &mut Context<'_>) -> Done {
         let QueueDelete { queue, if_unused, if_empty, nowait } = method;
+        self.check_queue(Permission::Configure, queue, context)?;
         let message_count = context.broker.delete_queue(self.id, queue, if_unused, if_empty)? as u32;
         context.outlet.answer(nowait, &QueueDeleteOk { message_count });
         Ok(())
     }
+
+    fn check_exchange_declaration(&self, declaration: &ExchangeDeclaration<'_>, context: &mut Context<'_>) -> Done {
+        let ExchangeDeclaration { name, passive, arguments, .. } = *declaration;
+        if passive || name.is_empty() || !context.pass.is_limited() {
+            return Ok(());
+        }
+        context.check_exchange(Permission::Configure, name)?;
+        match arguments.get("alternate-exchange").and_then(Value::as_str) {
+            Some(alternate) if !context.broker.exists(Resource::Exchange, name) => {
+                context.check_exchange(Permission::Read, name)?;
+                context.check_exchange(Permission::Write, alternate)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn declare_permitted(
+        &mut self,
+        declaration: &QueueDeclaration<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<QueueStatus, Refusal> {
+        let QueueDeclaration { name, passive, arguments, .. } = *declaration;
+        if passive || !context.pass.is_limited() {
+            return Ok(context.broker.declare_queue(self.id, declaration)?);
+        }
+        if !name.is_empty() {
+            let is_new = !context.broker.exists(Resource::Queue, name);
+            check_queue_declaration(name, arguments, is_new, context)?;
+            return Ok(context.broker.declare_queue(self.id, declaration)?);
+        }
+        // What is permitted depends on its name, and that it gets by being declared.
+        let status = context.broker.declare_queue(self.id, declaration)?;
+        let checked = check_queue_declaration(&status.name, arguments, true, context);
+        if checked.is_err() {
+            context.broker.delete_queue(self.id, &status.name, false, false)?;
+        }
+        checked.map(|()| status)
+    }
+}
+
+fn check_queue_declaration(name: &str, arguments: &Table, is_new: bool, context: &mut Context<'_>) -> Done {
+    context.check(Permission::Configure, Resource::Queue, name)?;
+    match arguments.get("x-dead-letter-exchange").and_then(Value::as_str) {
+        Some(dead_letter_exchange) if is_new => {
+            context.check(Permission::Read, Resource::Queue, name)?;
+            context.check_exchange(Permission::Write, dead_letter_exchange)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The default exchange is refused to everybody, and that is told first.
+fn check_source(name: &str, context: &mut Context<'_>) -> Done {
+    if name.is_empty() { Ok(()) } else { context.check_exchange(Permission::Read, name) }
 }

@@ -14,7 +14,7 @@ pub(crate) enum Method<'a> {
     ConnectionOpen(ConnectionOpen<'a>),
     ConnectionClose(ConnectionClose<'a>),
     ConnectionCloseOk,
-    ConnectionUpdateSecret,
+    ConnectionUpdateSecret(ConnectionUpdateSecret<'a>),
     ChannelOpen,
     ChannelFlow(ChannelFlow),
     ChannelClose(ChannelClose<'a>),
@@ -54,11 +54,7 @@ impl<'a> Method<'a> {
             (10, 40) => Self::ConnectionOpen(ConnectionOpen::decode(reader)?),
             (10, 50) => Self::ConnectionClose(ConnectionClose::decode(reader)?),
             (10, 51) => Self::ConnectionCloseOk,
-            (10, 70) => {
-                reader.long_string()?;
-                reader.short_string()?;
-                Self::ConnectionUpdateSecret
-            }
+            (10, 70) => Self::ConnectionUpdateSecret(ConnectionUpdateSecret::decode(reader)?),
             (20, 10) => {
                 reader.short_string()?;
                 Self::ChannelOpen
@@ -165,6 +161,20 @@ impl<'a> ConnectionClose<'a> {
         let class_id = reader.short()?;
         let method_id = reader.short()?;
         Ok(Self { reply_code, reply_text, class_id, method_id })
+    }
+}
+
+/// `connection.update-secret`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct ConnectionUpdateSecret<'a> {
+    pub(crate) new_secret: &'a [u8],
+}
+
+impl<'a> ConnectionUpdateSecret<'a> {
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        let new_secret = reader.long_string()?;
+        reader.short_string()?;
+        Ok(Self { new_secret })
     }
 }
 

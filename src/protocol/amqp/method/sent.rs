@@ -4,7 +4,7 @@
 //! methods`.
 
 use super::Encode;
-use super::received::{BasicAck, BasicCancel, ChannelClose, ConnectionClose};
+use super::received::{BasicAck, BasicCancel, BasicNack, ChannelClose, ConnectionClose};
 use crate::wire::{put_long_string, put_name};
 
 /// `connection.start`
@@ -83,6 +83,29 @@ pub(crate) struct ConnectionUpdateSecretOk;
 impl Encode for ConnectionUpdateSecretOk {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&[0, 10, 0, 71]);
+    }
+}
+
+/// `connection.blocked`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct ConnectionBlocked<'a> {
+    pub(crate) reason: &'a str,
+}
+
+impl Encode for ConnectionBlocked<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[0, 10, 0, 60]);
+        put_name(out, self.reason);
+    }
+}
+
+/// `connection.unblocked`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct ConnectionUnblocked;
+
+impl Encode for ConnectionUnblocked {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[0, 10, 0, 61]);
     }
 }
 
@@ -375,6 +398,44 @@ pub(crate) struct BasicRecoverOk;
 impl Encode for BasicRecoverOk {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&[0, 60, 0, 111]);
+    }
+}
+
+impl Encode for BasicNack {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[0, 60, 0, 120]);
+        out.extend_from_slice(&self.delivery_tag.to_be_bytes());
+        out.push(u8::from(self.multiple) | u8::from(self.requeue) << 1);
+    }
+}
+
+/// `tx.select-ok`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct TxSelectOk;
+
+impl Encode for TxSelectOk {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[0, 90, 0, 11]);
+    }
+}
+
+/// `tx.commit-ok`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct TxCommitOk;
+
+impl Encode for TxCommitOk {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[0, 90, 0, 21]);
+    }
+}
+
+/// `tx.rollback-ok`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct TxRollbackOk;
+
+impl Encode for TxRollbackOk {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[0, 90, 0, 31]);
     }
 }
 

@@ -107,7 +107,8 @@ fn received_on_connection(sample: &Sample) {
     write_alike(&our_close, Connection(Their::Close(close)));
     read_alike(Connection(Their::CloseOk(connection::CloseOk {})), Method::ConnectionCloseOk);
     let update = connection::UpdateSecret { new_secret: a.as_str().into(), reason: short(b) };
-    read_alike(Connection(Their::UpdateSecret(update)), Method::ConnectionUpdateSecret);
+    let ours = ConnectionUpdateSecret { new_secret: a.as_bytes() };
+    read_alike(Connection(Their::UpdateSecret(update)), Method::ConnectionUpdateSecret(ours));
 }
 
 fn received_on_channels(sample: &Sample) {
@@ -342,7 +343,7 @@ fn short_strings_must_be_text() {
 fn unknown_methods_are_refused_by_name() {
     for bytes in [[0, 60, 0, 60], [0, 99, 0, 10]] {
         let refusal = decode(&bytes).unwrap_err();
-        assert_eq!(refusal.to_string(), "COMMAND_INVALID - unimplemented method");
+        assert_eq!(refusal.reply_text("/"), "COMMAND_INVALID - unimplemented method");
         assert_eq!(refusal.method, MethodId { class: bytes[1].into(), method: bytes[3].into() });
     }
 }

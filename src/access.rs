@@ -1,0 +1,195 @@
+//! Access: who may come in, and what they may do there; the host knows, the core asks.
+
+use std::fmt::Debug;
+
+/// What a user may do with an exchange or a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// Declare and delete it.
+    Configure,
+    /// Publish to an exchange, bind a queue.
+    Write,
+    /// Consume from a queue, bind to an exchange.
+    Read,
+}
+
+/// Knows the users of AMQP connections. Embedding programs are trusted and never asked about.
+pub trait Access: Debug {
+    /// The user whom these credentials name, if they are right. `loopback` says that the peer is on this machine.
+    fn log_in(&mut self, user: &str, password: &str, loopback: bool) -> Option<Box<str>>;
+
+    /// The user of a verified client certificate of this name, if there is one.
+    fn log_in_by_certificate(&mut self, name: &str) -> Option<Box<str>>;
+
+    /// Whether a user may open a connection to a virtual host.
+    fn may_enter(&mut self, user: &str, virtual_host: &str) -> bool;
+
+    /// Whether a user may do everything in a virtual host: then [`permits`](Self::permits) is never asked about it.
+    fn permits_all(&mut self, user: &str, virtual_host: &str) -> bool;
+
+    /// Whether a user has a permission for the exchange or queue of this name; the default exchange is `amq.default`.
+    fn permits(&mut self, user: &str, virtual_host: &str, permission: Permission, name: &str) -> bool;
+
+    /// A user who is logged in has a new secret. Whether it is accepted.
+    fn update_secret(&mut self, user: &str, secret: &str) -> bool;
+}
+
+/// One user, `guest` with the password `guest`, who may do everything and comes from this machine only.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GuestOnly;
+
+impl Access for GuestOnly {
+    fn log_in(&mut self, user: &str, password: &str, loopback: bool) -> Option<Box<str>> {
+        (loopback && (user, password) == ("guest", "guest")).then(|| user.into())
+    }
+
+    fn log_in_by_certificate(&mut self, _: &str) -> Option<Box<str>> {
+        None
+    }
+
+    fn may_enter(&mut self, _: &str, _: &str) -> bool {
+        true
+    }
+
+    fn permits_all(&mut self, _: &str, _: &str) -> bool {
+        true
+    }
+
+    fn permits(&mut self, _: &str, _: &str, _: Permission, _: &str) -> bool {
+        true
+    }
+
+    fn update_secret(&mut self, _: &str, _: &str) -> bool {
+        true
+    }
+}
+
+/// Answers that a [`Pass`] keeps; a connection that uses more names at a time asks more often.
+const ANSWERS_MAX: usize = 16;
+
+/// A user's stay in a virtual host, with the last answers to what it may do there.
+#[derive(Debug)]
+pub struct Pass {
+    /// Who it is.
+    pub user: Box<str>,
+    /// Where.
+    pub virtual_host: Box<str>,
+    is_unlimited: bool,
+    /// The one used last comes first.
+    answers: Vec<Answer>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    permission: Permission,
+    name: Box<str>,
+    is_yes: bool,
+}
+
+impl Pass {
+    /// The stay of a user who may enter.
+    pub fn new(access: &mut dyn Access, user: &str, virtual_host: &str) -> Self {
+        let is_unlimited = access.permits_all(user, virtual_host);
+        Self { user: user.into(), virtual_host: virtual_host.into(), is_unlimited, answers: Vec::new() }
+    }
+
+    /// Forgets what it knew, as it may no longer be so.
+    pub fn renew(&mut self, access: &mut dyn Access) {
+        *self = Self::new(access, &self.user, &self.virtual_host);
+    }
+
+    /// Whether there is anything that the user may not do.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        !self.is_unlimited
+    }
+
+    /// Whether the user has a permission for the exchange or queue of this name.
+    pub fn permits(&mut self, access: &mut dyn Access, permission: Permission, name: &str) -> bool {
+        if self.is_unlimited {
+            return true;
+        }
+        let known = self.answers.iter().position(|answer| answer.permission == permission && *answer.name == *name);
+        let place = known.unwrap_or_else(|| {
+            let is_yes = access.permits(&self.user, &self.virtual_host, permission, name);
+            self.answers.truncate(ANSWERS_MAX - 1);
+            self.answers.push(Answer { permission, name: name.into(), is_yes });
+            self.answers.len() - 1
+        });
+        self.answers[..=place].rotate_right(1);
+        self.answers[0].is_yes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Permits to read what begins with `r`, and counts how often it was asked.
+    #[derive(Debug, Default)]
+    struct Reader {
+        asked: usize,
+    }
+
+    impl Access for Reader {
+        fn log_in(&mut self, _: &str, _: &str, _: bool) -> Option<Box<str>> {
+            None
+        }
+
+        fn log_in_by_certificate(&mut self, _: &str) -> Option<Box<str>> {
+            None
+        }
+
+        fn may_enter(&mut self, _: &str, _: &str) -> bool {
+            true
+        }
+
+        fn permits_all(&mut self, _: &str, _: &str) -> bool {
+            false
+        }
+
+        fn permits(&mut self, _: &str, _: &str, permission: Permission, name: &str) -> bool {
+            self.asked += 1;
+            permission == Permission::Read && name.starts_with('r')
+        }
+
+        fn update_secret(&mut self, _: &str, _: &str) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn guests_come_from_this_machine() {
+        assert_eq!(GuestOnly.log_in("guest", "guest", true).as_deref(), Some("guest"));
+        for (user, password, loopback) in [("guest", "guest", false), ("guest", "x", true), ("x", "guest", true)] {
+            assert_eq!(GuestOnly.log_in(user, password, loopback), None);
+        }
+    }
+
+    #[test]
+    fn an_answer_is_kept_until_others_are_wanted_more() {
+        let mut access = Reader::default();
+        let mut pass = Pass::new(&mut access, "user", "/");
+        for _ in 0..2 {
+            assert!(pass.permits(&mut access, Permission::Read, "r"));
+            assert!(!pass.permits(&mut access, Permission::Write, "r"));
+        }
+        assert_eq!(access.asked, 2);
+        for number in 0..ANSWERS_MAX {
+            assert!(!pass.permits(&mut access, Permission::Read, &number.to_string()));
+            assert!(pass.permits(&mut access, Permission::Read, "r"));
+        }
+        assert_eq!((access.asked, pass.answers.len()), (2 + ANSWERS_MAX, ANSWERS_MAX));
+        assert!(!pass.permits(&mut access, Permission::Write, "r"));
+        assert_eq!(access.asked, 3 + ANSWERS_MAX, "the oldest was forgotten");
+    }
+
+    #[test]
+    fn who_may_do_everything_is_not_asked_about() {
+        let mut pass = Pass::new(&mut GuestOnly, "guest", "/");
+        let mut access = Reader::default();
+        assert!(pass.permits(&mut access, Permission::Configure, "x") && access.asked == 0);
+        pass.renew(&mut access);
+        assert!(!pass.permits(&mut access, Permission::Configure, "x") && access.asked == 1);
+    }
+}

@@ -1,0 +1,82 @@
+//! Opening: from the protocol header to the virtual host that a connection enters.
+
+use super::handshake::{self, Capabilities, PROTOCOL_HEADER};
+use super::heartbeat::Heartbeat;
+use super::method::{ConnectionOpenOk, ConnectionStartOk, ConnectionUpdateSecret, ConnectionUpdateSecretOk};
+use super::reply::{Refusal, ReplyCode};
+use super::sasl::{self, Credentials};
+use super::{Connection, Login, Phase, Realm, Stay};
+use crate::access::Pass;
+use crate::table::Table;
+
+impl Connection {
+    pub(super) fn greet(&mut self, input: &[u8], realm: &mut Realm<'_>) -> usize {
+        let Some(header) = input.first_chunk::<8>() else { return 0 };
+        if *header == PROTOCOL_HEADER {
+            self.phase = Phase::Starting;
+            let has_certificate = self.peer.certificate_name.is_some();
+            handshake::start(sasl::mechanisms(has_certificate), |start| self.outlet(0).send(start));
+        } else {
+            self.output.end().extend_from_slice(&PROTOCOL_HEADER);
+            self.end(realm);
+        }
+        PROTOCOL_HEADER.len()
+    }
+
+    pub(super) fn log_in(&mut self, start_ok: ConnectionStartOk<'_>, realm: &mut Realm<'_>) -> Result<(), Refusal> {
+        let client_properties = Table::decode(start_ok.client_properties)?;
+        self.capabilities = Capabilities::of(&client_properties);
+        let certificate_name = self.peer.certificate_name.as_deref();
+        let (mechanism, credentials) = sasl::credentials(start_ok.mechanism, start_ok.response, certificate_name)?;
+        let access = &mut *realm.access;
+        let user = match credentials {
+            Credentials::Password { user, password } => access.log_in(&user, &password, self.peer.loopback),
+            Credentials::Certificate(name) => access.log_in_by_certificate(&name),
+        };
+        if let Some(user) = user {
+            self.login = Login { user, mechanism, client_properties };
+            self.phase = Phase::Tuning;
+            let tune = self.agreement.tune();
+            self.outlet(0).send(&tune);
+        } else if self.capabilities.authentication_failure_close {
+            // Clients know this one by the zeros in the place of the method.
+            let text = format_args!(
+                "Login was refused using authentication mechanism {mechanism}. For details see the broker logfile."
+            );
+            self.refuse(0, &Refusal::new(ReplyCode::AccessRefused, text), realm);
+        } else {
+            self.end(realm);
+        }
+        Ok(())
+    }
+
+    pub(super) fn enter(&mut self, virtual_host: &str, realm: &mut Realm<'_>) -> Result<(), Refusal> {
+        let user = &*self.login.user;
+        if realm.virtual_hosts.named(virtual_host).is_none() {
+            return Err(Refusal::new(ReplyCode::NotAllowed, format_args!("vhost {virtual_host} not found")));
+        }
+        if !realm.access.may_enter(user, virtual_host) {
+            let text = format_args!("access to vhost '{virtual_host}' refused for user '{user}'");
+            return Err(Refusal::new(ReplyCode::NotAllowed, text));
+        }
+        let pass = Pass::new(realm.access, user, virtual_host);
+        self.stay = realm.virtual_hosts.enter(virtual_host, self.id).map(|seat| Stay { seat, pass });
+        self.heartbeat = Heartbeat::new(self.agreement.heartbeat_s, realm.now_ms);
+        self.phase = Phase::Open;
+        self.outlet(0).send(&ConnectionOpenOk);
+        Ok(())
+    }
+
+    pub(super) fn update_secret(
+        &mut self,
+        update: ConnectionUpdateSecret<'_>,
+        realm: &mut Realm<'_>,
+    ) -> Result<(), Refusal> {
+        let secret = String::from_utf8_lossy(update.new_secret);
+        if !realm.access.update_secret(&self.login.user, &secret) {
+            return Err(Refusal::new(ReplyCode::NotAllowed, "New secret was refused by one of the backends"));
+        }
+        self.outlet(0).send(&ConnectionUpdateSecretOk);
+        Ok(())
+    }
+}

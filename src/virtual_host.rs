@@ -1,0 +1,200 @@
+//! Virtual host: a name with a broker of its own, so that nothing in it meets anything of another.
+//!
+//! A server begins with [`DEFAULT`], which stays. Ids of connections are each broker's own; here is written down which
+//! transport is behind which.
+
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+use crate::arena::Arena;
+use crate::broker::{Broker, Config};
+use crate::id::{ConnectionId, TransportId, VirtualHostId};
+use crate::limits::Limits;
+
+/// The one that is always there.
+pub const DEFAULT: &str = "/";
+
+/// A virtual host.
+#[derive(Debug)]
+pub struct VirtualHost {
+    pub(crate) id: VirtualHostId,
+    name: Box<str>,
+    pub(crate) broker: Broker,
+    /// Who is behind a connection of the broker's; who has none is the embedding program.
+    pub(crate) transports: Arena<ConnectionId, TransportId>,
+}
+
+impl VirtualHost {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Which it is.
+    #[must_use]
+    pub fn id(&self) -> VirtualHostId {
+        self.id
+    }
+
+    /// What is in it.
+    #[must_use]
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+}
+
+/// A connection's place in a virtual host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// Where.
+    pub virtual_host: VirtualHostId,
+    /// What its broker calls it.
+    pub connection: ConnectionId,
+}
+
+/// The virtual hosts of a server, in the order in which they were made.
+#[derive(Debug)]
+pub struct VirtualHosts {
+    /// Their ids rise.
+    hosts: Vec<VirtualHost>,
+    made: u64,
+    config: Config,
+    now_ms: u64,
+}
+
+impl VirtualHosts {
+    /// Only the default one.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let mut hosts = Self { hosts: Vec::new(), made: 0, config, now_ms: 0 };
+        hosts.add(DEFAULT);
+        hosts
+    }
+
+    /// Makes one, unless there is one of this name. Whether it was made.
+    pub fn add(&mut self, name: &str) -> bool {
+        let is_new = self.named(name).is_none();
+        if is_new {
+            let mut broker = Broker::new(Config { seed: self.seed(), limits: self.config.limits.clone() });
+            broker.set_now(self.now_ms);
+            let (id, name) = (VirtualHostId::from_index(self.made), name.into());
+            self.hosts.push(VirtualHost { id, name, broker, transports: Arena::new() });
+            self.made += 1;
+        }
+        is_new
+    }
+
+    /// Each has its own, out of that of the server: no two make the same names.
+    fn seed(&self) -> [u8; 32] {
+        let mut seed = self.config.seed;
+        if self.made > 0 {
+            let mut random = ChaCha12Rng::from_seed(seed);
+            random.set_stream(self.made);
+            random.fill_bytes(&mut seed);
+        }
+        seed
+    }
+
+    /// Deletes one with everything in it. Who was in it must have left.
+    pub fn remove(&mut self, id: VirtualHostId) {
+        self.hosts.retain(|host| host.id != id);
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&VirtualHost> {
+        self.iter().find(|host| &*host.name == name)
+    }
+
+    /// The one that was there from the beginning.
+    #[must_use]
+    pub fn first(&self) -> &VirtualHost {
+        self.hosts.first().expect("the default one stays")
+    }
+
+    pub(crate) fn first_mut(&mut self) -> &mut VirtualHost {
+        self.hosts.first_mut().expect("the default one stays")
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &VirtualHost> {
+        self.hosts.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut VirtualHost> {
+        self.hosts.iter_mut()
+    }
+
+    fn place(&self, id: VirtualHostId) -> Option<usize> {
+        self.hosts.binary_search_by_key(&id, |host| host.id).ok()
+    }
+
+    /// One of them, if it is still there.
+    #[must_use]
+    pub fn get(&self, id: VirtualHostId) -> Option<&VirtualHost> {
+        self.place(id).map(|place| &self.hosts[place])
+    }
+
+    /// The broker of one, if it is still there.
+    pub fn broker_mut(&mut self, id: VirtualHostId) -> Option<&mut Broker> {
+        self.place(id).map(|place| &mut self.hosts[place].broker)
+    }
+
+    /// The broker of a seat that is taken.
+    ///
+    /// # Panics
+    /// When it was left.
+    pub(crate) fn broker_of(&mut self, seat: Seat) -> &mut Broker {
+        self.broker_mut(seat.virtual_host).expect("a virtual host goes after all who are in it")
+    }
+
+    /// The connection over a transport enters the virtual host of this name, if there is one.
+    pub(crate) fn enter(&mut self, name: &str, transport: TransportId) -> Option<Seat> {
+        let host = self.hosts.iter_mut().find(|host| &*host.name == name)?;
+        let connection = host.broker.open_connection();
+        host.transports.insert_at(connection, transport);
+        Some(Seat { virtual_host: host.id, connection })
+    }
+
+    /// A connection leaves; what the broker held for it goes.
+    pub(crate) fn leave(&mut self, seat: Seat) {
+        let Some(place) = self.place(seat.virtual_host) else { return };
+        let host = &mut self.hosts[place];
+        host.broker.close_connection(seat.connection);
+        host.transports.remove(seat.connection);
+    }
+
+    /// What peers are granted.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    /// Tells the time and does nothing else.
+    pub fn set_now(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+        self.iter_mut().for_each(|host| host.broker.set_now(now_ms));
+    }
+
+    /// Does what is due everywhere and answers when there will be something due next.
+    pub(crate) fn turn(&mut self, now_ms: u64) -> Option<u64> {
+        self.iter_mut().filter_map(|host| host.broker.turn(now_ms)).min()
+    }
+
+    /// What messages, and content that is being received, take in memory.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.iter().map(|host| host.broker.memory_bytes()).sum()
+    }
+
+    /// Whether publishing connections should wait: for messages to leave, so there must be some.
+    pub(crate) fn is_low_on_memory(&self) -> bool {
+        self.memory_bytes() > self.limits().memory_high_bytes && self.holds_messages()
+    }
+
+    /// Whether there are messages that may leave.
+    pub(crate) fn holds_messages(&self) -> bool {
+        self.iter().any(|host| host.broker.queued_bytes() > 0)
+    }
+}

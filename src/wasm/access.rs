@@ -1,0 +1,85 @@
+//! Access: an object of the host's that knows the users.
+
+use std::fmt;
+
+use wasm_bindgen::prelude::*;
+
+use super::Server;
+use crate::access::{Access, Permission};
+
+#[wasm_bindgen]
+extern "C" {
+    /// What it throws counts as a refusal.
+    pub type AccessObject;
+
+    #[wasm_bindgen(method, catch, js_name = logIn)]
+    fn log_in(this: &AccessObject, user: &str, password: &str, loopback: bool) -> Result<Option<String>, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = logInByCertificate)]
+    fn log_in_by_certificate(this: &AccessObject, name: &str) -> Result<Option<String>, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = mayEnter)]
+    fn may_enter(this: &AccessObject, user: &str, virtual_host: &str) -> Result<bool, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = permitsAll)]
+    fn permits_all(this: &AccessObject, user: &str, virtual_host: &str) -> Result<bool, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn permits(this: &AccessObject, user: &str, host: &str, permission: &str, name: &str) -> Result<bool, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = updateSecret)]
+    fn update_secret(this: &AccessObject, user: &str, secret: &str) -> Result<bool, JsValue>;
+}
+
+impl fmt::Debug for AccessObject {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("AccessObject")
+    }
+}
+
+impl Access for AccessObject {
+    fn log_in(&mut self, user: &str, password: &str, loopback: bool) -> Option<Box<str>> {
+        Self::log_in(self, user, password, loopback).ok().flatten().map(Box::from)
+    }
+
+    fn log_in_by_certificate(&mut self, name: &str) -> Option<Box<str>> {
+        Self::log_in_by_certificate(self, name).ok().flatten().map(Box::from)
+    }
+
+    fn may_enter(&mut self, user: &str, virtual_host: &str) -> bool {
+        Self::may_enter(self, user, virtual_host).unwrap_or(false)
+    }
+
+    fn permits_all(&mut self, user: &str, virtual_host: &str) -> bool {
+        Self::permits_all(self, user, virtual_host).unwrap_or(false)
+    }
+
+    fn permits(&mut self, user: &str, virtual_host: &str, permission: Permission, name: &str) -> bool {
+        let permission = match permission {
+            Permission::Configure => "configure",
+            Permission::Write => "write",
+            Permission::Read => "read",
+        };
+        Self::permits(self, user, virtual_host, permission, name).unwrap_or(false)
+    }
+
+    fn update_secret(&mut self, user: &str, secret: &str) -> bool {
+        Self::update_secret(self, user, secret).unwrap_or(false)
+    }
+}
+
+#[wasm_bindgen]
+impl Server {
+    /// Has this object say who may do what; until then there is only `guest` of this machine. Its methods must not call
+    /// the server.
+    #[wasm_bindgen(js_name = setAccess)]
+    pub fn set_access(&mut self, access: AccessObject) {
+        self.server.set_access(Box::new(access));
+    }
+
+    /// Users have gained or lost permissions: what was known of them is asked again.
+    #[wasm_bindgen(js_name = accessChanged)]
+    pub fn access_changed(&mut self) {
+        self.server.access_changed();
+    }
+}
