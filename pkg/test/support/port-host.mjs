@@ -7,7 +7,7 @@ import "pocketmq";
 /** Serves AMQP on one port; what is sent can be cut into pieces. */
 export function hostPort(port, cut = (bytes) => [bytes]) {
   const server = new Server({ seed: new Uint8Array(32) }, 0);
-  const id = server.connect(true);
+  const id = server.connect({ loopback: true });
   const read = [];
   const turn = () => {
     server.turn(0);
