@@ -67,7 +67,7 @@ pub use policy::{ApplyTo, Matcher, Policy};
 pub use publishing::{Publication, Routed};
 pub use queue::Counters;
 pub use record::Record;
-pub use report::{MessageReport, QueueReport, Report};
+pub use report::{MessageReport, Owned, QueueReport, Report, Totals};
 pub use topology::{Binding, ExchangeDeclaration, QueueDeclaration, QueueStatus};
 
 /// What a broker is made from.

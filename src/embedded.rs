@@ -46,6 +46,7 @@ pub struct Embedded {
     next_handle: u32,
     batch: Vec<u8>,
     cancelled: Vec<u32>,
+    refused: u32,
 }
 
 #[derive(Debug)]
@@ -67,7 +68,7 @@ impl Embedded {
     pub fn new(virtual_hosts: &mut VirtualHosts) -> Self {
         let first = Place::open(virtual_hosts.first_mut());
         let (batch, cancelled) = (Vec::new(), Vec::new());
-        Self { places: vec![first], current: 0, next_handle: 0, batch, cancelled }
+        Self { places: vec![first], current: 0, next_handle: 0, batch, cancelled, refused: 0 }
     }
 
     /// Has the verbs that follow act in the virtual host of this name. Whether there is one.
@@ -112,7 +113,11 @@ impl Embedded {
         let publication = Publication { exchange, routing_key, properties, body, mandatory: false };
         match broker.publish(channel, &publication)? {
             Routed::Queued(queues) => Ok(queues),
-            Routed::Refused | Routed::Held => Ok(0),
+            Routed::Refused => {
+                self.refused += 1;
+                Ok(0)
+            }
+            Routed::Held => Ok(0),
         }
     }
 
@@ -217,6 +222,11 @@ impl Embedded {
     /// Makes room for the next batch.
     pub fn clear_batch(&mut self) {
         self.batch.clear();
+    }
+
+    /// How many messages full queues refused since it was last asked.
+    pub fn take_refused(&mut self) -> u32 {
+        std::mem::take(&mut self.refused)
     }
 
     /// The handles of consumers whose queues have gone since it was last asked.

@@ -29,6 +29,8 @@
 //! The embedding program is a peer without a protocol: it calls the [`broker`](Server::broker_mut)'s verbs on
 //! channels of its own, and [`turn`](Server::turn) hands it the deliveries of those.
 
+mod report;
+
 use std::collections::VecDeque;
 
 use crate::access::{Access, GuestOnly};

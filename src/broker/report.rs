@@ -1,5 +1,9 @@
 //! Report: how the broker stands, for who watches it.
 
+mod management;
+
+pub use management::{Owned, Totals};
+
 use super::queue::Counters;
 use super::topology::is_reply_address;
 use super::{Broker, Error, Resource};

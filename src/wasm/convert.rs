@@ -95,7 +95,8 @@ fn read_number(number: f64) -> Value {
     }
 }
 
-fn write_table(table: &Table) -> JsValue {
+/// A table as a plain object.
+pub(super) fn write_table(table: &Table) -> JsValue {
     let object = Object::new();
     for (name, value) in table.iter() {
         Reflect::set(&object, &name.into(), &write_value(value)).expect("a new object takes any entry");

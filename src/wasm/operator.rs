@@ -1,10 +1,31 @@
-//! Operator: virtual hosts, and connections to be closed.
+//! Operator: virtual hosts, policies, reports, and connections to be closed.
 
+use js_sys::Array;
 use wasm_bindgen::prelude::*;
 
+use super::convert::write_table;
+use super::options::Fields;
 use super::transport::transport;
-use super::{Server, named_error};
+use super::{Server, named_error, type_error};
+use crate::broker::{ApplyTo, Policy};
 use crate::virtual_host::VirtualHost;
+
+#[wasm_bindgen]
+extern "C" {
+    /// JavaScript's regular expressions.
+    #[wasm_bindgen(js_name = RegExp)]
+    type Pattern;
+
+    #[wasm_bindgen(constructor, catch, js_class = "RegExp")]
+    fn new(pattern: &str) -> Result<Pattern, JsValue>;
+
+    #[wasm_bindgen(method)]
+    fn test(this: &Pattern, name: &str) -> bool;
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    Pattern::new(pattern).is_ok_and(|pattern| pattern.test(name))
+}
 
 #[wasm_bindgen]
 impl Server {
@@ -42,5 +63,42 @@ impl Server {
     #[wasm_bindgen(js_name = closeConnection)]
     pub fn close_connection(&mut self, id: f64, reason: &str) -> bool {
         self.server.close(transport(id), reason)
+    }
+
+    /// Sets a policy in the virtual host in use. `policy`: `pattern`, `applyTo`, `priority`, `definition`.
+    #[wasm_bindgen(js_name = setPolicy)]
+    pub fn set_policy(&mut self, name: &str, policy: &JsValue) -> Result<(), JsValue> {
+        let policy = Fields(policy);
+        let pattern = policy.text("pattern")?.unwrap_or_default();
+        Pattern::new(&pattern).map_err(|_| type_error("'pattern' must be a regular expression"))?;
+        let apply_to = policy.text("applyTo")?.unwrap_or_else(|| "all".into());
+        let apply_to = ApplyTo::named(&apply_to).ok_or_else(|| {
+            type_error("'applyTo' must be 'all', 'queues', 'classic_queues', 'quorum_queues' or 'exchanges'")
+        })?;
+        let priority = policy.value("priority").and_then(|priority| priority.as_f64()).unwrap_or_default() as i32;
+        let policy = Policy { pattern, apply_to, priority, definition: policy.table("definition")? };
+        self.ask(|broker, _| {
+            broker.set_matcher(matches);
+            broker.set_policy(name, &policy)
+        })
+    }
+
+    /// Deletes a policy in the virtual host in use; whether there was one.
+    #[wasm_bindgen(js_name = deletePolicy)]
+    pub fn delete_policy(&mut self, name: &str) -> Result<bool, JsValue> {
+        self.ask(|broker, _| Ok(broker.delete_policy(name)))
+    }
+
+    /// How everything stands, in numbers.
+    pub fn overview(&self) -> JsValue {
+        write_table(&self.server.overview())
+    }
+
+    /// What there is of a kind, in one virtual host or in all: plain objects. The kinds are `connections`, `channels`,
+    /// `consumers`, `queues`, `exchanges`, `bindings`, `policies` and `vhosts`.
+    pub fn list(&self, kind: &str, virtual_host: Option<String>) -> Result<Array, JsValue> {
+        let reports = self.server.list(kind, virtual_host.as_deref());
+        let reports = reports.ok_or_else(|| type_error(&format!("there is no list of '{kind}'")))?;
+        Ok(reports.iter().map(write_table).collect())
     }
 }

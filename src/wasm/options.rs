@@ -1,14 +1,13 @@
 //! Options: the plain objects that JavaScript passes, and those that it gets.
 
 use js_sys::Reflect;
-use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-use super::convert::table;
+use super::convert::{table, write_table};
 use super::type_error;
 use crate::broker::{QueueReport, Report};
 use crate::limits::Limits;
-use crate::table::Table;
+use crate::table::{Table, Value};
 
 /// A plain object's fields, each of the type that it must have. None at all have their defaults.
 pub(super) struct Fields<'a>(pub(super) &'a JsValue);
@@ -52,8 +51,12 @@ pub(super) fn limits(options: &JsValue) -> Result<Limits, JsValue> {
         frame_max_bytes: options.number("frameMaxBytes")?.unwrap_or(usual.frame_max_bytes),
         channel_max: options.number("channelMax")?.unwrap_or(usual.channel_max),
         heartbeat_s: options.number("heartbeatSeconds")?.unwrap_or(usual.heartbeat_s),
+        memory_high_bytes: 0,
         ..usual
     };
+    // With little memory the usual mark would be above the limit.
+    let high_bytes = options.number("memoryHighBytes")?.unwrap_or(limits.memory_max_bytes / 5 * 4);
+    let limits = Limits { memory_high_bytes: high_bytes, ..limits };
     if limits.frame_max_bytes < 8192 {
         return Err(type_error("'frameMaxBytes' must be at least 8192"));
     }
@@ -63,49 +66,33 @@ pub(super) fn limits(options: &JsValue) -> Result<Limits, JsValue> {
     Ok(limits)
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Stats<'a> {
-    memory_bytes: usize,
-    connections: usize,
-    channels: usize,
-    exchanges: usize,
-    queues: Vec<QueueStats<'a>>,
-}
-
-#[derive(Serialize)]
-struct QueueStats<'a> {
-    name: &'a str,
-    ready: usize,
-    unacked: usize,
-    consumers: usize,
-    published: u64,
-    delivered: u64,
-    redelivered: u64,
-    acked: u64,
-}
-
 /// The broker's report as a plain object.
 pub(super) fn stats(report: &Report) -> JsValue {
-    let queues = report.queues.iter().map(queue_stats).collect();
-    let &Report { memory_bytes, connections, channels, exchanges, .. } = report;
-    plain(&Stats { memory_bytes, connections, channels, exchanges, queues })
+    let counts = [
+        ("memoryBytes", report.memory_bytes),
+        ("connections", report.connections),
+        ("channels", report.channels),
+        ("exchanges", report.exchanges),
+    ];
+    let mut stats: Table = counts.into_iter().map(|(name, count)| (name, count as i64)).collect();
+    stats.insert("queues", Value::Array(report.queues.iter().map(queue_stats).collect()));
+    write_table(&stats)
 }
 
-fn queue_stats(queue: &QueueReport) -> QueueStats<'_> {
-    QueueStats {
-        name: &queue.name,
-        ready: queue.ready,
-        unacked: queue.unacked,
-        consumers: queue.consumers,
-        published: queue.counters.published,
-        delivered: queue.counters.delivered,
-        redelivered: queue.counters.redelivered,
-        acked: queue.counters.acked,
+fn queue_stats(queue: &QueueReport) -> Value {
+    let mut stats = Table::new();
+    stats.insert("name", &*queue.name);
+    let counts = [
+        ("ready", queue.ready as u64),
+        ("unacked", queue.unacked as u64),
+        ("consumers", queue.consumers as u64),
+        ("published", queue.counters.published),
+        ("delivered", queue.counters.delivered),
+        ("redelivered", queue.counters.redelivered),
+        ("acked", queue.counters.acked),
+    ];
+    for (name, count) in counts {
+        stats.insert(name, count as i64);
     }
-}
-
-/// Plain data as a plain object.
-pub(super) fn plain(value: &impl Serialize) -> JsValue {
-    serde_wasm_bindgen::to_value(value).unwrap_or_else(|_| unreachable!("plain data becomes a plain object"))
+    Value::Table(stats)
 }

@@ -1,21 +1,13 @@
 //! Topology: exchanges, queues and bindings, for a program in the same thread.
 
-use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 use super::Server;
-use super::convert::table;
-use super::options::{Fields, plain};
+use super::convert::{table, write_table};
+use super::options::Fields;
 use crate::broker::{Binding, Broker, Error, ExchangeDeclaration, QueueDeclaration};
 use crate::id::ChannelId;
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct QueueStatusObject<'a> {
-    queue: &'a str,
-    message_count: usize,
-    consumer_count: usize,
-}
+use crate::table::Table;
 
 #[wasm_bindgen]
 impl Server {
@@ -92,8 +84,11 @@ impl Server {
             arguments: &options.table("arguments")?,
         };
         let status = self.ask(|broker, channel| broker.declare_queue(channel, &declaration))?;
-        let (message_count, consumer_count) = (status.message_count, status.consumer_count);
-        Ok(plain(&QueueStatusObject { queue: &status.name, message_count, consumer_count }))
+        let mut answer = Table::new();
+        answer.insert("queue", &*status.name);
+        answer.insert("messageCount", status.message_count as i64);
+        answer.insert("consumerCount", status.consumer_count as i64);
+        Ok(write_table(&answer))
     }
 
     /// Takes all ready messages from a queue and answers how many there were.

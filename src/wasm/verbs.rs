@@ -61,6 +61,18 @@ impl Server {
         self.ask(|broker, channel| broker.nack(channel, delivery_tag as u64, multiple, requeue))
     }
 
+    /// Refuses a delivery; its message is ready again so much later.
+    #[wasm_bindgen(js_name = nackAfter)]
+    pub fn nack_after(&mut self, delivery_tag: f64, delay_ms: f64) -> Result<(), JsValue> {
+        self.ask(|broker, channel| broker.nack_after(channel, delivery_tag as u64, delay_ms as u64))
+    }
+
+    /// How many messages full queues refused since the last call.
+    #[wasm_bindgen(js_name = takeRefused)]
+    pub fn take_refused(&mut self) -> u32 {
+        self.embedded.take_refused()
+    }
+
     /// Acks these deliveries, all that it can, and throws for the first that it cannot.
     #[wasm_bindgen(js_name = ackBatch)]
     pub fn ack_batch(&mut self, delivery_tags: &Float64Array) -> Result<(), JsValue> {

@@ -1,0 +1,110 @@
+//! Report: how a server stands, for who operates it, in the words of RabbitMQ's management.
+
+use super::Server;
+use crate::broker::{Broker, Owned, Totals};
+use crate::table::{Table, Value};
+use crate::virtual_host::VirtualHost;
+
+impl Server {
+    /// How everything stands, in numbers.
+    #[must_use]
+    pub fn overview(&self) -> Table {
+        let hosts = &self.virtual_hosts;
+        let totals = hosts.iter().map(|host| host.broker().totals()).fold(Totals::default(), Totals::plus);
+        let mut objects = totals.objects();
+        objects.insert("connections", integer(self.connections.len()));
+        objects.insert("channels", integer(self.list_channels(None).len()));
+        let (used, limits) = (hosts.memory_bytes(), hosts.limits());
+        let mut overview = Table::new();
+        overview.insert("object_totals", objects);
+        overview.insert("queue_totals", totals.messages());
+        overview.insert("message_stats", totals.message_stats());
+        overview.insert("memory_bytes", integer(used));
+        overview.insert("memory_high_bytes", integer(limits.memory_high_bytes));
+        overview.insert("memory_max_bytes", integer(limits.memory_max_bytes));
+        overview.insert("memory_alarm", hosts.is_low_on_memory());
+        overview
+    }
+
+    /// What there is of a kind, in one virtual host or in all; none if there is no such kind. The kinds are
+    /// `connections`, `channels`, `consumers`, `queues`, `exchanges`, `bindings`, `policies` and `vhosts`.
+    #[must_use]
+    pub fn list(&self, kind: &str, virtual_host: Option<&str>) -> Option<Vec<Table>> {
+        Some(match kind {
+            "connections" => self.list_connections(virtual_host),
+            "channels" => self.list_channels(virtual_host),
+            "consumers" => self.list_consumers(virtual_host),
+            "queues" => self.list_in(virtual_host, Broker::list_queues),
+            "exchanges" => self.list_in(virtual_host, Broker::list_exchanges),
+            "bindings" => self.list_in(virtual_host, Broker::list_bindings),
+            "policies" => self.list_in(virtual_host, Broker::list_policies),
+            "vhosts" => self.chosen(virtual_host).map(virtual_host_report).collect(),
+            _ => return None,
+        })
+    }
+
+    fn chosen(&self, virtual_host: Option<&str>) -> impl Iterator<Item = &VirtualHost> {
+        self.virtual_hosts.iter().filter(move |host| virtual_host.is_none_or(|name| host.name() == name))
+    }
+
+    fn list_in(&self, virtual_host: Option<&str>, list: fn(&Broker) -> Vec<Table>) -> Vec<Table> {
+        let mut reports = Vec::new();
+        for host in self.chosen(virtual_host) {
+            for mut report in list(host.broker()) {
+                report.insert("vhost", host.name());
+                reports.push(report);
+            }
+        }
+        reports
+    }
+
+    fn list_connections(&self, virtual_host: Option<&str>) -> Vec<Table> {
+        let ids = self.connections.ids().into_iter();
+        let reports = ids.filter_map(|id| self.connections.get(id)).map(|held| held.connection.report());
+        let is_chosen =
+            |report: &Table| virtual_host.is_none_or(|name| report.get("vhost").and_then(Value::as_str) == Some(name));
+        reports.filter(is_chosen).collect()
+    }
+
+    /// The channels of connections; the embedding program's own is not shown.
+    fn list_channels(&self, virtual_host: Option<&str>) -> Vec<Table> {
+        let channels = self.owned(virtual_host, Broker::list_channels).filter_map(|(host, mut owned)| {
+            let held = self.connections.get(*host.transports.get(owned.connection)?)?;
+            held.connection.describe_channel(owned.channel, &mut owned.report);
+            Some(owned.report)
+        });
+        channels.collect()
+    }
+
+    fn list_consumers(&self, virtual_host: Option<&str>) -> Vec<Table> {
+        let consumers = self.owned(virtual_host, Broker::list_consumers).map(|(host, mut owned)| {
+            let held = host.transports.get(owned.connection).and_then(|&id| self.connections.get(id));
+            let details = held.map_or_else(Table::new, |held| held.connection.channel_details(owned.channel));
+            owned.report.insert("channel_details", details);
+            owned.report.insert("vhost", host.name());
+            owned.report
+        });
+        consumers.collect()
+    }
+
+    fn owned(
+        &self,
+        virtual_host: Option<&str>,
+        list: fn(&Broker) -> Vec<Owned>,
+    ) -> impl Iterator<Item = (&VirtualHost, Owned)> {
+        let in_host = move |host| list(VirtualHost::broker(host)).into_iter().map(move |owned| (host, owned));
+        self.chosen(virtual_host).flat_map(in_host)
+    }
+}
+
+fn virtual_host_report(host: &VirtualHost) -> Table {
+    let mut report = host.broker().totals().messages();
+    report.insert("name", host.name());
+    report.insert("memory", integer(host.broker().memory_bytes()));
+    report
+}
+
+/// No count comes near what it cannot hold.
+fn integer(count: usize) -> Value {
+    Value::I64(count as i64)
+}
