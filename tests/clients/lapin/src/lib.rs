@@ -1,0 +1,8 @@
+//! lapin: what programs in Rust do over AMQP, with the errors they meet. The broker's address is in AMQP_URL.
+#![cfg(test)]
+
+mod channel;
+mod connection;
+mod messages;
+mod support;
+mod transactions;
