@@ -31,6 +31,9 @@ export function useBroker() {
     get url() {
       return broker.url;
     },
+    get managementUrl() {
+      return broker.managementUrl;
+    },
     /** A connection that ends with the test; its errors are for `connectionClosed` to see. */
     connect: (t, query = "") => connect(t, broker.url + query),
     /** A channel on a connection of its own. */
@@ -95,6 +98,11 @@ async function closedBy(closing, code, text, action) {
   assert.match(error.message, text);
 }
 
+/** What matches this text and nothing else. */
+export function literally(text) {
+  return new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+}
+
 /** The messages of a consumer, in order, to be awaited one after the other. */
 export class Inbox {
   #arrived = [];
@@ -102,7 +110,7 @@ export class Inbox {
 
   static async of(channel, queue, options) {
     const inbox = new Inbox();
-    inbox.consumerTag = (await channel.consume(queue, (message) => inbox.#push(message), options)).consumerTag;
+    inbox.consumerTag = (await channel.consume(queue, (message) => inbox.push(message), options)).consumerTag;
     return inbox;
   }
 
@@ -127,7 +135,7 @@ export class Inbox {
     return (await this.take(count)).map((message) => message.content.toString());
   }
 
-  #push(message) {
+  push(message) {
     const waiter = this.#waiting.shift();
     if (waiter) waiter(message);
     else this.#arrived.push(message);

@@ -1,0 +1,350 @@
+// Dead letters: where they go, and what x-death says of them.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { describe } from "node:test";
+import { drain, fill, Inbox, ownQueue, settled, test, unique, useBroker } from "./amqplib.mjs";
+import { onlyHere } from "./broker.mjs";
+
+describe("dead letters", () => {
+  const broker = useBroker();
+
+  /** A queue whose dead letters arrive in an inbox, by way of the default exchange. */
+  async function mortal(t, options = {}) {
+    const channel = await broker.confirmChannel(t);
+    const dead = await ownQueue(channel);
+    const queue = await ownQueue(channel, {
+      arguments: { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead, ...options },
+    });
+    const letters = await Inbox.of(channel, dead, { noAck: true });
+    const send = (body, properties) => channel.sendToQueue(queue, Buffer.from(body), properties);
+    return { channel, queue, dead, letters, send };
+  }
+
+  async function rejected({ channel, queue, letters, send }, properties) {
+    send("x", properties);
+    await settled(channel, queue, ({ messageCount }) => messageCount === 1);
+    channel.reject(await channel.get(queue), false);
+    return letters.next();
+  }
+
+  /** The entries of x-death without their times, which must be of now. */
+  function deaths({ properties }) {
+    return properties.headers["x-death"].map(({ time, ...entry }) => {
+      assert.equal(time["!"], "timestamp");
+      assert.ok(Math.abs(time.value - Date.now() / 1000) < 60, `died at ${time.value}`);
+      return entry;
+    });
+  }
+
+  const death = (queue, reason, more = {}) => ({
+    count: 1,
+    reason,
+    queue,
+    exchange: "",
+    "routing-keys": [queue],
+    ...more,
+  });
+
+  describe("reason", () => {
+    for (const [label, refuse] of [
+      ["reject", (channel, message) => channel.reject(message, false)],
+      ["nack", (channel, message) => channel.nack(message, false, false)],
+      ["nack multiple", (channel, message) => channel.nack(message, true, false)],
+    ]) {
+      test(`rejected: ${label} without requeue`, async (t) => {
+        const { channel, queue, letters, send } = await mortal(t);
+        send("x");
+        await channel.waitForConfirms();
+        refuse(channel, await channel.get(queue));
+        assert.deepEqual(deaths(await letters.next()), [death(queue, "rejected")]);
+      });
+    }
+
+    test("expired: by the queue's limit, without original-expiration", async (t) => {
+      const { queue, letters, send } = await mortal(t, { "x-message-ttl": 5 });
+      send("x");
+      assert.deepEqual(deaths(await letters.next()), [death(queue, "expired")]);
+    });
+
+    test("expired: by the message's own, with original-expiration; the property is removed", async (t) => {
+      const { queue, letters, send } = await mortal(t);
+      send("x", { expiration: "5" });
+      const letter = await letters.next();
+      assert.deepEqual(deaths(letter), [death(queue, "expired", { "original-expiration": "5" })]);
+      assert.equal(letter.properties.expiration, undefined);
+    });
+
+    test("maxlen: the head that is dropped", async (t) => {
+      const { channel, queue, letters, send } = await mortal(t, { "x-max-length": 1 });
+      send("1");
+      send("2");
+      const letter = await letters.next();
+      assert.equal(letter.content.toString(), "1");
+      assert.deepEqual(deaths(letter), [death(queue, "maxlen")]);
+      assert.deepEqual(await drain(channel, queue), ["2"]);
+    });
+
+    test("maxlen: what reject-publish-dlx refuses; it is nacked too", async (t) => {
+      const { channel, queue, letters, send } = await mortal(t, {
+        "x-max-length": 1,
+        "x-overflow": "reject-publish-dlx",
+      });
+      send("1");
+      await channel.waitForConfirms();
+      const nacked = once(channel, "nack");
+      send("2");
+      const letter = await letters.next();
+      await nacked;
+      assert.equal(letter.content.toString(), "2");
+      assert.deepEqual(deaths(letter), [death(queue, "maxlen")]);
+      assert.deepEqual(await drain(channel, queue), ["1"]);
+    });
+
+    test("reject-publish alone dead-letters nothing", async (t) => {
+      const { channel, letters, send } = await mortal(t, { "x-max-length": 1, "x-overflow": "reject-publish" });
+      send("1");
+      const nacked = once(channel, "nack");
+      send("2");
+      await nacked;
+      assert.equal(letters.size, 0);
+    });
+
+    for (const [label, destroy] of [
+      ["purge", (channel, queue) => channel.purgeQueue(queue)],
+      ["delete", (channel, queue) => channel.deleteQueue(queue)],
+    ]) {
+      test(`none: a ${label} is no death`, async (t) => {
+        const { channel, queue, dead, letters, send } = await mortal(t);
+        send("x");
+        await channel.waitForConfirms();
+        await destroy(channel, queue);
+        assert.equal((await channel.checkQueue(dead)).messageCount, 0);
+        assert.equal(letters.size, 0);
+      });
+    }
+  });
+
+  describe("x-death", () => {
+    test("a message that dies again of the same counts up, in one entry", async (t) => {
+      const { queue, letters, ...rest } = await mortal(t);
+      let letter = await rejected({ queue, letters, ...rest });
+      const { time } = letter.properties.headers["x-death"][0];
+      for (const count of [2, 3]) {
+        letter = await rejected({ queue, letters, ...rest }, { headers: letter.properties.headers });
+        assert.deepEqual(deaths(letter), [death(queue, "rejected", { count })]);
+        assert.deepEqual(letter.properties.headers["x-death"][0].time, time);
+      }
+    });
+
+    test("newest first, one entry for each queue and reason", async (t) => {
+      const [one, other] = [await mortal(t), await mortal(t, { "x-message-ttl": 1 })];
+      const first = await rejected(one);
+      other.send("x", { headers: first.properties.headers });
+      const second = await other.letters.next();
+      assert.deepEqual(deaths(second), [death(other.queue, "expired"), death(one.queue, "rejected")]);
+      // The older of the two, dying again, comes to the front.
+      const third = await rejected(one, { headers: second.properties.headers });
+      assert.deepEqual(deaths(third), [death(one.queue, "rejected", { count: 2 }), death(other.queue, "expired")]);
+    });
+
+    test("x-first-death-queue, -reason and -exchange are of the first, and stay", async (t) => {
+      const [one, other] = [await mortal(t), await mortal(t, { "x-message-ttl": 1 })];
+      const first = await rejected(one);
+      other.send("x", { headers: first.properties.headers });
+      for (const { properties } of [first, await other.letters.next()]) {
+        assert.equal(properties.headers["x-first-death-queue"], one.queue);
+        assert.equal(properties.headers["x-first-death-reason"], "rejected");
+        assert.equal(properties.headers["x-first-death-exchange"], "");
+      }
+    });
+
+    test("x-last-death-queue, -reason and -exchange are of the last", onlyHere, async (t) => {
+      const [one, other] = [await mortal(t), await mortal(t, { "x-message-ttl": 1 })];
+      const first = await rejected(one);
+      other.send("x", { headers: first.properties.headers });
+      for (const [letter, queue, reason] of [
+        [first, one.queue, "rejected"],
+        [await other.letters.next(), other.queue, "expired"],
+      ]) {
+        assert.equal(letter.properties.headers["x-last-death-queue"], queue);
+        assert.equal(letter.properties.headers["x-last-death-reason"], reason);
+        assert.equal(letter.properties.headers["x-last-death-exchange"], "");
+      }
+    });
+
+    test("exchange and routing-keys are those that the message was published by", async (t) => {
+      const { channel, queue, letters } = await mortal(t);
+      const key = unique("key");
+      await channel.bindQueue(queue, "amq.topic", key);
+      channel.publish("amq.topic", key, Buffer.from("x"));
+      await channel.waitForConfirms();
+      channel.reject(await channel.get(queue), false);
+      const letter = await letters.next();
+      const published = { exchange: "amq.topic", "routing-keys": [key] };
+      assert.deepEqual(deaths(letter), [death(queue, "rejected", published)]);
+      assert.equal(letter.properties.headers["x-first-death-exchange"], "amq.topic");
+    });
+
+    test("routing-keys name CC, and not BCC", async (t) => {
+      const { channel, queue, letters } = await mortal(t);
+      channel.sendToQueue(queue, Buffer.from("x"), { headers: { CC: ["one", "two"], BCC: ["three"] } });
+      await channel.waitForConfirms();
+      channel.reject(await channel.get(queue), false);
+      assert.deepEqual(deaths(await letters.next()), [
+        death(queue, "rejected", { "routing-keys": [queue, "one", "two"] }),
+      ]);
+    });
+
+    test("the rest of the message is as it was", async (t) => {
+      const properties = { headers: { mine: 1 }, messageId: "m1", priority: 3, contentType: "text/plain" };
+      const letter = await rejected(await mortal(t), properties);
+      assert.equal(letter.content.toString(), "x");
+      assert.equal(letter.properties.headers.mine, 1);
+      assert.equal(letter.properties.messageId, "m1");
+      assert.equal(letter.properties.priority, 3);
+      assert.equal(letter.properties.contentType, "text/plain");
+      assert.equal(letter.fields.redelivered, false);
+    });
+  });
+
+  describe("routing", () => {
+    /** A fanout exchange or whatever is asked for, with a queue of these bindings. */
+    async function graveyard(channel, type, keys) {
+      const exchange = unique("graveyard");
+      await channel.assertExchange(exchange, type, { durable: false, autoDelete: true });
+      const queue = await ownQueue(channel);
+      for (const key of keys) await channel.bindQueue(queue, exchange, key);
+      return { exchange, inbox: await Inbox.of(channel, queue, { noAck: true }) };
+    }
+
+    test("x-dead-letter-exchange alone keeps the routing key", async (t) => {
+      const channel = await broker.confirmChannel(t);
+      const { exchange, inbox } = await graveyard(channel, "topic", ["#"]);
+      const queue = await ownQueue(channel, { arguments: { "x-dead-letter-exchange": exchange } });
+      const send = (body) => channel.sendToQueue(queue, Buffer.from(body));
+      const { fields } = await rejected({ channel, queue, letters: inbox, send });
+      assert.deepEqual([fields.exchange, fields.routingKey], [exchange, queue]);
+    });
+
+    test("x-dead-letter-exchange alone routes by CC too, and keeps it", async (t) => {
+      const channel = await broker.confirmChannel(t);
+      const { exchange, inbox } = await graveyard(channel, "direct", ["copied"]);
+      const queue = await ownQueue(channel, { arguments: { "x-dead-letter-exchange": exchange } });
+      channel.sendToQueue(queue, Buffer.from("x"), { headers: { CC: ["copied"] } });
+      await channel.waitForConfirms();
+      channel.reject(await channel.get(queue), false);
+      assert.deepEqual((await inbox.next()).properties.headers.CC, ["copied"]);
+    });
+
+    test("x-dead-letter-routing-key replaces the routing key, and CC goes", async (t) => {
+      const channel = await broker.confirmChannel(t);
+      const { exchange, inbox } = await graveyard(channel, "topic", ["buried"]);
+      const queue = await ownQueue(channel, {
+        arguments: { "x-dead-letter-exchange": exchange, "x-dead-letter-routing-key": "buried" },
+      });
+      channel.sendToQueue(queue, Buffer.from("x"), { headers: { CC: ["copied"] } });
+      await channel.waitForConfirms();
+      channel.reject(await channel.get(queue), false);
+      const { fields, properties } = await inbox.next();
+      assert.deepEqual([fields.exchange, fields.routingKey], [exchange, "buried"]);
+      assert.equal(properties.headers.CC, undefined);
+    });
+
+    for (const [label, options] of [
+      ["a missing exchange", { "x-dead-letter-exchange": "pmq-missing" }],
+      ["an exchange that routes nowhere", { "x-dead-letter-exchange": "amq.direct" }],
+      ["no dead-letter exchange", {}],
+    ]) {
+      test(`${label}: the message is gone, and nothing else happens`, async (t) => {
+        const channel = await broker.confirmChannel(t);
+        const queue = await ownQueue(channel, { arguments: options });
+        await fill(channel, queue, ["x", "y"]);
+        channel.reject(await channel.get(queue), false);
+        assert.deepEqual(await drain(channel, queue), ["y"]);
+      });
+    }
+
+    test("an exchange declared after the queue is found", async (t) => {
+      const channel = await broker.confirmChannel(t);
+      const exchange = unique("later");
+      const queue = await ownQueue(channel, { arguments: { "x-dead-letter-exchange": exchange } });
+      await channel.assertExchange(exchange, "fanout", { durable: false, autoDelete: true });
+      const dead = await ownQueue(channel);
+      await channel.bindQueue(dead, exchange, "");
+      const letters = await Inbox.of(channel, dead, { noAck: true });
+      const send = (body) => channel.sendToQueue(queue, Buffer.from(body));
+      assert.equal((await rejected({ channel, queue, letters, send })).content.toString(), "x");
+    });
+  });
+
+  describe("a cycle", () => {
+    test("with no rejected in it is dropped", async (t) => {
+      const channel = await broker.confirmChannel(t);
+      const round = broker.exchangeName("round");
+      await channel.assertExchange(round, "direct", { durable: false });
+      const [one, other, observer] = ["one", "other", "observer"].map((label) => broker.queueName(label));
+      for (const [name, next] of [
+        [one, other],
+        [other, one],
+      ]) {
+        const options = { "x-dead-letter-exchange": round, "x-dead-letter-routing-key": next, "x-message-ttl": 1 };
+        await channel.assertQueue(name, { arguments: options });
+        await channel.bindQueue(name, round, name);
+      }
+      await channel.assertQueue(observer);
+      for (const name of [one, other]) await channel.bindQueue(observer, round, name);
+      const hops = await Inbox.of(channel, observer, { noAck: true });
+      // Each message is seen on its way to the other queue, and on the way back, where its round ends.
+      for (const body of ["first", "second", "third"]) {
+        channel.sendToQueue(one, Buffer.from(body));
+        assert.deepEqual(await hops.bodies(2), [body, body]);
+      }
+    });
+
+    test("of one queue with itself is dropped", async (t) => {
+      const channel = await broker.confirmChannel(t);
+      const itself = await ownQueue(channel, { arguments: { "x-dead-letter-exchange": "", "x-message-ttl": 1 } });
+      channel.sendToQueue(itself, Buffer.from("round"));
+      await channel.waitForConfirms();
+      await settled(channel, itself, ({ messageCount }) => messageCount === 0);
+    });
+
+    test("with a rejected in it goes on: retry after a delay", async (t) => {
+      const channel = await broker.channel(t);
+      const [one, other] = [broker.queueName("work"), broker.queueName("retry")];
+      for (const [name, next, options] of [
+        [one, other, {}],
+        [other, one, { "x-message-ttl": 5 }],
+      ]) {
+        await channel.assertQueue(name, {
+          arguments: { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": next, ...options },
+        });
+      }
+      const inbox = await Inbox.of(channel, one);
+      channel.sendToQueue(one, Buffer.from("retried"));
+      for (let attempt = 0; attempt < 4; attempt++) {
+        const message = await inbox.next();
+        if (attempt > 0) {
+          assert.deepEqual(deaths(message), [
+            death(other, "expired", { count: attempt }),
+            death(one, "rejected", { count: attempt }),
+          ]);
+        }
+        channel.nack(message, false, false);
+      }
+    });
+  });
+
+  test("a letter for a full queue that rejects is gone, and no one is nacked", async (t) => {
+    const channel = await broker.confirmChannel(t);
+    const full = await ownQueue(channel, { arguments: { "x-max-length": 0, "x-overflow": "reject-publish" } });
+    const queue = await ownQueue(channel, {
+      arguments: { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": full, "x-max-length": 1 },
+    });
+    for (const body of ["1", "2"]) channel.sendToQueue(queue, Buffer.from(body));
+    await channel.waitForConfirms();
+    assert.deepEqual(await drain(channel, queue), ["2"]);
+    assert.equal((await channel.checkQueue(full)).messageCount, 0);
+  });
+});

@@ -1,0 +1,99 @@
+// Deduplication: a queue with x-message-deduplication drops a message whose x-deduplication-id it has. Ours alone.
+
+import assert from "node:assert/strict";
+import { describe } from "node:test";
+import { drain, openChannel, ownQueue, settled, test, useBroker } from "./amqplib.mjs";
+import { onlyHere } from "./broker.mjs";
+
+describe("x-message-deduplication", onlyHere, () => {
+  const broker = useBroker();
+
+  async function deduplicating(t, options = { "x-message-deduplication": true }) {
+    const connection = await broker.connect(t);
+    const channel = await openChannel(connection, "createConfirmChannel");
+    const queue = await ownQueue(channel, { arguments: options });
+    const send = async (body, id) => {
+      channel.sendToQueue(queue, Buffer.from(body), { headers: { "x-deduplication-id": id }, mandatory: true });
+      await channel.waitForConfirms();
+    };
+    return { channel, queue, send };
+  }
+
+  for (const [label, id, other] of [
+    ["a text", "one", "two"],
+    ["a number", 1, 2],
+  ]) {
+    test(`drops a message whose id, ${label}, is in the queue`, async (t) => {
+      const { channel, queue, send } = await deduplicating(t);
+      await send("first", id);
+      await send("again", id);
+      await send("other", other);
+      assert.deepEqual(await drain(channel, queue), ["first", "other"]);
+    });
+  }
+
+  test("what is dropped counts as taken: it is acked, and not returned", async (t) => {
+    const { channel, send } = await deduplicating(t);
+    let returned = 0;
+    channel.on("return", () => {
+      returned += 1;
+    });
+    await send("first", "id");
+    await send("again", "id");
+    assert.equal(returned, 0);
+  });
+
+  test("an id is in the queue while its message is unacked, and is free after the ack", async (t) => {
+    const { channel, queue, send } = await deduplicating(t);
+    await send("first", "id");
+    const message = await channel.get(queue);
+    await send("while unacked", "id");
+    assert.equal((await channel.checkQueue(queue)).messageCount, 0);
+    channel.ack(message);
+    await send("after the ack", "id");
+    assert.deepEqual(await drain(channel, queue), ["after the ack"]);
+  });
+
+  for (const [label, free] of [
+    ["is purged", (channel, queue) => channel.purgeQueue(queue)],
+    ["is got without ack", (channel, queue) => channel.get(queue, { noAck: true })],
+    ["is rejected", async (channel, queue) => channel.reject(await channel.get(queue), false)],
+  ]) {
+    test(`an id is free after its message ${label}`, async (t) => {
+      const { channel, queue, send } = await deduplicating(t);
+      await send("first", "id");
+      await free(channel, queue);
+      await settled(channel, queue, ({ messageCount }) => messageCount === 0);
+      await send("second", "id");
+      assert.deepEqual(await drain(channel, queue), ["second"]);
+    });
+  }
+
+  test("a requeued message keeps its id", async (t) => {
+    const { channel, queue, send } = await deduplicating(t);
+    await send("first", "id");
+    channel.nack(await channel.get(queue));
+    await send("again", "id");
+    assert.deepEqual(await drain(channel, queue), ["first"]);
+  });
+
+  test("messages without an id are all taken", async (t) => {
+    const { channel, queue, send } = await deduplicating(t);
+    for (const body of ["1", "2"]) await send(body, undefined);
+    assert.deepEqual(await drain(channel, queue), ["1", "2"]);
+  });
+
+  test("each queue has its own ids, and one without the argument has none", async (t) => {
+    const [one, other, plain] = [await deduplicating(t), await deduplicating(t), await deduplicating(t, {})];
+    for (const { send } of [one, other, plain, plain]) await send("x", "id");
+    assert.deepEqual(await drain(one.channel, one.queue), ["x"]);
+    assert.deepEqual(await drain(other.channel, other.queue), ["x"]);
+    assert.deepEqual(await drain(plain.channel, plain.queue), ["x", "x"]);
+  });
+
+  test("x-message-deduplication false is off", async (t) => {
+    const { channel, queue, send } = await deduplicating(t, { "x-message-deduplication": false });
+    for (const body of ["1", "2"]) await send(body, "id");
+    assert.deepEqual(await drain(channel, queue), ["1", "2"]);
+  });
+});
