@@ -267,7 +267,9 @@ impl Index {
                     keys.remove(routing_key);
                 }
             }
-            Self::Fanout(all) | Self::Random(all) => all.remove(destination, &()),
+            Self::Fanout(all) | Self::Random(all) => {
+                all.remove(destination, &());
+            }
             Self::Topic(topic) => topic.remove(routing_key, destination),
             Self::Headers(headers) => headers.remove(arguments, destination),
             Self::ConsistentHash(hashed) => hashed.remove(routing_key, destination),

@@ -16,13 +16,12 @@ impl<T: PartialEq> Destinations<T> {
         self.0.insert(place, (destination, what));
     }
 
-    /// Removes it once.
-    pub(in crate::broker) fn remove(&mut self, destination: &Destination, what: &T) {
+    /// Removes it once, if it is there: the answer.
+    pub(in crate::broker) fn remove(&mut self, destination: &Destination, what: &T) -> bool {
         let first = self.0.partition_point(|(known, _)| known < destination);
         let mut theirs = self.0[first..].iter().take_while(|(known, _)| known == destination);
-        if let Some(place) = theirs.position(|(_, known)| known == what) {
-            self.0.remove(first + place);
-        }
+        let place = theirs.position(|(_, known)| known == what);
+        place.map(|place| self.0.remove(first + place)).is_some()
     }
 
     pub(in crate::broker) fn is_empty(&self) -> bool {

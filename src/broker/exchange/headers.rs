@@ -1,8 +1,8 @@
 //! Headers: finds the bindings whose arguments match the headers of a message.
 //!
 //! A binding becomes one rule of all that it wants (`x-match` is `all`), or for each thing that it wants one of its own
-//! (`any`). A rule stands under the first thing that it wants, so that a message asks only the rules that want
-//! something which it has; rules that want nothing are asked always.
+//! (`any`). A rule stands under one of the things that it wants, that which fewest others stand under; so a message asks
+//! only rules that want something which it has. Rules that want nothing are asked always.
 
 use std::collections::HashMap;
 
@@ -23,20 +23,25 @@ pub(super) struct Headers {
 impl Headers {
     pub(super) fn insert(&mut self, arguments: &Table, destination: &Destination) {
         for rule in rules(arguments) {
-            let place = place_of(rule.iter().next());
+            let standing = |place: &Vec<u8>| self.rules.get(&**place).map_or(0, |rules| rules.iter().len());
+            let place = places(&rule).into_iter().min_by_key(standing).unwrap_or_default();
             self.rules.entry(place.into()).or_default().insert(destination.clone(), rule);
         }
     }
 
     pub(super) fn remove(&mut self, arguments: &Table, destination: &Destination) {
         for rule in rules(arguments) {
-            let place = place_of(rule.iter().next());
-            let Some(rules) = self.rules.get_mut(&*place) else { continue };
-            rules.remove(destination, &rule);
-            if rules.is_empty() {
-                self.rules.remove(&*place);
-            }
+            places(&rule).iter().any(|place| self.remove_from(place, &rule, destination));
         }
+    }
+
+    fn remove_from(&mut self, place: &[u8], rule: &Table, destination: &Destination) -> bool {
+        let Some(rules) = self.rules.get_mut(place) else { return false };
+        let is_removed = rules.remove(destination, rule);
+        if rules.is_empty() {
+            self.rules.remove(place);
+        }
+        is_removed
     }
 
     pub(super) fn route<'a>(&'a self, properties: Properties<'_>, mut found: impl FnMut(&'a Destination)) {
@@ -48,23 +53,25 @@ impl Headers {
             let rules = self.rules.get(&*place).into_iter().flat_map(Destinations::iter);
             rules.filter(|(_, rule)| holds(rule, &headers)).for_each(|(destination, _)| found(destination));
         };
-        ask(place_of(None));
+        ask(Vec::new());
         for (name, value) in headers.iter() {
-            ask(place_of(Some((name, value))));
-            ask(place_of(Some((name, &Value::Void))));
+            ask(place_of(name, value));
+            ask(place_of(name, &Value::Void));
         }
     }
 }
 
-/// Under what a rule stands that wants this first. Equivalent values have the same place.
-fn place_of(wanted: Option<(&str, &Value)>) -> Vec<u8> {
-    let mut place = Vec::new();
-    if let Some((name, value)) = wanted {
-        place.extend_from_slice(name.as_bytes());
-        // No name holds this octet.
-        place.push(0xff);
-        value.put_key(&mut place);
-    }
+/// Where a rule may stand.
+fn places(rule: &Table) -> Vec<Vec<u8>> {
+    if rule.is_empty() { vec![Vec::new()] } else { rule.iter().map(|(name, value)| place_of(name, value)).collect() }
+}
+
+/// The place of what wants this. Equivalent values have the same.
+fn place_of(name: &str, value: &Value) -> Vec<u8> {
+    let mut place = Vec::from(name);
+    // No name holds this octet.
+    place.push(0xff);
+    value.put_key(&mut place);
     place
 }
 
@@ -146,5 +153,16 @@ mod tests {
             let arguments = table(&arguments);
             assert_eq!(matches(&arguments, &headers), expected, "{arguments:?}");
         }
+    }
+
+    #[test]
+    fn rules_spread_over_what_they_want() {
+        let mut exchange = Headers::default();
+        let arguments = |number: i32| table(&[("format", "pdf".into()), ("number", number.into())]);
+        let queue = Destination::Queue(QueueId::from_index(1));
+        (0..100).for_each(|number| exchange.insert(&arguments(number), &queue));
+        assert!(exchange.rules.values().all(|rules| rules.iter().len() <= 2));
+        (0..100).for_each(|number| exchange.remove(&arguments(number), &queue));
+        assert!(exchange.rules.is_empty());
     }
 }
