@@ -100,6 +100,7 @@ impl Queue {
         arguments: Table,
         declared: Settings,
     ) -> Self {
+        let lowest_tier = u64::from(declared.max_priority);
         Self {
             name: name.into(),
             durable,
@@ -110,7 +111,7 @@ impl Queue {
             declared,
             policy: None,
             counters: Counters::default(),
-            tiers: vec![Tier::new(0)],
+            tiers: vec![Tier::new(lowest_tier << TIER_SHIFT)],
             waiting: Priorities::default(),
             ready_count: 0,
             ready_bytes: 0,
