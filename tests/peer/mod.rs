@@ -1,6 +1,8 @@
 //! Peer: an AMQP client for tests, written without the code that it tests.
 #![allow(dead_code, reason = "each test uses its part")]
 
+use std::collections::BTreeMap;
+
 use pocketmq::broker::Config;
 use pocketmq::id::TransportId;
 use pocketmq::limits::Limits;
@@ -50,6 +52,10 @@ impl Call {
         self = self.long(bytes.len().try_into().unwrap());
         self.0.extend_from_slice(bytes);
         self
+    }
+
+    pub fn octets(self) -> Vec<u8> {
+        self.0
     }
 
     /// The frame on this channel.
@@ -109,6 +115,21 @@ pub fn close_channel_ok() -> Call {
 /// bits: passive 1, durable 2, exclusive 4, auto-delete 8, nowait 16.
 pub fn declare_queue(name: &str, bits: u8) -> Call {
     call(50, 10).short(0).text(name).octet(bits).bytes(b"")
+}
+
+/// As `declare_queue`, with arguments.
+pub fn declare_queue_with(name: &str, bits: u8, arguments: &[Call]) -> Call {
+    let entries: Vec<u8> = arguments.iter().flat_map(|entry| entry.0.clone()).collect();
+    call(50, 10).short(0).text(name).octet(bits).bytes(&entries)
+}
+
+/// An entry of a table.
+pub fn text_entry(name: &str, value: &str) -> Call {
+    Call(Vec::new()).text(name).octet(b'S').bytes(value.as_bytes())
+}
+
+pub fn number_entry(name: &str, value: u32) -> Call {
+    Call(Vec::new()).text(name).octet(b'I').long(value)
 }
 
 /// bits: no-local 1, no-ack 2, exclusive 4, nowait 8.
@@ -213,13 +234,13 @@ pub fn answers(mut bytes: &[u8]) -> Vec<Answer> {
     answers
 }
 
-/// A client with a server of its own.
+/// A client with a server of its own; it may have several connections, of which it uses one at a time.
 pub struct Client {
     pub server: Server,
     pub id: TransportId,
     pub now_ms: u64,
     pub deadline_ms: Option<u64>,
-    unread: Vec<u8>,
+    unread: BTreeMap<TransportId, Vec<u8>>,
 }
 
 impl Client {
@@ -227,7 +248,7 @@ impl Client {
     pub fn connect(limits: Limits, loopback: bool) -> Self {
         let mut server = Server::new(Config { seed: [7; 32], limits });
         let id = server.connect(Origin { loopback, ..Origin::default() });
-        Self { server, id, now_ms: 0, deadline_ms: None, unread: Vec::new() }
+        Self { server, id, now_ms: 0, deadline_ms: None, unread: BTreeMap::new() }
     }
 
     /// Its connection is open, and so is channel 1.
@@ -237,14 +258,30 @@ impl Client {
 
     pub fn ready_with(limits: Limits, frame_max: u32) -> Self {
         let mut client = Self::connect(limits, true);
-        client.send(HEADER);
-        let capabilities = ["consumer_cancel_notify", "authentication_failure_close"];
-        client.send(&plain_login(&capabilities).on(0));
-        client.send(&tune_ok(0, frame_max, 60).on(0));
-        client.send(&open("/").on(0));
-        client.send(&open_channel().on(1));
-        assert_eq!(client.read().last().unwrap().id(), (20, 11));
+        client.log_in("guest", &["consumer_cancel_notify", "authentication_failure_close"]);
+        client.enter("/", frame_max);
         client
+    }
+
+    /// Has one more connection and uses it; answers which one it used before.
+    pub fn join(&mut self, user: &str, virtual_host: &str, capabilities: &[&str]) -> TransportId {
+        let peer = Origin { loopback: true, name: format!("peer of {user}").into(), ..Origin::default() };
+        let before = std::mem::replace(&mut self.id, self.server.connect(peer));
+        self.log_in(user, capabilities);
+        self.enter(virtual_host, 0);
+        before
+    }
+
+    fn log_in(&mut self, user: &str, capabilities: &[&str]) {
+        self.send(HEADER);
+        self.send(&start_ok("PLAIN", format!("\0{user}\0{user}").as_bytes(), capabilities).on(0));
+    }
+
+    fn enter(&mut self, virtual_host: &str, frame_max: u32) {
+        self.send(&tune_ok(0, frame_max, 60).on(0));
+        self.send(&open(virtual_host).on(0));
+        self.send(&open_channel().on(1));
+        assert_eq!(self.read().last().unwrap().id(), (20, 11));
     }
 
     /// Sends, and lets the server do all that follows.
@@ -277,10 +314,10 @@ impl Client {
     fn take_output(&mut self) {
         while let Some(id) = self.server.next_output() {
             let bytes = self.server.output(id).to_vec();
-            self.server.output_taken(id, bytes.len());
-            self.unread.extend(bytes);
-            if bytes_done(&self.server, id) {
-                break;
+            // A connection that is closed has nothing to write any more.
+            if !bytes.is_empty() {
+                self.server.output_taken(id, bytes.len());
+                self.unread.entry(id).or_default().extend(bytes);
             }
         }
     }
@@ -291,7 +328,7 @@ impl Client {
     }
 
     pub fn read_raw(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.unread)
+        self.unread.remove(&self.id).unwrap_or_default()
     }
 
     /// Sends and reads.
@@ -307,11 +344,6 @@ impl Client {
     pub fn memory_bytes(&self) -> usize {
         self.server.broker().memory_bytes()
     }
-}
-
-/// A connection that is closed stays ready until its host has let it go.
-fn bytes_done(server: &Server, id: TransportId) -> bool {
-    server.is_closed(id) && server.output(id).is_empty()
 }
 
 /// Class and method of each method frame.

@@ -1,0 +1,219 @@
+//! Access: who may log in, and what a user may do whom not everything is permitted.
+
+use super::*;
+use crate::peer::*;
+use pocketmq::access::{Access, Permission};
+use pocketmq::limits::Limits;
+use pocketmq::protocol::amqp::Peer;
+use wasm_bindgen_test::wasm_bindgen_test;
+
+/// Users whose passwords are their names. `guest` may do everything; the others configure what begins with `c`, write to
+/// what begins with `w`, and read what begins with `r`; and in `/` only.
+#[derive(Debug, Default)]
+struct Users;
+
+impl Access for Users {
+    fn log_in(&mut self, user: &str, password: &str, _: bool) -> Option<Box<str>> {
+        (user == password).then(|| user.into())
+    }
+
+    fn log_in_by_certificate(&mut self, name: &str) -> Option<Box<str>> {
+        name.strip_prefix("CN=").map(Box::from)
+    }
+
+    fn may_enter(&mut self, user: &str, virtual_host: &str) -> bool {
+        user == "guest" || virtual_host == "/"
+    }
+
+    fn permits_all(&mut self, user: &str, _: &str) -> bool {
+        user == "guest"
+    }
+
+    fn permits(&mut self, _: &str, _: &str, permission: Permission, name: &str) -> bool {
+        name.starts_with(match permission {
+            Permission::Configure => 'c',
+            Permission::Write => 'w',
+            Permission::Read => 'r',
+        })
+    }
+
+    fn update_secret(&mut self, _: &str, secret: &str) -> bool {
+        secret == "better"
+    }
+}
+
+/// Nobody may do anything any more.
+#[derive(Debug)]
+struct Nobody;
+
+impl Access for Nobody {
+    fn log_in(&mut self, _: &str, _: &str, _: bool) -> Option<Box<str>> {
+        None
+    }
+
+    fn log_in_by_certificate(&mut self, _: &str) -> Option<Box<str>> {
+        None
+    }
+
+    fn may_enter(&mut self, _: &str, _: &str) -> bool {
+        false
+    }
+
+    fn permits_all(&mut self, _: &str, _: &str) -> bool {
+        false
+    }
+
+    fn permits(&mut self, _: &str, _: &str, _: Permission, _: &str) -> bool {
+        false
+    }
+
+    fn update_secret(&mut self, _: &str, _: &str) -> bool {
+        false
+    }
+}
+
+/// A connection of `guest`, and one of `user`, which is used.
+fn limited() -> Client {
+    let mut client = Client::ready();
+    client.server.set_access(Box::new(Users));
+    client.join("user", "/", &[]);
+    client
+}
+
+fn exchange(name: &str, arguments: &[u8]) -> Call {
+    call(40, 10).short(0).text(name).text("topic").octet(0).bytes(arguments)
+}
+
+fn bind(queue: &str, exchange: &str) -> Call {
+    call(50, 20).short(0).text(queue).text(exchange).text("k").octet(0).bytes(b"")
+}
+
+fn bind_exchange(destination: &str, source: &str) -> Call {
+    call(40, 30).short(0).text(destination).text(source).text("k").octet(0).bytes(b"")
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_certificate_logs_in_and_is_asked_for_only_where_there_is_one() {
+    let mut client = Client::connect(Limits::default(), true);
+    client.server.set_access(Box::new(Users));
+    let start = client.ask(HEADER);
+    assert!(!contains(&start[0].payload, "EXTERNAL"));
+    check(&client.ask(&start_ok("EXTERNAL", b"", &[]).on(0))[0], (503, "COMMAND_INVALID - unknown auth", (10, 11)));
+
+    for (name, answer) in [("CN=user", (10, 30)), ("nobody", CLOSE_CONNECTION)] {
+        client.id = client.server.connect(Peer { certificate_name: Some(name.into()), ..Peer::default() });
+        let start = client.ask(HEADER);
+        assert!(contains(&start[0].payload, "PLAIN AMQPLAIN EXTERNAL"));
+        let answers = client.ask(&start_ok("EXTERNAL", b"", &["authentication_failure_close"]).on(0));
+        assert_eq!(ids(&answers), [answer]);
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_virtual_host_may_be_forbidden() {
+    let mut client = limited();
+    client.server.virtual_hosts_mut().add("other");
+    let refused = "NOT_ALLOWED - access to vhost 'other' refused for user 'user'";
+    for (virtual_host, text) in [("other", refused), ("missing", "NOT_ALLOWED - vhost missing not found")] {
+        client.id = client.server.connect(Peer::default());
+        client.ask(&[HEADER, &start_ok("PLAIN", b"\0user\0user", &[]).on(0), &tune_ok(0, 0, 0).on(0)].concat());
+        assert_eq!(client.ask(&open(virtual_host).on(0))[0].refusal(), (530, text, (10, 40)));
+    }
+    client.join("guest", "other", &[]);
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn each_method_needs_its_permissions() {
+    let dead_letter = |to: &str| [text_entry("x-dead-letter-exchange", to)];
+    let alternate = text_entry("alternate-exchange", "w").octets();
+    let cases = [
+        (declare_queue("q", 0), "queue 'q'"),
+        (declare_queue_with("c2", 0, &dead_letter("w")), "queue 'c2'"),
+        (call(50, 40).short(0).text("q").octet(0), "queue 'q'"),
+        (call(50, 40).short(0).text("missing").octet(0), "queue 'missing'"),
+        (call(50, 30).short(0).text("w").octet(0), "queue 'w'"),
+        (get("w", true), "queue 'w'"),
+        (consume("w", "", 0), "queue 'w'"),
+        (bind("r", "r"), "queue 'r'"),
+        (bind("w", "w"), "exchange 'w'"),
+        (call(50, 50).short(0).text("r").text("r").text("k").bytes(b""), "queue 'r'"),
+        (exchange("x", b""), "exchange 'x'"),
+        (exchange("c2", &alternate), "exchange 'c2'"),
+        (call(40, 20).short(0).text("x").octet(0), "exchange 'x'"),
+        (bind_exchange("r", "r"), "exchange 'r'"),
+        (bind_exchange("w", "w"), "exchange 'w'"),
+        (bind_exchange("", "r"), "exchange 'amq.default'"),
+    ];
+    for (request, what) in cases {
+        let mut client = limited();
+        let answers = client.ask(&request.on(1));
+        let text = format!("ACCESS_REFUSED - access to {what} in vhost '/' refused for user 'user'");
+        let (code, told, _) = answers[0].refusal();
+        assert_eq!((code, told), (403, &*text));
+        assert!(client.server.broker().report().queues.is_empty());
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn what_is_permitted_works() {
+    let mut client = limited();
+    let allowed = [
+        (declare_queue("c", 0), (50, 11)),
+        (declare_queue("c", 1), (50, 11)),
+        (exchange("c", b""), (40, 11)),
+        (call(40, 20).short(0).text("c").octet(0), (40, 21)),
+        (call(50, 40).short(0).text("c").octet(0), (50, 41)),
+    ];
+    for (request, answer) in allowed {
+        assert_eq!(ids(&client.ask(&request.on(1))), [answer]);
+    }
+    let user = client.join("guest", "/", &[]);
+    client.ask(&[declare_queue("r", 0).on(1), declare_queue("w", 0).on(1), exchange("r", b"").on(1)].concat());
+    client.id = user;
+    let allowed = [
+        (declare_queue("r", 1), (50, 11)),
+        (get("r", true), (60, 72)),
+        (consume("", "mine", 0), (60, 21)),
+        (bind("w", "r"), (50, 21)),
+        (consume("amq.rabbitmq.reply-to", "", 2), (60, 21)),
+    ];
+    for (request, answer) in allowed {
+        assert_eq!(ids(&client.ask(&request.on(1))), [answer]);
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_queue_is_checked_by_the_name_that_it_was_given() {
+    let mut client = limited();
+    let refused = client.ask(&declare_queue("", 0).on(1));
+    let (code, text, _) = refused[0].refusal();
+    assert!(code == 403 && text.starts_with("ACCESS_REFUSED - access to queue 'amq.gen-"), "{text}");
+    assert!(client.server.broker().report().queues.is_empty(), "it has not come to be");
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn publishing_needs_leave_to_write_also_by_default() {
+    for (exchange, name) in [("", "amq.default"), ("r", "r"), ("missing", "missing")] {
+        let mut client = limited();
+        let message = [publish_method(exchange, "q", 0).on(1), frame(2, 1, &content_header(0, &[0, 0]))].concat();
+        let text = format!("ACCESS_REFUSED - access to exchange '{name}' in vhost '/' refused for user 'user'");
+        assert_eq!(client.ask(&message)[0].refusal(), (403, &*text, (60, 40)));
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_permission_that_was_taken_away_is_missed_at_once() {
+    let mut client = limited();
+    client.ask(&[declare_queue("c", 0).on(1), declare_queue("c", 0).on(1)].concat());
+    client.server.set_access(Box::new(Nobody));
+    let refused = client.ask(&declare_queue("c", 0).on(1));
+    check(&refused[0], (403, "ACCESS_REFUSED - access to queue 'c' in vhost '/' refused", (50, 10)));
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_new_secret_is_for_the_host_to_judge() {
+    let update = |secret: &[u8]| call(10, 70).bytes(secret).text("it is time").on(0);
+    let mut client = limited();
+    assert_eq!(ids(&client.ask(&update(b"better"))), [(10, 71)]);
+    check(&client.ask(&update(b"worse"))[0], (530, "NOT_ALLOWED - New secret was refused", (10, 70)));
+}
