@@ -5,6 +5,8 @@ import { Server as WasmServer } from "../wasm/broker/broker.js";
 export interface Limits {
   /** Bytes of messages held at once, content still being received included (default 256 MiB). */
   memoryMaxBytes?: number | undefined;
+  /** Above these bytes connections that publish are blocked until there is room again (default 4/5 of `memoryMaxBytes`). */
+  memoryHighBytes?: number | undefined;
   /** Bytes in one message's body (default 16 MiB). */
   messageMaxBytes?: number | undefined;
   /** Bytes in one AMQP frame (default 131,072). */
@@ -90,9 +92,56 @@ export interface QueueStatus {
   consumerCount: number;
 }
 
+/** What the broker is told of a peer's transport. */
+export interface Peer {
+  /** Whether it is on this machine. */
+  loopback?: boolean;
+  /** What the connection is called, by RabbitMQ's custom `127.0.0.1:50000 -> 127.0.0.1:5672`. */
+  name?: string;
+  host?: string;
+  port?: number;
+  tls?: boolean;
+  /** Whom a verified client certificate names. */
+  certificateName?: string | undefined;
+}
+
+/** Who may do what. The broker asks in the middle of a call into it: none of these may call it, nor throw. */
+export interface AccessRules {
+  /** The user's name, or undefined when the login is refused. */
+  logIn(user: string, password: string, loopback: boolean): string | undefined;
+  logInByCertificate(certificateName: string): string | undefined;
+  mayEnter(user: string, virtualHost: string): boolean;
+  /** Whether `permits` would be true whatever it is asked. */
+  permitsAll(user: string, virtualHost: string): boolean;
+  permits(user: string, virtualHost: string, permission: "configure" | "write" | "read", name: string): boolean;
+  updateSecret(user: string, secret: string): boolean;
+}
+
+/** What `Server.list` lists. */
+export type Kind =
+  | "vhosts"
+  | "queues"
+  | "exchanges"
+  | "bindings"
+  | "policies"
+  | "consumers"
+  | "channels"
+  | "connections";
+
+/** One of a list, in the field names of RabbitMQ's management. */
+export type Report = Record<string, unknown>;
+
 /** The wasm class `Server`: a broker, its AMQP connections and the embedded verbs. Times are ms of one clock. */
 export interface Server {
-  connect(peer: { loopback?: boolean }): number;
+  connect(peer: Peer): number;
+  closeConnection(id: number, reason: string): boolean;
+  setAccess(rules: AccessRules): void;
+  accessChanged(): void;
+  addVirtualHost(name: string): boolean;
+  deleteVirtualHost(name: string): boolean;
+  virtualHosts(): string[];
+  /** The embedded verbs that follow act in this virtual host. */
+  useVirtualHost(name: string): void;
   receive(id: number, bytes: Uint8Array): void;
   disconnected(id: number): void;
   setNow(nowMs: number): void;
@@ -107,6 +156,11 @@ export interface Server {
   hold(id: number, held: boolean): void;
   shutdown(): void;
   stats(): Stats;
+  overview(): Report;
+  /** With a virtual host only what is in it. */
+  list(kind: Kind, virtualHost?: string): Report[];
+  setPolicy(name: string, policy: object): void;
+  deletePolicy(name: string): boolean;
   declareExchange(name: string, type: string, options: object): void;
   deleteExchange(name: string, ifUnused: boolean): void;
   bindQueue(queue: string, exchange: string, routingKey: string, args: Table): void;
@@ -118,11 +172,13 @@ export interface Server {
   deleteQueue(name: string, ifUnused: boolean, ifEmpty: boolean): number;
   publish(exchange: string, routingKey: string, properties: Uint8Array, body: Uint8Array): number;
   publishBatch(exchange: string, routingKey: string, packed: Uint8Array): number;
+  takeRefused(): number;
   get(queue: string, max: number, noAck: boolean, visibilityTimeoutMs: number): number;
   consume(queue: string, consumerTag: string, options: object): string;
   cancel(consumerTag: string): void;
   ack(deliveryTag: number, multiple: boolean): void;
   nack(deliveryTag: number, multiple: boolean, requeue: boolean): void;
+  nackAfter(deliveryTag: number, delayMs: number): void;
   ackBatch(tags: Float64Array): void;
   batchPointer(): number;
   batchLength(): number;

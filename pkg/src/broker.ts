@@ -13,9 +13,9 @@ import {
   wrong,
 } from "./arguments.js";
 import { ManualClock } from "./clock.js";
-import { Engine } from "./engine.js";
-import { copyOut } from "./instance.js";
-import { type BatchEntry, type Message, type OutgoingMessage, packBatch, propertyBytes, readBatch } from "./message.js";
+import { type ConsumerCallback, Consumers } from "./consumers.js";
+import { DEFAULT_VIRTUAL_HOST, Engine } from "./engine.js";
+import { type Message, type OutgoingMessage, packBatch, propertyBytes } from "./message.js";
 import {
   type BrokerOptions,
   type ConsumeOptions,
@@ -28,19 +28,14 @@ import {
   type ExchangeOptions,
   type GetOptions,
   LIMITS,
+  type PolicyOptions,
+  policyOf,
   QUEUE_FLAGS,
   type QueueOptions,
 } from "./options.js";
 import { reportUncaught } from "./report.js";
 
-/** What is called with each message. A promise that it answers may reject: that is reported as a throw is. */
-export type ConsumerCallback = (message: Message) => unknown;
-
-interface Consumer {
-  tag: string;
-  callback: ConsumerCallback;
-  onCancel: (() => void) | undefined;
-}
+export type { ConsumerCallback };
 
 /**
  * A message broker in this thread: exchanges, queues and consumers, without any protocol in between.
@@ -59,18 +54,19 @@ interface Consumer {
  */
 export class Broker {
   readonly #engine: Engine;
-  readonly #consumers = new Map<number, Consumer>();
-  #consumersMade = 0;
+  readonly #consumers: Consumers;
+  readonly #virtualHost: string;
   readonly #isHosted: boolean;
   #advancing = false;
 
   constructor(options?: BrokerOptions);
-  /** @internal A second face of an engine that a host drives. */
-  constructor(engine: Engine);
-  constructor(options: BrokerOptions | Engine = {}) {
-    this.#isHosted = options instanceof Engine;
-    this.#engine = options instanceof Engine ? options : newEngine(options);
-    this.#engine.afterTurn(() => this.#dispatch());
+  /** @internal A virtual host of an engine that a host drives. */
+  constructor(consumers: Consumers, virtualHost: string);
+  constructor(options: BrokerOptions | Consumers = {}, virtualHost = DEFAULT_VIRTUAL_HOST) {
+    this.#isHosted = options instanceof Consumers;
+    this.#consumers = options instanceof Consumers ? options : new Consumers(newEngine(options));
+    this.#engine = this.#consumers.engine;
+    this.#virtualHost = virtualHost;
   }
 
   /** Declares an exchange of type `direct`, `fanout`, `topic` or `headers`. Declaring it again alike does nothing. */
@@ -78,14 +74,14 @@ export class Broker {
     shortText(name, "exchange");
     shortText(type, "type");
     const declaration = declared(options, EXCHANGE_FLAGS);
-    this.#engine.change((server) => server.declareExchange(name, type, declaration));
+    this.#change((server) => server.declareExchange(name, type, declaration));
   }
 
   /** Deletes an exchange and its bindings; with `ifUnused`, only one without bindings. */
   deleteExchange(name: string, options?: { ifUnused?: boolean }): void {
     shortText(name, "exchange");
     const ifUnused = flag(record(options, "options", ["ifUnused"]).ifUnused, "ifUnused");
-    this.#engine.change((server) => server.deleteExchange(name, ifUnused));
+    this.#change((server) => server.deleteExchange(name, ifUnused));
   }
 
   /** Binds a queue to an exchange. */
@@ -112,13 +108,13 @@ export class Broker {
   declareQueue(name = "", options?: QueueOptions): QueueStatus {
     shortText(name, "queue");
     const declaration = declared(options, QUEUE_FLAGS);
-    return this.#engine.change((server) => server.declareQueue(name, declaration));
+    return this.#change((server) => server.declareQueue(name, declaration));
   }
 
   /** Drops a queue's ready messages and answers how many there were. */
   purge(queue: string): number {
     shortText(queue, "queue");
-    return this.#engine.change((server) => server.purgeQueue(queue));
+    return this.#change((server) => server.purgeQueue(queue));
   }
 
   /** Deletes a queue with its messages and answers how many there were. */
@@ -126,23 +122,23 @@ export class Broker {
     shortText(name, "queue");
     const { ifUnused, ifEmpty } = record(options, "options", ["ifUnused", "ifEmpty"]);
     const [unused, empty] = [flag(ifUnused, "ifUnused"), flag(ifEmpty, "ifEmpty")];
-    return this.#engine.change((server) => server.deleteQueue(name, unused, empty));
+    return this.#change((server) => server.deleteQueue(name, unused, empty));
   }
 
-  /** Publishes a message and answers the number of queues it was routed to: 0 when none was bound. */
+  /** Publishes a message and answers the number of queues that took it: 0 when none was bound. */
   publish(exchange: string, routingKey: string, body: Body, properties?: Properties): number {
     shortText(exchange, "exchange");
     shortText(routingKey, "routingKey");
     const [head, bytes] = [propertyBytes(properties), bodyBytes(body)];
-    return this.#engine.change((server) => server.publish(exchange, routingKey, head, bytes));
+    return this.#change((server) => server.publish(exchange, routingKey, head, bytes));
   }
 
-  /** Publishes many messages by one crossing into wasm; answers the sum of the queues they were routed to. */
+  /** Publishes many messages by one crossing into wasm; answers the sum of the queues that took them. */
   publishBatch(exchange: string, routingKey: string, messages: Iterable<Body | OutgoingMessage>): number {
     shortText(exchange, "exchange");
     shortText(routingKey, "routingKey");
     const packed = packBatch(list(messages, "messages"));
-    return this.#engine.change((server) => server.publishBatch(exchange, routingKey, packed));
+    return this.#change((server) => server.publishBatch(exchange, routingKey, packed));
   }
 
   /** Takes the message at the head of a queue, or undefined when none is ready. */
@@ -157,8 +153,8 @@ export class Broker {
     const chosen = record(options, "options", ["noAck", "visibilityTimeoutMs"]);
     const noAck = flag(chosen.noAck, "noAck");
     const timeoutMs = optionalWhole(chosen.visibilityTimeoutMs, "visibilityTimeoutMs", 1) ?? 0;
-    const taken = this.#engine.change((server) => server.get(queue, max, noAck, timeoutMs));
-    return taken === 0 ? [] : this.#takeBatch().map((entry) => entry.message);
+    const taken = this.#change((server) => server.get(queue, max, noAck, timeoutMs));
+    return taken === 0 ? [] : this.#consumers.takeBatch().map((entry) => entry.message);
   }
 
   /** Has `callback` called with each message of a queue from the next turn on; answers the consumer's tag. */
@@ -166,38 +162,62 @@ export class Broker {
     shortText(queue, "queue");
     callable(callback, "callback");
     const { consumerTag, onCancel, ...how } = consumption(options);
-    const tag = this.#engine.change((server) => server.consume(queue, consumerTag, how));
-    this.#consumers.set(this.#consumersMade++, { tag, callback, onCancel });
+    const tag = this.#change((server) => server.consume(queue, consumerTag, how));
+    this.#consumers.add({ virtualHost: this.#virtualHost, tag, callback, onCancel });
     return tag;
   }
 
   /** Ends a consumer. What is already on its way to it still arrives; what it has not acked stays unacked. */
   cancel(consumerTag: string): void {
     shortText(consumerTag, "consumerTag");
-    this.#engine.change((server) => server.cancel(consumerTag));
-    this.#forget(consumerTag);
+    this.#change((server) => server.cancel(consumerTag));
+    this.#consumers.remove(this.#virtualHost, consumerTag);
   }
 
   /** Settles a message; with `multiple`, all up to this delivery tag (0: all). */
   ack(deliveryTag: number, options?: { multiple?: boolean }): void {
     whole(deliveryTag, "deliveryTag");
     const multiple = flag(record(options, "options", ["multiple"]).multiple, "multiple");
-    this.#engine.change((server) => server.ack(deliveryTag, multiple));
+    this.#change((server) => server.ack(deliveryTag, multiple));
   }
 
   /** Settles many messages by one crossing into wasm. */
   ackBatch(deliveryTags: Iterable<number>): void {
     const tags = Float64Array.from(list(deliveryTags, "deliveryTags"), (tag) => whole(tag, "each delivery tag"));
-    this.#engine.change((server) => server.ackBatch(tags));
+    this.#change((server) => server.ackBatch(tags));
   }
 
-  /** Gives a message back to its queue, at its old place; with `requeue: false` drops it. */
-  nack(deliveryTag: number, options?: { multiple?: boolean; requeue?: boolean }): void {
+  /**
+   * Gives a message back to its queue, at its old place; with `delayMs` only after that time; with `requeue: false` drops it
+   * or dead-letters it.
+   */
+  nack(deliveryTag: number, options?: { multiple?: boolean; requeue?: boolean; delayMs?: number }): void {
     whole(deliveryTag, "deliveryTag");
-    const chosen = record(options, "options", ["multiple", "requeue"]);
+    const chosen = record(options, "options", ["multiple", "requeue", "delayMs"]);
     const multiple = flag(chosen.multiple, "multiple");
     const requeue = flag(chosen.requeue, "requeue", true);
-    this.#engine.change((server) => server.nack(deliveryTag, multiple, requeue));
+    const delayMs = optionalWhole(chosen.delayMs, "delayMs");
+    if (delayMs === undefined) return this.#change((server) => server.nack(deliveryTag, multiple, requeue));
+    if (multiple || !requeue) throw new TypeError("delayMs is for one message that is requeued.");
+    this.#change((server) => server.nackAfter(deliveryTag, delayMs));
+  }
+
+  /** How many published messages a full queue with `x-overflow: reject-publish` has refused since this was last asked. */
+  takeRefused(): number {
+    return this.#engine.ask((server) => server.takeRefused());
+  }
+
+  /** Sets a policy: arguments for all queues or exchanges whose names match a pattern. Of several the highest priority wins. */
+  setPolicy(name: string, policy: PolicyOptions): void {
+    shortText(name, "policy");
+    const checked = policyOf(policy);
+    this.#change((server) => server.setPolicy(name, checked));
+  }
+
+  /** Deletes a policy; answers whether it was there. */
+  deletePolicy(name: string): boolean {
+    shortText(name, "policy");
+    return this.#change((server) => server.deletePolicy(name));
   }
 
   /** The broker's figures now. */
@@ -244,7 +264,7 @@ export class Broker {
     const [destination, source] = [shortText(to[1], to[0]), shortText(from[1], from[0])];
     shortText(routingKey, "routingKey");
     const table = record(args, "arguments");
-    this.#engine.change((server) => server[verb](destination, source, routingKey, table));
+    this.#change((server) => server[verb](destination, source, routingKey, table));
   }
 
   #advanceTo(clock: ManualClock, untilMs: number): number {
@@ -256,52 +276,8 @@ export class Broker {
     return engine.deadlineMs - clock.now();
   }
 
-  #takeBatch(): BatchEntry[] {
-    const batch = this.#engine.ask((server: Server) => {
-      const length = server.batchLength();
-      const bytes = length === 0 ? undefined : copyOut(server.batchPointer(), length);
-      server.batchTaken();
-      return bytes;
-    });
-    return batch ? readBatch(batch) : [];
-  }
-
-  #dispatch(): void {
-    if (this.#consumers.size === 0) return;
-    const deliveries = this.#takeBatch().map(({ consumer, message }) => ({
-      to: this.#consumers.get(consumer ?? -1),
-      message,
-    }));
-    const cancelled = this.#engine.ask((server) => server.takeCancelled());
-    for (const { to, message } of deliveries) {
-      if (this.#engine.closed) return;
-      if (to) this.#run(() => to.callback(message));
-    }
-    for (const handle of cancelled) {
-      const gone = this.#consumers.get(handle);
-      this.#consumers.delete(handle);
-      this.#run(() => gone?.onCancel?.());
-    }
-  }
-
-  // One callback's failure is not the next one's: its message stays unacked, the broker goes on.
-  #run(callback: () => unknown): void {
-    const { onError } = this.#engine;
-    try {
-      const result = callback();
-      if (result instanceof Promise) result.catch(onError);
-    } catch (error) {
-      onError(error);
-    }
-  }
-
-  #forget(tag: string): Consumer | undefined {
-    for (const [handle, consumer] of this.#consumers) {
-      if (consumer.tag !== tag) continue;
-      this.#consumers.delete(handle);
-      return consumer;
-    }
-    return undefined;
+  #change<T>(call: (server: Server) => T): T {
+    return this.#engine.changeIn(this.#virtualHost, call);
   }
 }
 

@@ -9,12 +9,13 @@ export interface Clock {
   wakeAt(deadlineMs: number, wake: () => void): void;
 }
 
-/** The system's monotonic clock. Its timer never keeps a process alive: that is for sockets to do. */
+/** Milliseconds since 1970 that never go back. Its timer never keeps a process alive: that is for sockets to do. */
 export class SystemClock implements Clock {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
+  // Not Date.now(): whoever sets the system's clock would move every deadline with it.
   now(): number {
-    return performance.now();
+    return performance.timeOrigin + performance.now();
   }
 
   wakeAt(deadlineMs: number, wake: () => void): void {

@@ -3,10 +3,14 @@
 //   verb or bytes ──> touch() ──soon──> turn(): server.turn(now) ──> each afterTurn: deliveries to callbacks, output to sockets
 //                                         ^────────── the clock, at the next deadline ──────────┘
 //
-// However many verbs one burst brings, one turn follows it.
+// However many verbs one burst brings, one turn follows it. The verbs act in the virtual host in use, which is told only when it
+// changes.
 import { type Limits, newServer, type Server } from "./abi.js";
 import type { Clock } from "./clock.js";
 import { guarded, guardedLast } from "./instance.js";
+
+/** The virtual host that is there from the beginning. */
+export const DEFAULT_VIRTUAL_HOST = "/";
 
 /** What an engine is made from. */
 export interface EngineOptions {
@@ -27,6 +31,7 @@ export class Engine {
   readonly #server: Server;
   readonly #soon: (run: () => void) => void;
   readonly #afterTurn: (() => void)[] = [];
+  #inUse = DEFAULT_VIRTUAL_HOST;
   #turnIsDue = false;
   #closed = false;
   #deadlineMs = Infinity;
@@ -68,6 +73,23 @@ export class Engine {
     return answer;
   }
 
+  /** As `change`, with embedded verbs acting in this virtual host. */
+  changeIn<T>(virtualHost: string, call: (server: Server) => T): T {
+    return this.change((server) => {
+      this.#use(server, virtualHost);
+      return call(server);
+    });
+  }
+
+  /** Deletes a virtual host with all that is in it; answers whether it was there. */
+  deleteVirtualHost(name: string): boolean {
+    return this.change((server) => {
+      // One that is made anew under this name is another one.
+      if (this.#inUse === name) this.#inUse = "";
+      return server.deleteVirtualHost(name);
+    });
+  }
+
   /** Asks for a turn. */
   touch(): void {
     if (this.#turnIsDue) return;
@@ -106,6 +128,12 @@ export class Engine {
     this.#closed = true;
     this.clock.wakeAt(Infinity, () => {});
     guardedLast(() => this.#server.free());
+  }
+
+  #use(server: Server, virtualHost: string): void {
+    if (this.#inUse === virtualHost) return;
+    server.useVirtualHost(virtualHost);
+    this.#inUse = virtualHost;
   }
 
   #turnIfDue(): void {

@@ -1,6 +1,6 @@
 // Options: how brokers, exchanges, queues and consumers are wanted, and the checks of what was given.
 import type { Limits, Table } from "./abi.js";
-import { callable, flag, optionalWhole, record, shortText, wrong } from "./arguments.js";
+import { callable, flag, optionalWhole, record, shortText, whole, wrong } from "./arguments.js";
 import { type Clock, ManualClock, SystemClock } from "./clock.js";
 
 /** How to make a broker. */
@@ -60,7 +60,27 @@ export interface ConsumeOptions {
   onCancel?: (() => void) | undefined;
 }
 
-export const LIMITS = ["memoryMaxBytes", "messageMaxBytes", "frameMaxBytes", "channelMax", "heartbeatSeconds"] as const;
+/** What a policy sets, and for whom. */
+export interface PolicyOptions {
+  /** A regular expression, that matches anywhere in a name. */
+  pattern: string;
+  /** What it is for (default: all). */
+  applyTo?: (typeof APPLY_TO)[number] | undefined;
+  /** Of several policies that match, the one with the highest priority applies, alone (default 0). */
+  priority?: number | undefined;
+  /** Such as `{ "message-ttl": 60000 }`: names of arguments without their `x-`. */
+  definition: Table;
+}
+
+export const LIMITS = [
+  "memoryMaxBytes",
+  "memoryHighBytes",
+  "messageMaxBytes",
+  "frameMaxBytes",
+  "channelMax",
+  "heartbeatSeconds",
+] as const;
+export const APPLY_TO = ["queues", "classic_queues", "quorum_queues", "exchanges", "all"] as const;
 export const EXCHANGE_FLAGS = ["passive", "durable", "autoDelete", "internal"] as const;
 export const QUEUE_FLAGS = ["passive", "durable", "exclusive", "autoDelete"] as const;
 
@@ -90,6 +110,16 @@ export function declared<T extends { arguments?: Table | undefined }>(
   const chosen = record(options, "options", [...flags, "arguments"]) as T;
   const checked = flags.map((name) => [name, flag(chosen[name], name)] as const);
   return { ...Object.fromEntries(checked), arguments: record(chosen.arguments, "arguments") };
+}
+
+/** A policy, checked, each part with a value. */
+export function policyOf(policy: PolicyOptions): Required<PolicyOptions> {
+  const chosen = record(policy, "policy", ["pattern", "applyTo", "priority", "definition"]);
+  const { applyTo = "all", pattern, priority = 0 } = chosen;
+  if (typeof pattern !== "string") throw wrong("pattern", "a regular expression as a string", pattern);
+  if (!APPLY_TO.includes(applyTo)) throw new TypeError(`applyTo must be one of ${APPLY_TO.join(", ")}.`);
+  const definition = record(chosen.definition, "definition") as Table;
+  return { pattern, applyTo, priority: whole(priority, "priority", -(2 ** 31), 2 ** 31 - 1), definition };
 }
 
 /** A consumer's options, each with a value. */

@@ -3,4 +3,11 @@ export type { Limits, Properties, QueueStats, QueueStatus, Stats, Table, TableVa
 export type { Body } from "./arguments.js";
 export { Broker, type ConsumerCallback } from "./broker.js";
 export type { Message, OutgoingMessage } from "./message.js";
-export type { BrokerOptions, ConsumeOptions, ExchangeOptions, GetOptions, QueueOptions } from "./options.js";
+export type {
+  BrokerOptions,
+  ConsumeOptions,
+  ExchangeOptions,
+  GetOptions,
+  PolicyOptions,
+  QueueOptions,
+} from "./options.js";
