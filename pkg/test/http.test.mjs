@@ -1,4 +1,4 @@
-// The page's files, the queues as JSON and AMQP over WebSocket.
+// The page's files, the gate before everything, and AMQP over WebSocket. The management API has tests of its own.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
@@ -87,31 +87,10 @@ test("every answer carries the headers that keep other pages out", async () => {
   }
 });
 
-test("queues are listed in the shape of RabbitMQ's management API", async () => {
-  broker.broker.declareQueue("listed");
-  broker.broker.publishBatch("", "listed", ["1", "2", "3"]);
-  broker.broker.ack(broker.broker.get("listed").deliveryTag);
-  broker.broker.get("listed");
-  const { headers, text } = await ask("/api/queues");
-  assert.equal(headers["content-type"], "application/json");
-  assert.deepEqual(
-    JSON.parse(text).find((queue) => queue.name === "listed"),
-    {
-      name: "listed",
-      messages_ready: 1,
-      messages_unacknowledged: 1,
-      messages: 2,
-      consumers: 0,
-      message_stats: { publish: 3, deliver_get: 2, ack: 1 },
-    },
-  );
-  assert.equal((await ask("/api/queues", { method: "POST" })).status, 405);
-});
-
 test("a foreign page reaches nothing, by its Origin or by DNS rebinding", async () => {
   const foreign = [{ origin: "http://evil.example" }, { origin: "null" }, { host: `evil.example:${broker.httpPort}` }];
   for (const headers of foreign) {
-    for (const path of ["/", "/api/queues", "/ws/amqp"]) {
+    for (const path of ["/", "/api/queues", "/metrics", "/ws/amqp"]) {
       const { status, text } = await ask(path, { headers });
       assert.equal(status, 403);
       assert.match(text, /^(Pages of the origin|The Host) ".*\.\n$/);
@@ -128,6 +107,12 @@ test("an allowed origin may read answers", async () => {
   assert.equal(status, 200);
   assert.equal(headers["access-control-allow-origin"], "https://app.example");
   assert.equal(headers.vary, "origin");
+  const preflight = { origin: "https://app.example", "access-control-request-method": "PUT" };
+  const asked = await ask("/api/queues/%2F/q", { method: "OPTIONS", headers: preflight });
+  assert.equal(asked.status, 204);
+  assert.equal(asked.headers.allow, "GET, PUT, DELETE");
+  assert.match(asked.headers["access-control-allow-methods"], /PUT/);
+  assert.match(asked.headers["access-control-allow-headers"], /authorization/);
 });
 
 test("a WebSocket elsewhere than at /ws/amqp is refused", async () => {

@@ -187,13 +187,13 @@ test("a taken port is one clear sentence with the option's name", async (t) => {
 
 test("an address that is not this machine's is one clear sentence", async () => {
   const message = "The address 192.0.2.1 is not one of this machine's; choose another with the option host.";
-  await assert.rejects(listen({ amqpPort: 0, host: "192.0.2.1" }), { option: "host", message });
+  await assert.rejects(listen({ amqpPort: 0, host: "192.0.2.1", remoteGuest: true }), { option: "host", message });
 });
 
 test("wrong options are TypeErrors that name them", async () => {
   const wrong = [
     [{ amqpPort: "5672" }, "amqpPort must be a whole number from 0 to 65535, not a string."],
-    [{ port: 1 }, /^options has no "port"; it takes host, amqpPort/],
+    [{ port: 1 }, /^options has no "port"; it takes amqpPort, /],
     [{ allowedOrigins: "x" }, "allowedOrigins must be a list of strings, not a string."],
     [{ www: "/nowhere" }, 'www must be a folder, and "/nowhere" is none.'],
     [{ www: 1 }, "www must be a string, not 1."],

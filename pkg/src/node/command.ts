@@ -1,37 +1,76 @@
 // Command: `pocketmq` on a terminal. It starts a broker, says where it is, and closes it on SIGINT or SIGTERM.
-import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { type ListeningBroker, type ListenOptions, listen, PortError } from "../node.js";
-import { isLoopback } from "./ports.js";
+import { type ListeningBroker, type ListenOptions, listen } from "../node.js";
+import { fileOf, jsonOf, UsageError, userOf } from "./flags.js";
+import { version } from "./version.js";
 
 const HELP = `Usage: pocketmq [options]
 
-Starts a message broker that speaks AMQP 0-9-1, with user guest and password guest.
+Starts a message broker that speaks AMQP 0-9-1, with user guest and password guest unless others are named.
 
+Where it listens:
   --amqp-port PORT        port for AMQP (default 5672; 0 takes a free one)
   --http-port PORT        port for HTTP and AMQP over WebSocket (default 15672; 0 takes a free one)
   --host ADDRESS          address to listen on (default 127.0.0.1 and ::1)
-  --www FOLDER            folder of files to serve at /
+  --tls-cert FILE         certificate, in PEM form; with --tls-key, AMQP over TLS is spoken, too
+  --tls-key FILE          its private key
+  --tls-ca FILE           the authorities that client certificates must come from
+  --tls-verify            refuse clients that show no certificate
+  --amqps-port PORT       port for AMQP over TLS (default 5671; 0 takes a free one)
+
+Who may use it:
+  --user NAME:PASSWORD[:TAGS]
+                          a user with all permissions (may be repeated); @FILE instead of the password
+                          reads it from a file, '$NAME' from the environment; tags are administrator,
+                          monitoring, policymaker or management, with commas, and let it use HTTP
+  --vhost NAME            a virtual host beside / (may be repeated)
+  --definitions FILE      users, virtual hosts, queues and so on, as RabbitMQ exports them
+  --remote-guest          let guest log in from other machines, too
   --allowed-host NAME     a further name that requests may call this machine by (may be repeated)
   --allowed-origin URL    an origin whose pages may use the broker (may be repeated)
+
+And:
+  --memory-max BYTES      bytes of messages held at once (default 268435456)
+  --memory-high BYTES     bytes above which publishing connections are blocked (default 4/5 of that)
+  --www FOLDER            folder of files to serve at /
   --help                  show this
   --version               show the version`;
 
 const FLAGS = {
   "amqp-port": { type: "string", default: "5672" },
+  "amqps-port": { type: "string" },
   "http-port": { type: "string", default: "15672" },
   host: { type: "string" },
-  www: { type: "string" },
+  "tls-cert": { type: "string" },
+  "tls-key": { type: "string" },
+  "tls-ca": { type: "string" },
+  "tls-verify": { type: "boolean" },
+  user: { type: "string", multiple: true },
+  vhost: { type: "string", multiple: true },
+  definitions: { type: "string" },
+  "remote-guest": { type: "boolean" },
   "allowed-host": { type: "string", multiple: true },
   "allowed-origin": { type: "string", multiple: true },
+  "memory-max": { type: "string" },
+  "memory-high": { type: "string" },
+  www: { type: "string" },
   help: { type: "boolean" },
   version: { type: "boolean" },
 } as const;
 
-const FLAG_OF = { amqpPort: "--amqp-port", httpPort: "--http-port", host: "--host" };
-
-/** A command line that cannot be understood. */
-class UsageError extends Error {}
+/** What errors call an option, and what it is called here. */
+const FLAG_OF: Record<string, string> = {
+  amqpPort: "--amqp-port",
+  amqpsPort: "--amqps-port",
+  httpPort: "--http-port",
+  host: "--host",
+  "tls.cert": "--tls-cert",
+  "tls.key": "--tls-key",
+  "tls.ca": "--tls-ca",
+  "tls.requireClientCertificate": "--tls-verify",
+  users: "--user",
+  remoteGuest: "--remote-guest",
+};
 
 /** Runs the command with these arguments. */
 export async function run(args: string[]): Promise<void> {
@@ -48,12 +87,8 @@ export async function run(args: string[]): Promise<void> {
 
 async function serve(options: ListenOptions): Promise<void> {
   const broker = await listen({ ...options, onError: abort });
-  if (options.host !== undefined && options.host !== "localhost" && !isLoopback(options.host)) {
-    console.error(
-      `Listening on ${options.host}: other machines can connect, but the user guest is refused from there.`,
-    );
-  }
-  console.log(`PocketMQ is ready: ${broker.url}  ·  ${broker.httpUrl}`);
+  const urls = [broker.url, broker.amqpsUrl, broker.httpUrl].filter((url) => url !== undefined);
+  console.log(`PocketMQ is ready: ${urls.join("  ·  ")}`);
   closeOnSignal(broker);
 }
 
@@ -78,14 +113,47 @@ function parsed(args: string[]) {
 }
 
 function optionsOf(flags: ReturnType<typeof parsed>): ListenOptions {
+  const amqpsPort = flags["amqps-port"];
   return {
     amqpPort: port(flags["amqp-port"], "--amqp-port"),
+    amqpsPort: amqpsPort === undefined ? undefined : port(amqpsPort, "--amqps-port"),
     httpPort: port(flags["http-port"], "--http-port"),
     host: flags.host,
+    tls: tlsOf(flags),
+    users: flags.user?.map(userOf),
+    vhosts: flags.vhost,
+    definitions: flags.definitions === undefined ? undefined : jsonOf(flags.definitions, "--definitions"),
+    remoteGuest: flags["remote-guest"],
+    memoryMaxBytes: bytes(flags["memory-max"], "--memory-max"),
+    memoryHighBytes: bytes(flags["memory-high"], "--memory-high"),
     www: flags.www,
     allowedHosts: flags["allowed-host"],
     allowedOrigins: flags["allowed-origin"]?.map(origin),
   };
+}
+
+function tlsOf(flags: ReturnType<typeof parsed>): ListenOptions["tls"] {
+  const { "tls-cert": cert, "tls-key": key, "tls-ca": ca, "tls-verify": requireClientCertificate } = flags;
+  if (cert === undefined && key === undefined) {
+    if (ca === undefined && !requireClientCertificate) return undefined;
+    throw new UsageError(
+      "--tls-ca and --tls-verify need a certificate: name it with --tls-cert and its key with --tls-key.",
+    );
+  }
+  if (cert === undefined || key === undefined) {
+    throw new UsageError("A certificate and its key go together: name both, with --tls-cert and --tls-key.");
+  }
+  return {
+    cert: fileOf(cert, "--tls-cert"),
+    key: fileOf(key, "--tls-key"),
+    ca: ca === undefined ? undefined : fileOf(ca, "--tls-ca"),
+    requireClientCertificate,
+  };
+}
+
+function bytes(text: string | undefined, name: string): number | undefined {
+  if (text === undefined || /^\d{1,15}$/.test(text)) return text === undefined ? undefined : Number(text);
+  throw new UsageError(`${name} must be a number of bytes, not "${text}".`);
 }
 
 function port(text: string, name: string): number {
@@ -99,12 +167,8 @@ function origin(text: string): string {
 }
 
 function sentence(error: unknown): string {
-  if (!(error instanceof PortError)) return error instanceof Error ? error.message : String(error);
-  return `${error.problem}; choose another with ${FLAG_OF[error.option]}.`;
-}
-
-function version(): string {
-  return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(/\bthe option ([\w.]+\w)/g, (whole, name: string) => FLAG_OF[name] ?? whole);
 }
 
 function abort(error: unknown): never {

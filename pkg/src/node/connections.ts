@@ -1,21 +1,46 @@
 // Connections: AMQP peers over Node streams, TCP sockets and WebSockets alike. What a peer sent goes into the broker as it
 // comes; what the broker has for a peer leaves as one write a turn, and stays in the broker while the peer does not read.
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { Server } from "../abi.js";
+import type { Server, Peer as Transport } from "../abi.js";
 import type { Engine } from "../engine.js";
 import { copyOut } from "../instance.js";
+import { isLoopback } from "./ports.js";
 
 const LINGER_MS = 2_000;
+
+/** How a peer reaches the broker: over which socket, and whom its verified certificate names if it is encrypted. */
+export interface Route {
+  socket: Socket;
+  tls?: boolean;
+  certificateName?: string | undefined;
+}
+
+/** What went over transports: bytes, and how often some came or left. */
+export interface Traffic {
+  recv_oct: number;
+  recv_cnt: number;
+  send_oct: number;
+  send_cnt: number;
+}
+
+/** What all transports together did. */
+export interface Totals extends Traffic {
+  opened: number;
+  closed: number;
+}
 
 interface Peer {
   readonly id: number;
   readonly stream: Duplex;
+  readonly traffic: Traffic;
   /** Its transport's buffer is full. */
   blocked: boolean;
 }
 
 /** The AMQP connections of one engine. */
 export class Connections {
+  readonly totals: Totals = { ...noTraffic(), opened: 0, closed: 0 };
   readonly #engine: Engine;
   readonly #peers = new Map<number, Peer>();
   readonly #paused = new Set<Peer>();
@@ -27,11 +52,12 @@ export class Connections {
     engine.afterTurn(() => this.#flush());
   }
 
-  /** Takes a new transport; `loopback` says whether its peer is on this machine. */
-  accept(stream: Duplex, loopback: boolean): void {
+  /** Takes a new transport: a socket, or what is spoken over it. */
+  accept(stream: Duplex, route: Route): void {
     if (this.#engine.closed) return void stream.destroy();
-    const id = this.#engine.change((server) => server.connect({ loopback }));
-    const peer: Peer = { id, stream, blocked: false };
+    const id = this.#engine.change((server) => server.connect(peerOf(route)));
+    const peer: Peer = { id, stream, traffic: noTraffic(), blocked: false };
+    this.totals.opened++;
     this.#peers.set(id, peer);
     this.#streams.add(stream);
     const engine = this.#engine;
@@ -40,6 +66,11 @@ export class Connections {
     stream.on("error", () => stream.destroy());
     stream.on("end", () => engine.attempt(() => this.#gone(peer)));
     stream.on("close", () => engine.attempt(() => this.#closed(peer)));
+  }
+
+  /** What went over one connection's transport. */
+  trafficOf(id: number): Traffic {
+    return this.#peers.get(id)?.traffic ?? noTraffic();
   }
 
   /** Asks every peer to leave (connection.close 320) and waits until they have, at most `boundMs`. */
@@ -64,6 +95,10 @@ export class Connections {
 
   #receive(peer: Peer, bytes: Uint8Array): void {
     if (!this.#peers.has(peer.id)) return;
+    for (const traffic of [peer.traffic, this.totals]) {
+      traffic.recv_oct += bytes.length;
+      traffic.recv_cnt++;
+    }
     this.#engine.change((server) => server.receive(peer.id, bytes));
     if (this.#engine.ask((server) => server.wantsInput(peer.id))) return;
     peer.stream.pause();
@@ -86,10 +121,18 @@ export class Connections {
     if (length > 0) {
       const bytes = copyOut(server.outputPointer(peer.id), length);
       server.outputTaken(peer.id, length);
+      this.#sent(peer, length);
       peer.blocked = !peer.stream.write(bytes);
       if (peer.blocked) server.hold(peer.id, true);
     }
     if (server.isClosed(peer.id)) this.#finish(peer);
+  }
+
+  #sent(peer: Peer, length: number): void {
+    for (const traffic of [peer.traffic, this.totals]) {
+      traffic.send_oct += length;
+      traffic.send_cnt++;
+    }
   }
 
   #unblock(peer: Peer): void {
@@ -118,6 +161,7 @@ export class Connections {
 
   #gone(peer: Peer): void {
     if (!this.#peers.delete(peer.id)) return;
+    this.totals.closed++;
     this.#paused.delete(peer);
     this.#engine.change((server) => server.disconnected(peer.id));
     peer.stream.end();
@@ -128,4 +172,23 @@ export class Connections {
     if (this.#streams.size === 0) this.#whenEmpty?.();
     this.#gone(peer);
   }
+}
+
+function peerOf({ socket, tls = false, certificateName }: Route): Transport {
+  const [host, port] = [addressOf(socket.remoteAddress), socket.remotePort ?? 0];
+  const name = `${endOf(host, port)} -> ${endOf(addressOf(socket.localAddress), socket.localPort ?? 0)}`;
+  return { loopback: isLoopback(host), name, host, port, tls, certificateName };
+}
+
+// A socket that listens to both families tells IPv4 in the clothes of IPv6.
+function addressOf(address = ""): string {
+  return address.replace(/^::ffff:(?=\d)/, "");
+}
+
+function endOf(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function noTraffic(): Traffic {
+  return { recv_oct: 0, recv_cnt: 0, send_oct: 0, send_cnt: 0 };
 }

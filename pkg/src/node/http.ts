@@ -1,21 +1,19 @@
-// HTTP: the page's files, the queues as JSON, and AMQP over WebSocket, each behind the gate.
+// HTTP: the page's files, the management API, the metrics and AMQP over WebSocket, each behind the gate.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createWebSocketStream, WebSocketServer } from "ws";
-import type { QueueStats, Stats } from "../abi.js";
-import type { Connections } from "./connections.js";
+import { type Answer, json } from "./api/answers.js";
+import { Api } from "./api/api.js";
+import type { Site } from "./api/call.js";
 import { sendFile } from "./files.js";
 import { type GateRules, refusal } from "./gate.js";
-import { isLoopback } from "./ports.js";
 
 /** What the HTTP side needs to know. */
-export interface HttpOptions {
+export interface HttpOptions extends Site {
   rules: GateRules;
   /** The folder of the page's files, if there is a page. */
   www: string | undefined;
-  stats: () => Stats;
-  connections: Connections;
 }
 
 const BUFFER_BYTES = 1 << 20;
@@ -30,9 +28,11 @@ const HEADERS = {
   "x-frame-options": "DENY",
 };
 const NO_PAGE = "PocketMQ is running. It was started without a page; its queues are listed at /api/queues.\n";
+const NOTHING = "There is nothing at this address.\n";
 
 /** A maker of HTTP servers, all alike. */
 export function httpServers(options: HttpOptions): () => Server {
+  const api = new Api(options);
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -41,44 +41,46 @@ export function httpServers(options: HttpOptions): () => Server {
   });
   return () => {
     const server = createServer((request, response) => {
-      answer(request, response, options).catch(() => response.destroy());
+      answer(request, response, options, api).catch((error) => {
+        response.destroy();
+        options.operations.engine.onError(error);
+      });
     });
     return server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       const refused = refusedUpgrade(request, options.rules);
       if (refused) return refuseUpgrade(socket, ...refused);
       sockets.handleUpgrade(request, socket, head, (webSocket) => {
         const stream = createWebSocketStream(webSocket, { writableHighWaterMark: BUFFER_BYTES });
-        options.connections.accept(stream, isLoopback(request.socket.remoteAddress));
+        options.connections.accept(stream, { socket: request.socket });
       });
     });
   };
 }
 
-/** Queues in the shape of RabbitMQ's management API. */
-export function queueReport(queues: readonly QueueStats[]): object[] {
-  return queues.map((queue) => ({
-    name: queue.name,
-    messages_ready: queue.ready,
-    messages_unacknowledged: queue.unacked,
-    messages: queue.ready + queue.unacked,
-    consumers: queue.consumers,
-    message_stats: { publish: queue.published, deliver_get: queue.delivered, ack: queue.acked },
-  }));
-}
-
-async function answer(request: IncomingMessage, response: ServerResponse, options: HttpOptions): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: HttpOptions,
+  api: Api,
+): Promise<void> {
   for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
   const refused = refusal(request.headers, portOf(request), options.rules);
   if (refused) return sendText(response, 403, `${refused}\n`);
   allowOrigin(request, response, options.rules);
-  if (request.method !== "GET" && request.method !== "HEAD")
-    return sendText(response, 405, "Only GET and HEAD are answered here.\n");
   const path = pathOf(request);
-  if (path === "/api/queues") return sendJson(response, queueReport(options.stats().queues));
+  if (path.startsWith("/api/") || path.startsWith("/metrics")) return sendAnswer(response, await api.answer(request));
+  return sendPage(request, response, options.www);
+}
+
+async function sendPage(request: IncomingMessage, response: ServerResponse, www: string | undefined): Promise<void> {
+  const path = pathOf(request);
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    return sendText(response, 405, "Only GET and HEAD are answered here.\n");
+  }
   const withBody = request.method === "GET";
-  if (options.www !== undefined && (await sendFile(options.www, path, response, withBody))) return;
-  if (options.www === undefined && path === "/") return sendText(response, 200, NO_PAGE);
-  sendText(response, 404, "There is nothing at this address.\n");
+  if (www !== undefined && (await sendFile(www, path, response, withBody))) return;
+  if (www === undefined && path === "/") return sendText(response, 200, NO_PAGE);
+  sendText(response, 404, NOTHING);
 }
 
 function refusedUpgrade(request: IncomingMessage, rules: GateRules): [status: string, text: string] | undefined {
@@ -105,6 +107,8 @@ function allowOrigin(request: IncomingMessage, response: ServerResponse, rules: 
   if (origin === undefined || !rules.allowedOrigins.includes(origin)) return;
   response.setHeader("access-control-allow-origin", origin);
   response.setHeader("cross-origin-resource-policy", "cross-origin");
+  response.setHeader("access-control-allow-methods", "GET, PUT, POST, DELETE");
+  response.setHeader("access-control-allow-headers", "authorization, content-type, x-reason");
   response.setHeader("vary", "origin");
 }
 
@@ -116,12 +120,13 @@ function pathOf(request: IncomingMessage): string {
   return (request.url ?? "/").split(/[?#]/, 1)[0] as string;
 }
 
-function sendJson(response: ServerResponse, value: unknown): void {
-  response.writeHead(200, { "content-type": "application/json", "cache-control": "no-store" });
-  response.end(JSON.stringify(value));
+function sendAnswer(response: ServerResponse, { status, body, headers }: Answer): void {
+  const type = body === undefined ? {} : { "content-type": "application/json" };
+  response.writeHead(status, { ...type, "cache-control": "no-store", ...headers });
+  response.end(body === undefined || typeof body === "string" ? body : json(body));
 }
 
-function sendText(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" });
+function sendText(response: ServerResponse, status: number, text: string, type = "text/plain; charset=utf-8"): void {
+  response.writeHead(status, { "content-type": type, "cache-control": "no-store" });
   response.end(text);
 }

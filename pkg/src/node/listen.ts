@@ -1,69 +1,68 @@
-// Listen: a broker on TCP ports of this machine, and over HTTP and WebSocket where asked for.
-
-import { statSync } from "node:fs";
+// Listen: a broker on TCP ports of this machine, over TLS, HTTP and WebSocket where asked for.
 import type { Server as HttpServer } from "node:http";
-import { createServer, type Server as NetServer, type Socket } from "node:net";
-import type { Limits, Stats } from "../abi.js";
-import { record, whole, wrong } from "../arguments.js";
-import { Broker } from "../broker.js";
+import { createServer, type Server as NetServer } from "node:net";
+import type { Stats } from "../abi.js";
+import type { Broker } from "../broker.js";
 import { SystemClock } from "../clock.js";
-import { Engine } from "../engine.js";
-import { checkedLimits, LIMITS } from "../options.js";
+import { Consumers } from "../consumers.js";
+import { DEFAULT_VIRTUAL_HOST, Engine } from "../engine.js";
+import { checkedLimits } from "../options.js";
 import { reportUncaught } from "../report.js";
+import { GUEST } from "./access.js";
 import { Connections } from "./connections.js";
 import type { GateRules } from "./gate.js";
-import { type Bound, bind, isLoopback, unbind } from "./ports.js";
+import { Operations } from "./operations.js";
+import { checked, type ListenOptions } from "./options.js";
+import { type Bound, bind, unbind } from "./ports.js";
+import { setUp } from "./set-up.js";
 
-/** How to listen. */
-export interface ListenOptions extends Limits {
-  /** The address to listen on. By default 127.0.0.1, and ::1 where the machine has IPv6. */
-  host?: string | undefined;
-  /** The port for AMQP (default 5672); 0 takes a free one. */
-  amqpPort?: number | undefined;
-  /** The port for HTTP and AMQP over WebSocket; 0 takes a free one. No HTTP when not given. */
-  httpPort?: number | undefined;
-  /** A folder of files to serve at `/`. */
-  www?: string | undefined;
-  /** Names, beside those of loopback and `host`, that a request's Host header may carry: `name` or `name:port`. */
-  allowedHosts?: readonly string[] | undefined;
-  /** Origins, such as `https://app.example`, whose pages may use the broker over HTTP and WebSocket. */
-  allowedOrigins?: readonly string[] | undefined;
-  /** Told when the broker panics or a consumer's callback throws. By default it is reported as an uncaught error. */
-  onError?: ((error: unknown) => void) | undefined;
-}
-
-const KNOWN = ["host", "amqpPort", "httpPort", "www", "allowedHosts", "allowedOrigins", "onError"];
 const LEAVE_MS = 2_000;
 const BUFFER_BYTES = 1 << 20;
 
+interface Ports {
+  amqp: Bound;
+  amqps?: Bound | undefined;
+  http?: Bound | undefined;
+}
+
 /** A broker that listens. */
 export class ListeningBroker {
-  /** Where AMQP clients connect: `amqp://guest:guest@127.0.0.1:PORT`. */
+  /** Where AMQP clients connect: `amqp://guest:guest@127.0.0.1:PORT`, or without a user where others are configured. */
   readonly url: string;
   readonly amqpPort: number;
+  /** The same over TLS: `amqps://127.0.0.1:PORT`; undefined without `tls`. */
+  readonly amqpsUrl: string | undefined;
+  readonly amqpsPort: number | undefined;
   /** Where browsers connect: `http://127.0.0.1:PORT`; undefined without `httpPort`. */
   readonly httpUrl: string | undefined;
   readonly httpPort: number | undefined;
-  /** The embedded verbs, on the same exchanges and queues as the AMQP clients. */
+  /** The embedded verbs, on the same exchanges and queues as the AMQP clients; in the virtual host `/`. */
   readonly broker: Broker;
-  readonly #engine: Engine;
+  readonly #operations: Operations;
   readonly #connections: Connections;
   readonly #bound: Bound[];
   #closing: Promise<void> | undefined;
 
   /** @internal */
-  constructor(engine: Engine, connections: Connections, host: string, amqp: Bound, http: Bound | undefined) {
-    this.#engine = engine;
+  constructor(operations: Operations, connections: Connections, host: string, { amqp, amqps, http }: Ports) {
+    this.#operations = operations;
     this.#connections = connections;
-    this.#bound = http ? [amqp, http] : [amqp];
-    this.broker = new Broker(engine);
-    this.amqpPort = amqp.port;
-    this.httpPort = http?.port;
-    this.url = `amqp://guest:guest@${host}:${amqp.port}`;
+    this.#bound = [amqp, amqps, http].filter((bound) => bound !== undefined);
+    this.broker = operations.broker(DEFAULT_VIRTUAL_HOST);
+    const at = `${operations.access.logIn(GUEST, GUEST, true) ? `${GUEST}:${GUEST}@` : ""}${host}`;
+    [this.amqpPort, this.amqpsPort, this.httpPort] = [amqp.port, amqps?.port, http?.port];
+    this.url = `amqp://${at}:${amqp.port}`;
+    this.amqpsUrl = amqps && `amqps://${at}:${amqps.port}`;
     this.httpUrl = http && `http://${host}:${http.port}`;
   }
 
-  /** The broker's figures now. */
+  /** The embedded verbs in a virtual host. */
+  virtualHost(name: string): Broker {
+    if (this.#operations.access.virtualHosts.has(name)) return this.#operations.broker(name);
+    throw Object.assign(new Error(`There is no virtual host '${name}'.`), { name: "NotFound" });
+  }
+
+  /** The figures of the virtual host `/` now. */
   stats(): Stats {
     return this.broker.stats();
   }
@@ -91,7 +90,7 @@ export class ListeningBroker {
   #end(): void {
     for (const server of this.#bound.flatMap((bound) => bound.servers))
       (server as Partial<HttpServer>).closeAllConnections?.();
-    this.#engine.close();
+    this.#operations.engine.close();
   }
 }
 
@@ -110,13 +109,13 @@ export async function listen(options?: ListenOptions): Promise<ListeningBroker> 
     soon: setImmediate,
     onError: chosen.onError ?? reportUncaught,
   });
-  const connections = new Connections(engine);
   const bound: Bound[] = [];
   try {
-    const amqp = await bind(() => amqpServer(connections), chosen.host, chosen.amqpPort ?? 5672, "amqpPort");
-    bound.push(amqp);
-    const http = await bindHttp(chosen, engine, connections);
-    return new ListeningBroker(engine, connections, urlHost(chosen.host), amqp, http);
+    const operations = new Operations(new Consumers(engine), { remoteGuest: chosen.remoteGuest ?? false });
+    setUp(operations, chosen);
+    const connections = new Connections(engine);
+    const ports = await bindAll(chosen, operations, connections, bound);
+    return new ListeningBroker(operations, connections, urlHost(chosen.host), ports);
   } catch (error) {
     bound.forEach(unbind);
     engine.close();
@@ -124,18 +123,40 @@ export async function listen(options?: ListenOptions): Promise<ListeningBroker> 
   }
 }
 
-async function bindHttp(options: ListenOptions, engine: Engine, connections: Connections): Promise<Bound | undefined> {
-  if (options.httpPort === undefined) return undefined;
-  // Most of what takes time to load is for HTTP and WebSocket; a test that has no use for them starts sooner.
-  const { httpServers } = await import("./http.js");
-  const stats = () => engine.ask((server) => server.stats());
-  const make = httpServers({ rules: rulesOf(options), www: options.www, stats, connections });
-  return bind(make, options.host, options.httpPort, "httpPort");
+async function bindAll(
+  options: ListenOptions,
+  operations: Operations,
+  connections: Connections,
+  bound: Bound[],
+): Promise<Ports> {
+  const { host, tls, amqpPort = 5672, amqpsPort = 5671, httpPort } = options;
+  const ports: Partial<Record<keyof Ports, Bound>> = {};
+  const add = async (name: keyof Ports, binding: Promise<Bound>) => {
+    const made = await binding;
+    ports[name] = made;
+    bound.push(made);
+  };
+  await add(
+    "amqp",
+    bind(() => amqpServer(connections), host, amqpPort, "amqpPort"),
+  );
+  // What takes time to load is loaded when asked for: a test that has no use for it starts sooner.
+  if (tls) {
+    const { amqpsServers } = await import("./tls.js");
+    await add("amqps", bind(amqpsServers(tls, connections), host, amqpsPort, "amqpsPort"));
+  }
+  if (httpPort !== undefined) {
+    const { httpServers } = await import("./http.js");
+    const listeners = () => Object.entries(ports).map(([protocol, { port }]) => ({ protocol, port }));
+    const site = { rules: rulesOf(options), www: options.www, operations, connections, listeners };
+    await add("http", bind(httpServers(site), host, httpPort, "httpPort"));
+  }
+  return ports as Ports;
 }
 
 function amqpServer(connections: Connections): NetServer {
-  const accept = (socket: Socket) => connections.accept(socket, isLoopback(socket.remoteAddress));
-  return createServer({ noDelay: true, highWaterMark: BUFFER_BYTES }, accept);
+  const options = { noDelay: true, highWaterMark: BUFFER_BYTES };
+  return createServer(options, (socket) => connections.accept(socket, { socket }));
 }
 
 function rulesOf({ host, allowedHosts = [], allowedOrigins = [] }: ListenOptions): GateRules {
@@ -146,22 +167,4 @@ function rulesOf({ host, allowedHosts = [], allowedOrigins = [] }: ListenOptions
 function urlHost(host = "127.0.0.1"): string {
   if (host === "0.0.0.0" || host === "::") return "127.0.0.1";
   return host.includes(":") ? `[${host}]` : host;
-}
-
-function checked(options: ListenOptions | undefined): ListenOptions {
-  const chosen: ListenOptions = record(options, "options", [...KNOWN, ...LIMITS]);
-  for (const port of ["amqpPort", "httpPort"] as const) {
-    if (chosen[port] !== undefined) whole(chosen[port], port, 0, 65_535);
-  }
-  for (const name of ["host", "www"] as const) {
-    if (chosen[name] !== undefined && typeof chosen[name] !== "string") throw wrong(name, "a string", chosen[name]);
-  }
-  for (const name of ["allowedHosts", "allowedOrigins"] as const) {
-    if (chosen[name] !== undefined && !Array.isArray(chosen[name]))
-      throw wrong(name, "a list of strings", chosen[name]);
-  }
-  if (chosen.www !== undefined && !statSync(chosen.www, { throwIfNoEntry: false })?.isDirectory()) {
-    throw new TypeError(`www must be a folder, and "${chosen.www}" is none.`);
-  }
-  return chosen;
 }

@@ -6,23 +6,20 @@ const ATTEMPTS = 5;
 const NO_ADDRESS = ["EADDRNOTAVAIL", "EAFNOSUPPORT", "ENOTFOUND"];
 
 /** The option of `listen` that asked for what cannot be had. */
-export type PortOption = "amqpPort" | "httpPort" | "host";
+export type PortOption = "amqpPort" | "amqpsPort" | "httpPort" | "host";
 
 /** A port that could not be listened on. */
 export class PortError extends Error {
   override readonly name = "PortError";
   readonly code: string;
   readonly option: PortOption;
-  /** What is wrong, without what to do about it. */
-  readonly problem: string;
 
   constructor(cause: NodeJS.ErrnoException, host: string, port: number, option: PortOption) {
-    const problem = problemOf(cause, host, port);
-    super(problem, { cause });
-    this.problem = problem;
-    this.code = cause.code ?? "";
-    this.option = NO_ADDRESS.includes(this.code) ? "host" : option;
-    this.message = `${problem}; choose another with the option ${this.option}.`;
+    const code = cause.code ?? "";
+    const wrongOption = NO_ADDRESS.includes(code) ? "host" : option;
+    super(`${problemOf(cause, host, port)}; choose another with the option ${wrongOption}.`, { cause });
+    this.code = code;
+    this.option = wrongOption;
   }
 }
 

@@ -1,0 +1,64 @@
+// Answers: what the HTTP API says, and its refusals, with the words and codes of RabbitMQ's.
+
+/** An answer of the API: without a body it is empty, with a text it is that, with anything else it is JSON. */
+export class Answer {
+  readonly status: number;
+  readonly body: unknown;
+  readonly headers: Record<string, string>;
+
+  constructor(status: number, body?: unknown, headers: Record<string, string> = {}) {
+    this.status = status;
+    this.body = body;
+    this.headers = headers;
+  }
+}
+
+/** Something was made. */
+export const created = (headers?: Record<string, string>) => new Answer(201, undefined, headers);
+
+/** It is done, and there is nothing to say. */
+export const done = () => new Answer(204);
+
+/** A request that is refused. */
+export class Refusal extends Error {
+  readonly status: number;
+  readonly error: string;
+
+  constructor(status: number, error: string, reason: string) {
+    super(reason);
+    this.status = status;
+    this.error = error;
+  }
+
+  /** As it is sent. */
+  answer(): Answer {
+    const challenge = this.status === 401 ? { "www-authenticate": 'Basic realm="PocketMQ Management"' } : undefined;
+    return new Answer(this.status, { error: this.error, reason: this.message }, challenge);
+  }
+}
+
+export const notFound = () => new Refusal(404, "Object Not Found", "Not Found");
+export const badRequest = (reason: string) => new Refusal(400, "bad_request", reason);
+export const notAuthorised = (reason: string) => new Refusal(401, "not_authorised", reason);
+
+const REFUSED = ["ResourceLocked", "PreconditionFailed", "NotAllowed", "NotImplemented", "MemoryLimit", "TypeError"];
+
+/** The refusal that an error of the broker's verbs, or of their arguments, comes to; undefined for any other error. */
+export function refusalOf(error: unknown): Refusal | undefined {
+  if (error instanceof Refusal) return error;
+  if (!(error instanceof Error)) return undefined;
+  if (error.name === "NotFound") return new Refusal(404, "not_found", error.message);
+  if (error.name === "AccessRefused") return notAuthorised(error.message);
+  return REFUSED.includes(error.name) ? badRequest(error.message) : undefined;
+}
+
+/** An answer's body as JSON; tables may hold what JSON does not know. */
+export function json(body: unknown): string {
+  return JSON.stringify(body, function (this: Record<string, unknown>, key, value) {
+    const original = this[key];
+    if (typeof value === "bigint") return Number(value);
+    if (original instanceof Date) return Math.floor(original.getTime() / 1000);
+    if (original instanceof Uint8Array) return Buffer.from(original).toString();
+    return value;
+  });
+}

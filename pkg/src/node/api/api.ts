@@ -1,0 +1,117 @@
+// API: RabbitMQ's HTTP API for management, from a request to an answer.
+import type { IncomingMessage } from "node:http";
+import type { User } from "../access.js";
+import { GUEST } from "../access.js";
+import { fields } from "../fields.js";
+import { isLoopback } from "../ports.js";
+import { Answer, badRequest, notFound, Refusal, refusalOf } from "./answers.js";
+import { bindingRoutes } from "./bindings.js";
+import { Call, type Site } from "./call.js";
+import { clientRoutes } from "./clients.js";
+import { messageRoutes } from "./messages.js";
+import { metricsRoutes } from "./metrics.js";
+import { nodeRoutes } from "./node.js";
+import { type Found, Router } from "./router.js";
+import { topologyRoutes } from "./topology.js";
+import { userRoutes } from "./users.js";
+import { virtualHostRoutes } from "./vhosts.js";
+
+const BODY_MAX_BYTES = 32 << 20;
+
+/** The HTTP API of one broker. */
+export class Api {
+  readonly #site: Site;
+  readonly #router = new Router([
+    ...nodeRoutes,
+    ...topologyRoutes,
+    ...bindingRoutes,
+    ...messageRoutes,
+    ...clientRoutes,
+    ...userRoutes,
+    ...virtualHostRoutes,
+    ...metricsRoutes,
+  ]);
+
+  constructor(site: Site) {
+    this.#site = site;
+  }
+
+  /** Answers a request; what is not expected is thrown. */
+  async answer(request: IncomingMessage): Promise<Answer> {
+    try {
+      return await this.#answer(request);
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (!refusal) throw error;
+      return refusal.answer();
+    }
+  }
+
+  async #answer(request: IncomingMessage): Promise<Answer> {
+    const { method = "GET", url = "/" } = request;
+    const [path = "/", query = ""] = url.split("?", 2);
+    if (method === "OPTIONS") return new Answer(204, undefined, { allow: this.#router.methodsOf(path).join(", ") });
+    const user = this.#userOf(request);
+    const found = this.#found(method === "HEAD" ? "GET" : method, path);
+    const [body, { site, headers }] = [
+      fields(await bodyOf(request), ""),
+      { site: this.#site, headers: request.headers },
+    ];
+    const call = new Call({ site, user, params: found.params, query: new URLSearchParams(query), body, headers });
+    const answer = found.handle(call);
+    return answer instanceof Answer ? answer : new Answer(200, answer);
+  }
+
+  #userOf(request: IncomingMessage): User {
+    const { authorization = "" } = request.headers;
+    const [name, password] = credentials(authorization);
+    const user = this.#site.operations.access.logIn(name, password, isLoopback(request.socket.remoteAddress));
+    if (user) return user;
+    throw new Refusal(401, "not_authorized", "Login failed");
+  }
+
+  #found(method: string, path: string): Found {
+    const found = this.#router.find(method, path);
+    if (found) return found;
+    const methods = this.#router.methodsOf(path);
+    if (methods.length === 0) throw notFound();
+    throw new Refusal(405, "method_not_allowed", `This address is for ${methods.join(", ")}.`);
+  }
+}
+
+// Without any credentials a request is guest's, who may come from this machine only.
+function credentials(authorization: string): [name: string, password: string] {
+  if (authorization === "") return [GUEST, GUEST];
+  const [, encoded = ""] = /^basic ([\w+/]+=*)$/i.exec(authorization) ?? [];
+  const text = Buffer.from(encoded, "base64").toString();
+  const colon = text.indexOf(":");
+  return colon < 0 ? ["", ""] : [text.slice(0, colon), text.slice(colon + 1)];
+}
+
+async function bodyOf(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of whole(request)) {
+    length += chunk.length;
+    if (length > BODY_MAX_BYTES) throw new Refusal(413, "payload_too_large", "The body is larger than 32 MiB.");
+    chunks.push(chunk);
+  }
+  const text = Buffer.concat(chunks).toString();
+  return text === "" ? {} : parsed(text);
+}
+
+async function* whole(request: IncomingMessage): AsyncGenerator<Buffer> {
+  try {
+    yield* request;
+  } catch {
+    throw badRequest("The request ended before its body did.");
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw badRequest("not_json");
+  }
+}

@@ -1,0 +1,93 @@
+// Bindings over HTTP. They have no names: a key made of the routing key and the arguments tells those of the same ends apart.
+import { createHash } from "node:crypto";
+import type { Report, Table } from "../../abi.js";
+import { created, done, json, notFound } from "./answers.js";
+import type { Call } from "./call.js";
+import { oneOf } from "./lists.js";
+import type { Route } from "./router.js";
+import { exchangeName, exchangeOf, queueOf } from "./topology.js";
+
+const HASH_CHARACTERS = 6;
+const ENDS = "/api/bindings/:vhost/e/:source/:type/:destination";
+const OF_EXCHANGE = "/api/exchanges/:vhost/:name/bindings";
+
+export const bindingRoutes: Route[] = [
+  ["GET", "/api/bindings", "management", (call) => call.listed(bindings(call))],
+  ["GET", "/api/bindings/:vhost", "management", (call) => call.listed(bindings(call))],
+  ["GET", ENDS, "management", (call) => call.listed(between(call))],
+  ["POST", ENDS, "management", bind],
+  ["GET", `${ENDS}/:key`, "management", (call) => oneOf(bindingOf(call), call.query)],
+  ["DELETE", `${ENDS}/:key`, "management", unbind],
+  ["GET", "/api/queues/:vhost/:name/bindings", "management", ofQueue],
+  ["GET", `${OF_EXCHANGE}/source`, "management", (call) => ofExchange(call, "source")],
+  ["GET", `${OF_EXCHANGE}/destination`, "management", (call) => ofExchange(call, "destination")],
+];
+
+function bindings(call: Call): Report[] {
+  return call.reports("bindings").map((one) => {
+    return { ...one, properties_key: keyOf(one.routing_key as string, one.arguments as Table) };
+  });
+}
+
+function keyOf(routingKey: string, table: Table): string {
+  const key = encodeURIComponent(routingKey).replaceAll("%20", "+");
+  const entries = Object.entries(table).sort();
+  if (entries.length === 0) return key || "~";
+  return `${key}~${createHash("sha256").update(json(entries)).digest("base64url").slice(0, HASH_CHARACTERS)}`;
+}
+
+/** What the path says of the two ends. */
+function endsOf(call: Call) {
+  const type = call.param("type");
+  if (type !== "q" && type !== "e") throw notFound();
+  const destination = type === "e" ? exchangeName(call.param("destination")) : call.param("destination");
+  return { source: exchangeName(call.param("source")), destination, toExchange: type === "e" };
+}
+
+function between(call: Call): Report[] {
+  const { source, destination, toExchange } = endsOf(call);
+  const type = toExchange ? "exchange" : "queue";
+  const isOurs = (one: Report) =>
+    one.source === source && one.destination === destination && one.destination_type === type;
+  return bindings(call).filter(isOurs);
+}
+
+function bindingOf(call: Call): Report {
+  const found = between(call).find(({ properties_key }) => properties_key === call.param("key"));
+  if (!found) throw notFound();
+  return found;
+}
+
+function bind(call: Call): unknown {
+  const { source, destination, toExchange } = endsOf(call);
+  permit(call);
+  const [routingKey, table] = [call.body.text("routing_key", ""), call.body.table("arguments")];
+  call.broker[toExchange ? "bindExchange" : "bind"](destination, source, routingKey, table);
+  return created({ location: [destination, keyOf(routingKey, table)].map(encodeURIComponent).join("/") });
+}
+
+function unbind(call: Call): unknown {
+  const { source, destination, toExchange } = endsOf(call);
+  permit(call);
+  const { routing_key, arguments: table } = bindingOf(call) as { routing_key: string; arguments: Table };
+  call.broker[toExchange ? "unbindExchange" : "unbind"](destination, source, routing_key, table);
+  return done();
+}
+
+function permit(call: Call): void {
+  const { source, destination, toExchange } = endsOf(call);
+  call.permit("write", toExchange ? "exchange" : "queue", destination);
+  call.permit("read", "exchange", source);
+}
+
+function ofQueue(call: Call): unknown {
+  const { name } = queueOf(call);
+  const isOurs = (one: Report) => one.destination_type === "queue" && one.destination === name;
+  return call.listed(bindings(call).filter(isOurs));
+}
+
+function ofExchange(call: Call, end: "source" | "destination"): unknown {
+  const name = exchangeOf(call);
+  const isOurs = (one: Report) => one[end] === name && (end === "source" || one.destination_type === "exchange");
+  return call.listed(bindings(call).filter(isOurs));
+}

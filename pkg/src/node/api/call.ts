@@ -1,0 +1,118 @@
+// Call: one request to the HTTP API, by a user who has logged in.
+import type { Kind, Report } from "../../abi.js";
+import type { Broker } from "../../broker.js";
+import type { Permission, User } from "../access.js";
+import type { Connections } from "../connections.js";
+import type { Fields } from "../fields.js";
+import type { Operations } from "../operations.js";
+import { notAuthorised, notFound } from "./answers.js";
+import { listed } from "./lists.js";
+
+/** What the API tells of, beside the broker's own reports. */
+export interface Site {
+  operations: Operations;
+  connections: Connections;
+  /** The ports that are listened on, by protocol. */
+  listeners: () => { protocol: string; port: number }[];
+}
+
+/** What a route's handler is given. */
+export interface Request {
+  site: Site;
+  user: User;
+  params: Readonly<Record<string, string>>;
+  query: URLSearchParams;
+  body: Fields;
+  headers: NodeJS.Dict<string | string[]>;
+}
+
+/** The tags of users, each with those whose rights it includes. */
+const INCLUDED: Record<string, readonly string[]> = {
+  administrator: ["monitoring", "policymaker", "management"],
+  monitoring: ["management"],
+  policymaker: ["management"],
+  management: [],
+};
+
+/** Whether a user's tags let it do what needs this one. */
+export function hasTag(user: User, tag: string): boolean {
+  return user.tags.some((own) => own === tag || (Object.hasOwn(INCLUDED, own) && INCLUDED[own]?.includes(tag)));
+}
+
+/** One request with what handlers commonly ask of it. */
+export class Call {
+  readonly site: Site;
+  readonly user: User;
+  readonly query: URLSearchParams;
+  readonly body: Fields;
+  readonly headers: NodeJS.Dict<string | string[]>;
+  readonly #params: Readonly<Record<string, string>>;
+
+  constructor(request: Request) {
+    ({ site: this.site, user: this.user, query: this.query, body: this.body, headers: this.headers } = request);
+    this.#params = request.params;
+  }
+
+  get operations(): Operations {
+    return this.site.operations;
+  }
+
+  /** A part of the path. */
+  param(name: string): string {
+    return this.#params[name] as string;
+  }
+
+  /** The virtual host in the path, which the user may enter; undefined when there is none in it. */
+  get virtualHost(): string | undefined {
+    const name = this.#params.vhost;
+    if (name === undefined) return undefined;
+    if (!this.operations.access.virtualHosts.has(name)) throw notFound();
+    if (this.mayEnter(name)) return name;
+    throw notAuthorised("User not authorised to access virtual host");
+  }
+
+  /** The virtual host in a path that has one. */
+  get within(): string {
+    return this.virtualHost as string;
+  }
+
+  /** The verbs in the path's virtual host. */
+  get broker(): Broker {
+    return this.operations.broker(this.within);
+  }
+
+  mayEnter(virtualHost: unknown): boolean {
+    return this.operations.access.mayEnter(this.user.name, virtualHost as string);
+  }
+
+  /** Throws unless the user may do this to a queue or exchange of the path's virtual host. */
+  permit(permission: Permission, what: "queue" | "exchange", name: string): void {
+    const known = name === "" ? "amq.default" : name;
+    if (this.operations.access.permits(this.user.name, this.within, permission, known)) return;
+    const reason = `access to ${what} '${known}' in vhost '${this.within}' refused for user '${this.user.name}'`;
+    throw notAuthorised(reason);
+  }
+
+  /** What there is of a kind in the virtual hosts that the user may enter, or in the one in the path. */
+  reports(kind: Kind): Report[] {
+    const { virtualHost } = this;
+    const all = this.operations.list(kind, virtualHost);
+    return virtualHost === undefined ? all.filter(({ vhost }) => this.mayEnter(vhost)) : all;
+  }
+
+  /** As `reports`, of connections: a user sees its own, and one who monitors sees all. */
+  clientReports(kind: "connections" | "channels" | "consumers", userOf: (report: Report) => unknown): Report[] {
+    const all = this.operations.list(kind, this.virtualHost);
+    return hasTag(this.user, "monitoring") ? all : all.filter((report) => userOf(report) === this.user.name);
+  }
+
+  /** A list as the query wants it. */
+  listed(items: Report[]): unknown {
+    return listed(items, this.query);
+  }
+
+  /** A list as the query wants it, in pages if it asks for one. */
+  paged(items: Report[]): unknown {
+    return listed(items, this.query, true);
+  }
+}

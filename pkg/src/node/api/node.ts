@@ -1,0 +1,137 @@
+// Node: the broker as a whole over HTTP: what it is, how much is in it, and whether it is well.
+import { hostname } from "node:os";
+import type { Report } from "../../abi.js";
+import type { Versions } from "../definitions.js";
+import { RABBITMQ_VERSION, version } from "../version.js";
+import { Answer, notFound } from "./answers.js";
+import type { Call } from "./call.js";
+import type { Route } from "./router.js";
+
+const EXCHANGE_TYPES = [
+  "direct",
+  "fanout",
+  "headers",
+  "topic",
+  "x-consistent-hash",
+  "x-delayed-message",
+  "x-random",
+].map((name) => ({ name, description: `exchange type ${name}`, enabled: true }));
+const PRODUCT = "PocketMQ";
+const TRIAL_QUEUE = "aliveness-test";
+
+export const nodeRoutes: Route[] = [
+  ["GET", "/api/overview", "management", overview],
+  ["GET", "/api/cluster-name", "management", () => ({ name: nodeName() })],
+  ["GET", "/api/extensions", "management", () => []],
+  ["GET", "/api/auth", "management", () => ({ oauth_enabled: false })],
+  ["GET", "/api/nodes", "monitoring", (call) => [node(call)]],
+  ["GET", "/api/nodes/:name", "monitoring", oneNode],
+  ["GET", "/api/healthchecks/node", "management", alarms],
+  ["GET", "/api/healthchecks/node/:name", "management", alarms],
+  ["GET", "/api/health/checks/alarms", "management", alarms],
+  ["GET", "/api/health/checks/local-alarms", "management", alarms],
+  ["GET", "/api/health/checks/virtual-hosts", "management", healthy],
+  ["GET", "/api/health/checks/node-is-quorum-critical", "management", single],
+  ["GET", "/api/health/checks/node-is-mirror-sync-critical", "management", single],
+  ["GET", "/api/health/checks/port-listener/:port", "management", portListener],
+  ["GET", "/api/health/checks/protocol-listener/:protocol", "management", protocolListener],
+  ["GET", "/api/aliveness-test/:vhost", "management", alive],
+];
+
+let ours: Versions | undefined;
+
+/** The versions that we tell. */
+export function versions(): Versions {
+  ours ??= { rabbitmq: RABBITMQ_VERSION, product: PRODUCT, version: version() };
+  return ours;
+}
+
+/** What this broker is called. */
+export function nodeName(): string {
+  return `pocketmq@${hostname()}`;
+}
+
+function overview({ site, operations }: Call): unknown {
+  const { object_totals, queue_totals, message_stats } = operations.overview();
+  const { rabbitmq, product, version } = versions();
+  return {
+    management_version: rabbitmq,
+    rabbitmq_version: rabbitmq,
+    product_name: product,
+    product_version: version,
+    cluster_name: nodeName(),
+    node: nodeName(),
+    rates_mode: "none",
+    exchange_types: EXCHANGE_TYPES,
+    object_totals,
+    queue_totals,
+    message_stats,
+    churn_rates: {
+      connection_created: site.connections.totals.opened,
+      connection_closed: site.connections.totals.closed,
+    },
+    listeners: site.listeners().map((listener) => ({ node: nodeName(), ...listener })),
+    contexts: [],
+  };
+}
+
+function node({ operations }: Call): Report {
+  const { memory_bytes, memory_high_bytes, memory_alarm } = operations.overview();
+  return {
+    name: nodeName(),
+    type: "disc",
+    running: true,
+    os_pid: `${process.pid}`,
+    uptime: Math.floor(process.uptime() * 1000),
+    mem_used: memory_bytes,
+    mem_limit: memory_high_bytes,
+    mem_alarm: memory_alarm,
+    disk_free_alarm: false,
+    partitions: [],
+    exchange_types: EXCHANGE_TYPES,
+    enabled_plugins: ["rabbitmq_management", "rabbitmq_prometheus"],
+  };
+}
+
+function oneNode(call: Call): unknown {
+  if (call.param("name") !== nodeName()) throw notFound();
+  return node(call);
+}
+
+function healthy(): unknown {
+  return { status: "ok" };
+}
+
+function single(): unknown {
+  return { status: "ok", reason: "single node cluster" };
+}
+
+function alarms({ operations }: Call): unknown {
+  if (!operations.overview().memory_alarm) return healthy();
+  const reason = "There are alarms in effect in the cluster";
+  return new Answer(503, { status: "failed", reason, alarms: [{ node: nodeName(), resource: "memory" }] });
+}
+
+function portListener(call: Call): unknown {
+  const port = Number(call.param("port"));
+  const ports = call.site.listeners().map((listener) => listener.port);
+  if (ports.includes(port)) return { status: "ok", port };
+  return new Answer(503, { status: "failed", reason: "No active listener", missing: port, ports });
+}
+
+function protocolListener(call: Call): unknown {
+  const protocol = call.param("protocol");
+  const protocols = call.site.listeners().map((listener) => listener.protocol);
+  if (protocols.includes(protocol)) return { status: "ok", protocol };
+  return new Answer(503, { status: "failed", reason: "No active listener", missing: protocol, protocols });
+}
+
+// A message goes through a queue that stays, as RabbitMQ's does, to save making it at the next test.
+function alive(call: Call): unknown {
+  for (const permission of ["configure", "write", "read"] as const) call.permit(permission, "queue", TRIAL_QUEUE);
+  const { broker } = call;
+  broker.declareQueue(TRIAL_QUEUE);
+  broker.publish("", TRIAL_QUEUE, "test_message");
+  broker.get(TRIAL_QUEUE, { noAck: true });
+  return healthy();
+}

@@ -1,0 +1,62 @@
+// Router: which handler a request to the HTTP API is for, and what its user needs to be.
+import { addRoute, createRouter, findRoute } from "rou3";
+import { badRequest, notAuthorised } from "./answers.js";
+import { type Call, hasTag } from "./call.js";
+
+/** A tag that a route's user needs. */
+export type Tag = "management" | "policymaker" | "monitoring" | "administrator";
+
+/** A handler; what it answers is sent as JSON, unless it is an Answer already. */
+export type Handler = (call: Call) => unknown;
+
+/** A method, a path with `:parameters`, and who may ask for it. */
+export type Route = readonly [method: string, path: string, tag: Tag, handler: Handler];
+
+/** What was found for a request. */
+export interface Found {
+  handle: Handler;
+  params: Record<string, string>;
+}
+
+const METHODS = ["GET", "PUT", "POST", "DELETE"];
+const REFUSALS: Record<Tag, string> = {
+  management: "Not management user",
+  policymaker: "User not authorised to access object",
+  monitoring: "Not monitor user",
+  administrator: "Not administrator user",
+};
+
+/** Finds routes. */
+export class Router {
+  readonly #router = createRouter<Handler>();
+
+  constructor(routes: readonly Route[]) {
+    for (const [method, path, tag, handler] of routes) {
+      addRoute(this.#router, method, path, (call) => {
+        if (!hasTag(call.user, tag)) throw notAuthorised(REFUSALS[tag]);
+        return handler(call);
+      });
+    }
+  }
+
+  /** The handler for a path as it was sent, still encoded: names may hold an encoded `/`. */
+  find(method: string, path: string): Found | undefined {
+    const found = findRoute(this.#router, method, path);
+    if (!found) return undefined;
+    const params = Object.entries(found.params ?? {}).map(([name, value]) => [name, decoded(value ?? "")]);
+    return { handle: found.data, params: Object.fromEntries(params) };
+  }
+
+  /** The methods that a path has. */
+  methodsOf(path: string): string[] {
+    return METHODS.filter((method) => findRoute(this.#router, method, path) !== undefined);
+  }
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw badRequest(`"${part}" is not encoded as a part of an address must be.`);
+  }
+}

@@ -1,0 +1,123 @@
+// Topology: queues and exchanges over HTTP.
+import type { Report } from "../../abi.js";
+import type { ExchangeOptions, QueueOptions } from "../../options.js";
+import { readDeclaration, readExchange } from "../definitions.js";
+import { created, done, notFound } from "./answers.js";
+import type { Call } from "./call.js";
+import { consumerReports } from "./clients.js";
+import { oneOf } from "./lists.js";
+import { nodeName } from "./node.js";
+import type { Route } from "./router.js";
+
+const DEFAULT_EXCHANGE = "amq.default";
+
+export const topologyRoutes: Route[] = [
+  ["GET", "/api/queues", "management", (call) => call.paged(queues(call))],
+  ["GET", "/api/queues/:vhost", "management", (call) => call.paged(queues(call))],
+  ["GET", "/api/queues/:vhost/:name", "management", getQueue],
+  ["PUT", "/api/queues/:vhost/:name", "management", putQueue],
+  ["DELETE", "/api/queues/:vhost/:name", "management", deleteQueue],
+  ["DELETE", "/api/queues/:vhost/:name/contents", "management", purgeQueue],
+  ["GET", "/api/exchanges", "management", (call) => call.paged(exchanges(call))],
+  ["GET", "/api/exchanges/:vhost", "management", (call) => call.paged(exchanges(call))],
+  ["GET", "/api/exchanges/:vhost/:name", "management", getExchange],
+  ["PUT", "/api/exchanges/:vhost/:name", "management", putExchange],
+  ["DELETE", "/api/exchanges/:vhost/:name", "management", deleteExchange],
+];
+
+function queues(call: Call): Report[] {
+  return call.reports("queues").map(queueReport).toSorted(byName);
+}
+
+function queueReport(queue: Report): Report {
+  return { ...queue, node: nodeName() };
+}
+
+function exchanges(call: Call): Report[] {
+  return call.reports("exchanges").toSorted(byName);
+}
+
+function byName(one: Report, other: Report): number {
+  const [name, otherName] = [`${one.vhost}\n${one.name}`, `${other.vhost}\n${other.name}`];
+  return name < otherName ? -1 : 1;
+}
+
+/** The queue in the path. */
+export function queueOf(call: Call): Report {
+  const queue = call.operations.find("queues", call.within, call.param("name"));
+  if (!queue) throw notFound();
+  return queue;
+}
+
+/** The name of the exchange in the path, if it is there. */
+export function exchangeOf(call: Call): string {
+  return exchangeReport(call).name as string;
+}
+
+function exchangeReport(call: Call): Report {
+  const name = exchangeName(call.param("name"));
+  const exchange = call.operations.find("exchanges", call.within, name);
+  if (!exchange) throw notFound();
+  return exchange;
+}
+
+/** The name of an exchange in a path, where the default one needs a name, too. */
+export function exchangeName(name: string): string {
+  return name === DEFAULT_EXCHANGE ? "" : name;
+}
+
+function getQueue(call: Call): unknown {
+  const queue = queueReport(queueOf(call));
+  const consumers = consumerReports(call).filter(({ queue: of }) => (of as Report).name === queue.name);
+  return oneOf({ ...queue, consumer_details: consumers, incoming: [], deliveries: [] }, call.query);
+}
+
+function putQueue(call: Call): unknown {
+  const { name, vhost, ...options } = readDeclaration(call.body, call.within, call.param("name"));
+  permitDeclaration(call, "queue", name, options.arguments["x-dead-letter-exchange"]);
+  const isNew = !call.operations.find("queues", vhost, name);
+  call.broker.declareQueue(name, options satisfies QueueOptions);
+  return isNew ? created() : done();
+}
+
+function deleteQueue(call: Call): unknown {
+  const { name } = queueOf(call) as { name: string };
+  call.permit("configure", "queue", name);
+  const [ifUnused, ifEmpty] = [call.query.get("if-unused") === "true", call.query.get("if-empty") === "true"];
+  call.broker.deleteQueue(name, { ifUnused, ifEmpty });
+  return done();
+}
+
+function purgeQueue(call: Call): unknown {
+  const { name } = queueOf(call) as { name: string };
+  call.permit("read", "queue", name);
+  call.broker.purge(name);
+  return done();
+}
+
+function getExchange(call: Call): unknown {
+  return oneOf({ ...exchangeReport(call), incoming: [], outgoing: [] }, call.query);
+}
+
+function putExchange(call: Call): unknown {
+  const { name, vhost, type, ...options } = readExchange(call.body, call.within, call.param("name"));
+  permitDeclaration(call, "exchange", name, options.arguments["alternate-exchange"]);
+  const isNew = !call.operations.find("exchanges", vhost, name);
+  call.broker.declareExchange(name, type, options satisfies ExchangeOptions);
+  return isNew ? created() : done();
+}
+
+// What goes on to another exchange reads from the one and writes to the other.
+function permitDeclaration(call: Call, what: "queue" | "exchange", name: string, onTo: unknown): void {
+  call.permit("configure", what, name);
+  if (typeof onTo !== "string") return;
+  call.permit("read", what, name);
+  call.permit("write", "exchange", onTo);
+}
+
+function deleteExchange(call: Call): unknown {
+  const name = exchangeOf(call);
+  call.permit("configure", "exchange", name);
+  call.broker.deleteExchange(name, { ifUnused: call.query.get("if-unused") === "true" });
+  return done();
+}

@@ -1,0 +1,52 @@
+// Flags: users and files as a command line names them.
+import { readFileSync } from "node:fs";
+import type { UserOptions } from "./options.js";
+
+const TAGS = ["administrator", "monitoring", "policymaker", "management"];
+
+/** A command line that cannot be understood. */
+export class UsageError extends Error {}
+
+/** A user from `NAME:PASSWORD[:TAGS]`. The password may have colons in it, unless what follows the last one are tags. */
+export function userOf(text: string): UserOptions {
+  const [, name = "", rest = ""] = /^([^:]+):(.+)$/s.exec(text) ?? [];
+  if (name === "") throw new UsageError(`--user must be NAME:PASSWORD or NAME:PASSWORD:TAGS, not "${text}".`);
+  const [, before = rest, last = ""] = /^(.+):([^:]*)$/s.exec(rest) ?? [];
+  const tags = last.split(",");
+  const hasTags = tags.every((tag) => TAGS.includes(tag));
+  return { name, password: secret(hasTags ? before : rest, name), tags: hasTags ? tags : [] };
+}
+
+/** A file's text. */
+export function fileOf(path: string, flag: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new UsageError(`${flag} must be a file that can be read, and "${path}" is none (${reason(error)}).`);
+  }
+}
+
+/** A file's JSON. */
+export function jsonOf(path: string, flag: string): object {
+  const text = fileOf(path, flag);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`${flag} must be a file of JSON, and "${path}" is none: ${(error as Error).message}.`);
+  }
+}
+
+// What a command line says, every user of the machine can read.
+function secret(given: string, user: string): string {
+  if (given.startsWith("@")) return fileOf(given.slice(1), `The password of the user ${user}`).replace(/\r?\n$/, "");
+  if (!given.startsWith("$")) return given;
+  const value = process.env[given.slice(1)];
+  if (value) return value;
+  throw new UsageError(
+    `The password of the user ${user} must be in the environment as ${given.slice(1)}, which is not set.`,
+  );
+}
+
+function reason(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error);
+}

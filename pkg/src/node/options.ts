@@ -1,0 +1,96 @@
+// Options: how a broker is to listen, and the checks of what was given.
+import { statSync } from "node:fs";
+import type { Limits } from "../abi.js";
+import { callable, flag, record, whole, wrong } from "../arguments.js";
+import { LIMITS } from "../options.js";
+import type { Permissions } from "./access.js";
+import { isLoopback } from "./ports.js";
+import type { TlsOptions } from "./tls.js";
+
+/** A user who may log in. */
+export interface UserOptions {
+  name: string;
+  password?: string | undefined;
+  /** In the place of a password: its hash, as RabbitMQ exports it. */
+  password_hash?: string | undefined;
+  hashing_algorithm?: "rabbit_password_hashing_sha256" | "rabbit_password_hashing_sha512" | undefined;
+  /** What it may do over HTTP: `administrator`, `monitoring`, `policymaker` or `management`; nothing when not given. */
+  tags?: readonly string[] | undefined;
+  /** By virtual host; when not given, everything in every virtual host that there is at the start. */
+  permissions?: Readonly<Record<string, Permissions>> | undefined;
+}
+
+/** How to listen. */
+export interface ListenOptions extends Limits {
+  /** The address to listen on. By default 127.0.0.1, and ::1 where the machine has IPv6. */
+  host?: string | undefined;
+  /** The port for AMQP (default 5672); 0 takes a free one. */
+  amqpPort?: number | undefined;
+  /** The port for AMQP over TLS (default 5671 with `tls`); 0 takes a free one. */
+  amqpsPort?: number | undefined;
+  /** The certificate and key for AMQP over TLS. */
+  tls?: TlsOptions | undefined;
+  /** The port for HTTP and AMQP over WebSocket; 0 takes a free one. No HTTP when not given. */
+  httpPort?: number | undefined;
+  /** A folder of files to serve at `/`. */
+  www?: string | undefined;
+  /** Who may log in. Without any, here or in `definitions`, there is guest with the password guest. */
+  users?: readonly UserOptions[] | undefined;
+  /** Virtual hosts beside `/`. */
+  vhosts?: readonly string[] | undefined;
+  /** Users, virtual hosts, queues and so on, parsed from JSON as RabbitMQ exports it. */
+  definitions?: object | undefined;
+  /** Let guest log in from other machines, too. */
+  remoteGuest?: boolean | undefined;
+  /** Names, beside those of loopback and `host`, that a request's Host header may carry: `name` or `name:port`. */
+  allowedHosts?: readonly string[] | undefined;
+  /** Origins, such as `https://app.example`, whose pages may use the broker over HTTP and WebSocket. */
+  allowedOrigins?: readonly string[] | undefined;
+  /** Told when the broker panics or a consumer's callback throws. By default it is reported as an uncaught error. */
+  onError?: ((error: unknown) => void) | undefined;
+}
+
+const PORTS = ["amqpPort", "amqpsPort", "httpPort"] as const;
+const TEXTS = ["host", "www"] as const;
+const LISTS = ["users", "vhosts", "allowedHosts", "allowedOrigins"] as const;
+const TLS = ["cert", "key", "ca", "requireClientCertificate"];
+const OTHERS = ["tls", "definitions", "remoteGuest", "onError"];
+
+/** Options as they were given, if each can be what it is. */
+export function checked(options: ListenOptions | undefined): ListenOptions {
+  const chosen: ListenOptions = record(options, "options", [...PORTS, ...TEXTS, ...LISTS, ...OTHERS, ...LIMITS]);
+  for (const port of PORTS) if (chosen[port] !== undefined) whole(chosen[port], port, 0, 65_535);
+  for (const name of TEXTS) {
+    if (chosen[name] !== undefined && typeof chosen[name] !== "string") throw wrong(name, "a string", chosen[name]);
+  }
+  for (const name of LISTS) {
+    if (chosen[name] !== undefined && !Array.isArray(chosen[name])) {
+      throw wrong(name, name === "users" ? "a list of objects" : "a list of strings", chosen[name]);
+    }
+  }
+  checkOthers(chosen);
+  return chosen;
+}
+
+/** Throws unless somebody could use the broker where it is to listen. */
+export function checkReach(host: string | undefined, hasUsers: boolean, remoteGuest: boolean | undefined): void {
+  if (host === undefined || host === "localhost" || isLoopback(host) || hasUsers || remoteGuest) return;
+  throw new TypeError(
+    `Other machines could connect to ${host} but not log in, as guest may only from this one: name users by the option users, or let guest in by the option remoteGuest.`,
+  );
+}
+
+function checkOthers({ tls, amqpsPort, definitions, remoteGuest, onError, www }: ListenOptions): void {
+  record(tls, "tls", TLS);
+  record(definitions, "definitions");
+  flag(remoteGuest, "remoteGuest");
+  if (onError !== undefined) callable(onError, "onError");
+  if (amqpsPort !== undefined && !tls) {
+    throw new TypeError(
+      "A port for TLS needs a certificate: name one by the option tls.cert and its key by the option tls.key.",
+    );
+  }
+  if (www !== undefined && !statSync(www, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new TypeError(`www must be a folder, and "${www}" is none.`);
+  }
+}

@@ -1,0 +1,83 @@
+// TLS: what is needed to be spoken to privately, checked before anyone connects, and the server for it.
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { createServer, type PeerCertificate, type Server } from "node:tls";
+import type { Connections } from "./connections.js";
+
+/** A certificate with its key, and whose certificates clients may show. */
+export interface TlsOptions {
+  /** The certificate, and those that lead to its authority, in PEM form. */
+  cert: string | Uint8Array;
+  /** Its private key, in PEM form. */
+  key: string | Uint8Array;
+  /** The authorities that client certificates must come from, in PEM form. Without any, none is asked for. */
+  ca?: string | Uint8Array | undefined;
+  /** Refuse clients that show no certificate. */
+  requireClientCertificate?: boolean | undefined;
+}
+
+const BUFFER_BYTES = 1 << 20;
+const HANDSHAKE_MS = 10_000;
+
+function checkTls({ cert, key, ca, requireClientCertificate }: TlsOptions): void {
+  const certificate = certificateOf(cert, "tls.cert");
+  const privateKey = attempted(() => createPrivateKey(pem(key)));
+  if (!privateKey)
+    throw new TypeError("There is no private key in PEM form, without a passphrase, in the option tls.key.");
+  if (!certificate.checkPrivateKey(privateKey)) {
+    throw new TypeError("The private key in the option tls.key is not that of the certificate in the option tls.cert.");
+  }
+  if (ca !== undefined) certificateOf(ca, "tls.ca");
+  if (requireClientCertificate && ca === undefined) {
+    throw new TypeError(
+      "Client certificates are required by the option tls.requireClientCertificate, but the option tls.ca names nobody who issues them.",
+    );
+  }
+}
+
+/** A maker of servers, all alike, for AMQP over TLS. */
+export function amqpsServers(options: TlsOptions, connections: Connections): () => Server {
+  checkTls(options);
+  const { cert, key, ca, requireClientCertificate = false } = options;
+  const context = { cert: pem(cert), key: pem(key), ...(ca !== undefined && { ca: pem(ca) }) };
+  const asking = { requestCert: ca !== undefined, rejectUnauthorized: requireClientCertificate };
+  const socket = { noDelay: true, highWaterMark: BUFFER_BYTES, handshakeTimeout: HANDSHAKE_MS };
+  return () => {
+    const server = createServer({ ...context, ...asking, ...socket });
+    return server.on("secureConnection", (socket) => {
+      // An empty object when none was shown.
+      const { subject }: Partial<PeerCertificate> = ca === undefined ? {} : socket.getPeerCertificate();
+      if (subject && !socket.authorized) socket.destroy();
+      else connections.accept(socket, { socket, tls: true, certificateName: commonName(subject?.CN) });
+    });
+  };
+}
+
+// A subject may have several of them; the last one is the most particular.
+function commonName(names: string | string[] | undefined): string | undefined {
+  return Array.isArray(names) ? names.at(-1) : names;
+}
+
+function certificateOf(value: string | Uint8Array, option: string): X509Certificate {
+  const certificate = attempted(() => new X509Certificate(pem(value)));
+  if (!certificate) throw new TypeError(`There is no certificate in PEM form in the option ${option}.`);
+  const now = Date.now();
+  if (now > Date.parse(certificate.validTo)) {
+    throw new TypeError(`The certificate in the option ${option} expired on ${certificate.validTo}; renew it.`);
+  }
+  if (now < Date.parse(certificate.validFrom)) {
+    throw new TypeError(`The certificate in the option ${option} is valid only from ${certificate.validFrom} on.`);
+  }
+  return certificate;
+}
+
+function pem(value: string | Uint8Array): string | Buffer {
+  return typeof value === "string" ? value : Buffer.from(value);
+}
+
+function attempted<T>(make: () => T): T | undefined {
+  try {
+    return make();
+  } catch {
+    return undefined;
+  }
+}

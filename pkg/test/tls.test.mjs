@@ -1,0 +1,130 @@
+// AMQP over TLS, with and without client certificates.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+import { connect as connectTls } from "node:tls";
+import amqplib from "amqplib";
+import { listen } from "pocketmq/node";
+import { apiOf } from "./support/api.mjs";
+import { certificate } from "./support/certificates.mjs";
+
+const authority = certificate("authority");
+const server = certificate("server", { by: authority });
+const stranger = certificate("alice", { by: certificate("another authority") });
+const alice = certificate("alice", { by: authority });
+const { cert, key } = server;
+const ca = [authority.cert];
+const EXTERNAL = amqplib.credentials.external();
+const DAY_MS = 86_400_000;
+
+async function started(t, tls = {}, options = {}) {
+  const broker = await listen({ amqpPort: 0, amqpsPort: 0, tls: { cert, key, ...tls }, ...options });
+  t.after(() => broker.close());
+  return broker;
+}
+
+test("publish and consume over TLS", async (t) => {
+  const broker = await started(t);
+  assert.match(broker.amqpsUrl, /^amqps:\/\/guest:guest@127\.0\.0\.1:\d+$/);
+  const connection = await amqplib.connect(broker.amqpsUrl, { ca });
+  const channel = await connection.createConfirmChannel();
+  await channel.assertQueue("private");
+  const body = Buffer.alloc(3_000_000, "x");
+  channel.sendToQueue("private", body);
+  await channel.waitForConfirms();
+  assert.ok((await channel.get("private", { noAck: true })).content.equals(body));
+  await connection.close();
+});
+
+test("the port of TLS speaks nothing else, and a server's certificate that a client does not trust ends there", async (t) => {
+  const broker = await started(t);
+  await assert.rejects(amqplib.connect(broker.amqpsUrl), { code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE" });
+  await assert.rejects(amqplib.connect(`amqp://127.0.0.1:${broker.amqpsPort}`));
+  const connection = await amqplib.connect(broker.amqpsUrl, { ca });
+  await connection.close();
+});
+
+test("a client's certificate names the user for EXTERNAL", async (t) => {
+  const users = [{ name: "alice" }];
+  const broker = await started(t, { ca: authority.cert }, { users, httpPort: 0 });
+  const url = `${broker.amqpsUrl}?heartbeat=0`;
+  const connection = await amqplib.connect(url, { ca, cert: alice.cert, key: alice.key, credentials: EXTERNAL });
+  const channel = await connection.createChannel();
+  await channel.assertQueue("hers");
+  const report = (await apiOf(broker)("GET", "/connections")).status;
+  assert.equal(report, 401);
+  await connection.close();
+});
+
+test("a connection by certificate is reported as what it is", async (t) => {
+  const users = [{ name: "alice", tags: ["administrator"], password: "secret" }];
+  const broker = await started(t, { ca: authority.cert }, { users, httpPort: 0 });
+  const options = { ca, cert: alice.cert, key: alice.key, credentials: EXTERNAL };
+  const connection = await amqplib.connect(broker.amqpsUrl, options);
+  const { body } = await apiOf(broker, "alice:secret")("GET", "/connections");
+  assert.deepEqual([body[0].user, body[0].ssl, body[0].auth_mechanism], ["alice", true, "EXTERNAL"]);
+  await connection.close();
+});
+
+test("a certificate of somebody who is no user, and none at all, do not log in by EXTERNAL", async (t) => {
+  const broker = await started(t, { ca: authority.cert });
+  const nobody = certificate("nobody", { by: authority });
+  for (const shown of [{ cert: nobody.cert, key: nobody.key }, {}]) {
+    await assert.rejects(amqplib.connect(broker.amqpsUrl, { ca, ...shown, credentials: EXTERNAL }), /EXTERNAL|403/);
+  }
+});
+
+test("with a ca, clients without a certificate may log in otherwise, those with a bad one may not", async (t) => {
+  const broker = await started(t, { ca: authority.cert });
+  const connection = await amqplib.connect(broker.amqpsUrl, { ca });
+  await connection.close();
+  const expired = certificate("alice", { by: authority, until: Date.now() - 1_000 });
+  for (const bad of [stranger, expired]) {
+    await assert.rejects(amqplib.connect(broker.amqpsUrl, { ca, cert: bad.cert, key: bad.key }));
+  }
+});
+
+test("with requireClientCertificate, only clients with a good certificate get as far as AMQP", async (t) => {
+  const broker = await started(t, { ca: authority.cert, requireClientCertificate: true });
+  const connection = await amqplib.connect(broker.amqpsUrl, { ca, cert: alice.cert, key: alice.key });
+  await connection.close();
+  for (const shown of [{}, { cert: stranger.cert, key: stranger.key }]) {
+    const socket = connectTls({ host: "127.0.0.1", port: broker.amqpsPort, ca, ...shown });
+    let received = 0;
+    socket.on("data", ({ length }) => (received += length)).on("error", () => {});
+    socket.write("AMQP\0\0\x09\x01");
+    await new Promise((resolve) => socket.on("close", resolve));
+    assert.equal(received, 0);
+  }
+});
+
+test("clients over TLS are told 320 when the broker closes", async (t) => {
+  const broker = await started(t);
+  const connection = await amqplib.connect(broker.amqpsUrl, { ca });
+  connection.on("error", () => {});
+  const told = once(connection, "close");
+  await broker.close();
+  assert.match(String((await told)[0]), /320/);
+});
+
+test("certificates and keys that cannot work are one clear sentence", async () => {
+  const expired = certificate("server", { by: authority, until: Date.now() - DAY_MS / 2 });
+  const early = certificate("server", { by: authority, from: Date.now() + DAY_MS / 2 });
+  const wrong = [
+    [{ cert: "x", key }, "There is no certificate in PEM form in the option tls.cert."],
+    [{ cert, key: "x" }, "There is no private key in PEM form, without a passphrase, in the option tls.key."],
+    [{ cert, key: alice.key }, /^The private key in the option tls\.key is not that of the certificate in the option/],
+    [
+      { cert: expired.cert, key: expired.key },
+      /^The certificate in the option tls\.cert expired on .* 2\d{3} GMT; renew it\.$/,
+    ],
+    [{ cert: early.cert, key: early.key }, /^The certificate in the option tls\.cert is valid only from .* GMT on\.$/],
+    [{ cert, key, ca: "x" }, "There is no certificate in PEM form in the option tls.ca."],
+    [{ cert, key, requireClientCertificate: true }, /the option tls\.ca names nobody who issues them\.$/],
+    [{ cert, key, pfx: "x" }, /^tls has no "pfx"; it takes cert, key, ca, requireClientCertificate\.$/],
+  ];
+  for (const [tls, message] of wrong) {
+    await assert.rejects(listen({ amqpPort: 0, amqpsPort: 0, tls }), { name: "TypeError", message });
+  }
+  await assert.rejects(listen({ amqpPort: 0, amqpsPort: 0 }), /^TypeError: A port for TLS needs a certificate/);
+});
