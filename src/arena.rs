@@ -46,9 +46,22 @@ impl<I: Id, T> Arena<I, T> {
 
     /// The id that the next new thing gets.
     pub(crate) fn next_id(&self) -> I {
-        let slot = self.free.last().copied().unwrap_or(self.slots.len());
+        self.id_after(0)
+    }
+
+    /// The ids that so many new things get.
+    pub(crate) fn next_ids(&self, count: usize) -> Vec<I> {
+        (0..count).map(|others| self.id_after(others)).collect()
+    }
+
+    /// The id of a new thing when so many others have come before it.
+    fn id_after(&self, others: usize) -> I {
+        let slot = match self.free.len().checked_sub(others + 1) {
+            Some(place) => self.free[place],
+            None => self.slots.len() + others - self.free.len(),
+        };
         assert!(slot < 1 << SLOT_BITS, "an arena holds at most {} things", 1 << SLOT_BITS);
-        I::from_number(self.next_sequence << SLOT_BITS | slot as u64)
+        I::from_number((self.next_sequence + others as u64) << SLOT_BITS | slot as u64)
     }
 
     /// Adds a thing under a new id.

@@ -28,6 +28,7 @@ mod exchange;
 mod headers;
 mod message;
 mod numbered;
+mod partition;
 mod policy;
 mod publishing;
 mod queue;

@@ -15,6 +15,8 @@ pub(crate) struct Attendance {
     pub(crate) consumers: Vec<ConsumerId>,
     /// By priority, the highest first.
     rotations: Vec<Rotation>,
+    /// The only one who may take from a partition.
+    pub(crate) sole: Option<ConsumerId>,
     /// The only consumer, and asked to be.
     pub(crate) is_exclusive: bool,
     /// Whether the queue stands in the broker's list of queues that may have something to deliver.
@@ -50,11 +52,12 @@ impl Attendance {
 
     /// The consumers that may have room.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = ConsumerId> {
-        self.rotations.iter().flat_map(|rotation| rotation.waiting.iter().copied())
+        let rotations = self.rotations.iter().flat_map(|rotation| rotation.waiting.iter().copied());
+        self.sole.into_iter().chain(rotations)
     }
 
     pub(crate) fn is_anybody_waiting(&self) -> bool {
-        self.rotations.iter().any(|rotation| !rotation.waiting.is_empty())
+        self.sole.is_some() || self.rotations.iter().any(|rotation| !rotation.waiting.is_empty())
     }
 
     /// The first consumer that can take a message goes to the end of those of its priority; who cannot drops out, and

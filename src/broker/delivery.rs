@@ -156,6 +156,8 @@ impl Broker {
         let id = self.consumers.insert(consumer);
         self.channel_mut(channel).consumers.insert(tag, id);
         self.attendance_of(queue).consumers.push(id);
+        self.spread_consumers(queue, None);
+        self.tend_changed();
         self.offer(id);
     }
 
@@ -184,22 +186,22 @@ impl Broker {
             // Perhaps it was the one that kept the others waiting.
             first.into_iter().for_each(|first| self.offer(first));
         }
+        self.spread_consumers(gone.queue, Some(id));
         Some(gone.queue)
     }
 
     /// Sets how many unacked deliveries there may be: for each consumer that the channel will have, or with `global`
-    /// for the channel as a whole. 0 is unlimited.
+    /// for the channel as a whole, until it is set without `global`. 0 is unlimited.
     ///
     /// # Panics
     /// When the channel is not open.
     pub fn qos(&mut self, channel: ChannelId, prefetch_count: u16, global: bool) {
         let known = self.channel_mut(channel);
-        if global {
-            known.channel_prefetch = prefetch_count;
-            self.offer_channel(channel);
-        } else {
+        if !global {
             known.consumer_prefetch = prefetch_count;
         }
+        known.channel_prefetch = if global { prefetch_count } else { 0 };
+        self.offer_channel(channel);
     }
 
     /// Takes the next ready message of a queue, if there is one.
@@ -213,17 +215,18 @@ impl Broker {
         self.state.let_go();
         let queue = self.accessible_queue(channel, queue)?;
         self.use_queue(queue);
-        self.drop_expired(queue);
+        let part = self.part_to_get_from(queue);
+        self.drop_expired(part);
         let Some(Handed { position, delivery_tag, redelivered, .. }) =
-            self.hand_over(queue, channel, Holder::Get, no_ack)
+            self.hand_over(part, channel, Holder::Get, no_ack)
         else {
             self.tend_changed();
             return Ok(None);
         };
-        let message_count = self.state.queue(queue).map_or(0, |queue| queue.ready_count());
-        self.changed.push(queue);
+        let message_count = self.ready_count(queue);
+        self.changed.push(part);
         self.tend_changed();
-        let message = self.state.delivered(queue, position);
+        let message = self.state.delivered(part, position);
         Ok(Some(Got { delivery_tag, redelivered, message_count, message }))
     }
 
@@ -287,12 +290,17 @@ impl Broker {
     /// The first consumer that has room, of those of the highest priority.
     fn next_taker(&mut self, queue: QueueId) -> Option<ConsumerId> {
         let Self { attendance, consumers, channels, .. } = self;
-        attendance.get_mut(queue)?.rotate(|id| {
+        let attendance = attendance.get_mut(queue)?;
+        let mut can_take = |id| {
             let consumer = consumers.get_mut(id).expect("a queue's consumer exists");
             let channel = channels.get(consumer.channel).expect("a consumer's channel is open");
             consumer.is_waiting = room_of(consumer, channel) > 0;
             consumer.is_waiting
-        })
+        };
+        match attendance.sole {
+            Some(sole) => can_take(sole).then_some(sole),
+            None => attendance.rotate(can_take),
+        }
     }
 
     /// How many messages the consumers of a queue would take at once.
@@ -312,6 +320,7 @@ impl Broker {
         let known = self.channels.get_mut(channel).expect("a delivery goes to an open channel");
         let delivery_tag = known.next_delivery_tag();
         if no_ack {
+            self.part_changes(id);
             self.commit(&Record::Taken { queue: id, position });
         } else {
             known.unacked.insert(delivery_tag, Outstanding { queue: id, position, holder, timer: None });
@@ -330,6 +339,7 @@ impl Broker {
 
     /// A queue may have something to deliver.
     pub(super) fn activate(&mut self, id: QueueId) {
+        self.appoint(id);
         let Some(attendance) = self.attendance.get_mut(id) else { return };
         if attendance.is_active || !attendance.is_anybody_waiting() {
             return;
@@ -362,8 +372,15 @@ impl Broker {
         if is_single && attendance.consumers.first() != Some(&id) {
             return;
         }
-        if !std::mem::replace(&mut consumer.is_waiting, true) {
-            attendance.enqueue(id, priority);
+        let is_new = !std::mem::replace(&mut consumer.is_waiting, true);
+        if self.is_front(queue) {
+            if is_new {
+                self.activate_parts_of(id, queue);
+            }
+            return;
+        }
+        if is_new {
+            self.attendance_of(queue).enqueue(id, priority);
         }
         self.activate(queue);
     }

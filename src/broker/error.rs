@@ -98,6 +98,10 @@ pub enum Error {
         /// What is wrong.
         reason: Box<str>,
     },
+    /// An argument of a queue has a value of this type, which none can have.
+    BadQueueArgumentType(Box<str>, &'static str, &'static str),
+    /// No queue of its type has such an argument.
+    UnsupportedQueueArgument(Box<str>, &'static str, &'static str),
     /// The property `expiration` is no number of milliseconds; what is wrong with it.
     BadExpiration(Box<str>, Box<str>),
     /// A header that lists further routing keys is no array but of this type.
@@ -121,6 +125,8 @@ pub enum Error {
     },
     /// A quorum queue has no consumers on a channel with a prefetch of its own.
     GlobalPrefetch(Box<str>),
+    /// More partitions were asked for while so many slots still move.
+    PartitionsMove(Box<str>, usize),
     /// The channel is not in transaction mode.
     NotTransactional,
     /// The transaction was committed, but a full queue refused a message of it.
@@ -152,8 +158,11 @@ impl Error {
             | Self::MessageTooLarge { .. }
             | Self::BadArgument(..)
             | Self::BadQueueArgument { .. }
+            | Self::BadQueueArgumentType(..)
+            | Self::UnsupportedQueueArgument(..)
             | Self::BadExpiration(..)
             | Self::BadRecipients(..)
+            | Self::PartitionsMove(..)
             | Self::NotTransactional
             | Self::PartialTransaction
             | Self::QuorumQueue(..)
@@ -223,6 +232,15 @@ impl fmt::Display for InVirtualHost<'_> {
             Error::BadQueueArgument { queue, argument, reason } => {
                 write!(formatter, "invalid arg '{argument}' for queue '{queue}' in vhost '{vhost}': {reason}")
             }
+            Error::BadQueueArgumentType(queue, argument, kind) => {
+                write!(formatter, "invalid type '{kind}' for arg '{argument}' in queue '{queue}' in vhost '{vhost}'")
+            }
+            Error::UnsupportedQueueArgument(queue, argument, kind) => {
+                write!(
+                    formatter,
+                    "invalid arg '{argument}' for queue '{queue}' in vhost '{vhost}' of queue type {kind}"
+                )
+            }
             Error::BadExpiration(text, reason) => write!(formatter, "invalid expiration '{text}': {reason}"),
             Error::BadRecipients(header, kind) => {
                 write!(formatter, "invalid message: {{unacceptable_type_in_header,\"{header}\",{kind}}}")
@@ -230,6 +248,11 @@ impl fmt::Display for InVirtualHost<'_> {
             Error::GlobalPrefetch(queue) => {
                 write!(formatter, "queue '{queue}' in vhost '{vhost}' does not support global qos")
             }
+            Error::PartitionsMove(queue, slots) => write!(
+                formatter,
+                "{slots} slots of queue '{queue}' in vhost '{vhost}' still move to the partitions that were added last: \
+                 try again when the messages from before are settled"
+            ),
             Error::NotTransactional => formatter.write_str("channel is not transactional"),
             Error::PartialTransaction => formatter.write_str("partial tx completion"),
             Error::QuorumQueue(name, reason) => write!(formatter, "quorum queue '{name}' in vhost '{vhost}' {reason}"),

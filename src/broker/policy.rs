@@ -167,7 +167,8 @@ impl Broker {
     /// # Errors
     /// When its definition has unknown keys, or values that make no sense.
     pub fn set_policy(&mut self, name: &str, policy: &Policy) -> Result<(), Error> {
-        Settings::of_policy(&policy.definition).map_err(|bad| Error::BadArgument(bad.name, bad.reason.into()))?;
+        Settings::of_policy(&policy.definition)
+            .map_err(|bad| Error::BadArgument(bad.name, bad.reason.to_string().into()))?;
         if policy.definition.get("alternate-exchange").is_some_and(|name| name.as_str().is_none()) {
             return Err(Error::BadArgument("alternate-exchange", "expected the name of an exchange".into()));
         }

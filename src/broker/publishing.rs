@@ -3,6 +3,7 @@
 use super::error::{Error, Resource};
 use super::headers::{self, Reason};
 use super::message::{Message, Parts};
+use super::queue::Queue;
 use super::record::Record;
 use super::settings::{DURATION_MAX_MS, Overflow};
 use super::topology::{REPLY_TO, check_short};
@@ -160,8 +161,10 @@ impl Broker {
             changed.extend_from_slice(&route.queues);
         }
         for &queue in &refused {
-            if self.state.queue(queue).is_some_and(|queue| queue.settings.overflow == Some(Overflow::RejectPublishDlx))
-            {
+            let dead_letters = |queue: &Queue| {
+                queue.partitions.is_none() && queue.settings.overflow == Some(Overflow::RejectPublishDlx)
+            };
+            if self.state.queue(queue).is_some_and(dead_letters) {
                 self.dead_letter(queue, &message, Reason::Maxlen);
             }
         }
@@ -181,28 +184,40 @@ impl Broker {
         headers::delay_ms(message.properties())
     }
 
-    /// Takes the queues that refuse the message from its route, and answers them.
+    /// Takes the queues that refuse the message from its route, and answers them. Of a queue with partitions the route
+    /// goes on to one of these.
     fn refuse(&mut self, message: &Message) -> Vec<QueueId> {
         let mut refused = Vec::new();
         let mut queues = std::mem::take(&mut self.route.queues);
-        queues.retain(|&queue| {
-            let refuses = self.refuses(queue, message);
-            if refuses {
-                refused.push(queue);
+        queues.retain_mut(|queue| match self.admit(*queue, message) {
+            Ok(taker) => {
+                *queue = taker;
+                true
             }
-            !refuses
+            Err(refuser) => {
+                refused.push(refuser);
+                false
+            }
         });
         self.route.queues = queues;
         refused
     }
 
-    /// Whether a queue is full, but for what its consumers will take at once, and then refuses what comes.
-    fn refuses(&self, id: QueueId, message: &Message) -> bool {
-        let queue = self.state.queue(id).expect("a message is routed to queues that exist");
-        queue.settings.rejects_publish() && {
-            let leaving = self.room_at(id).min(queue.ready_count());
-            queue.would_overflow(leaving, message.body().len())
+    /// The queue that takes the message, or the one that refuses it: as it is full, but for what its consumers will take
+    /// at once, or as its partitions are others than the publisher knows.
+    fn admit(&self, mut id: QueueId, message: &Message) -> Result<QueueId, QueueId> {
+        let mut queue = self.state.queue(id).expect("a message is routed to queues that exist");
+        if let Some(partitions) = &queue.partitions {
+            id = partitions.find(message.routing_key(), message.properties()).ok_or(id)?;
+            queue = self.state.queue(id).expect("a front's partition exists");
         }
+        if queue.settings.rejects_publish() {
+            let leaving = self.room_at(id).min(queue.ready_count());
+            if queue.would_overflow(leaving, message.body().len()) {
+                return Err(id);
+            }
+        }
+        Ok(id)
     }
 }
 

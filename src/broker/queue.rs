@@ -25,7 +25,9 @@ use foldhash::fast::FixedState;
 
 use super::message::{Message, NEVER_MS};
 use super::numbered::Numbered;
+use super::partition::{Part, Partitions};
 use super::settings::Settings;
+use crate::id::QueueId;
 use crate::table::Table;
 
 /// A queue's properties and messages.
@@ -52,6 +54,10 @@ pub(crate) struct Queue {
     unacked_count: usize,
     /// Of all messages here, where the queue takes each id once.
     ids: HashSet<Box<str>, FixedState>,
+    /// Only of a front, which holds no message.
+    pub(crate) partitions: Option<Box<Partitions>>,
+    /// Only of a partition, which has its front's name.
+    pub(crate) part: Option<Box<Part>>,
 }
 
 /// The messages of one priority.
@@ -117,6 +123,8 @@ impl Queue {
             ready_bytes: 0,
             unacked_count: 0,
             ids: HashSet::default(),
+            partitions: None,
+            part: None,
         }
     }
 
@@ -127,6 +135,11 @@ impl Queue {
     /// The bodies of the ready messages.
     pub(crate) fn ready_bytes(&self) -> usize {
         self.ready_bytes
+    }
+
+    /// Messages that wait until their slot is opened.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Message> {
+        self.part.iter().flat_map(|part| part.waiting())
     }
 
     pub(crate) fn unacked_count(&self) -> usize {
@@ -204,8 +217,19 @@ impl Queue {
         self.policy = policy.map(|(name, _)| name.into());
     }
 
-    pub(super) fn push(&mut self, message: Message) {
+    pub(super) fn push(&mut self, mut message: Message) {
         self.counters.published += 1;
+        if let Some(part) = &mut self.part {
+            match part.hold(message) {
+                Some(ours) => message = ours,
+                None => return,
+            }
+        }
+        self.enqueue(message);
+    }
+
+    /// Makes a message ready, behind all others of its priority.
+    pub(super) fn enqueue(&mut self, message: Message) {
         if self.settings.deduplicates {
             self.ids.extend(deduplication_id(&message));
         }
@@ -271,17 +295,24 @@ impl Queue {
             purged.extend(returned.into_values().map(|delivered| delivered.message));
             purged.extend(std::mem::take(&mut tier.fresh));
         }
+        purged.extend(self.part.iter_mut().flat_map(|part| part.take_waiting()));
         purged.iter().for_each(|message| self.forget_id(message));
         (self.ready_count, self.ready_bytes, self.waiting) = (0, 0, Priorities::default());
         purged
     }
 
     /// Takes everything, as the queue goes.
-    pub(super) fn into_messages(self) -> impl Iterator<Item = Message> {
-        self.tiers.into_iter().flat_map(|tier| {
+    pub(super) fn into_messages(mut self) -> impl Iterator<Item = Message> {
+        let waiting = self.part.as_mut().map(|part| part.take_waiting()).unwrap_or_default();
+        waiting.into_iter().chain(self.tiers.into_iter().flat_map(|tier| {
             let delivered = tier.returned.into_values().chain(tier.unacked.into_values());
             delivered.map(|delivered| delivered.message).chain(tier.fresh)
-        })
+        }))
+    }
+
+    /// A message has left. If it was the last one of a slot that went to another partition, answers the slot and that.
+    pub(super) fn count_out(&mut self, message: &Message) -> Option<(u16, QueueId)> {
+        self.part.as_mut()?.count_out(message)
     }
 
     /// Ready messages in the order of their delivery.

@@ -54,6 +54,13 @@ pub enum Record<'a> {
         /// Its id.
         queue: QueueId,
     },
+    /// A queue in several parts has more of them than before.
+    PartitionsAdded {
+        /// The queue that has the name.
+        front: QueueId,
+        /// The new partitions.
+        partitions: &'a [QueueId],
+    },
     /// A new binding.
     Bound {
         /// The exchange that messages come from.

@@ -4,6 +4,8 @@
 //! declarations. A policy says the same without the `x-`. Where both give a number the lower one wins, elsewhere the
 //! argument does.
 
+use std::fmt;
+
 use crate::table::{Table, Value};
 
 /// The arguments of queues that mean something here, other than those that are accepted and have no effect.
@@ -53,8 +55,28 @@ const POLICY_KEYS: [&str; 10] = [
     "alternate-exchange",
 ];
 
-/// The longest time that an argument or a property may give, 49 days and a half.
-pub(crate) const DURATION_MAX_MS: i64 = u32::MAX as i64;
+/// What only queues of the other type can have, or streams.
+const NOT_CLASSIC: [&str; 8] = [
+    DELIVERY_LIMIT,
+    "x-quorum-initial-group-size",
+    "x-dead-letter-strategy",
+    "x-max-in-memory-length",
+    "x-max-in-memory-bytes",
+    "x-initial-cluster-size",
+    "x-max-age",
+    "x-stream-max-segment-size-bytes",
+];
+const NOT_QUORUM: [&str; 6] = [
+    MAX_PRIORITY,
+    "x-queue-mode",
+    "x-queue-version",
+    "x-initial-cluster-size",
+    "x-max-age",
+    "x-stream-max-segment-size-bytes",
+];
+
+/// The longest time that an argument or a property may give, ten years.
+pub(crate) const DURATION_MAX_MS: i64 = 10 * 365 * 86_400_000;
 /// How often a quorum queue delivers a message again, unless it is told otherwise.
 const QUORUM_DELIVERY_LIMIT: u32 = 20;
 const PARTITIONS_MAX: i64 = 1024;
@@ -110,11 +132,21 @@ pub(crate) enum DeliveryLimit {
     Times(u32),
 }
 
-/// An argument whose value makes no sense, and why.
+/// An argument that makes no sense.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadSetting {
     pub(crate) name: &'static str,
-    pub(crate) reason: String,
+    pub(crate) reason: Reason,
+}
+
+/// What is wrong with an argument.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Value(String),
+    /// It has a value of this type.
+    Type(&'static str),
+    /// No queue of this type has it.
+    QueueType(&'static str),
 }
 
 type Parsed<T> = Result<T, BadSetting>;
@@ -123,6 +155,13 @@ impl Settings {
     /// What a queue's arguments say. The types of queue that there is none of are refused elsewhere.
     pub(crate) fn of_arguments(arguments: &Table) -> Parsed<Self> {
         let settings = Self::parse(&|name| arguments.get(name))?;
+        let (unsupported, kind) = match settings.kind {
+            QueueKind::Classic => (&NOT_CLASSIC[..], "rabbit_classic_queue"),
+            QueueKind::Quorum => (&NOT_QUORUM[..], "rabbit_quorum_queue"),
+        };
+        if let Some(name) = unsupported.iter().find(|name| arguments.get(name).is_some()) {
+            return Err(BadSetting { name, reason: Reason::QueueType(kind) });
+        }
         if settings.dead_letter_routing_key.is_some() && settings.dead_letter_exchange.is_none() {
             return bad(DEAD_LETTER_ROUTING_KEY, "routing_key_but_no_dlx_defined".into());
         }
@@ -195,7 +234,12 @@ impl Settings {
             max_length: integer(find, MAX_LENGTH, 0, i64::MAX)?.map(|n| n as usize),
             max_length_bytes: integer(find, MAX_LENGTH_BYTES, 0, i64::MAX)?.map(|n| n as usize),
             overflow: overflow(find)?,
-            dead_letter_exchange: text(find, DEAD_LETTER_EXCHANGE)?,
+            dead_letter_exchange: text(find, DEAD_LETTER_EXCHANGE).map_err(|bad| match find(DEAD_LETTER_EXCHANGE) {
+                Some(value) if value.as_str().is_none() => {
+                    BadSetting { reason: Reason::Type(value.type_name()), ..bad }
+                }
+                _ => bad,
+            })?,
             dead_letter_routing_key: text(find, DEAD_LETTER_ROUTING_KEY)?,
             max_priority: integer(find, MAX_PRIORITY, 0, 255)?.map_or(0, |n| n as u8),
             single_active_consumer: truth(find, SINGLE_ACTIVE_CONSUMER)?,
@@ -208,6 +252,16 @@ impl Settings {
             deduplicates: truth(find, MESSAGE_DEDUPLICATION)?,
             partitions: integer(find, PARTITIONS, 1, PARTITIONS_MAX)?.map(|n| n as u16),
         })
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(reason) => formatter.write_str(reason),
+            Self::Type(kind) => write!(formatter, "{{unacceptable_type,{kind}}}"),
+            Self::QueueType(kind) => write!(formatter, "no {kind} has it"),
+        }
     }
 }
 
@@ -224,7 +278,7 @@ impl DeliveryLimit {
 type Find<'f, 'a> = &'f dyn Fn(&'static str) -> Option<&'a Value>;
 
 fn bad<T>(name: &'static str, reason: String) -> Parsed<T> {
-    Err(BadSetting { name, reason })
+    Err(BadSetting { name, reason: Reason::Value(reason) })
 }
 
 fn lower<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
@@ -240,7 +294,7 @@ fn integer(find: Find<'_, '_>, name: &'static str, min: i64, max: i64) -> Parsed
         None => bad(name, format!("\"expected integer, got {}\"", value.type_name())),
         Some(n) if n < min && n == 0 => bad(name, "{value_zero,0}".into()),
         Some(n) if n < min => bad(name, format!("{{value_negative,{n}}}")),
-        Some(n) if n > max => bad(name, format!("{{value_too_big,{n}}}")),
+        Some(n) if n > max => bad(name, format!("{{max_value_exceeded,{n}}}")),
         n => Ok(n),
     }
 }
@@ -281,6 +335,9 @@ pub(crate) fn difference(received: &Table, current: &Table) -> Option<(&'static 
     QUEUE_ARGUMENTS.into_iter().find_map(|name| {
         let (received, current) = (received.get(name), current.get(name));
         let is_equivalent = match (received, current) {
+            // Partitions are added by declaring more of them; who knows of fewer is not wrong.
+            (Some(_), Some(_)) if name == PARTITIONS => true,
+            _ if name == CONSUMER_TIMEOUT => true,
             (Some(received), Some(current)) => received.equivalent(current),
             // Not to name a type is to want a classic queue; the number of partitions may be left open.
             (None, Some(kind)) | (Some(kind), None) if name == QUEUE_TYPE => kind.as_str() == Some("classic"),
@@ -309,21 +366,28 @@ mod tests {
         Settings::of_arguments(&[(name, value.into())].into_iter().collect())
     }
 
+    fn refused(name: &'static str, reason: &str) -> Parsed<Settings> {
+        bad(name, reason.into())
+    }
+
     #[test]
     fn each_argument_is_checked_for_type_and_range() {
         for (name, value, reason) in [
             (MAX_LENGTH, Value::from("5"), "\"expected integer, got longstr\""),
             (MAX_LENGTH, Value::I8(-5), "{value_negative,-5}"),
             (EXPIRES, Value::I32(0), "{value_zero,0}"),
-            (MESSAGE_TTL, Value::I64(1 << 32), "{value_too_big,4294967296}"),
-            (MAX_PRIORITY, Value::I32(256), "{value_too_big,256}"),
+            (MESSAGE_TTL, Value::I64(1 << 40), "{max_value_exceeded,1099511627776}"),
+            (MAX_PRIORITY, Value::I32(256), "{max_value_exceeded,256}"),
             (OVERFLOW, Value::from("explode"), "invalid_overflow"),
-            (DEAD_LETTER_EXCHANGE, Value::I32(1), "{unacceptable_type,signedint}"),
             (DEAD_LETTER_ROUTING_KEY, Value::from("key"), "routing_key_but_no_dlx_defined"),
             (SINGLE_ACTIVE_CONSUMER, Value::from("yes"), "{unacceptable_type,longstr}"),
         ] {
-            assert_eq!(of(name, value), bad(name, reason.into()));
+            assert_eq!(of(name, value), refused(name, reason));
         }
+        let reason = Reason::Type("signedint");
+        assert_eq!(of(DEAD_LETTER_EXCHANGE, 1), Err(BadSetting { name: DEAD_LETTER_EXCHANGE, reason }));
+        let reason = Reason::QueueType("rabbit_classic_queue");
+        assert_eq!(of(DELIVERY_LIMIT, 3), Err(BadSetting { name: DELIVERY_LIMIT, reason }));
         assert_eq!(of("x-unknown", 1), Ok(Settings::default()));
         assert_eq!(of(MESSAGE_TTL, 0).unwrap().message_ttl_ms, Some(0));
     }
@@ -345,15 +409,20 @@ mod tests {
     #[test]
     fn a_policy_has_known_keys_only() {
         let definition = [("max-lenght", 5)].into_iter().collect();
-        assert!(Settings::of_policy(&definition).unwrap_err().reason.contains("'max-lenght'"));
+        let Reason::Value(reason) = Settings::of_policy(&definition).unwrap_err().reason else { panic!("no value") };
+        assert!(reason.contains("'max-lenght'"));
     }
 
     #[test]
     fn the_delivery_limit_depends_on_the_type_of_queue() {
         assert_eq!(Settings::default().delivery_limit(), None);
         assert_eq!(of(QUEUE_TYPE, "quorum").unwrap().delivery_limit(), Some(20));
-        assert_eq!(of(DELIVERY_LIMIT, 3).unwrap().delivery_limit(), Some(3));
-        assert_eq!(of(DELIVERY_LIMIT, -1).unwrap().delivery_limit(), None);
+        let quorum = |limit: i32| {
+            let arguments: Table =
+                [(QUEUE_TYPE, "quorum".into()), (DELIVERY_LIMIT, Value::I32(limit))].into_iter().collect();
+            Settings::of_arguments(&arguments).unwrap().delivery_limit()
+        };
+        assert_eq!((quorum(3), quorum(-1)), (Some(3), None));
     }
 
     #[test]

@@ -155,6 +155,7 @@ impl Broker {
             let message = queue.unacked_message(position).expect("what is settled is unacked").share();
             self.dead_letter(id, &message, reason);
         }
+        self.part_changes(id);
         self.commit(&Record::Settled { queue: id, position });
     }
 

@@ -11,6 +11,7 @@ use super::exchange::{Destination, Exchange, ExchangeKind};
 use super::headers;
 use super::message::Message;
 use super::numbered::Numbered;
+use super::partition::{self, Move, Part, Partitions};
 use super::policy::{Matcher, Policies};
 use super::queue::Queue;
 use super::record::Record;
@@ -93,6 +94,7 @@ impl State {
                 self.queues.insert_at(queue, declared);
                 self.names.insert(name.into(), queue);
             }
+            Record::PartitionsAdded { front, partitions } => self.add_partitions(front, partitions),
             Record::QueueDeleted { queue } => self.delete_queue(queue),
             Record::Bound { source, destination, routing_key, arguments } => {
                 self.exchange_mut(source).bind(destination, routing_key, arguments);
@@ -112,21 +114,26 @@ impl State {
             Record::Delivered { queue, position } => self.queue_mut(queue).deliver(position),
             Record::Settled { queue, position } => {
                 let message = self.queue_mut(queue).settle(position);
+                self.count_out(queue, &message);
                 self.forget(message);
             }
             Record::Taken { queue, position } => {
                 let message = self.queue_mut(queue).take(position);
+                self.count_out(queue, &message);
                 self.let_go();
                 self.taken = Some(message);
             }
             Record::Dropped { queue, position } => {
                 let message = self.queue_mut(queue).drop(position);
+                self.count_out(queue, &message);
                 self.forget(message);
             }
             Record::Requeued { queue, position } => self.requeue(queue, position),
             Record::Purged { queue } => {
-                let messages = self.queue_mut(queue).purge();
-                messages.into_iter().for_each(|message| self.forget(message));
+                for message in self.queue_mut(queue).purge() {
+                    self.count_out(queue, &message);
+                    self.forget(message);
+                }
             }
             Record::Delayed { number, message, .. } => {
                 self.memory_bytes += message.memory_bytes();
@@ -164,6 +171,11 @@ impl State {
     /// The id that the next queue gets.
     pub(crate) fn next_queue(&self) -> QueueId {
         self.queues.next_id()
+    }
+
+    /// The ids that so many further queues get.
+    pub(crate) fn next_queues(&self, count: usize) -> Vec<QueueId> {
+        self.queues.next_ids(count)
     }
 
     /// What the messages take in memory, each counted once, however many queues share it.
@@ -291,10 +303,54 @@ impl State {
         }
     }
 
+    /// Adds partitions to a front; slots that go to them are sealed as long as their former owners have messages.
+    fn add_partitions(&mut self, front: QueueId, added: &[QueueId]) {
+        let queue = self.queue_mut(front);
+        let partitions = queue.partitions.get_or_insert_with(|| Box::new(Partitions::new()));
+        let (known, moves) = (partitions.queues.len(), partitions.add(added));
+        let (name, durable, arguments) = (queue.name.clone(), queue.durable, queue.arguments.clone());
+        let settings = Settings::of_arguments(&arguments).expect("a queue's arguments were checked");
+        for (number, &id) in (known..).zip(added) {
+            let mut partition = Queue::new(&name, durable, false, false, Table::new(), settings.clone());
+            partition.set_policy(self.policies.of_queue(&partition));
+            partition.part = Some(Box::new(Part::new(front, number)));
+            self.queues.insert_at(id, partition);
+        }
+        let sealed = moves.into_iter().filter(|&moved| self.seal(moved)).count();
+        self.partitions_mut(front).sealed += sealed;
+    }
+
+    /// Seals a slot that has gone, if there are messages of it where it was.
+    fn seal(&mut self, Move { slot, from, to }: Move) -> bool {
+        let former = self.queue_mut(from);
+        let messages = former.ready().chain(former.unacked()).map(|(_, message)| message);
+        let older = messages.filter(|message| partition::slot(message) == slot).count();
+        if older == 0 {
+            return false;
+        }
+        self.part_mut(from).let_go(slot, older, to);
+        self.part_mut(to).seal(slot);
+        true
+    }
+
+    /// A message has left its queue: perhaps what waited for that becomes ready in another partition.
+    fn count_out(&mut self, queue: QueueId, message: &Message) {
+        let Some((slot, to)) = self.queue_mut(queue).count_out(message) else { return };
+        for message in self.part_mut(to).unseal(slot) {
+            self.queue_mut(to).enqueue(message);
+        }
+        let front = self.part_mut(to).front;
+        self.partitions_mut(front).sealed -= 1;
+    }
+
     fn delete_queue(&mut self, id: QueueId) {
         let queue = self.queues.remove(id).expect("a queue that is deleted exists");
         self.names.remove(&queue.name);
         self.unbind_all(&Destination::Queue(id));
+        for &partition in queue.partitions.iter().flat_map(|partitions| &partitions.queues) {
+            let partition = self.queues.remove(partition).expect("a front's partition exists");
+            partition.into_messages().for_each(|message| self.forget(message));
+        }
         queue.into_messages().for_each(|message| self.forget(message));
     }
 
@@ -334,6 +390,14 @@ impl State {
 
     fn queue_mut(&mut self, queue: QueueId) -> &mut Queue {
         self.queues.get_mut(queue).expect("a fact's queue exists")
+    }
+
+    fn part_mut(&mut self, queue: QueueId) -> &mut Part {
+        self.queue_mut(queue).part.as_mut().expect("a slot's owner is a partition")
+    }
+
+    fn partitions_mut(&mut self, front: QueueId) -> &mut Partitions {
+        self.queue_mut(front).partitions.as_mut().expect("a partition's front has partitions")
     }
 
     fn exchange_mut(&mut self, name: &str) -> &mut Exchange {

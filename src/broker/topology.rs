@@ -5,7 +5,7 @@ use super::delivery::Notice;
 use super::error::{Error, Resource};
 use super::exchange::{Destination, ExchangeKind};
 use super::record::Record;
-use super::settings::{self, BadSetting, Settings};
+use super::settings::{self, BadSetting, Reason, Settings};
 use crate::id::{ChannelId, QueueId};
 use crate::table::{Table, Value};
 
@@ -166,6 +166,7 @@ impl Broker {
         if let Some(id) = self.state.queue_named(queue.name) {
             self.check_queue_equivalent(channel, id, queue)?;
             self.use_queue(id);
+            self.raise_partitions(id, queue)?;
             return Ok(self.remember_queue(channel, id));
         }
         if queue.name.starts_with("amq.") {
@@ -189,7 +190,7 @@ impl Broker {
     fn remember_queue(&mut self, channel: ChannelId, id: QueueId) -> QueueStatus {
         let name = self.queue_name(id);
         self.channel_mut(channel).last_queue = Some(name.clone());
-        let message_count = self.state.queue(id).map_or(0, |queue| queue.ready_count());
+        let message_count = self.ready_count(id);
         let consumer_count = self.attendance.get(id).map_or(0, |attendance| attendance.consumers.len());
         QueueStatus { name, message_count, consumer_count }
     }
@@ -205,6 +206,7 @@ impl Broker {
             self.attendance_of(queue).owner = Some(connection);
         }
         self.watch_use(queue);
+        self.add_partitions(queue, arguments);
         queue
     }
 
@@ -237,8 +239,12 @@ impl Broker {
     /// When the channel is not open.
     pub fn purge_queue(&mut self, channel: ChannelId, queue: &str) -> Result<usize, Error> {
         let queue = self.accessible_queue(channel, queue)?;
-        let count = self.state.queue(queue).map_or(0, |queue| queue.ready_count());
-        self.commit(&Record::Purged { queue });
+        let count = self.ready_count(queue);
+        for part in self.parts_of(queue) {
+            self.part_changes(part);
+            self.commit(&Record::Purged { queue: part });
+        }
+        self.tend_changed();
         Ok(count)
     }
 
@@ -264,7 +270,7 @@ impl Broker {
         if if_unused && self.is_consumed(id) {
             return Err(Error::InUse(Resource::Queue, self.queue_name(id)));
         }
-        let count = self.state.queue(id).map_or(0, |queue| queue.ready_count());
+        let count = self.ready_count(id);
         if if_empty && count > 0 {
             return Err(Error::NotEmpty(self.queue_name(id)));
         }
@@ -285,6 +291,7 @@ impl Broker {
             return;
         }
         let attendance = self.attendance.remove(queue).unwrap_or_default();
+        self.forget_partitions(queue);
         for consumer in attendance.consumers {
             let (channel, tag) = (self.consumer(consumer).channel, self.consumer(consumer).tag.clone());
             self.detach(consumer);
@@ -450,7 +457,11 @@ fn check_queue_arguments(declaration: &QueueDeclaration<'_>) -> Result<(), Error
     let bad =
         |argument, reason: String| Err(Error::BadQueueArgument { queue: name.into(), argument, reason: reason.into() });
     let refuse = |reason| Err(Error::QuorumQueue(name.into(), reason));
-    match arguments.get("x-queue-type").map(|kind| kind.as_str().unwrap_or("of another type than text")) {
+    let kind = arguments.get("x-queue-type");
+    if let Some(value) = kind.filter(|kind| kind.as_str().is_none()) {
+        return bad("x-queue-type", format!("{{unacceptable_type,{}}}", value.type_name()));
+    }
+    match kind.and_then(Value::as_str) {
         Some("quorum") if !declaration.durable => return refuse("must be durable"),
         Some("quorum") if declaration.exclusive => return refuse("cannot be exclusive"),
         None | Some("classic" | "quorum") => {}
@@ -461,7 +472,11 @@ fn check_queue_arguments(declaration: &QueueDeclaration<'_>) -> Result<(), Error
         }
         Some(kind) => return bad("x-queue-type", format!("\"unsupported queue type '{kind}'\"")),
     }
-    Settings::of_arguments(arguments).map(drop).or_else(|BadSetting { name, reason }| bad(name, reason))
+    Settings::of_arguments(arguments).map(drop).or_else(|BadSetting { name: argument, reason }| match reason {
+        Reason::Value(reason) => bad(argument, reason),
+        Reason::Type(kind) => Err(Error::BadQueueArgumentType(name.into(), argument, kind)),
+        Reason::QueueType(kind) => Err(Error::UnsupportedQueueArgument(name.into(), argument, kind)),
+    })
 }
 
 fn quoted(value: impl std::fmt::Display) -> String {

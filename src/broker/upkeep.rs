@@ -109,6 +109,7 @@ impl Broker {
         let message = queue.ready_message(position).expect("the head is ready").share();
         self.dead_letter(id, &message, reason);
         drop(message);
+        self.part_changes(id);
         self.commit(&Record::Dropped { queue: id, position });
     }
 
@@ -151,7 +152,8 @@ impl Broker {
 
     /// Sets the timer by which an unused queue goes, where it has to have one.
     pub(super) fn watch_use(&mut self, id: QueueId) {
-        let Some(expires_ms) = self.state.queue(id).and_then(|queue| queue.settings.expires_ms) else { return };
+        let declared = self.state.queue(id).filter(|queue| queue.part.is_none());
+        let Some(expires_ms) = declared.and_then(|queue| queue.settings.expires_ms) else { return };
         let deadline_ms = self.now_ms.saturating_add(expires_ms);
         if let Some(earlier) = self.attendance_of(id).disuse.take() {
             self.timers.cancel(earlier);

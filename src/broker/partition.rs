@@ -1,0 +1,351 @@
+//! Partition: a queue in several parts, each FIFO, between which a message's key decides.
+//!
+//! ```text
+//!   key ── hash ──> one of 1,024 slots ── map ──> one of n partitions ──> the one consumer that is active there
+//! ```
+//!
+//! The queue that has the name is the *front*: bindings lead to it and consumers come to it, but it holds no message.
+//! Its partitions are queues without a name. The same key always has the same slot, so the same partition and its
+//! order. The slots never change; which partition owns a slot does, when partitions are added:
+//!
+//! ```text
+//!   former owner   still holds older messages of the slot ── the last one is settled ──┐
+//!   new owner      sealed: what arrives for the slot waits ────────────────────────────┴──> ready
+//! ```
+//!
+//! As there are never fewer partitions than before, their number is the *epoch* of the map. A publisher that has worked
+//! out partitions for itself may say of which epoch by the header `x-partition-epoch`; one that is stale is refused,
+//! and the publisher looks again.
+
+use super::Broker;
+use super::error::Error;
+use super::message::Message;
+use super::numbered::Numbered;
+use super::record::Record;
+use super::settings::Settings;
+use super::topology::QueueDeclaration;
+use crate::id::{ConsumerId, QueueId};
+use crate::properties::Properties;
+use crate::table::Table;
+
+/// How many slots there are, whatever the number of partitions.
+pub(crate) const SLOTS: usize = 1024;
+
+const KEY: &str = "x-partition-key";
+const EPOCH: &str = "x-partition-epoch";
+
+/// What a front knows.
+#[derive(Debug)]
+pub(crate) struct Partitions {
+    pub(crate) queues: Vec<QueueId>,
+    /// The partition that owns each slot.
+    owners: Vec<u16>,
+    /// How many slots are sealed.
+    pub(crate) sealed: usize,
+}
+
+/// A slot that goes from one partition to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Move {
+    pub(crate) slot: u16,
+    pub(crate) from: QueueId,
+    pub(crate) to: QueueId,
+}
+
+/// What a partition knows.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) front: QueueId,
+    pub(crate) number: usize,
+    /// Slots that are sealed here, and what has arrived for them.
+    coming: Numbered<Vec<Message>>,
+    /// Slots that went: how many older messages of them are still here, and to where they went.
+    going: Numbered<(usize, QueueId)>,
+}
+
+impl Partitions {
+    pub(crate) fn new() -> Self {
+        Self { queues: Vec::new(), owners: Vec::new(), sealed: 0 }
+    }
+
+    /// The partition to which messages with this key go; nothing for a publisher that says so of another epoch.
+    pub(crate) fn find(&self, routing_key: &str, properties: Properties<'_>) -> Option<QueueId> {
+        let is_stale =
+            properties.header(EPOCH).is_some_and(|epoch| epoch.as_integer() != Some(self.queues.len() as i64));
+        let owner = self.owners[usize::from(slot_of(routing_key, properties))];
+        (!is_stale).then(|| self.queues[usize::from(owner)])
+    }
+
+    /// Adds partitions, and answers the slots that go to them: as few as make all shares equal.
+    pub(crate) fn add(&mut self, added: &[QueueId]) -> Vec<Move> {
+        let known = self.queues.len();
+        self.queues.extend_from_slice(added);
+        let count = self.queues.len();
+        if known == 0 {
+            self.owners = (0..SLOTS).map(|slot| (slot % count) as u16).collect();
+            return Vec::new();
+        }
+        let mut moves = Vec::new();
+        let mut shares = vec![0; count];
+        self.owners.iter().for_each(|&owner| shares[usize::from(owner)] += 1);
+        for slot in 0..SLOTS {
+            let from = usize::from(self.owners[slot]);
+            let needy = (known..count).min_by_key(|&to| shares[to]);
+            let Some(to) = needy.filter(|&to| shares[to] < SLOTS / count && shares[from] > SLOTS / count) else {
+                continue;
+            };
+            shares[from] -= 1;
+            shares[to] += 1;
+            self.owners[slot] = to as u16;
+            moves.push(Move { slot: slot as u16, from: self.queues[from], to: self.queues[to] });
+        }
+        moves
+    }
+}
+
+impl Part {
+    pub(crate) fn new(front: QueueId, number: usize) -> Self {
+        Self { front, number, coming: Numbered::new(), going: Numbered::new() }
+    }
+
+    /// Keeps a message whose slot is sealed; answers it where it is not.
+    pub(super) fn hold(&mut self, message: Message) -> Option<Message> {
+        if self.coming.len() == 0 {
+            return Some(message);
+        }
+        match self.coming.get_mut(slot(&message).into()) {
+            Some(waiting) => {
+                waiting.push(message);
+                None
+            }
+            None => Some(message),
+        }
+    }
+
+    /// Seals a slot, of which another partition still has messages.
+    pub(super) fn seal(&mut self, slot: u16) {
+        self.coming.insert(slot.into(), Vec::new());
+    }
+
+    /// Opens a slot, and gives what waited.
+    pub(super) fn unseal(&mut self, slot: u16) -> Vec<Message> {
+        self.coming.remove(slot.into()).expect("a slot that is unsealed was sealed")
+    }
+
+    /// Remembers that a slot went while so many of its messages are here.
+    pub(super) fn let_go(&mut self, slot: u16, older: usize, to: QueueId) {
+        self.going.insert(slot.into(), (older, to));
+    }
+
+    /// A message has left; if it was the last one of a slot that went, answers that and its new owner.
+    pub(super) fn count_out(&mut self, message: &Message) -> Option<(u16, QueueId)> {
+        if self.going.len() == 0 {
+            return None;
+        }
+        let slot = slot(message);
+        let (older, to) = self.going.get_mut(slot.into())?;
+        *older -= 1;
+        let opened = (*older == 0).then_some((slot, *to));
+        if opened.is_some() {
+            self.going.remove(slot.into());
+        }
+        opened
+    }
+
+    /// Whether there are messages here of slots that went.
+    pub(super) fn is_shedding(&self) -> bool {
+        self.going.len() > 0
+    }
+
+    /// What waits for sealed slots.
+    pub(super) fn take_waiting(&mut self) -> Vec<Message> {
+        self.coming.values_mut().flat_map(std::mem::take).collect()
+    }
+
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Message> {
+        self.coming.iter().flat_map(|(_, waiting)| waiting)
+    }
+}
+
+impl Broker {
+    /// Makes the partitions that a new queue's arguments ask for.
+    pub(super) fn add_partitions(&mut self, front: QueueId, arguments: &Table) {
+        let wanted = Settings::of_arguments(arguments).ok().and_then(|settings| settings.partitions);
+        let known = self.parts_of(front).len() - usize::from(!self.is_front(front));
+        let Some(missing) = wanted.and_then(|wanted| usize::from(wanted).checked_sub(known)).filter(|&n| n > 0) else {
+            return;
+        };
+        let partitions = &self.state.next_queues(missing);
+        self.commit(&Record::PartitionsAdded { front, partitions });
+        self.spread_consumers(front, None);
+    }
+
+    /// Adds partitions to a queue that is declared again with more of them.
+    ///
+    /// # Errors
+    /// While slots still move since the last time.
+    pub(super) fn raise_partitions(&mut self, front: QueueId, declaration: &QueueDeclaration<'_>) -> Result<(), Error> {
+        let Some(partitions) = self.state.queue(front).and_then(|queue| queue.partitions.as_ref()) else {
+            return Ok(());
+        };
+        let wanted = Settings::of_arguments(declaration.arguments).ok().and_then(|settings| settings.partitions);
+        if wanted.is_none_or(|wanted| usize::from(wanted) <= partitions.queues.len()) {
+            return Ok(());
+        }
+        if partitions.sealed > 0 {
+            return Err(Error::PartitionsMove(declaration.name.into(), partitions.sealed));
+        }
+        self.add_partitions(front, declaration.arguments);
+        Ok(())
+    }
+
+    pub(super) fn is_front(&self, queue: QueueId) -> bool {
+        self.state.queue(queue).is_some_and(|queue| queue.partitions.is_some())
+    }
+
+    /// The queues that hold the messages of one that is declared: its partitions, or itself.
+    pub(super) fn parts_of(&self, id: QueueId) -> Vec<QueueId> {
+        match self.state.queue(id).and_then(|queue| queue.partitions.as_ref()) {
+            Some(partitions) => partitions.queues.clone(),
+            None => vec![id],
+        }
+    }
+
+    pub(super) fn ready_count(&self, id: QueueId) -> usize {
+        let count = |queue| self.state.queue(queue).map_or(0, |queue| queue.ready_count() + queue.waiting().count());
+        self.parts_of(id).into_iter().map(count).sum()
+    }
+
+    /// A front's consumers are others than before; `gone` is none of them any more.
+    pub(super) fn spread_consumers(&mut self, front: QueueId, gone: Option<ConsumerId>) {
+        if !self.is_front(front) {
+            return;
+        }
+        for part in self.parts_of(front) {
+            self.attendance_of(part).sole.take_if(|sole| Some(*sole) == gone);
+            self.changed.push(part);
+        }
+    }
+
+    /// The consumer who alone gets messages of this partition, as soon as the last one has none unacked any more.
+    pub(super) fn appoint(&mut self, id: QueueId) {
+        let Some(queue) = self.state.queue(id) else { return };
+        let Some(part) = &queue.part else { return };
+        let (front, number, is_free) = (part.front, part.number, queue.unacked_count() == 0);
+        let consumers = self.attendance.get(front).map_or(&[][..], |attendance| &attendance.consumers);
+        let entitled: Option<ConsumerId> = (!consumers.is_empty()).then(|| consumers[number % consumers.len()]);
+        let attendance = self.attendance_of(id);
+        if attendance.sole != entitled {
+            attendance.sole = entitled.filter(|_| is_free);
+        }
+    }
+
+    /// A message is about to leave a partition: perhaps another consumer may take over then, or what waited in another
+    /// partition is ready.
+    pub(super) fn part_changes(&mut self, id: QueueId) {
+        let Some(part) = self.state.queue(id).and_then(|queue| queue.part.as_ref()) else { return };
+        let (front, is_shedding) = (part.front, part.is_shedding());
+        self.changed.push(id);
+        if is_shedding {
+            self.changed.extend(self.parts_of(front));
+        }
+    }
+
+    /// The part of a queue from which the next message is got.
+    pub(super) fn part_to_get_from(&self, id: QueueId) -> QueueId {
+        let parts = self.state.queue(id).and_then(|queue| queue.partitions.as_ref());
+        let has_ready = |part: &QueueId| self.state.queue(*part).is_some_and(|part| part.ready_count() > 0);
+        parts.and_then(|parts| parts.queues.iter().copied().find(has_ready)).unwrap_or(id)
+    }
+
+    /// A consumer of a front has room again, or has come.
+    pub(super) fn activate_parts_of(&mut self, consumer: ConsumerId, front: QueueId) {
+        for part in self.parts_of(front) {
+            if self.attendance.get(part).is_some_and(|attendance| attendance.sole == Some(consumer)) {
+                self.activate(part);
+            }
+        }
+    }
+
+    /// A front goes, and nobody comes to its partitions any more.
+    pub(super) fn forget_partitions(&mut self, front: QueueId) {
+        if !self.is_front(front) {
+            return;
+        }
+        for part in self.parts_of(front) {
+            let attendance = self.attendance.remove(part).unwrap_or_default();
+            self.stop(attendance.expiry.map(|(_, timer)| timer));
+            self.active.retain(|&known| known != part);
+        }
+    }
+}
+
+/// The slot of a message.
+pub(crate) fn slot(message: &Message) -> u16 {
+    slot_of(message.routing_key(), message.properties())
+}
+
+fn slot_of(routing_key: &str, properties: Properties<'_>) -> u16 {
+    match properties.header(KEY) {
+        Some(key) => hash(&key.to_string()),
+        None => hash(routing_key),
+    }
+}
+
+/// FNV-1a, folded: messages in a journal must find their slots again, in any version and on any machine.
+fn hash(key: &str) -> u16 {
+    let hash = key.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    ((hash ^ hash >> 16) as usize % SLOTS) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(range: std::ops::Range<u64>) -> Vec<QueueId> {
+        range.map(QueueId::from_index).collect()
+    }
+
+    fn shares(partitions: &Partitions) -> Vec<usize> {
+        let mut shares = vec![0; partitions.queues.len()];
+        partitions.owners.iter().for_each(|&owner| shares[usize::from(owner)] += 1);
+        shares
+    }
+
+    #[test]
+    fn adding_partitions_moves_no_more_slots_than_their_share() {
+        for (first, more) in [(1, 1), (2, 1), (3, 4), (4, 4), (7, 1)] {
+            let mut partitions = Partitions::new();
+            assert!(partitions.add(&ids(0..first)).is_empty());
+            let moves = partitions.add(&ids(first..first + more));
+            let shares = shares(&partitions);
+            let fair = SLOTS / (first + more) as usize;
+            assert!(shares.iter().all(|&share| share >= fair && share <= fair + 1 + first as usize), "{shares:?}");
+            assert_eq!(moves.len(), shares[first as usize..].iter().sum::<usize>());
+            assert!(moves.iter().all(|moved| moved.to.index() >= first && moved.from.index() < first));
+        }
+    }
+
+    #[test]
+    fn a_stale_epoch_finds_nothing() {
+        use crate::properties::PropertyValues;
+        let mut partitions = Partitions::new();
+        partitions.add(&ids(0..4));
+        let find = |epoch: Option<i32>| {
+            let headers = epoch.map(|epoch| [(EPOCH, epoch)].into_iter().collect());
+            let mut raw = Vec::new();
+            PropertyValues { headers, ..PropertyValues::default() }.encode(&mut raw).unwrap();
+            partitions.find("key", Properties::trusted(&raw))
+        };
+        assert_eq!(find(Some(3)), None);
+        assert!(find(Some(4)).is_some() && find(Some(4)) == find(None));
+    }
+
+    #[test]
+    fn a_key_has_its_slot_for_ever() {
+        assert_eq!(["", "a", "order-17"].map(hash), SLOTS_OF_OLD);
+    }
+
+    /// What the first version gave these keys; a journal relies on it.
+    const SLOTS_OF_OLD: [u16; 3] = [217, 288, 158];
+}
