@@ -21,6 +21,7 @@ use super::Broker;
 use super::error::Error;
 use super::message::Message;
 use super::numbered::Numbered;
+use super::queue::Counters;
 use super::record::Record;
 use super::settings::Settings;
 use super::topology::QueueDeclaration;
@@ -42,6 +43,16 @@ pub(crate) struct Partitions {
     owners: Vec<u16>,
     /// How many slots are sealed.
     pub(crate) sealed: usize,
+}
+
+/// How many messages a queue holds, and what has happened to messages there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    /// Those that wait for their slot included.
+    pub(crate) ready: usize,
+    pub(crate) ready_bytes: usize,
+    pub(crate) unacked: usize,
+    pub(crate) counters: Counters,
 }
 
 /// A slot that goes from one partition to another.
@@ -212,8 +223,18 @@ impl Broker {
     }
 
     pub(super) fn ready_count(&self, id: QueueId) -> usize {
-        let count = |queue| self.state.queue(queue).map_or(0, |queue| queue.ready_count() + queue.waiting().count());
-        self.parts_of(id).into_iter().map(count).sum()
+        self.tally(id).ready
+    }
+
+    /// What a queue holds in all its parts.
+    pub(super) fn tally(&self, id: QueueId) -> Tally {
+        let parts = self.parts_of(id).into_iter().filter_map(|part| self.state.queue(part));
+        parts.fold(Tally::default(), |sum, part| Tally {
+            ready: sum.ready + part.ready_count() + part.waiting().count(),
+            ready_bytes: sum.ready_bytes + part.ready_bytes(),
+            unacked: sum.unacked + part.unacked_count(),
+            counters: sum.counters.plus(part.counters),
+        })
     }
 
     /// A front's consumers are others than before; `gone` is none of them any more.

@@ -97,6 +97,19 @@ pub struct Counters {
 const DEDUPLICATION_ID: &str = "x-deduplication-id";
 const TIER_SHIFT: u32 = 56;
 
+impl Counters {
+    /// Both together.
+    #[must_use]
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            published: self.published + other.published,
+            delivered: self.delivered + other.delivered,
+            redelivered: self.redelivered + other.redelivered,
+            acked: self.acked + other.acked,
+        }
+    }
+}
+
 impl Queue {
     pub(crate) fn new(
         name: &str,

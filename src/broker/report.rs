@@ -4,6 +4,7 @@ mod management;
 
 pub use management::{Owned, Totals};
 
+use super::partition::Tally;
 use super::queue::Counters;
 use super::topology::is_reply_address;
 use super::{Broker, Error, Resource};
@@ -63,12 +64,10 @@ impl Broker {
                 .state
                 .queues()
                 .filter(|(_, queue)| !is_reply_address(&queue.name))
-                .map(|(id, queue)| QueueReport {
-                    name: queue.name.clone(),
-                    ready: queue.ready_count(),
-                    unacked: queue.unacked_count(),
-                    consumers: self.attendance.get(id).map_or(0, |attendance| attendance.consumers.len()),
-                    counters: queue.counters,
+                .map(|(id, queue)| {
+                    let Tally { ready, unacked, counters, .. } = self.tally(id);
+                    let consumers = self.attendance.get(id).map_or(0, |attendance| attendance.consumers.len());
+                    QueueReport { name: queue.name.clone(), ready, unacked, consumers, counters }
                 })
                 .collect(),
         }
@@ -103,7 +102,7 @@ impl Broker {
     /// The messages of a queue in order of their position, if it exists; for tests and tools, as it copies them all.
     #[must_use]
     pub fn messages(&self, queue: &str) -> Option<Vec<MessageReport>> {
-        let queue = self.state.queue(self.state.queue_named(queue)?)?;
+        let parts = self.parts_of(self.state.queue_named(queue)?);
         let report = |is_unacked| {
             move |(position, message): (u64, &super::Message)| MessageReport {
                 position,
@@ -111,7 +110,10 @@ impl Broker {
                 body: message.body().to_vec(),
             }
         };
-        let mut messages: Vec<_> = queue.ready().map(report(false)).chain(queue.unacked().map(report(true))).collect();
+        let mut messages = Vec::new();
+        for part in parts.into_iter().filter_map(|part| self.state.queue(part)) {
+            messages.extend(part.ready().map(report(false)).chain(part.unacked().map(report(true))));
+        }
         messages.sort_by_key(|message| message.position);
         Some(messages)
     }

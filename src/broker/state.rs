@@ -224,9 +224,10 @@ impl State {
         self.names.get(name).copied()
     }
 
-    /// All queues in the order of their declaration.
+    /// All queues that were declared, in that order; partitions are not among them.
     pub(crate) fn queues(&self) -> impl Iterator<Item = (QueueId, &Queue)> {
-        self.queues.ids().into_iter().filter_map(|id| self.queues.get(id).map(|queue| (id, queue)))
+        let queues = self.queues.ids().into_iter().filter_map(|id| self.queues.get(id).map(|queue| (id, queue)));
+        queues.filter(|(_, queue)| queue.part.is_none())
     }
 
     /// Finds the queues that a message goes to, each once; through bound exchanges, and to the alternate exchange

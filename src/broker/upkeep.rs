@@ -65,9 +65,10 @@ impl Broker {
 
     /// Tends all queues, as a policy changed.
     pub(super) fn tend_all(&mut self) {
-        self.changed.extend(self.state.queues().map(|(id, _)| id));
-        for index in 0..self.changed.len() {
-            self.watch_use(self.changed[index]);
+        let queues: Vec<_> = self.state.queues().map(|(id, _)| id).collect();
+        for queue in queues {
+            self.watch_use(queue);
+            self.changed.extend(self.parts_of(queue));
         }
         self.tend_changed();
     }
@@ -152,8 +153,7 @@ impl Broker {
 
     /// Sets the timer by which an unused queue goes, where it has to have one.
     pub(super) fn watch_use(&mut self, id: QueueId) {
-        let declared = self.state.queue(id).filter(|queue| queue.part.is_none());
-        let Some(expires_ms) = declared.and_then(|queue| queue.settings.expires_ms) else { return };
+        let Some(expires_ms) = self.state.queue(id).and_then(|queue| queue.settings.expires_ms) else { return };
         let deadline_ms = self.now_ms.saturating_add(expires_ms);
         if let Some(earlier) = self.attendance_of(id).disuse.take() {
             self.timers.cancel(earlier);

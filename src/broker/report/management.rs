@@ -2,6 +2,7 @@
 
 use crate::broker::consumer::Consumer;
 use crate::broker::exchange::{Destination, Exchange};
+use crate::broker::partition::Tally;
 use crate::broker::queue::{Counters, Queue};
 use crate::broker::settings::QueueKind;
 use crate::broker::topology::is_reply_address;
@@ -35,19 +36,13 @@ impl Totals {
     /// Both together.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
-        let (mine, theirs) = (self.counters, other.counters);
         Self {
             ready: self.ready + other.ready,
             unacked: self.unacked + other.unacked,
             queues: self.queues + other.queues,
             exchanges: self.exchanges + other.exchanges,
             consumers: self.consumers + other.consumers,
-            counters: Counters {
-                published: mine.published + theirs.published,
-                delivered: mine.delivered + theirs.delivered,
-                redelivered: mine.redelivered + theirs.redelivered,
-                acked: mine.acked + theirs.acked,
-            },
+            counters: self.counters.plus(other.counters),
         }
     }
 
@@ -82,7 +77,7 @@ impl Broker {
     #[must_use]
     pub fn totals(&self) -> Totals {
         let exchanges = self.state.exchanges().count();
-        let all = self.listed_queues().map(|(id, queue)| self.totals_of(id, queue));
+        let all = self.listed_queues().map(|(id, _)| self.totals_of(id));
         all.fold(Totals { exchanges, ..Totals::default() }, Totals::plus)
     }
 
@@ -160,19 +155,14 @@ impl Broker {
         self.state.queues().filter(|(_, queue)| !is_reply_address(&queue.name))
     }
 
-    fn totals_of(&self, id: QueueId, queue: &Queue) -> Totals {
-        Totals {
-            ready: queue.ready_count(),
-            unacked: queue.unacked_count(),
-            queues: 1,
-            exchanges: 0,
-            consumers: self.attendance.get(id).map_or(0, |attendance| attendance.consumers.len()),
-            counters: queue.counters,
-        }
+    fn totals_of(&self, id: QueueId) -> Totals {
+        let Tally { ready, unacked, counters, .. } = self.tally(id);
+        let consumers = self.attendance.get(id).map_or(0, |attendance| attendance.consumers.len());
+        Totals { ready, unacked, queues: 1, exchanges: 0, consumers, counters }
     }
 
     fn queue_report(&self, id: QueueId, queue: &Queue) -> Table {
-        let totals = self.totals_of(id, queue);
+        let totals = self.totals_of(id);
         let mut report = totals.messages();
         report.insert("name", &*queue.name);
         report.insert("type", if queue.settings.kind == QueueKind::Quorum { "quorum" } else { "classic" });
@@ -183,7 +173,11 @@ impl Broker {
         report.insert("arguments", queue.arguments.clone());
         report.insert("policy", queue.policy.as_deref().unwrap_or_default());
         report.insert("consumers", integer(totals.consumers));
-        report.insert("memory", integer(queue.ready_bytes()));
+        report.insert("memory", integer(self.tally(id).ready_bytes));
+        if let Some(partitions) = &queue.partitions {
+            report.insert("partitions", integer(partitions.queues.len()));
+            report.insert("sealed_slots", integer(partitions.sealed));
+        }
         report.insert("message_stats", totals.message_stats());
         report
     }
