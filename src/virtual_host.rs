@@ -97,7 +97,7 @@ impl VirtualHosts {
     }
 
     /// Deletes one with everything in it. Who was in it must have left.
-    pub fn remove(&mut self, id: VirtualHostId) {
+    pub(crate) fn remove(&mut self, id: VirtualHostId) {
         self.hosts.retain(|host| host.id != id);
     }
 

@@ -121,6 +121,8 @@ pub struct Connection {
     channels: Channels,
     input: Buffer,
     output: Buffer,
+    received_bytes: u64,
+    sent_bytes: u64,
     /// Blocked, until memory is below so many bytes.
     blocked_until: Option<usize>,
 }
@@ -158,12 +160,15 @@ impl Connection {
             channels: Channels::default(),
             input: Buffer::default(),
             output: Buffer::default(),
+            received_bytes: 0,
+            sent_bytes: 0,
             blocked_until: None,
         }
     }
 
     /// Takes what arrived, split and joined anywhere. While there is too much output, input is kept for later.
     pub fn receive(&mut self, bytes: &[u8], realm: &mut Realm<'_>) {
+        self.received_bytes += bytes.len() as u64;
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.hear(realm.now_ms);
         }
@@ -271,6 +276,7 @@ impl Connection {
     /// When there are not so many.
     pub fn output_taken(&mut self, bytes: usize) {
         self.output.take(bytes);
+        self.sent_bytes += bytes as u64;
     }
 
     /// Whether more input is welcome: not while the peer does not take what it was answered, or is blocked.

@@ -73,6 +73,8 @@ fn everything_is_listed_in_the_words_of_the_management() {
     let connection = ["name", "user", "vhost", "protocol", "auth_mechanism", "state", "channels", "frame_max", "ssl"];
     let expected = "peer of guest guest other AMQP 0-9-1 PLAIN running 1 131072 false";
     assert_eq!(fields(&list("connections")[0], &connection), expected);
+    let octets = list("connections")[0].get("recv_oct").and_then(Value::as_integer);
+    assert!(octets > Some(300), "{octets:?}");
     let channel = ["name", "number", "vhost", "consumer_count", "messages_unacknowledged", "prefetch_count", "confirm"];
     assert_eq!(fields(&list("channels")[0], &channel), "peer of guest (1) 1 other 1 1 7 true");
     let consumer =

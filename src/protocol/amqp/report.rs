@@ -23,6 +23,8 @@ impl Connection {
         report.insert("timeout", i64::from(self.agreement.heartbeat_s));
         report.insert("ssl", self.peer.tls);
         report.insert("connected_at", integer(self.connected_ms));
+        report.insert("recv_oct", integer(self.received_bytes));
+        report.insert("send_oct", integer(self.sent_bytes));
         report.insert("client_properties", self.login.client_properties.clone());
         if let Some(name) = self.login.client_properties.get("connection_name") {
             report.insert("user_provided_name", name.clone());
