@@ -101,6 +101,8 @@ pub struct Broker {
     notices: VecDeque<Notice>,
     timers: Timers<Due>,
     reserved_bytes: usize,
+    /// When the last [`poll`](Self::poll) found nothing more to deliver.
+    polled_ms: u64,
 
     // Reused from message to message.
     route: Route,
@@ -129,6 +131,7 @@ impl Broker {
             notices: VecDeque::new(),
             timers: Timers::new(),
             reserved_bytes: 0,
+            polled_ms: 0,
             route: Route::default(),
             message_scratch: Vec::new(),
         }
@@ -273,6 +276,9 @@ impl Broker {
             // Its memory is counted by who shares it, and brokers share nothing.
             Record::Published { message, queues } => {
                 self.state.apply(&Record::Published { message: &message.copied(), queues });
+            }
+            Record::Delayed { number, message, due_ms } => {
+                self.state.apply(&Record::Delayed { number, message: &message.copied(), due_ms });
             }
             _ => self.state.apply(record),
         }

@@ -21,8 +21,6 @@ pub(crate) struct Attendance {
     pub(crate) is_exclusive: bool,
     /// Whether the queue stands in the broker's list of queues that may have something to deliver.
     pub(crate) is_active: bool,
-    /// Whether all that is ready came since the queue became active: then nothing of it is too late yet.
-    pub(crate) is_prompt: bool,
     /// Whose queue it is, where it is exclusive.
     pub(crate) owner: Option<ConnectionId>,
     /// The channel whose consumer of replies it serves.

@@ -244,8 +244,10 @@ impl Broker {
             });
         }
         let (consumer, handed) = loop {
-            let queue = *self.active.front()?;
-            self.active.pop_front();
+            let Some(queue) = self.active.pop_front() else {
+                self.polled_ms = self.now_ms;
+                return None;
+            };
             if let Some(next) = self.deliver_next(queue) {
                 self.active.push_back(queue);
                 break next;
@@ -344,20 +346,14 @@ impl Broker {
         if attendance.is_active || !attendance.is_anybody_waiting() {
             return;
         }
-        let Some(queue) = self.state.queue(id) else { return };
         attendance.is_active = true;
-        attendance.is_prompt = match queue.ready_count() {
-            0 => true,
-            1 => queue.head().is_some_and(|head| head.published_ms() == self.now_ms),
-            _ => false,
-        };
         self.active.push_back(id);
     }
 
     /// A queue has nothing more to deliver, or nobody who would take it.
     fn deactivate(&mut self, queue: QueueId) {
         if let Some(attendance) = self.attendance.get_mut(queue) {
-            (attendance.is_active, attendance.is_prompt) = (false, false);
+            attendance.is_active = false;
         }
         self.trim(queue);
         self.tend_changed();
@@ -372,6 +368,11 @@ impl Broker {
         if is_single && attendance.consumers.first() != Some(&id) {
             return;
         }
+        if !attendance.is_anybody_waiting() {
+            // What expired before anybody came is not for who comes now.
+            self.drop_expired(queue);
+        }
+        let consumer = self.consumers.get_mut(id).expect("a consumer that has room exists");
         let is_new = !std::mem::replace(&mut consumer.is_waiting, true);
         if self.is_front(queue) {
             if is_new {

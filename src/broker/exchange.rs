@@ -202,6 +202,11 @@ impl Exchange {
         from_theirs.take_while(|key| key.destination == *destination)
     }
 
+    /// Whether a message goes elsewhere for another routing key; one that has several is then asked for by each of them.
+    pub(crate) fn looks_at_keys(&self) -> bool {
+        matches!(self.index, Index::Direct(_) | Index::Topic(_))
+    }
+
     /// Calls `found` with the destinations that match, some perhaps more than once.
     pub(crate) fn route<'a>(
         &'a self,

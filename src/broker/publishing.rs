@@ -134,6 +134,10 @@ impl Broker {
     /// Brings a message from its exchange into queues, which have changed then. A dead letter does not go where it
     /// came from in a circle.
     pub(super) fn send(&mut self, mut message: Message, death: Option<Reason>) -> Routed {
+        if message.published_ms() != self.now_ms {
+            // It waited for a commit or a delay; its time to live is reckoned from now.
+            message = Message::new(&Parts { published_ms: self.now_ms, ..message.parts() }, &mut self.message_scratch);
+        }
         if message.properties().raw_headers().is_some() {
             if let Some(delay_ms) = self.delay_of(&message) {
                 self.delay(&message, delay_ms);
@@ -152,9 +156,8 @@ impl Broker {
             };
             route.queues.retain(|queue| !is_cycle(queue));
         }
-        let refused = self.refuse(&message);
-        let queues = self.route.queues.len();
-        self.route.queues.retain(|&queue| !self.state.queue(queue).is_some_and(|queue| queue.has_twin_of(&message)));
+        let (refused, twins) = self.ask_queues(&message);
+        let queues = self.route.queues.len() + twins;
         if !self.route.queues.is_empty() {
             let Self { state, observer, route, changed, .. } = self;
             commit(state, observer, &Record::Published { message: &message, queues: &route.queues });
@@ -184,41 +187,60 @@ impl Broker {
         headers::delay_ms(message.properties())
     }
 
-    /// Takes the queues that refuse the message from its route, and answers them. Of a queue with partitions the route
-    /// goes on to one of these.
-    fn refuse(&mut self, message: &Message) -> Vec<QueueId> {
-        let mut refused = Vec::new();
+    /// Leaves those queues in the message's route that add it, partitions in place of their fronts. Answers those that
+    /// refuse it, and how many have it already.
+    fn ask_queues(&mut self, message: &Message) -> (Vec<QueueId>, usize) {
+        let (mut refused, mut twins) = (Vec::new(), 0);
         let mut queues = std::mem::take(&mut self.route.queues);
-        queues.retain_mut(|queue| match self.admit(*queue, message) {
-            Ok(taker) => {
+        queues.retain_mut(|queue| match self.ask(*queue, message) {
+            Answer::Add(taker) => {
                 *queue = taker;
                 true
             }
-            Err(refuser) => {
+            Answer::Twin => {
+                twins += 1;
+                false
+            }
+            Answer::Refuse(refuser) => {
                 refused.push(refuser);
                 false
             }
         });
         self.route.queues = queues;
-        refused
+        (refused, twins)
     }
 
-    /// The queue that takes the message, or the one that refuses it: as it is full, but for what its consumers will take
-    /// at once, or as its partitions are others than the publisher knows.
-    fn admit(&self, mut id: QueueId, message: &Message) -> Result<QueueId, QueueId> {
+    fn ask(&self, mut id: QueueId, message: &Message) -> Answer {
         let mut queue = self.state.queue(id).expect("a message is routed to queues that exist");
         if let Some(partitions) = &queue.partitions {
-            id = partitions.find(message.routing_key(), message.properties()).ok_or(id)?;
+            let Some(part) = partitions.find(message.routing_key(), message.properties()) else {
+                return Answer::Refuse(id);
+            };
+            id = part;
             queue = self.state.queue(id).expect("a front's partition exists");
         }
+        if queue.has_twin_of(message) {
+            return Answer::Twin;
+        }
         if queue.settings.rejects_publish() {
+            // What its consumers will take at once leaves room.
             let leaving = self.room_at(id).min(queue.ready_count());
             if queue.would_overflow(leaving, message.body().len()) {
-                return Err(id);
+                return Answer::Refuse(id);
             }
         }
-        Ok(id)
+        Answer::Add(id)
     }
+}
+
+/// What a queue says to a message.
+enum Answer {
+    /// This one adds it: the queue, or one of its partitions.
+    Add(QueueId),
+    /// It has one of the same id.
+    Twin,
+    /// It is full, or its partitions are others than the publisher knows.
+    Refuse(QueueId),
 }
 
 fn check_expiration(text: &str) -> Result<(), Error> {

@@ -33,12 +33,14 @@ impl Broker {
         self.settle(channel, delivery_tag, multiple, if requeue { Outcome::Requeued } else { Outcome::Rejected })
     }
 
-    /// Requeues all that is unacked on a channel.
+    /// Requeues all that is unacked on a channel, at once, also within a transaction.
     ///
     /// # Panics
     /// When the channel is not open.
     pub fn recover(&mut self, channel: ChannelId) {
-        self.settle_up_to(channel, u64::MAX, Outcome::Requeued);
+        while let Some((_, outstanding)) = self.channel_mut(channel).unacked.pop_first() {
+            self.settle_one(channel, outstanding, Outcome::Requeued);
+        }
         self.tend_changed();
     }
 
@@ -75,7 +77,7 @@ impl Broker {
         let Some(held) = self.channel(channel).unacked.get(delivery_tag) else { return };
         let timeout_ms = self.state.queue(held.queue).and_then(|queue| queue.settings.consumer_timeout_ms);
         if let Some(timeout_ms) = timeout_ms.filter(|_| held.holder != Holder::Get) {
-            let due = Due::AckTimeout(channel, delivery_tag);
+            let due = Due::AckTimeout(channel, delivery_tag, timeout_ms);
             self.set_timer(channel, delivery_tag, timeout_ms, due).expect("it is unacked");
         }
     }

@@ -231,19 +231,17 @@ impl State {
     }
 
     /// Finds the queues that a message goes to, each once; through bound exchanges, and to the alternate exchange
-    /// where one routes nowhere. Each exchange is asked once for each routing key, so that cycles end.
+    /// where one routes nowhere. Each exchange is asked once, so that cycles end.
     pub(crate) fn route(&self, exchange: &str, routing_keys: &[&str], properties: Properties<'_>, route: &mut Route) {
         route.queues.clear();
-        for routing_key in routing_keys {
-            if exchange.is_empty() {
-                route.queues.extend(self.queue_named(routing_key));
-                continue;
-            }
+        if exchange.is_empty() {
+            route.queues.extend(routing_keys.iter().filter_map(|name| self.queue_named(name)));
+        } else {
             route.exchanges.clear();
-            self.route_one(exchange, exchange, routing_key, properties, route);
+            self.route_one(exchange, exchange, routing_keys, properties, route);
             for asked in 0.. {
                 let Some(name) = route.exchanges.get(asked).cloned() else { break };
-                self.route_one(exchange, &name, routing_key, properties, route);
+                self.route_one(exchange, &name, routing_keys, properties, route);
             }
         }
         if route.queues.len() > 1 {
@@ -253,7 +251,7 @@ impl State {
     }
 
     /// Asks the exchange `name` on behalf of a message that was published to `first`.
-    fn route_one(&self, first: &str, name: &str, routing_key: &str, properties: Properties<'_>, route: &mut Route) {
+    fn route_one(&self, first: &str, name: &str, keys: &[&str], properties: Properties<'_>, route: &mut Route) {
         let Route { queues, exchanges, walk } = route;
         let Some(exchange) = self.exchanges.get(name) else { return };
         let mut found = false;
@@ -262,13 +260,17 @@ impl State {
                 exchanges.push(name.into());
             }
         };
-        exchange.route(routing_key, properties, walk, |destination| {
-            found = true;
-            match destination {
-                Destination::Queue(queue) => queues.push(*queue),
-                Destination::Exchange(name) => ask(exchanges, name),
-            }
-        });
+        // One that does not look at keys is asked once.
+        let keys = if exchange.looks_at_keys() { keys } else { &keys[..1] };
+        for routing_key in keys {
+            exchange.route(routing_key, properties, walk, |destination| {
+                found = true;
+                match destination {
+                    Destination::Queue(queue) => queues.push(*queue),
+                    Destination::Exchange(name) => ask(exchanges, name),
+                }
+            });
+        }
         if let Some(alternate) = exchange.alternate().filter(|_| !found) {
             ask(exchanges, alternate);
         }

@@ -165,7 +165,6 @@ impl Broker {
         }
         if let Some(id) = self.state.queue_named(queue.name) {
             self.check_queue_equivalent(channel, id, queue)?;
-            self.use_queue(id);
             self.raise_partitions(id, queue)?;
             return Ok(self.remember_queue(channel, id));
         }
@@ -188,6 +187,7 @@ impl Broker {
     }
 
     fn remember_queue(&mut self, channel: ChannelId, id: QueueId) -> QueueStatus {
+        self.use_queue(id);
         let name = self.queue_name(id);
         self.channel_mut(channel).last_queue = Some(name.clone());
         let message_count = self.ready_count(id);

@@ -9,7 +9,6 @@
 //! ```
 
 use super::Broker;
-use super::channel::Holder;
 use super::delivery::Notice;
 use super::headers::{self, Death, Reason};
 use super::message::{Message, NEVER_MS};
@@ -22,8 +21,8 @@ use crate::id::{ChannelId, QueueId};
 pub(super) enum Due {
     /// A delivery is taken back.
     TakeBack(ChannelId, u64),
-    /// A consumer should have acked by now.
-    AckTimeout(ChannelId, u64),
+    /// A consumer should have acked by now; how long it had.
+    AckTimeout(ChannelId, u64, u64),
     /// The head of a queue may have expired.
     Expiry(QueueId),
     /// A queue may have been unused for too long.
@@ -40,7 +39,9 @@ impl Broker {
         while let Some(due) = self.timers.pop_due(self.now_ms) {
             match due {
                 Due::TakeBack(channel, delivery_tag) => self.take_back(channel, delivery_tag),
-                Due::AckTimeout(channel, delivery_tag) => self.ack_timed_out(channel, delivery_tag),
+                Due::AckTimeout(channel, delivery_tag, timeout_ms) => {
+                    self.ack_timed_out(channel, delivery_tag, timeout_ms);
+                }
                 Due::Expiry(queue) => {
                     self.attendance_of(queue).expiry = None;
                     self.changed.push(queue);
@@ -84,14 +85,24 @@ impl Broker {
         self.watch_expiry(id);
     }
 
-    /// Takes what has expired from the head of a queue, unless its consumers are still to be asked.
+    /// Takes what has expired from the head of a queue.
     pub(super) fn drop_expired(&mut self, id: QueueId) {
         while let Some(queue) = self.state.queue(id) {
-            if queue.head_expires_ms() > self.now_ms || self.attendance_of(id).is_prompt {
+            if queue.head_expires_ms() > self.now_ms || self.is_offered(id) {
                 return;
             }
             self.drop_head(id, Reason::Expired);
         }
+    }
+
+    /// Whether the head of a queue came since deliveries were made last, and waits for a consumer that may have room:
+    /// it would have got there in time, and so it does.
+    fn is_offered(&self, id: QueueId) -> bool {
+        let is_fresh = self.state.queue(id).is_some_and(|queue| {
+            queue.head().is_some_and(|head| head.published_ms() >= self.polled_ms)
+                && queue.next_position().is_some_and(|position| !queue.was_delivered(position))
+        });
+        is_fresh && self.attendance.get(id).is_some_and(|attendance| attendance.is_anybody_waiting())
     }
 
     fn drop_overflow(&mut self, id: QueueId) {
@@ -206,12 +217,10 @@ impl Broker {
     }
 
     /// A consumer has not acked in time: the message is ready again, and its peer is told.
-    fn ack_timed_out(&mut self, channel: ChannelId, delivery_tag: u64) {
+    fn ack_timed_out(&mut self, channel: ChannelId, delivery_tag: u64, timeout_ms: u64) {
         let known = self.channel(channel);
-        let (connection, number) = (known.connection, known.number);
-        let queue = known.unacked.get(delivery_tag).filter(|held| held.holder != Holder::Get).map(|held| held.queue);
+        let notice = Notice::AckTimedOut(known.connection, known.number, timeout_ms);
         self.take_back(channel, delivery_tag);
-        let timeout_ms = queue.and_then(|queue| self.state.queue(queue)?.settings.consumer_timeout_ms);
-        self.notices.push_back(Notice::AckTimedOut(connection, number, timeout_ms.unwrap_or(0)));
+        self.notices.push_back(notice);
     }
 }
