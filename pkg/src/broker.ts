@@ -197,9 +197,13 @@ export class Broker {
     const multiple = flag(chosen.multiple, "multiple");
     const requeue = flag(chosen.requeue, "requeue", true);
     const delayMs = optionalWhole(chosen.delayMs, "delayMs");
-    if (delayMs === undefined) return this.#change((server) => server.nack(deliveryTag, multiple, requeue));
-    if (multiple || !requeue) throw new TypeError("delayMs is for one message that is requeued.");
-    this.#change((server) => server.nackAfter(deliveryTag, delayMs));
+    if (delayMs !== undefined && (multiple || !requeue)) {
+      throw new TypeError("delayMs is for one message that is requeued.");
+    }
+    this.#change((server) => {
+      if (delayMs === undefined) server.nack(deliveryTag, multiple, requeue);
+      else server.nackAfter(deliveryTag, delayMs);
+    });
   }
 
   /** How many published messages a full queue with `x-overflow: reject-publish` has refused since this was last asked. */

@@ -3,17 +3,23 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import amqplib from "amqplib";
+import { apiOf } from "./support/api.mjs";
+import { certificate } from "./support/certificates.mjs";
 
 const cli = fileURLToPath(new URL("../dist/cli.js", import.meta.url));
 const FREE = ["--amqp-port", "0", "--http-port", "0"];
 
-function run(t, args) {
-  const child = spawn(process.execPath, [cli, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+function run(t, args, env = {}) {
+  const stdio = ["ignore", "pipe", "pipe"];
+  const child = spawn(process.execPath, [cli, ...args], { stdio, env: { ...process.env, ...env } });
   t.after(() => child.kill("SIGKILL"));
   const ended = once(child, "close");
   const output = { stdout: "", stderr: "" };
@@ -28,11 +34,25 @@ async function finished(t, args) {
   return { code, ...output };
 }
 
-async function ready(t, args = FREE) {
-  const running = run(t, args);
+async function ready(t, args = FREE, env = {}) {
+  const running = run(t, args, env);
   const [line] = await once(createInterface({ input: running.child.stdout }), "line");
-  const [, url, httpUrl] = /^PocketMQ is ready: (amqp:\S+) {2}· {2}(http:\S+)$/.exec(line);
-  return { ...running, url, httpUrl };
+  const [, urls] = /^PocketMQ is ready: (.+)$/.exec(line);
+  const [url, httpUrl, amqpsUrl] = ["amqp:", "http:", "amqps:"].map((start) =>
+    urls.split("  ·  ").find((one) => one.startsWith(start)),
+  );
+  return { ...running, url, httpUrl, amqpsUrl };
+}
+
+/** A folder with files in it; answers the path of each. */
+async function files(t, contents) {
+  const folder = await mkdtemp(join(tmpdir(), "pocketmq-command-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const paths = Object.entries(contents).map(async ([name, text]) => {
+    await writeFile(join(folder, name), text);
+    return [name, join(folder, name)];
+  });
+  return Object.fromEntries(await Promise.all(paths));
 }
 
 test("it says where it is, and is there", async (t) => {
@@ -100,15 +120,121 @@ test("a command line that cannot be understood ends with 2 and one sentence", as
 test("--help and --version", async (t) => {
   const help = await finished(t, ["--help"]);
   assert.equal(help.code, 0);
-  for (const flag of ["--amqp-port", "--http-port", "--host", "--www", "--allowed-host", "--allowed-origin"]) {
-    assert.ok(help.stdout.includes(flag), flag);
-  }
+  const source = readFileSync(new URL("../src/node/command.ts", import.meta.url), "utf8");
+  const flags = [...source.matchAll(/^ {2}"?([\w-]+)"?: \{ type:/gm)].map(([, name]) => `--${name}`);
+  assert.ok(flags.length > 15);
+  for (const flag of flags) assert.ok(help.stdout.includes(`  ${flag} `), flag);
   const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
   assert.deepEqual(await finished(t, ["--version"]), { code: 0, stdout: `${version}\n`, stderr: "" });
 });
 
-test("beyond loopback, it says that guest is refused from there", async (t) => {
-  const { output, url } = await ready(t, [...FREE, "--host", "0.0.0.0"]);
-  assert.match(url, /@127\.0\.0\.1:/);
-  assert.match(output.stderr, /^Listening on 0\.0\.0\.0: other machines can connect, but the user guest is refused/);
+test("users come with their tags; passwords from the line, a file or the environment", async (t) => {
+  const paths = await files(t, { password: "from a file\n" });
+  const users = ["--user", "line:pass:word:administrator,monitoring", "--user", `file:@${paths.password}`];
+  const args = [...FREE, ...users, "--user", "env:$SECRET:management", "--vhost", "other"];
+  const { url, httpUrl } = await ready(t, args, { SECRET: "from the environment" });
+  assert.match(url, /^amqp:\/\/127\.0\.0\.1:\d+$/);
+  const passwords = { line: "pass:word", file: "from a file", env: "from the environment" };
+  for (const [name, password] of Object.entries(passwords)) {
+    const credentials = amqplib.credentials.plain(name, password);
+    await (await amqplib.connect(`${url}/other`, { credentials })).close();
+  }
+  await assert.rejects(amqplib.connect(url), /403/);
+  const { body } = await apiOf({ httpUrl }, "line:pass:word")("GET", "/users");
+  const tags = body.map((user) => [user.name, user.tags]);
+  assert.deepEqual(tags, [
+    ["env", ["management"]],
+    ["file", []],
+    ["line", ["administrator", "monitoring"]],
+  ]);
+});
+
+test("definitions are there when it is ready", async (t) => {
+  const definitions = fileURLToPath(new URL("fixtures/rabbitmq-definitions.json", import.meta.url));
+  const { url } = await ready(t, [...FREE, "--definitions", definitions]);
+  const credentials = amqplib.credentials.plain("bob", "secret");
+  await (await amqplib.connect(`${url}/other`, { credentials })).close();
+});
+
+test("a certificate and its key open a port for TLS", async (t) => {
+  const authority = certificate("authority");
+  const { cert, key } = certificate("server", { by: authority });
+  const paths = await files(t, { cert, key, ca: authority.cert });
+  const tls = ["--tls-cert", paths.cert, "--tls-key", paths.key, "--tls-ca", paths.ca, "--amqps-port", "0"];
+  const { amqpsUrl } = await ready(t, [...FREE, ...tls]);
+  await (await amqplib.connect(amqpsUrl, { ca: [authority.cert] })).close();
+});
+
+test("users, files and certificates that cannot be are one sentence with the flag's name", async (t) => {
+  const { cert, key } = certificate("one");
+  const paths = await files(t, { cert, key, other: certificate("other").key, text: "{", empty: "" });
+  const wrong = [
+    [["--user", "alice"], /^--user must be NAME:PASSWORD or NAME:PASSWORD:TAGS, not "alice"\.\n$/],
+    [
+      ["--user", "a:@/nowhere"],
+      /^The password of the user a must be a file that can be read, and "\/nowhere" is none \(ENOENT\)\.\n$/,
+    ],
+    [
+      ["--user", "a:$NOT_SET_ANYWHERE"],
+      /^The password of the user a must be in the environment as NOT_SET_ANYWHERE, which is not/,
+    ],
+    [
+      ["--definitions", "/nowhere"],
+      /^--definitions must be a file that can be read, and "\/nowhere" is none \(ENOENT\)\.\n$/,
+    ],
+    [["--definitions", paths.text], /^--definitions must be a file of JSON, and ".*text" is none: .*\.\n$/],
+    [
+      ["--tls-cert", paths.cert],
+      /^A certificate and its key go together: name both, with --tls-cert and --tls-key\.\n$/,
+    ],
+    [
+      ["--tls-verify"],
+      /^--tls-ca and --tls-verify need a certificate: name it with --tls-cert and its key with --tls-key\.\n$/,
+    ],
+    [
+      ["--tls-cert", "/nowhere", "--tls-key", paths.key],
+      /^--tls-cert must be a file that can be read, and "\/nowhere" is none/,
+    ],
+    [["--memory-max", "lots"], /^--memory-max must be a number of bytes, not "lots"\.\n$/],
+  ];
+  for (const [args, text] of wrong) {
+    const { code, stdout, stderr } = await finished(t, [...FREE, ...args]);
+    assert.match(stderr, text);
+    assert.deepEqual([code, stdout], [2, ""]);
+  }
+  const tls = ["--amqps-port", "0", "--tls-cert", paths.cert];
+  const impossible = [
+    [
+      [...tls, "--tls-key", paths.other],
+      /^The private key in --tls-key is not that of the certificate in --tls-cert\.\n$/,
+    ],
+    [
+      [...tls, "--tls-key", paths.empty],
+      /^There is no private key in PEM form, without a passphrase, in --tls-key\.\n$/,
+    ],
+    [
+      [...tls, "--tls-key", paths.key, "--tls-verify"],
+      /^Client certificates are required by --tls-verify, but --tls-ca names nobody/,
+    ],
+    [
+      ["--amqps-port", "0"],
+      /^A port for TLS needs a certificate: name one by --tls-cert and its key by --tls-key\.\n$/,
+    ],
+    [
+      ["--host", "0.0.0.0"],
+      /^Other machines could connect to 0\.0\.0\.0 but not log in.*: name users by --user, or let guest in by --remote-guest\.\n$/,
+    ],
+  ];
+  for (const [args, text] of impossible) {
+    const { code, stdout, stderr } = await finished(t, [...FREE, ...args]);
+    assert.match(stderr, text);
+    assert.deepEqual([code, stdout], [1, ""]);
+  }
+});
+
+test("beyond loopback it listens once there is a user for it", async (t) => {
+  for (const flags of [["--remote-guest"], ["--user", "alice:secret"]]) {
+    const { url } = await ready(t, [...FREE, "--host", "0.0.0.0", ...flags]);
+    assert.match(url, /127\.0\.0\.1:\d+$/);
+  }
 });

@@ -34,6 +34,8 @@ interface Peer {
   readonly id: number;
   readonly stream: Duplex;
   readonly traffic: Traffic;
+  /** The end of it that is here. */
+  readonly local: { host: string; port: number };
   /** Its transport's buffer is full. */
   blocked: boolean;
 }
@@ -56,7 +58,8 @@ export class Connections {
   accept(stream: Duplex, route: Route): void {
     if (this.#engine.closed) return void stream.destroy();
     const id = this.#engine.change((server) => server.connect(peerOf(route)));
-    const peer: Peer = { id, stream, traffic: noTraffic(), blocked: false };
+    const local = localEnd(route.socket);
+    const peer: Peer = { id, stream, local, traffic: noTraffic(), blocked: false };
     this.totals.opened++;
     this.#peers.set(id, peer);
     this.#streams.add(stream);
@@ -68,9 +71,10 @@ export class Connections {
     stream.on("close", () => engine.attempt(() => this.#closed(peer)));
   }
 
-  /** What went over one connection's transport. */
-  trafficOf(id: number): Traffic {
-    return this.#peers.get(id)?.traffic ?? noTraffic();
+  /** What there is to tell of one connection's transport. */
+  reportOf(id: number): object {
+    const { traffic, local } = this.#peers.get(id) ?? {};
+    return { ...local, ...traffic };
   }
 
   /** Asks every peer to leave (connection.close 320) and waits until they have, at most `boundMs`. */
@@ -176,7 +180,8 @@ export class Connections {
 
 function peerOf({ socket, tls = false, certificateName }: Route): Transport {
   const [host, port] = [addressOf(socket.remoteAddress), socket.remotePort ?? 0];
-  const name = `${endOf(host, port)} -> ${endOf(addressOf(socket.localAddress), socket.localPort ?? 0)}`;
+  const local = localEnd(socket);
+  const name = `${written(host, port)} -> ${written(local.host, local.port)}`;
   return { loopback: isLoopback(host), name, host, port, tls, certificateName };
 }
 
@@ -185,7 +190,11 @@ function addressOf(address = ""): string {
   return address.replace(/^::ffff:(?=\d)/, "");
 }
 
-function endOf(host: string, port: number): string {
+function localEnd({ localAddress, localPort = 0 }: Socket): { host: string; port: number } {
+  return { host: addressOf(localAddress), port: localPort };
+}
+
+function written(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 

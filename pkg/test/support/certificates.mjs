@@ -33,7 +33,10 @@ export function certificate(name, { by, from = Date.now() - DAY_MS, until = Date
   );
   const signature = sign("sha256", body, by?.privateKey ?? privateKey);
   const bytes = sequence(body, algorithm, der(0x03, Buffer.concat([hex("00"), signature])));
-  const lines = bytes.toString("base64").replace(/.{64}/g, "$&\n");
+  const lines = bytes
+    .toString("base64")
+    .match(/.{1,64}/g)
+    ?.join("\n");
   const cert = `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`;
   return { name, cert, key: String(privateKey.export({ type: "pkcs8", format: "pem" })), privateKey };
 }

@@ -50,7 +50,7 @@ export class Api {
   async #answer(request: IncomingMessage): Promise<Answer> {
     const { method = "GET", url = "/" } = request;
     const [path = "/", query = ""] = url.split("?", 2);
-    if (method === "OPTIONS") return new Answer(204, undefined, { allow: this.#router.methodsOf(path).join(", ") });
+    if (method === "OPTIONS") return new Answer(200, undefined, { allow: this.#router.methodsOf(path).join(", ") });
     const user = this.#userOf(request);
     const found = this.#found(method === "HEAD" ? "GET" : method, path);
     const [body, { site, headers }] = [

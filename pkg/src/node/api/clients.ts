@@ -26,7 +26,8 @@ function connections(call: Call): Report[] {
   const all = call.clientReports("connections", ({ user }) => user).filter(({ user }) => user);
   return all.map(({ id, ...connection }) => ({
     ...connection,
-    ...call.site.connections.trafficOf(id as number),
+    ...call.site.connections.reportOf(id as number),
+    user_who_performed_action: connection.user,
     node: nodeName(),
     type: "network",
   }));
@@ -55,7 +56,11 @@ function getChannel(call: Call): unknown {
 /** The consumers that the user may see. */
 export function consumerReports(call: Call): Report[] {
   const userOf = ({ channel_details }: Report) => (channel_details as Report).user;
-  return call.clientReports("consumers", userOf);
+  return call.clientReports("consumers", userOf).map(({ vhost, ...consumer }) => ({
+    ...consumer,
+    queue: { ...(consumer.queue as Report), vhost },
+    channel_details: { ...(consumer.channel_details as Report), node: nodeName() },
+  }));
 }
 
 function named(call: Call, reports: Report[]): Report {

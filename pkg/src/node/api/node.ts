@@ -16,14 +16,24 @@ const EXCHANGE_TYPES = [
   "x-delayed-message",
   "x-random",
 ].map((name) => ({ name, description: `exchange type ${name}`, enabled: true }));
+// What there is none of here, but tools list.
+const ABSENT = [
+  "/api/extensions",
+  "/api/feature-flags",
+  "/api/global-parameters",
+  "/api/operator-policies",
+  "/api/parameters",
+  "/api/topic-permissions",
+  "/api/vhost-limits",
+];
 const PRODUCT = "PocketMQ";
 const TRIAL_QUEUE = "aliveness-test";
 
 export const nodeRoutes: Route[] = [
   ["GET", "/api/overview", "management", overview],
   ["GET", "/api/cluster-name", "management", () => ({ name: nodeName() })],
-  ["GET", "/api/extensions", "management", () => []],
   ["GET", "/api/auth", "management", () => ({ oauth_enabled: false })],
+  ...ABSENT.map((path): Route => ["GET", path, "management", () => []]),
   ["GET", "/api/nodes", "monitoring", (call) => [node(call)]],
   ["GET", "/api/nodes/:name", "monitoring", oneNode],
   ["GET", "/api/healthchecks/node", "management", alarms],

@@ -26,11 +26,25 @@ export const topologyRoutes: Route[] = [
 ];
 
 function queues(call: Call): Report[] {
-  return call.reports("queues").map(queueReport).toSorted(byName);
+  const reports = call.reports("queues").toSorted(byName);
+  if (reports.length === 0) return reports;
+  const policies = call.operations.list("policies", call.virtualHost);
+  return reports.map((queue) => queueReport(queue, policies));
 }
 
-function queueReport(queue: Report): Report {
-  return { ...queue, node: nodeName() };
+// All messages are in memory.
+function queueReport(queue: Report, policies: Report[]): Report {
+  const { messages, messages_ready, messages_unacknowledged, policy, vhost } = queue;
+  const applied = policies.find((one) => one.name === policy && one.vhost === vhost);
+  return {
+    ...queue,
+    messages_ram: messages,
+    messages_ready_ram: messages_ready,
+    messages_unacknowledged_ram: messages_unacknowledged,
+    effective_policy_definition: applied?.definition ?? {},
+    operator_policy: null,
+    node: nodeName(),
+  };
 }
 
 function exchanges(call: Call): Report[] {
@@ -67,7 +81,7 @@ export function exchangeName(name: string): string {
 }
 
 function getQueue(call: Call): unknown {
-  const queue = queueReport(queueOf(call));
+  const queue = queueReport(queueOf(call), call.operations.list("policies", call.within));
   const consumers = consumerReports(call).filter(({ queue: of }) => (of as Report).name === queue.name);
   return oneOf({ ...queue, consumer_details: consumers, incoming: [], deliveries: [] }, call.query);
 }

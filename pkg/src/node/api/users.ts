@@ -22,7 +22,6 @@ export const userRoutes: Route[] = [
   ["PUT", "/api/permissions/:vhost/:user", "administrator", putPermissions],
   ["DELETE", "/api/permissions/:vhost/:user", "administrator", deletePermissions],
   ["GET", "/api/vhosts/:name/permissions", "administrator", virtualHostPermissions],
-  ["GET", "/api/topic-permissions", "administrator", () => []],
 ];
 
 function users({ operations }: Call): User[] {

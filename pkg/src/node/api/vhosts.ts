@@ -12,7 +12,7 @@ import {
 import { created, done, notFound } from "./answers.js";
 import { type Call, hasTag } from "./call.js";
 import { oneOf } from "./lists.js";
-import { versions } from "./node.js";
+import { nodeName, versions } from "./node.js";
 import type { Route } from "./router.js";
 
 export const virtualHostRoutes: Route[] = [
@@ -40,7 +40,8 @@ export const virtualHostRoutes: Route[] = [
 function reports({ operations }: Call): Report[] {
   return operations.list("vhosts").map((report) => {
     const { description, tags } = operations.access.virtualHosts.get(report.name as string) ?? {};
-    return { ...report, description, tags, metadata: { description, tags }, tracing: false };
+    const told = { description, tags, metadata: { description, tags }, cluster_state: { [nodeName()]: "running" } };
+    return { ...report, ...told, tracing: false };
   });
 }
 
