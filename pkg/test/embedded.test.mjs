@@ -326,3 +326,51 @@ test("a callback may close the broker", async () => {
   await turn();
   assert.deepEqual(seen, ["1"]);
 });
+
+test("nack with a delay: the message is ready again after it", () => {
+  const broker = new Broker({ clock: "manual" });
+  broker.declareQueue("q");
+  broker.publishBatch("", "q", ["1", "2"]);
+  broker.nack(broker.get("q").deliveryTag, { delayMs: 1_000 });
+  assert.equal(broker.get("q", { noAck: true }).text(), "2");
+  broker.advance(999);
+  assert.equal(broker.get("q"), undefined);
+  broker.advance(1);
+  const back = broker.get("q");
+  assert.deepEqual([back.text(), back.redelivered], ["1", true]);
+  const message = "delayMs is for one message that is requeued.";
+  for (const wrong of [{ multiple: true }, { requeue: false }]) {
+    assert.throws(() => broker.nack(back.deliveryTag, { delayMs: 1, ...wrong }), { name: "TypeError", message });
+  }
+});
+
+test("what a full queue refuses is not taken, and is counted", () => {
+  const broker = new Broker();
+  broker.declareQueue("full", { arguments: { "x-max-length": 2, "x-overflow": "reject-publish" } });
+  assert.equal(broker.publishBatch("", "full", ["1", "2", "3", "4"]), 2);
+  assert.equal(broker.publish("", "full", "5"), 0);
+  assert.deepEqual([broker.takeRefused(), broker.takeRefused()], [3, 0]);
+});
+
+test("a policy sets what the arguments of its queues leave open", () => {
+  const broker = new Broker();
+  broker.declareQueue("short");
+  broker.declareQueue("other");
+  broker.setPolicy("limit", { pattern: "^sh", applyTo: "queues", priority: 1, definition: { "max-length": 1 } });
+  for (const queue of ["short", "other"]) broker.publishBatch("", queue, ["1", "2"]);
+  assert.deepEqual(Object.fromEntries(broker.stats().queues.map(({ name, ready }) => [name, ready])), {
+    short: 1,
+    other: 2,
+  });
+  assert.deepEqual([broker.deletePolicy("limit"), broker.deletePolicy("limit")], [true, false]);
+  broker.publish("", "short", "3");
+  assert.equal(broker.get("short").text(), "2");
+  const wrong = [
+    [{}, "pattern must be a regular expression as a string, not undefined."],
+    [{ pattern: "", definition: {}, applyTo: "x" }, /^applyTo must be one of queues, /],
+    [{ pattern: "", definition: {}, priority: 0.5 }, /^priority must be a whole number/],
+    [{ pattern: "[", definition: { expires: 1 } }, /regular expression/],
+  ];
+  for (const [policy, message] of wrong)
+    assert.throws(() => broker.setPolicy("p", policy), { name: "TypeError", message });
+});

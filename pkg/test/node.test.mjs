@@ -162,6 +162,19 @@ test("::1 answers on the same port", async (t) => {
   await connection.close();
 });
 
+test("deaths are dated in seconds since 1970", async (t) => {
+  const { broker, connection } = await connected(t);
+  broker.broker.declareQueue("dead");
+  const table = { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead", "x-message-ttl": 1 };
+  broker.broker.declareQueue("brief", { arguments: table });
+  const channel = await connection.createChannel();
+  const arrived = new Promise((resolve) => channel.consume("dead", resolve, { noAck: true }));
+  await channel.checkQueue("dead");
+  broker.broker.publish("", "brief", "x");
+  const [death] = (await arrived).properties.headers["x-death"];
+  assert.ok(Math.abs(death.time.value - Date.now() / 1000) < 60, `${death.time.value}`);
+});
+
 test("host chooses the address", async (t) => {
   const { url, amqpPort } = await started(t, { host: "127.0.0.3" });
   assert.equal(url, `amqp://guest:guest@127.0.0.3:${amqpPort}`);
