@@ -219,6 +219,8 @@ impl fmt::Display for Value {
 }
 
 impl From<&str> for Value {
+    // Called from everywhere.
+    #[inline(never)]
     fn from(text: &str) -> Self {
         Self::Text(text.as_bytes().into())
     }
@@ -283,11 +285,16 @@ impl Table {
     }
 
     /// Sets the value of `key`, in its old place where it had one.
-    pub fn insert(&mut self, key: impl Into<Box<str>>, value: impl Into<Value>) {
-        let (key, value) = (key.into(), value.into());
-        match self.0.iter_mut().find(|(name, _)| *name == key) {
+    pub fn insert(&mut self, key: impl AsRef<str>, value: impl Into<Value>) {
+        self.put(key.as_ref(), value.into());
+    }
+
+    // Called from everywhere.
+    #[inline(never)]
+    fn put(&mut self, key: &str, value: Value) {
+        match self.0.iter_mut().find(|(name, _)| **name == *key) {
             Some(entry) => entry.1 = value,
-            None => self.0.push((key, value)),
+            None => self.0.push((key.into(), value)),
         }
     }
 
@@ -341,7 +348,7 @@ impl Table {
     }
 }
 
-impl<K: Into<Box<str>>, V: Into<Value>> FromIterator<(K, V)> for Table {
+impl<K: AsRef<str>, V: Into<Value>> FromIterator<(K, V)> for Table {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         let mut table = Self::new();
         entries.into_iter().for_each(|(key, value)| table.insert(key, value));

@@ -113,7 +113,7 @@ enum Index {
 impl Exchange {
     pub(crate) fn new(kind: ExchangeKind, durable: bool, auto_delete: bool, internal: bool, arguments: &Table) -> Self {
         let declared_alternate = arguments.get("alternate-exchange").and_then(Value::as_str).map(Box::from);
-        let index = Index::new(kind, arguments).expect("an exchange's arguments were checked");
+        let index = Index::new(kind, arguments).unwrap_or_else(|_| unreachable!("its arguments were checked"));
         let (policy_alternate, bindings) = (None, BTreeSet::new());
         Self { kind, durable, auto_delete, internal, declared_alternate, policy_alternate, bindings, index }
     }

@@ -78,7 +78,7 @@ impl Broker {
         let timeout_ms = self.state.queue(held.queue).and_then(|queue| queue.settings.consumer_timeout_ms);
         if let Some(timeout_ms) = timeout_ms.filter(|_| held.holder != Holder::Get) {
             let due = Due::AckTimeout(channel, delivery_tag, timeout_ms);
-            self.set_timer(channel, delivery_tag, timeout_ms, due).expect("it is unacked");
+            self.set_timer(channel, delivery_tag, timeout_ms, due).unwrap_or_else(|_| unreachable!("it is unacked"));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::Server;
 use crate::broker::{Broker, Owned, Totals};
+use crate::protocol::amqp::Connection;
 use crate::table::{Table, Value};
 use crate::virtual_host::VirtualHost;
 
@@ -66,34 +67,38 @@ impl Server {
         reports.filter(is_chosen).collect()
     }
 
-    /// The channels of connections; the embedding program's own is not shown.
+    /// The channels of connections; the embedding program's own are not shown.
     fn list_channels(&self, virtual_host: Option<&str>) -> Vec<Table> {
-        let channels = self.owned(virtual_host, Broker::list_channels).filter_map(|(host, mut owned)| {
-            let held = self.connections.get(*host.transports.get(owned.connection)?)?;
-            held.connection.describe_channel(owned.channel, &mut owned.report);
-            Some(owned.report)
-        });
-        channels.collect()
+        let mut reports = Vec::new();
+        for host in self.chosen(virtual_host) {
+            for mut owned in host.broker().list_channels() {
+                if let Some(connection) = self.connection_of(host, &owned) {
+                    connection.describe_channel(owned.channel, &mut owned.report);
+                    reports.push(owned.report);
+                }
+            }
+        }
+        reports
     }
 
     fn list_consumers(&self, virtual_host: Option<&str>) -> Vec<Table> {
-        let consumers = self.owned(virtual_host, Broker::list_consumers).map(|(host, mut owned)| {
-            let held = host.transports.get(owned.connection).and_then(|&id| self.connections.get(id));
-            let details = held.map_or_else(Table::new, |held| held.connection.channel_details(owned.channel));
-            owned.report.insert("channel_details", details);
-            owned.report.insert("vhost", host.name());
-            owned.report
-        });
-        consumers.collect()
+        let mut reports = Vec::new();
+        for host in self.chosen(virtual_host) {
+            for mut owned in host.broker().list_consumers() {
+                let connection = self.connection_of(host, &owned);
+                let details = connection.map_or_else(Table::new, |known| known.channel_details(owned.channel));
+                owned.report.insert("channel_details", details);
+                owned.report.insert("vhost", host.name());
+                reports.push(owned.report);
+            }
+        }
+        reports
     }
 
-    fn owned(
-        &self,
-        virtual_host: Option<&str>,
-        list: fn(&Broker) -> Vec<Owned>,
-    ) -> impl Iterator<Item = (&VirtualHost, Owned)> {
-        let in_host = move |host| list(VirtualHost::broker(host)).into_iter().map(move |owned| (host, owned));
-        self.chosen(virtual_host).flat_map(in_host)
+    /// Whose it is; none is the embedding program.
+    fn connection_of(&self, host: &VirtualHost, owned: &Owned) -> Option<&Connection> {
+        let id = *host.transports.get(owned.connection)?;
+        self.connections.get(id).map(|held| &held.connection)
     }
 }
 

@@ -134,7 +134,7 @@ pub(super) fn weight(routing_key: &str) -> Result<u32, Error> {
 }
 
 fn checked_weight(routing_key: &str) -> u32 {
-    weight(routing_key).expect("a binding's weight is checked before")
+    weight(routing_key).unwrap_or_else(|_| unreachable!("a binding's weight is checked before"))
 }
 
 fn hash_of(destination: &Destination) -> u64 {

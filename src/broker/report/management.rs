@@ -77,14 +77,17 @@ impl Broker {
     #[must_use]
     pub fn totals(&self) -> Totals {
         let exchanges = self.state.exchanges().count();
-        let all = self.listed_queues().map(|(id, _)| self.totals_of(id));
-        all.fold(Totals { exchanges, ..Totals::default() }, Totals::plus)
+        let mut totals = Totals { exchanges, ..Totals::default() };
+        for (id, _) in self.listed_queues() {
+            totals = totals.plus(self.totals_of(id));
+        }
+        totals
     }
 
     /// The queues, without those behind consumers of replies: their names are secret.
     #[must_use]
     pub fn list_queues(&self) -> Vec<Table> {
-        self.listed_queues().map(|(id, queue)| self.queue_report(id, queue)).collect()
+        self.listed_queues().into_iter().map(|(id, queue)| self.queue_report(id, queue)).collect()
     }
 
     /// The exchanges, the predeclared ones included.
@@ -96,17 +99,17 @@ impl Broker {
     /// The bindings; those of the default exchange, of which each queue has one, come first.
     #[must_use]
     pub fn list_bindings(&self) -> Vec<Table> {
-        let implied = self.listed_queues().map(|(_, queue)| binding_report("", &queue.name, "queue", &queue.name));
-        let mut reports: Vec<_> = implied.collect();
+        let mut reports = Vec::new();
+        for (_, queue) in self.listed_queues() {
+            reports.push(binding_report("", &queue.name, "queue", &queue.name, Table::new()));
+        }
         for (source, exchange) in self.state.exchanges() {
             for (destination, routing_key, arguments) in exchange.bindings() {
                 let (name, kind) = match destination {
                     Destination::Queue(queue) => (self.queue_name(*queue), "queue"),
                     Destination::Exchange(name) => (name.clone(), "exchange"),
                 };
-                let mut report = binding_report(source, &name, kind, routing_key);
-                report.insert("arguments", arguments);
-                reports.push(report);
+                reports.push(binding_report(source, &name, kind, routing_key, arguments));
             }
         }
         reports
@@ -143,16 +146,20 @@ impl Broker {
     /// The consumers.
     #[must_use]
     pub fn list_consumers(&self) -> Vec<Owned> {
-        let of_queue = |(id, queue)| {
+        let mut reports = Vec::new();
+        for (id, queue) in self.listed_queues() {
             let consumers = self.attendance.get(id).map_or(&[][..], |attendance| &attendance.consumers[..]);
-            let report = move |(place, &consumer)| self.consumer_report(queue, place, self.consumer(consumer));
-            consumers.iter().enumerate().map(report)
-        };
-        self.listed_queues().flat_map(of_queue).collect()
+            for (place, &consumer) in consumers.iter().enumerate() {
+                reports.push(self.consumer_report(queue, place, self.consumer(consumer)));
+            }
+        }
+        reports
     }
 
-    fn listed_queues(&self) -> impl Iterator<Item = (QueueId, &Queue)> {
-        self.state.queues().filter(|(_, queue)| !is_reply_address(&queue.name))
+    // Called from everywhere here.
+    #[inline(never)]
+    fn listed_queues(&self) -> Vec<(QueueId, &Queue)> {
+        self.state.queues().filter(|(_, queue)| !is_reply_address(&queue.name)).collect()
     }
 
     fn totals_of(&self, id: QueueId) -> Totals {
@@ -226,13 +233,13 @@ fn exchange_report(name: &str, exchange: &Exchange) -> Table {
     report
 }
 
-fn binding_report(source: &str, destination: &str, kind: &str, routing_key: &str) -> Table {
+fn binding_report(source: &str, destination: &str, kind: &str, routing_key: &str, arguments: Table) -> Table {
     let mut report = Table::new();
     report.insert("source", source);
     report.insert("destination", destination);
     report.insert("destination_type", kind);
     report.insert("routing_key", routing_key);
-    report.insert("arguments", Table::new());
+    report.insert("arguments", arguments);
     report
 }
 
