@@ -90,6 +90,12 @@ impl Embedded {
         }
     }
 
+    /// The virtual host that its verbs act in.
+    #[must_use]
+    pub fn virtual_host(&self) -> VirtualHostId {
+        self.places[self.current].seat.virtual_host
+    }
+
     /// The broker that its verbs act in, and its channel there, for those that need no batch.
     pub fn at<'a>(&self, virtual_hosts: &'a mut VirtualHosts) -> (&'a mut Broker, ChannelId) {
         let Place { seat, channel, .. } = self.places[self.current];

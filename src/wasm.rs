@@ -26,6 +26,7 @@ use wasm_bindgen::prelude::*;
 use crate::broker::{Broker, Config, Error, ErrorKind};
 use crate::embedded::Embedded;
 use crate::id::ChannelId;
+use crate::virtual_host::{DEFAULT, VirtualHost};
 
 /// Virtual hosts with their AMQP connections and the embedded program.
 #[wasm_bindgen]
@@ -45,12 +46,21 @@ impl Server {
     /// Lets the program ask the broker that it uses on its own channel.
     fn ask<T>(&mut self, verb: impl FnOnce(&mut Broker, ChannelId) -> Result<T, Error>) -> Result<T, JsValue> {
         let (broker, channel) = self.embedded.at(self.server.virtual_hosts_mut());
-        verb(broker, channel).map_err(|error| thrown(&error))
+        let answer = verb(broker, channel);
+        self.answer(answer)
+    }
+
+    /// What the program is answered; a refusal names the virtual host in use.
+    fn answer<T>(&self, answer: Result<T, Error>) -> Result<T, JsValue> {
+        answer.map_err(|error| {
+            let virtual_host = self.server.virtual_hosts().get(self.embedded.virtual_host());
+            thrown(&error, virtual_host.map_or(DEFAULT, VirtualHost::name))
+        })
     }
 }
 
 /// A refusal as JavaScript's `Error`, of which the name says the kind.
-fn thrown(error: &Error) -> JsValue {
+fn thrown(error: &Error, virtual_host: &str) -> JsValue {
     let name = match error.kind() {
         ErrorKind::NotFound => "NotFound",
         ErrorKind::AccessRefused => "AccessRefused",
@@ -60,7 +70,7 @@ fn thrown(error: &Error) -> JsValue {
         ErrorKind::NotImplemented => "NotImplemented",
         ErrorKind::ResourceError => "MemoryLimit",
     };
-    named_error(name, &error.to_string())
+    named_error(name, &error.in_virtual_host(virtual_host))
 }
 
 fn named_error(name: &str, text: &str) -> JsValue {

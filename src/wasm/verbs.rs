@@ -5,7 +5,7 @@ use wasm_bindgen::prelude::*;
 
 use super::convert::{read_properties, write_properties};
 use super::options::Fields;
-use super::{Server, thrown, type_error};
+use super::{Server, type_error};
 use crate::broker::Consume;
 use crate::properties::Properties;
 
@@ -14,21 +14,21 @@ impl Server {
     /// Publishes a message and answers how many queues took it. `properties` are AMQP's bytes, or empty.
     pub fn publish(&mut self, exchange: &str, key: &str, properties: &[u8], body: &[u8]) -> Result<usize, JsValue> {
         let published = self.embedded.publish(self.server.virtual_hosts_mut(), exchange, key, properties, body);
-        published.map_err(|error| thrown(&error))
+        self.answer(published)
     }
 
     /// Publishes packed messages, all or none, and answers how many queues took one, summed up.
     #[wasm_bindgen(js_name = publishBatch)]
     pub fn publish_batch(&mut self, exchange: &str, key: &str, packed: &[u8]) -> Result<usize, JsValue> {
         let published = self.embedded.publish_batch(self.server.virtual_hosts_mut(), exchange, key, packed);
-        published.map_err(|error| thrown(&error))
+        self.answer(published)
     }
 
     /// Takes up to `max` ready messages into the batch and answers how many. A visibility timeout of 0 is none.
     pub fn get(&mut self, queue: &str, max: u32, no_ack: bool, visibility_timeout_ms: f64) -> Result<u32, JsValue> {
         let timeout_ms = visibility_timeout_ms as u64;
         let got = self.embedded.get(self.server.virtual_hosts_mut(), queue, max, no_ack, timeout_ms);
-        got.map_err(|error| thrown(&error))
+        self.answer(got)
     }
 
     /// Starts a consumer and answers its tag. `options`: `noAck`, `exclusive`, `prefetch`, `arguments`.
@@ -43,7 +43,7 @@ impl Server {
         };
         let prefetch = options.number("prefetch")?.unwrap_or(0);
         let tag = self.embedded.consume(self.server.virtual_hosts_mut(), &consume, prefetch);
-        tag.map(String::from).map_err(|error| thrown(&error))
+        self.answer(tag.map(String::from))
     }
 
     /// Ends a consumer.
@@ -77,7 +77,8 @@ impl Server {
     #[wasm_bindgen(js_name = ackBatch)]
     pub fn ack_batch(&mut self, delivery_tags: &Float64Array) -> Result<(), JsValue> {
         let tags = delivery_tags.to_vec().into_iter().map(|tag| tag as u64);
-        self.embedded.ack_batch(self.server.virtual_hosts_mut(), tags).map_err(|error| thrown(&error))
+        let acked = self.embedded.ack_batch(self.server.virtual_hosts_mut(), tags);
+        self.answer(acked)
     }
 
     /// Where in memory the batch of deliveries begins.
