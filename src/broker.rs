@@ -7,7 +7,8 @@
 //! - **Verbs** are what a peer asks on one of its channels: [`declare_queue`](Broker::declare_queue),
 //!   [`publish`](Broker::publish), [`ack`](Broker::ack) and so on. They answer at once, and when they answer with an
 //!   [`Error`] nothing has changed.
-//! - **[`turn`](Broker::turn)** tells the time, does what is due, and answers when it wants to be called again.
+//! - **[`turn`](Broker::turn)** tells the time and does what is due; [`deadline_ms`](Broker::deadline_ms) answers when it
+//!   wants to be called again.
 //! - **[`poll`](Broker::poll)** hands out what is to be sent to consumers, one event at a time, until there is none.
 //!   Nothing is delivered unless somebody polls: who does not, is never overrun.
 //!
@@ -143,11 +144,15 @@ impl Broker {
         &self.limits
     }
 
-    /// Tells the time, in milliseconds of a clock that never goes back, and does what is due. Answers when there will
-    /// be something due next.
-    pub fn turn(&mut self, now_ms: u64) -> Option<u64> {
+    /// Tells the time, in milliseconds of a clock that never goes back, and does what is due.
+    pub fn turn(&mut self, now_ms: u64) {
         self.set_now(now_ms);
         self.fall_due();
+    }
+
+    /// When there will be something due next. Verbs and [`poll`](Self::poll) may bring it nearer.
+    #[must_use]
+    pub fn deadline_ms(&self) -> Option<u64> {
         self.timers.deadline()
     }
 

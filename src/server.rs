@@ -226,12 +226,12 @@ impl Server {
                 broker.resume(seat.connection);
             }
         }
-        let broker_deadline = self.virtual_hosts.turn(self.now_ms);
+        self.virtual_hosts.turn(self.now_ms);
         self.unblock();
         self.tick();
         self.deliver(embedder);
         self.agenda.has_resumed |= self.agenda.blocked.iter().any(|&id| self.may_go_on(id));
-        broker_deadline.into_iter().chain(self.agenda.timers.deadline()).min()
+        self.virtual_hosts.deadline_ms().into_iter().chain(self.agenda.timers.deadline()).min()
     }
 
     /// Lets those connections go on that waited for memory which there is now.

@@ -177,9 +177,14 @@ impl VirtualHosts {
         self.iter_mut().for_each(|host| host.broker.set_now(now_ms));
     }
 
-    /// Does what is due everywhere and answers when there will be something due next.
-    pub(crate) fn turn(&mut self, now_ms: u64) -> Option<u64> {
-        self.iter_mut().filter_map(|host| host.broker.turn(now_ms)).min()
+    /// Does what is due everywhere.
+    pub(crate) fn turn(&mut self, now_ms: u64) {
+        self.iter_mut().for_each(|host| host.broker.turn(now_ms));
+    }
+
+    /// When there will be something due next.
+    pub(crate) fn deadline_ms(&self) -> Option<u64> {
+        self.iter().filter_map(|host| host.broker.deadline_ms()).min()
     }
 
     /// What messages, and content that is being received, take in memory.

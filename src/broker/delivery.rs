@@ -114,7 +114,8 @@ impl Broker {
         let priority = match arguments.get("x-priority") {
             None => 0,
             Some(value) => value.as_integer().ok_or_else(|| {
-                Error::BadArgument("x-priority", format!("\"expected integer, got {}\"", value.type_name()).into())
+                let reason = format!("\"expected integer, got {}\"", value.type_name()).into();
+                Error::BadQueueArgument { queue: queue.into(), argument: "x-priority", reason }
             })?,
         };
         check_short("consumer tag", consumer_tag)?;
@@ -127,8 +128,9 @@ impl Broker {
             self.accessible_queue(channel, queue)?
         };
         self.check_global_prefetch(channel, queue)?;
+        let is_single = self.state.queue(queue).is_some_and(|queue| queue.settings.single_active_consumer);
         let attendance = self.attendance_of(queue);
-        if attendance.is_exclusive || (exclusive && !attendance.consumers.is_empty()) {
+        if attendance.is_exclusive || (exclusive && is_single) || (exclusive && !attendance.consumers.is_empty()) {
             return Err(Error::ExclusiveUse(self.queue_name(queue)));
         }
         attendance.is_exclusive = exclusive;

@@ -100,13 +100,17 @@ pub enum Error {
     },
     /// An argument of a queue has a value of this type, which none can have.
     BadQueueArgumentType(Box<str>, &'static str, &'static str),
+    /// The argument `alternate-exchange` of an exchange has a value of this type, which none can have.
+    BadAlternateExchange(Box<str>, &'static str),
     /// No queue of its type has such an argument.
     UnsupportedQueueArgument(Box<str>, &'static str, &'static str),
     /// The property `expiration` is no number of milliseconds; what is wrong with it.
     BadExpiration(Box<str>, Box<str>),
     /// A header that lists further routing keys is no array but of this type.
     BadRecipients(&'static str, &'static str),
-    /// A property of a quorum queue that it cannot have.
+    /// What was asked for makes no sense; the text says all of it.
+    Invalid(Box<str>),
+    /// A property that a quorum queue cannot have.
     QuorumQueue(Box<str>, &'static str),
     /// The consumer tag is in use on its channel.
     ConsumerTagInUse(Box<str>),
@@ -157,8 +161,10 @@ impl Error {
             | Self::TooLong(_)
             | Self::MessageTooLarge { .. }
             | Self::BadArgument(..)
+            | Self::Invalid(_)
             | Self::BadQueueArgument { .. }
             | Self::BadQueueArgumentType(..)
+            | Self::BadAlternateExchange(..)
             | Self::UnsupportedQueueArgument(..)
             | Self::BadExpiration(..)
             | Self::BadRecipients(..)
@@ -235,6 +241,10 @@ impl fmt::Display for InVirtualHost<'_> {
             Error::BadQueueArgumentType(queue, argument, kind) => {
                 write!(formatter, "invalid type '{kind}' for arg '{argument}' in queue '{queue}' in vhost '{vhost}'")
             }
+            Error::BadAlternateExchange(exchange, kind) => write!(
+                formatter,
+                "invalid type '{kind}' for arg 'alternate-exchange' in exchange '{exchange}' in vhost '{vhost}'"
+            ),
             Error::UnsupportedQueueArgument(queue, argument, kind) => {
                 write!(
                     formatter,
@@ -255,7 +265,10 @@ impl fmt::Display for InVirtualHost<'_> {
             ),
             Error::NotTransactional => formatter.write_str("channel is not transactional"),
             Error::PartialTransaction => formatter.write_str("partial tx completion"),
-            Error::QuorumQueue(name, reason) => write!(formatter, "quorum queue '{name}' in vhost '{vhost}' {reason}"),
+            Error::Invalid(text) => formatter.write_str(text),
+            Error::QuorumQueue(name, property) => {
+                write!(formatter, "invalid property '{property}' for queue '{name}' in vhost '{vhost}'")
+            }
             Error::ConsumerTagInUse(tag) => write!(formatter, "attempt to reuse consumer tag '{tag}'"),
             Error::ReplyConsumerExists => formatter.write_str("reply consumer already set"),
             Error::ReplyConsumerAcks => formatter.write_str("reply consumer cannot acknowledge"),

@@ -294,7 +294,8 @@ fn integer(find: Find<'_, '_>, name: &'static str, min: i64, max: i64) -> Parsed
         None => bad(name, format!("\"expected integer, got {}\"", value.type_name())),
         Some(n) if n < min && n == 0 => bad(name, "{value_zero,0}".into()),
         Some(n) if n < min => bad(name, format!("{{value_negative,{n}}}")),
-        Some(n) if n > max => bad(name, format!("{{max_value_exceeded,{n}}}")),
+        Some(n) if n > max && name == MAX_PRIORITY => bad(name, format!("{{max_value_exceeded,{n}}}")),
+        Some(n) if n > max => bad(name, format!("{{value_too_large,{n}}}")),
         n => Ok(n),
     }
 }
@@ -376,7 +377,7 @@ mod tests {
             (MAX_LENGTH, Value::from("5"), "\"expected integer, got longstr\""),
             (MAX_LENGTH, Value::I8(-5), "{value_negative,-5}"),
             (EXPIRES, Value::I32(0), "{value_zero,0}"),
-            (MESSAGE_TTL, Value::I64(1 << 40), "{max_value_exceeded,1099511627776}"),
+            (MESSAGE_TTL, Value::I64(1 << 40), "{value_too_large,1099511627776}"),
             (MAX_PRIORITY, Value::I32(256), "{max_value_exceeded,256}"),
             (OVERFLOW, Value::from("explode"), "invalid_overflow"),
             (DEAD_LETTER_ROUTING_KEY, Value::from("key"), "routing_key_but_no_dlx_defined"),

@@ -97,8 +97,8 @@ impl Broker {
         if name.starts_with("amq.") {
             return Err(Error::ReservedName(Resource::Exchange, name.into()));
         }
-        if arguments.get("alternate-exchange").is_some_and(|name| name.as_str().is_none()) {
-            return Err(Error::BadArgument("alternate-exchange", "expected the name of an exchange".into()));
+        if let Some(alternate) = arguments.get("alternate-exchange").filter(|name| name.as_str().is_none()) {
+            return Err(Error::BadAlternateExchange(name.into(), alternate.type_name()));
         }
         self.commit(&Record::ExchangeDeclared { name, kind, durable, auto_delete, internal, arguments });
         Ok(())
@@ -157,15 +157,15 @@ impl Broker {
             return self.find_queue(channel, queue.name);
         }
         check_short("queue name", queue.name)?;
+        if let Some(id) = self.state.queue_named(queue.name) {
+            self.check_queue_equivalent(channel, id, queue)?;
+            self.raise_partitions(id, queue)?;
+            return Ok(self.remember_queue(channel, id));
+        }
         check_queue_arguments(queue)?;
         if queue.name.is_empty() {
             let name = self.generate_name("amq.gen-");
             let id = self.create_queue(channel, &QueueDeclaration { name: &name, ..*queue });
-            return Ok(self.remember_queue(channel, id));
-        }
-        if let Some(id) = self.state.queue_named(queue.name) {
-            self.check_queue_equivalent(channel, id, queue)?;
-            self.raise_partitions(id, queue)?;
             return Ok(self.remember_queue(channel, id));
         }
         if queue.name.starts_with("amq.") {
@@ -462,8 +462,8 @@ fn check_queue_arguments(declaration: &QueueDeclaration<'_>) -> Result<(), Error
         return bad("x-queue-type", format!("{{unacceptable_type,{}}}", value.type_name()));
     }
     match kind.and_then(Value::as_str) {
-        Some("quorum") if !declaration.durable => return refuse("must be durable"),
-        Some("quorum") if declaration.exclusive => return refuse("cannot be exclusive"),
+        Some("quorum") if !declaration.durable => return refuse("non-durable"),
+        Some("quorum") if declaration.exclusive => return refuse("exclusive-owner"),
         None | Some("classic" | "quorum") => {}
         Some("stream") => {
             return Err(Error::NotImplemented(

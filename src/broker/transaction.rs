@@ -39,6 +39,7 @@ impl Broker {
                 Routed::Refused => is_partial = true,
                 _ => {}
             }
+            self.tend_changed();
         }
         for (_, outstanding, outcome) in settled {
             self.settle_one(channel, outstanding, outcome);

@@ -70,7 +70,8 @@ impl HashedBy {
             (None, Some(Some("message_id"))) => Ok(Self::MessageId),
             (None, Some(Some("correlation_id"))) => Ok(Self::CorrelationId),
             (None, Some(Some("timestamp"))) => Ok(Self::Timestamp),
-            (None, Some(_)) => refuse(HASH_PROPERTY, "expected message_id, correlation_id or timestamp"),
+            (None, Some(Some(other))) => Err(Error::Invalid(format!("Unsupported property: {other}").into())),
+            (None, Some(None)) => refuse(HASH_PROPERTY, "expected message_id, correlation_id or timestamp"),
         }
     }
 
@@ -126,10 +127,8 @@ fn distance(number: u64) -> u64 {
 pub(super) fn weight(routing_key: &str) -> Result<u32, Error> {
     match routing_key.parse() {
         Ok(weight) if weight > 0 => Ok(weight),
-        _ => {
-            let reason = format!("expected a weight, an integer from 1 to {}, not '{routing_key}'", u32::MAX);
-            Err(Error::BadArgument("routing_key", reason.into()))
-        }
+        Ok(_) => Err(Error::Invalid("The binding key must be greater than 0".into())),
+        Err(_) => Err(Error::Invalid(format!("The binding key must be an integer: <<\"{routing_key}\">>").into())),
     }
 }
 

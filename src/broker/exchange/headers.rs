@@ -93,11 +93,18 @@ fn holds(rule: &Table, headers: &Table) -> bool {
 pub(super) fn check_mode(arguments: &Table) -> Result<(), Error> {
     let found = match arguments.get("x-match").map(Value::as_str) {
         None | Some(Some("all" | "any" | "all-with-x" | "any-with-x")) => return Ok(()),
-        Some(Some(mode)) => format!("'{mode}'"),
-        Some(None) => "not a text".into(),
+        Some(mode) => mode,
     };
-    let reason = format!("its value is {found}; expected all, any, all-with-x, or any-with-x");
-    Err(Error::BadArgument("x-match", reason.into()))
+    Err(Error::Invalid(match (found, arguments.get("x-match")) {
+        (None, Some(value)) => {
+            let kind = value.type_name();
+            format!("Invalid x-match field type {kind} (value {value}); expected longstr").into()
+        }
+        (mode, _) => {
+            let mode = mode.unwrap_or_default();
+            format!("Invalid x-match field value <<\"{mode}\">>; expected all, any, all-with-x, or any-with-x").into()
+        }
+    }))
 }
 
 #[cfg(test)]
