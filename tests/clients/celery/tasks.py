@@ -1,6 +1,7 @@
 """The Celery application that the tests' workers run: TASK_QUEUE is its queue, WORKER_NAME its connections' name."""
 import itertools
 import os
+import sys
 import threading
 
 from broker import URL
@@ -27,6 +28,17 @@ app.conf.update(
         'client_properties': {'connection_name': os.environ.get('WORKER_NAME', '')},
     },
 )
+
+
+def end_with_the_tests():
+    """A worker's standard input is the tests': it ends with them, however they end."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+if 'IS_WORKER' in os.environ:
+    threading.Thread(target=end_with_the_tests, daemon=True).start()
+
 numbers = itertools.count()
 
 

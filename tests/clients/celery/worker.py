@@ -16,7 +16,8 @@ class Worker:
         self.process = subprocess.Popen(
             [*COMMAND, f'--hostname=worker-{number}-{os.getpid()}@localhost'],
             cwd=HERE,
-            env=os.environ | {'PYTHONPATH': PATH} | environment,
+            env=os.environ | {'PYTHONPATH': PATH, 'IS_WORKER': 'yes'} | environment,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -39,4 +40,5 @@ class Worker:
         for line in self.process.stderr:
             self.printed.append(line)
         self.process.stderr.close()
+        self.process.stdin.close()
         return self.process.wait()
