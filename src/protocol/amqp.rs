@@ -101,6 +101,18 @@ enum Phase {
     Closed,
 }
 
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Greeting | Self::Starting => "starting",
+            Self::Tuning => "tuning",
+            Self::Opening => "opening",
+            Self::Open => "running",
+            Self::Closing { .. } | Self::Closed => "closing",
+        }
+    }
+}
+
 /// An AMQP connection, seen from the server. See the [module](self) for its life.
 ///
 /// Call [`receive`](Self::receive) with what arrives and [`tick`](Self::tick) when its deadline comes; write
@@ -376,7 +388,7 @@ impl Connection {
                 Ok(())
             }
             (phase, _) => {
-                let text = format_args!("unexpected method in connection state {phase:?}");
+                let text = format_args!("unexpected method in connection state {}", phase.name());
                 Err(Refusal::new(ReplyCode::ChannelError, text))
             }
         }

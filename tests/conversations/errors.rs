@@ -68,7 +68,7 @@ fn methods_out_of_place_are_504() {
         (open_channel().on(1), (504, "CHANNEL_ERROR - second 'channel.open' seen", (20, 10))),
         (declare_queue("q", 0).on(2), (504, "CHANNEL_ERROR - expected 'channel.open'", (50, 10))),
         (close_channel_ok().on(7), (504, "CHANNEL_ERROR - expected 'channel.open'", (20, 41))),
-        (tune_ok(0, 0, 0).on(0), (504, "CHANNEL_ERROR - unexpected method in connection state", (10, 31))),
+        (tune_ok(0, 0, 0).on(0), (504, "CHANNEL_ERROR - unexpected method in connection state running", (10, 31))),
         (plain_login(&[]).on(0), (504, "CHANNEL_ERROR - unexpected method in connection state", (10, 11))),
         (open("/").on(0), (504, "CHANNEL_ERROR - unexpected method in connection state", (10, 40))),
     ]);

@@ -1,6 +1,6 @@
 //! Report: how a connection stands, in the words of RabbitMQ's management.
 
-use super::{Connection, Phase};
+use super::Connection;
 use crate::table::{Table, Value};
 
 impl Connection {
@@ -16,7 +16,7 @@ impl Connection {
         report.insert("peer_port", i64::from(self.peer.port));
         report.insert("protocol", "AMQP 0-9-1");
         report.insert("auth_mechanism", self.login.mechanism);
-        report.insert("state", self.state());
+        report.insert("state", if self.blocked_until.is_some() { "blocked" } else { self.phase.name() });
         report.insert("channels", integer(self.channels.count() as u64));
         report.insert("channel_max", i64::from(self.agreement.channel_max));
         report.insert("frame_max", integer(self.agreement.frame_max as u64));
@@ -63,15 +63,6 @@ impl Connection {
 
     fn virtual_host(&self) -> &str {
         self.stay.as_ref().map_or("", |stay| &stay.pass.virtual_host)
-    }
-
-    fn state(&self) -> &'static str {
-        match self.phase {
-            Phase::Open if self.blocked_until.is_some() => "blocked",
-            Phase::Open => "running",
-            Phase::Closing { .. } | Phase::Closed => "closing",
-            _ => "starting",
-        }
     }
 }
 
