@@ -1,5 +1,6 @@
 // Access: users with their passwords and tags, and what each may configure, write and read in which virtual host.
 import type { AccessRules } from "../abi.js";
+import { shortText } from "../arguments.js";
 import { type HashedPassword, hashPassword, isPassword } from "./passwords.js";
 import { patternOf } from "./patterns.js";
 
@@ -49,6 +50,7 @@ export class Access {
 
   /** Adds or replaces a user; its permissions stay. */
   setUser(user: User): void {
+    if (shortText(user.name, "The user's name") === "") throw new TypeError("A user needs a name.");
     this.users.set(user.name, user);
     this.#changed();
   }

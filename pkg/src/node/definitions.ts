@@ -186,12 +186,12 @@ function checkReferences({ access }: Operations, { users, ...definitions }: Defi
 }
 
 function importExchange(operations: Operations, { name, vhost, type, ...options }: ExchangeDeclaration): void {
-  if (operations.find("exchanges", vhost, name)) return;
+  if (operations.hasExchange(vhost, name)) return;
   making(`exchange '${name}'`, () => operations.broker(vhost).declareExchange(name, type, options));
 }
 
 function importQueue(operations: Operations, { name, vhost, ...options }: Declaration): void {
-  if (operations.find("queues", vhost, name)) return;
+  if (operations.hasQueue(vhost, name)) return;
   making(`queue '${name}'`, () => operations.broker(vhost).declareQueue(name, options));
 }
 

@@ -1,5 +1,6 @@
 // Operations: what an operator does to a running broker, so that the broker and what the host knows of users stay in step.
 import type { Kind, Report } from "../abi.js";
+import { shortText } from "../arguments.js";
 import { Broker } from "../broker.js";
 import type { Consumers } from "../consumers.js";
 import type { Engine } from "../engine.js";
@@ -39,6 +40,16 @@ export class Operations {
     return this.engine.ask((server) => server.list(kind, virtualHost));
   }
 
+  /** Whether there is a queue of this name, without listing all. */
+  hasQueue(virtualHost: string, name: string): boolean {
+    return isThere(() => this.broker(virtualHost).declareQueue(name, { passive: true }));
+  }
+
+  /** Whether there is an exchange of this name, without listing all. */
+  hasExchange(virtualHost: string, name: string): boolean {
+    return isThere(() => this.broker(virtualHost).declareExchange(name, "direct", { passive: true }));
+  }
+
   /** The queue, exchange or policy of this name in a virtual host. */
   find(kind: "queues" | "exchanges" | "policies", virtualHost: string, name: string): Report | undefined {
     return this.list(kind, virtualHost).find((report) => report.name === name);
@@ -51,6 +62,7 @@ export class Operations {
 
   /** Makes a virtual host, or describes one anew; answers whether it was made. */
   setVirtualHost(name: string, virtualHost = NO_DESCRIPTION): boolean {
+    if (shortText(name, "The virtual host's name") === "") throw new TypeError("A virtual host needs a name.");
     const isNew = this.engine.change((server) => server.addVirtualHost(name));
     this.access.setVirtualHost(name, virtualHost);
     return isNew;
@@ -75,5 +87,15 @@ export class Operations {
   /** Closes a listed connection (320), telling its client why. */
   close(connection: Report, reason: string): void {
     this.engine.change((server) => server.closeConnection(connection.id as number, reason));
+  }
+}
+
+function isThere(look: () => unknown): boolean {
+  try {
+    look();
+    return true;
+  } catch (error) {
+    // Any other refusal is one to look at what is there.
+    return (error as Error).name !== "NotFound";
   }
 }

@@ -81,7 +81,7 @@ function permit(call: Call): void {
 }
 
 function ofQueue(call: Call): unknown {
-  const { name } = queueOf(call);
+  const name = queueOf(call);
   const isOurs = (one: Report) => one.destination_type === "queue" && one.destination === name;
   return call.listed(bindings(call).filter(isOurs));
 }

@@ -68,7 +68,7 @@ function readProperties({ body }: Call): Properties {
 }
 
 function getMessages(call: Call): unknown {
-  const { name } = queueOf(call) as { name: string };
+  const name = queueOf(call);
   call.permit("read", "queue", name);
   const { ackMode, count, encoding, truncate } = readGet(call);
   const { broker } = call;

@@ -1,4 +1,4 @@
-// Metrics: the broker's figures in Prometheus' text format, by the names that RabbitMQ gives them.
+// Metrics: the broker's figures in Prometheus' text format, by the names that RabbitMQ gives them or, what it has not, by ours.
 import type { Report } from "../../abi.js";
 import { Answer } from "./answers.js";
 import type { Call, Site } from "./call.js";
@@ -18,26 +18,34 @@ type Metric = readonly [type: "gauge" | "counter", name: string, help: string, s
 type Figure = readonly [name: string, help: string, of: (report: Report) => number];
 
 const GAUGES_OF_QUEUES: Figure[] = [
-  ["queue_messages_ready", "Messages ready to be delivered to consumers", field("messages_ready")],
+  ["rabbitmq_queue_messages_ready", "Messages ready to be delivered to consumers", field("messages_ready")],
   [
-    "queue_messages_unacked",
+    "rabbitmq_queue_messages_unacked",
     "Messages delivered to consumers but not yet acknowledged",
     field("messages_unacknowledged"),
   ],
-  ["queue_messages", "Sum of ready and unacknowledged messages", field("messages")],
-  ["queue_consumers", "Consumers on a queue", field("consumers")],
+  ["rabbitmq_queue_messages", "Sum of ready and unacknowledged messages", field("messages")],
+  ["rabbitmq_queue_consumers", "Consumers on a queue", field("consumers")],
 ];
 const COUNTERS_OF_QUEUES: Figure[] = [
-  ["queue_messages_published_total", "Messages that were ever routed to queues", counted("publish")],
-  ["queue_messages_delivered_total", "Deliveries ever made from queues", counted("deliver_get")],
-  ["queue_messages_redelivered_total", "Deliveries that were not the first of their message", counted("redeliver")],
-  ["queue_messages_acked_total", "Messages ever acknowledged", counted("ack")],
+  ["rabbitmq_queue_messages_published_total", "Messages that were ever routed to queues", counted("publish")],
+  ["pocketmq_queue_messages_delivered_total", "Deliveries ever made from queues", counted("deliver_get")],
+  [
+    "pocketmq_queue_messages_redelivered_total",
+    "Deliveries that were not the first of their message",
+    counted("redeliver"),
+  ],
+  ["pocketmq_queue_messages_acked_total", "Messages ever acknowledged", counted("ack")],
 ];
 const GAUGES_OF_CHANNELS: Figure[] = [
-  ["channel_consumers", "Consumers on a channel", field("consumer_count")],
-  ["channel_messages_unacked", "Delivered but not yet acknowledged messages", field("messages_unacknowledged")],
+  ["rabbitmq_channel_consumers", "Consumers on a channel", field("consumer_count")],
   [
-    "channel_prefetch",
+    "rabbitmq_channel_messages_unacked",
+    "Delivered but not yet acknowledged messages",
+    field("messages_unacknowledged"),
+  ],
+  [
+    "rabbitmq_channel_prefetch",
     "Total limit of unacknowledged messages for all consumers on a channel",
     field("global_prefetch_count"),
   ],
@@ -48,12 +56,14 @@ function metrics(site: Site, perObject: boolean): string {
   const { operations } = site;
   const queues = operations.list("queues");
   const channels = operations.list("channels");
+  // What is counted over all stays when a queue goes: a counter must not fall.
+  const counting = perObject ? queues : [operations.overview()];
   const queueLabels = ({ vhost, name }: Report) => ({ vhost: String(vhost), queue: String(name) });
   const channelLabels = ({ vhost, name }: Report) => ({ vhost: String(vhost), channel: String(name) });
   const all = [
     ...whole(site),
     ...GAUGES_OF_QUEUES.map((figure) => measured("gauge", figure, queues, perObject && queueLabels)),
-    ...COUNTERS_OF_QUEUES.map((figure) => measured("counter", figure, queues, perObject && queueLabels)),
+    ...COUNTERS_OF_QUEUES.map((figure) => measured("counter", figure, counting, perObject && queueLabels)),
     ...GAUGES_OF_CHANNELS.map((figure) => measured("gauge", figure, channels, perObject && channelLabels)),
   ];
   return all.map(written).join("");
@@ -73,36 +83,48 @@ function whole({ operations, connections }: Site): Metric[] {
       "The versions of this broker",
       [[1, { rabbitmq_version: rabbitmq, pocketmq_version: version }]],
     ],
-    ["gauge", "identity_info", "The node", [[1, { rabbitmq_node: nodeName(), rabbitmq_cluster: nodeName() }]]],
-    gauge("connections", "Connections currently open", objects.connections),
-    gauge("channels", "Channels currently open", objects.channels),
-    gauge("consumers", "Consumers currently connected", objects.consumers),
-    gauge("queues", "Queues available", objects.queues),
-    gauge("exchanges", "Exchanges available", objects.exchanges),
-    counter("connections_opened_total", "Total number of connections opened", opened),
-    counter("connections_closed_total", "Total number of connections closed or terminated", closed),
-    counter("connection_incoming_bytes_total", "Total number of bytes received on connections", traffic.recv_oct),
-    counter("connection_outgoing_bytes_total", "Total number of bytes sent on connections", traffic.send_oct),
-    counter("connection_incoming_packets_total", "Total number of packets received on connections", traffic.recv_cnt),
-    counter("connection_outgoing_packets_total", "Total number of packets sent on connections", traffic.send_cnt),
-    gauge("process_resident_memory_bytes", "Memory used in bytes", process.memoryUsage.rss()),
-    gauge("message_memory_bytes", "Bytes held by messages", overview.memory_bytes),
-    gauge("resident_memory_limit_bytes", "Memory high watermark in bytes", overview.memory_high_bytes),
+    ["gauge", "rabbitmq_identity_info", "The node", [[1, { rabbitmq_node: nodeName(), rabbitmq_cluster: nodeName() }]]],
+    gauge("rabbitmq_connections", "Connections currently open", objects.connections),
+    gauge("rabbitmq_channels", "Channels currently open", objects.channels),
+    gauge("rabbitmq_consumers", "Consumers currently connected", objects.consumers),
+    gauge("rabbitmq_queues", "Queues available", objects.queues),
+    gauge("pocketmq_exchanges", "Exchanges available", objects.exchanges),
+    counter("rabbitmq_connections_opened_total", "Total number of connections opened", opened),
+    counter("rabbitmq_connections_closed_total", "Total number of connections closed or terminated", closed),
+    counter(
+      "rabbitmq_connection_incoming_bytes_total",
+      "Total number of bytes received on connections",
+      traffic.recv_oct,
+    ),
+    counter("rabbitmq_connection_outgoing_bytes_total", "Total number of bytes sent on connections", traffic.send_oct),
+    counter(
+      "rabbitmq_connection_incoming_packets_total",
+      "Total number of packets received on connections",
+      traffic.recv_cnt,
+    ),
+    counter(
+      "rabbitmq_connection_outgoing_packets_total",
+      "Total number of packets sent on connections",
+      traffic.send_cnt,
+    ),
+    gauge("rabbitmq_process_resident_memory_bytes", "Memory used in bytes", process.memoryUsage.rss()),
+    gauge("pocketmq_message_memory_bytes", "Bytes held by messages", overview.memory_bytes),
+    gauge("rabbitmq_resident_memory_limit_bytes", "Memory high watermark in bytes", overview.memory_high_bytes),
     gauge(
-      "alarms_memory_used_watermark",
+      "rabbitmq_alarms_memory_used_watermark",
       "is 1 if VM memory watermark alarm is in effect",
       Number(overview.memory_alarm),
     ),
-    counter("global_messages_received_total", "Messages routed to queues", messages.publish, amqp),
+    counter("rabbitmq_global_messages_received_total", "Messages routed to queues", messages.publish, amqp),
     counter(
-      "global_messages_delivered_total",
+      "rabbitmq_global_messages_delivered_total",
       "Messages delivered to consumers and by get",
       messages.deliver_get,
       amqp,
     ),
-    counter("global_messages_redelivered_total", "Messages redelivered", messages.redeliver, amqp),
-    counter("global_messages_acknowledged_total", "Messages acknowledged", messages.ack, amqp),
-    gauge("global_consumers", "Current number of consumers", objects.consumers, amqp),
+    counter("rabbitmq_global_messages_redelivered_total", "Messages redelivered", messages.redeliver, amqp),
+    counter("rabbitmq_global_messages_acknowledged_total", "Messages acknowledged", messages.ack, amqp),
+    gauge("rabbitmq_global_consumers", "Current number of consumers", objects.consumers, amqp),
   ];
 }
 
@@ -133,9 +155,8 @@ function counted(name: string): (report: Report) => number {
 }
 
 function written([type, name, help, samples]: Metric): string {
-  const full = `rabbitmq_${name}`;
-  const lines = samples.map(([value, labels = {}]) => `${full}${labelled(labels)} ${value}\n`);
-  return `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n${lines.join("")}`;
+  const lines = samples.map(([value, labels = {}]) => `${name}${labelled(labels)} ${value}\n`);
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join("")}`;
 }
 
 function labelled(labels: Labels): string {

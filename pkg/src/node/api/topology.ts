@@ -56,23 +56,18 @@ function byName(one: Report, other: Report): number {
   return name < otherName ? -1 : 1;
 }
 
-/** The queue in the path. */
-export function queueOf(call: Call): Report {
-  const queue = call.operations.find("queues", call.within, call.param("name"));
-  if (!queue) throw notFound();
-  return queue;
+/** The name of the queue in the path, if it is there. */
+export function queueOf(call: Call): string {
+  const name = call.param("name");
+  if (!call.operations.hasQueue(call.within, name)) throw notFound();
+  return name;
 }
 
 /** The name of the exchange in the path, if it is there. */
 export function exchangeOf(call: Call): string {
-  return exchangeReport(call).name as string;
-}
-
-function exchangeReport(call: Call): Report {
   const name = exchangeName(call.param("name"));
-  const exchange = call.operations.find("exchanges", call.within, name);
-  if (!exchange) throw notFound();
-  return exchange;
+  if (name !== "" && !call.operations.hasExchange(call.within, name)) throw notFound();
+  return name;
 }
 
 /** The name of an exchange in a path, where the default one needs a name, too. */
@@ -81,7 +76,9 @@ export function exchangeName(name: string): string {
 }
 
 function getQueue(call: Call): unknown {
-  const queue = queueReport(queueOf(call), call.operations.list("policies", call.within));
+  const found = call.operations.find("queues", call.within, call.param("name"));
+  if (!found) throw notFound();
+  const queue = queueReport(found, call.operations.list("policies", call.within));
   const consumers = consumerReports(call).filter(({ queue: of }) => (of as Report).name === queue.name);
   return oneOf({ ...queue, consumer_details: consumers, incoming: [], deliveries: [] }, call.query);
 }
@@ -89,13 +86,13 @@ function getQueue(call: Call): unknown {
 function putQueue(call: Call): unknown {
   const { name, vhost, ...options } = readDeclaration(call.body, call.within, call.param("name"));
   permitDeclaration(call, "queue", name, options.arguments["x-dead-letter-exchange"]);
-  const isNew = !call.operations.find("queues", vhost, name);
+  const isNew = !call.operations.hasQueue(vhost, name);
   call.broker.declareQueue(name, options satisfies QueueOptions);
   return isNew ? created() : done();
 }
 
 function deleteQueue(call: Call): unknown {
-  const { name } = queueOf(call) as { name: string };
+  const name = queueOf(call);
   call.permit("configure", "queue", name);
   const [ifUnused, ifEmpty] = [call.query.get("if-unused") === "true", call.query.get("if-empty") === "true"];
   call.broker.deleteQueue(name, { ifUnused, ifEmpty });
@@ -103,20 +100,22 @@ function deleteQueue(call: Call): unknown {
 }
 
 function purgeQueue(call: Call): unknown {
-  const { name } = queueOf(call) as { name: string };
+  const name = queueOf(call);
   call.permit("read", "queue", name);
   call.broker.purge(name);
   return done();
 }
 
 function getExchange(call: Call): unknown {
-  return oneOf({ ...exchangeReport(call), incoming: [], outgoing: [] }, call.query);
+  const found = call.operations.find("exchanges", call.within, exchangeName(call.param("name")));
+  if (!found) throw notFound();
+  return oneOf({ ...found, incoming: [], outgoing: [] }, call.query);
 }
 
 function putExchange(call: Call): unknown {
   const { name, vhost, type, ...options } = readExchange(call.body, call.within, call.param("name"));
   permitDeclaration(call, "exchange", name, options.arguments["alternate-exchange"]);
-  const isNew = !call.operations.find("exchanges", vhost, name);
+  const isNew = !call.operations.hasExchange(vhost, name);
   call.broker.declareExchange(name, type, options satisfies ExchangeOptions);
   return isNew ? created() : done();
 }
