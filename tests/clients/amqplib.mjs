@@ -110,8 +110,13 @@ export class Inbox {
 
   static async of(channel, queue, options) {
     const inbox = new Inbox();
-    inbox.consumerTag = (await channel.consume(queue, (message) => inbox.push(message), options)).consumerTag;
+    inbox.consumerTag = await inbox.consume(channel, queue, options);
     return inbox;
+  }
+
+  /** Takes the messages of one more consumer, and answers its tag. */
+  async consume(channel, queue, options) {
+    return (await channel.consume(queue, (message) => this.push(message), options)).consumerTag;
   }
 
   /** How many arrived that nobody has taken. */

@@ -11,7 +11,7 @@ import {
   unique,
   useBroker,
 } from "./amqplib.mjs";
-import { onlyHere } from "./broker.mjs";
+import { either, onlyHere } from "./broker.mjs";
 
 const NOT_INTEGER = [
   ["5", '"expected integer, got longstr"'],
@@ -137,12 +137,13 @@ describe("queue arguments", () => {
       redeclared(t, first, (channel, name) => channel.assertQueue(name, { arguments: second })));
   }
 
-  test("redeclare with a text instead of a number is 406", (t) =>
-    redeclared(t, { "x-max-length": 5 }, (channel, name) =>
-      channelClosed(channel, 406, /inequivalent arg 'x-max-length'.*received '5' but current is '5'/, () =>
-        channel.assertQueue(name, { arguments: { "x-max-length": "5" } }),
-      ),
-    ));
+  test("redeclare with a text instead of a number is 406", (t) => {
+    // RabbitMQ compares before it checks.
+    const refusal = either(/expected integer, got longstr/, /inequivalent arg .* received '5' but current is '5'/);
+    return redeclared(t, { "x-max-length": 5 }, (channel, name) =>
+      channelClosed(channel, 406, refusal, () => channel.assertQueue(name, { arguments: { "x-max-length": "5" } })),
+    );
+  });
 
   /** Declares a queue with these arguments, and does something to it on another channel. */
   async function redeclared(t, first, action) {
