@@ -203,3 +203,62 @@ impl VirtualHosts {
         self.iter().any(|host| host.broker.queued_bytes() > 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::QueueDeclaration;
+    use crate::table::Table;
+
+    fn hosts() -> VirtualHosts {
+        let mut hosts = VirtualHosts::new(Config { seed: [7; 32], limits: Limits::default() });
+        hosts.add("a");
+        hosts.add("b");
+        hosts
+    }
+
+    /// The names that the brokers give to queues.
+    fn names(hosts: &mut VirtualHosts) -> Vec<Box<str>> {
+        let name_of = |host: &mut VirtualHost| {
+            let connection = host.broker.open_connection();
+            let channel = host.broker.open_channel(connection, 1);
+            let (name, arguments) = ("", &Table::new());
+            let (passive, durable, exclusive, auto_delete) = (false, false, false, false);
+            let declaration = QueueDeclaration { name, passive, durable, exclusive, auto_delete, arguments };
+            host.broker.declare_queue(channel, &declaration).unwrap().name
+        };
+        hosts.iter_mut().map(name_of).collect()
+    }
+
+    #[test]
+    fn no_two_make_the_same_names_and_each_makes_them_again_from_the_same_seed() {
+        let made = names(&mut hosts());
+        assert!(made[0] != made[1] && made[1] != made[2] && made[0] != made[2]);
+        assert_eq!(made, names(&mut hosts()));
+    }
+
+    #[test]
+    fn a_new_one_of_an_old_name_is_another() {
+        let mut hosts = hosts();
+        let old = hosts.enter("a", TransportId::from_index(5)).unwrap();
+        hosts.leave(old);
+        hosts.remove(old.virtual_host);
+        assert!(hosts.named("a").is_none() && hosts.get(old.virtual_host).is_none());
+        assert!(hosts.add("a"));
+        assert_ne!(hosts.named("a").map(VirtualHost::id), Some(old.virtual_host));
+        assert_eq!(hosts.iter().map(VirtualHost::name).collect::<Vec<_>>(), ["/", "b", "a"]);
+        hosts.leave(old);
+    }
+
+    #[test]
+    fn a_connection_is_found_by_its_seat_while_it_stays() {
+        let mut hosts = hosts();
+        let transport = TransportId::from_index(5);
+        let seat = hosts.enter("b", transport).unwrap();
+        assert_eq!(hosts.enter("missing", transport), None);
+        let behind = |hosts: &VirtualHosts| hosts.get(seat.virtual_host)?.transports.get(seat.connection).copied();
+        assert_eq!(behind(&hosts), Some(transport));
+        hosts.leave(seat);
+        assert_eq!(behind(&hosts), None);
+    }
+}
