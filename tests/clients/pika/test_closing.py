@@ -1,4 +1,6 @@
 """Connections that end or stand still because the broker says so, with pika."""
+from contextlib import contextmanager
+
 import pika
 from broker import CLOSED_BY_OPERATOR, SMALL_URL, close_as_operator, managed, small, unique
 from support import BrokerTest
@@ -37,18 +39,13 @@ class Closing(BrokerTest):
 
     @small
     def test_a_publisher_is_blocked_while_memory_is_short(self):
-        publisher, consumer = self.connect(SMALL_URL), self.connect(SMALL_URL)
+        publisher = self.connect(SMALL_URL)
         told = []
         publisher.add_on_connection_blocked_callback(lambda _, frame: told.append(frame.method.reason))
         publisher.add_on_connection_unblocked_callback(lambda *_: told.append('unblocked'))
-        queue = unique('flood')
-        consumer.channel().queue_declare(queue)
-        channel = publisher.channel()
-        while not told:
-            channel.basic_publish('', queue, bytes(10_000))
-            publisher.process_data_events()
-        self.assertEqual(told, ['low on memory'])
-        consumer.channel().queue_delete(queue)
+        with self.flood_queue() as queue:
+            self.flood(publisher, queue, lambda: told)
+            self.assertEqual(told, ['low on memory'])
         while len(told) < 2:
             publisher.process_data_events(time_limit=None)
         self.assertEqual(told[1], 'unblocked')
@@ -56,9 +53,19 @@ class Closing(BrokerTest):
     @small
     def test_a_blocked_connection_may_time_out(self):
         publisher = self.connect(SMALL_URL, blocked_connection_timeout=0.01)
+        with self.flood_queue() as queue, self.assertRaises(pika.exceptions.ConnectionBlockedTimeout):
+            self.flood(publisher, queue, lambda: False)
+
+    @contextmanager
+    def flood_queue(self):
+        """A queue in the small broker: when it goes there is memory again."""
+        channel = self.connect(SMALL_URL).channel()
+        queue = channel.queue_declare(unique('flood')).method.queue
+        yield queue
+        channel.queue_delete(queue)
+
+    def flood(self, publisher, queue, is_enough):
         channel = publisher.channel()
-        queue = channel.queue_declare('', exclusive=True).method.queue
-        with self.assertRaises(pika.exceptions.ConnectionBlockedTimeout):
-            while True:
-                channel.basic_publish('', queue, bytes(10_000))
-                publisher.process_data_events()
+        while not is_enough():
+            channel.basic_publish('', queue, bytes(10_000))
+            publisher.process_data_events()
