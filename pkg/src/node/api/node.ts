@@ -26,6 +26,7 @@ const ABSENT = [
   "/api/topic-permissions",
   "/api/vhost-limits",
 ];
+const NAME = `pocketmq@${hostname()}`;
 const PRODUCT = "PocketMQ";
 const TRIAL_QUEUE = "aliveness-test";
 
@@ -58,7 +59,7 @@ export function versions(): Versions {
 
 /** What this broker is called. */
 export function nodeName(): string {
-  return `pocketmq@${hostname()}`;
+  return NAME;
 }
 
 function overview({ site, operations }: Call): unknown {

@@ -32,19 +32,18 @@ function queues(call: Call): Report[] {
   return reports.map((queue) => queueReport(queue, policies));
 }
 
-// All messages are in memory.
+// All messages are in memory. There may be many queues, so none is copied.
 function queueReport(queue: Report, policies: Report[]): Report {
   const { messages, messages_ready, messages_unacknowledged, policy, vhost } = queue;
-  const applied = policies.find((one) => one.name === policy && one.vhost === vhost);
-  return {
-    ...queue,
+  const applied = policy ? policies.find((one) => one.name === policy && one.vhost === vhost) : undefined;
+  return Object.assign(queue, {
     messages_ram: messages,
     messages_ready_ram: messages_ready,
     messages_unacknowledged_ram: messages_unacknowledged,
     effective_policy_definition: applied?.definition ?? {},
     operator_policy: null,
     node: nodeName(),
-  };
+  });
 }
 
 function exchanges(call: Call): Report[] {
