@@ -17,6 +17,7 @@ const edge :Workerd.Worker = (
     (name = "pkg/dist/arguments.js", esModule = embed "../../pkg/dist/arguments.js"),
     (name = "pkg/dist/broker.js", esModule = embed "../../pkg/dist/broker.js"),
     (name = "pkg/dist/clock.js", esModule = embed "../../pkg/dist/clock.js"),
+    (name = "pkg/dist/consumers.js", esModule = embed "../../pkg/dist/consumers.js"),
     (name = "pkg/dist/engine.js", esModule = embed "../../pkg/dist/engine.js"),
     (name = "pkg/dist/instance.js", esModule = embed "../../pkg/dist/instance.js"),
     (name = "pkg/dist/message.js", esModule = embed "../../pkg/dist/message.js"),
