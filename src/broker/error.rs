@@ -45,7 +45,7 @@ pub enum ErrorKind {
 }
 
 /// A refusal. Its text says what was wrong; [`Error::kind`] says of which kind it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
     /// There is no exchange or queue of this name.
@@ -187,6 +187,13 @@ impl Error {
     #[must_use]
     pub fn in_virtual_host(&self, name: &str) -> String {
         InVirtualHost(self, name).to_string()
+    }
+}
+
+/// The same as displayed: a second way to say it would cost more bytes than it is worth.
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
     }
 }
 

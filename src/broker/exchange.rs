@@ -213,7 +213,7 @@ impl Exchange {
         routing_key: &str,
         properties: Properties<'_>,
         walk: &mut Walk,
-        mut found: impl FnMut(&'a Destination),
+        found: &mut dyn FnMut(&'a Destination),
     ) {
         match &self.index {
             Index::Direct(keys) => {
@@ -340,7 +340,7 @@ mod tests {
 
     fn routed(exchange: &Exchange, routing_key: &str, walk: &mut Walk) -> Vec<Destination> {
         let mut found = Vec::new();
-        exchange.route(routing_key, Properties::EMPTY, walk, |to| found.push(to.clone()));
+        exchange.route(routing_key, Properties::EMPTY, walk, &mut |to| found.push(to.clone()));
         found.dedup();
         found
     }

@@ -120,6 +120,7 @@ impl Part {
     }
 
     /// Keeps a message whose slot is sealed; answers it where it is not.
+    #[inline(never)]
     pub(super) fn hold(&mut self, message: Message) -> Option<Message> {
         if self.coming.len() == 0 {
             return Some(message);
@@ -149,6 +150,7 @@ impl Part {
     }
 
     /// A message has left; if it was the last one of a slot that went, answers that and its new owner.
+    #[inline(never)]
     pub(super) fn count_out(&mut self, message: &Message) -> Option<(u16, QueueId)> {
         if self.going.len() == 0 {
             return None;

@@ -263,7 +263,7 @@ impl State {
         // One that does not look at keys is asked once.
         let keys = if exchange.looks_at_keys() { keys } else { &keys[..1] };
         for routing_key in keys {
-            exchange.route(routing_key, properties, walk, |destination| {
+            exchange.route(routing_key, properties, walk, &mut |destination| {
                 found = true;
                 match destination {
                     Destination::Queue(queue) => queues.push(*queue),
@@ -338,7 +338,13 @@ impl State {
 
     /// A message has left its queue: perhaps what waited for that becomes ready in another partition.
     fn count_out(&mut self, queue: QueueId, message: &Message) {
-        let Some((slot, to)) = self.queue_mut(queue).count_out(message) else { return };
+        if let Some((slot, to)) = self.queue_mut(queue).count_out(message) {
+            self.unseal(slot, to);
+        }
+    }
+
+    #[inline(never)]
+    fn unseal(&mut self, slot: u16, to: QueueId) {
         for message in self.part_mut(to).unseal(slot) {
             self.queue_mut(to).enqueue(message);
         }

@@ -74,7 +74,7 @@ impl Topic {
     }
 
     /// Calls `found` with the destinations of each matching pattern.
-    pub(crate) fn route<'a>(&'a self, routing_key: &str, walk: &mut Walk, mut found: impl FnMut(&'a Destination)) {
+    pub(crate) fn route<'a>(&'a self, routing_key: &str, walk: &mut Walk, found: &mut dyn FnMut(&'a Destination)) {
         let Walk { here, next, .. } = walk;
         here.clear();
         self.enter(ROOT, here);
@@ -186,7 +186,7 @@ mod tests {
 
     fn matches(pattern: &str, key: &str) -> bool {
         let mut count = 0;
-        topic(&[pattern]).route(key, &mut Walk::default(), |_| count += 1);
+        topic(&[pattern]).route(key, &mut Walk::default(), &mut |_| count += 1);
         assert!(count <= 1, "{pattern} matched {key} {count} times");
         count == 1
     }

@@ -44,7 +44,7 @@ impl Headers {
         is_removed
     }
 
-    pub(super) fn route<'a>(&'a self, properties: Properties<'_>, mut found: impl FnMut(&'a Destination)) {
+    pub(super) fn route<'a>(&'a self, properties: Properties<'_>, found: &mut dyn FnMut(&'a Destination)) {
         if self.rules.is_empty() {
             return;
         }
@@ -124,7 +124,7 @@ mod tests {
         let mut exchange = Headers::default();
         exchange.insert(arguments, &queue);
         let mut is_found = false;
-        exchange.route(Properties::trusted(&raw), |_| is_found = true);
+        exchange.route(Properties::trusted(&raw), &mut |_| is_found = true);
         exchange.remove(arguments, &queue);
         assert!(exchange.rules.is_empty(), "{arguments:?} left rules behind");
         is_found
