@@ -149,7 +149,7 @@ test("users and virtual hosts that cannot be are TypeErrors that name them", asy
       { users: [{ name: "a", permissions: { "/": {} } }] },
       "users[0].permissions.configure is missing: it must be a text.",
     ],
-    [{ vhosts: [1] }, "vhosts.name must be a text."],
+    [{ vhosts: [1] }, "vhosts[0] must be a string, not 1."],
     [{ vhosts: "a" }, /^vhosts must be a list of strings/],
     [{ definitions: [] }, /^definitions must be an object/],
   ];

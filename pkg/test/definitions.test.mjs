@@ -86,7 +86,10 @@ test("definitions that cannot be imported are one clear sentence, and leave thin
     [{ queues: {} }, "queues must be a list."],
     [{ queues: [{ vhost: "/" }] }, "queues[0].name is missing: it must be a text."],
     [{ queues: [{ name: "a" }, { name: "q", durable: "yes" }] }, "queues[1].durable must be true or false."],
-    [{ queues: [{ name: "q", vhost: "none" }] }, "The definitions name a virtual host 'none', which is not there."],
+    [
+      { vhosts: [{ name: "new" }], queues: [{ name: "q", vhost: "none" }] },
+      "The definitions name a virtual host 'none', which is not there.",
+    ],
     [
       { permissions: [{ user: "x", vhost: "/", configure: "", write: "", read: "" }] },
       /a user 'x', who is not there\.$/,

@@ -1,6 +1,8 @@
 // Set-up: the virtual hosts, users and definitions that a broker starts with.
+import { shortText } from "../arguments.js";
 import { EVERYTHING } from "./access.js";
-import { importDefinitions, readDefinitions, readPermissions, readUser, readVirtualHost } from "./definitions.js";
+import { importDefinitions } from "./definitions/import.js";
+import { readDefinitions, readPermissions, readUser } from "./definitions/read.js";
 import { fields } from "./fields.js";
 import type { Operations } from "./operations.js";
 import { checkReach, type ListenOptions, type UserOptions } from "./options.js";
@@ -8,9 +10,9 @@ import { checkReach, type ListenOptions, type UserOptions } from "./options.js";
 /** Makes what the options name; guest, too, when they name no user. */
 export function setUp(operations: Operations, options: ListenOptions): void {
   const { access } = operations;
-  for (const name of options.vhosts ?? []) {
-    operations.setVirtualHost(readVirtualHost(fields({ name }, "vhosts")).name);
-  }
+  options.vhosts?.forEach((name, index) => {
+    operations.setVirtualHost(shortText(name, `vhosts[${index}]`));
+  });
   if (options.definitions) importDefinitions(operations, readDefinitions(options.definitions));
   options.users?.forEach((user, index) => {
     addUser(operations, user, index);

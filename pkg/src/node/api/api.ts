@@ -8,9 +8,11 @@ import { Answer, badRequest, notFound, Refusal, refusalOf } from "./answers.js";
 import { bindingRoutes } from "./bindings.js";
 import { Call, type Site } from "./call.js";
 import { clientRoutes } from "./clients.js";
+import { definitionRoutes } from "./definitions.js";
 import { messageRoutes } from "./messages.js";
 import { metricsRoutes } from "./metrics.js";
 import { nodeRoutes } from "./node.js";
+import { policyRoutes } from "./policies.js";
 import { type Found, Router } from "./router.js";
 import { topologyRoutes } from "./topology.js";
 import { userRoutes } from "./users.js";
@@ -29,6 +31,8 @@ export class Api {
     ...clientRoutes,
     ...userRoutes,
     ...virtualHostRoutes,
+    ...policyRoutes,
+    ...definitionRoutes,
     ...metricsRoutes,
   ]);
 

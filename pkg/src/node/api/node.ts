@@ -1,7 +1,7 @@
 // Node: the broker as a whole over HTTP: what it is, how much is in it, and whether it is well.
 import { hostname } from "node:os";
 import type { Report } from "../../abi.js";
-import type { Versions } from "../definitions.js";
+import type { Versions } from "../definitions/export.js";
 import { RABBITMQ_VERSION, version } from "../version.js";
 import { Answer, notFound } from "./answers.js";
 import type { Call } from "./call.js";

@@ -1,7 +1,7 @@
 // Topology: queues and exchanges over HTTP.
 import type { Report } from "../../abi.js";
 import type { ExchangeOptions, QueueOptions } from "../../options.js";
-import { readDeclaration, readExchange } from "../definitions.js";
+import { readDeclaration, readExchange } from "../definitions/read.js";
 import { created, done, notFound } from "./answers.js";
 import type { Call } from "./call.js";
 import { consumerReports } from "./clients.js";

@@ -2,7 +2,8 @@
 
 import type { Report } from "../../abi.js";
 import type { User } from "../access.js";
-import { readPermissions, readUser, reportUser } from "../definitions.js";
+import { reportUser } from "../definitions/export.js";
+import { readPermissions, readUser } from "../definitions/read.js";
 import { badRequest, created, done, notFound } from "./answers.js";
 import type { Call } from "./call.js";
 import { oneOf } from "./lists.js";

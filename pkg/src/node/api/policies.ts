@@ -1,0 +1,34 @@
+// Policies over HTTP.
+import type { Report } from "../../abi.js";
+import { readPolicy } from "../definitions/read.js";
+import { created, done, notFound } from "./answers.js";
+import type { Call } from "./call.js";
+import { oneOf } from "./lists.js";
+import type { Route } from "./router.js";
+
+export const policyRoutes: Route[] = [
+  ["GET", "/api/policies", "management", (call) => call.listed(call.reports("policies"))],
+  ["GET", "/api/policies/:vhost", "management", (call) => call.listed(call.reports("policies"))],
+  ["GET", "/api/policies/:vhost/:name", "management", (call) => oneOf(policyOf(call), call.query)],
+  ["PUT", "/api/policies/:vhost/:name", "policymaker", putPolicy],
+  ["DELETE", "/api/policies/:vhost/:name", "policymaker", deletePolicy],
+];
+
+function policyOf(call: Call): Report {
+  const found = call.operations.find("policies", call.within, call.param("name"));
+  if (!found) throw notFound();
+  return found;
+}
+
+function putPolicy(call: Call): unknown {
+  const { broker } = call;
+  const [name, policy] = [call.param("name"), readPolicy(call.body)];
+  const isNew = !call.operations.find("policies", call.within, name);
+  broker.setPolicy(name, policy);
+  return isNew ? created() : done();
+}
+
+function deletePolicy(call: Call): unknown {
+  if (!call.broker.deletePolicy(call.param("name"))) throw notFound();
+  return done();
+}

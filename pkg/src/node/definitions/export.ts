@@ -1,0 +1,63 @@
+// Export: all that there is, as definitions that can be imported again.
+import type { User } from "../access.js";
+import type { Operations } from "../operations.js";
+
+/** Which versions an export claims to come from. */
+export interface Versions {
+  rabbitmq: string;
+  product: string;
+  version: string;
+}
+
+/** What there is, in the shape that an import takes. */
+export function exportDefinitions(operations: Operations, versions: Versions): object {
+  const { access } = operations;
+  return {
+    rabbit_version: versions.rabbitmq,
+    rabbitmq_version: versions.rabbitmq,
+    product_name: versions.product,
+    product_version: versions.version,
+    users: [...access.users.values()].map(reportUser),
+    vhosts: [...access.virtualHosts].map(([name, described]) => ({ name, ...described })),
+    permissions: [...access.permissions()].map(([user, vhost, granted]) => ({ user, vhost, ...granted })),
+    topic_permissions: [],
+    parameters: [],
+    global_parameters: [],
+    ...topology(operations),
+  };
+}
+
+/** What there is in one virtual host; its name is not in it, so that it can be imported to another one. */
+export function exportVirtualHost(operations: Operations, versions: Versions, virtualHost: string): object {
+  const { policies, ...rest } = topology(operations, virtualHost);
+  const bare = Object.entries(rest).map(([name, items]) => [name, items.map(({ vhost: _, ...item }) => item)]);
+  return { rabbit_version: versions.rabbitmq, parameters: [], policies, ...Object.fromEntries(bare) };
+}
+
+/** A user as it is reported; the password stays hidden in its hash. */
+export function reportUser({ name, password, tags }: User): object {
+  return { name, password_hash: password.hash, hashing_algorithm: password.algorithm, tags, limits: {} };
+}
+
+function topology(operations: Operations, virtualHost?: string) {
+  const reports = (kind: "policies" | "queues" | "exchanges" | "bindings") => operations.list(kind, virtualHost);
+  const isOurs = ({ name }: { name?: unknown }) => name === "" || String(name).startsWith("amq.");
+  const queues = reports("queues").filter((queue) => !queue.exclusive && !isOurs(queue));
+  const kept = new Set(queues.map(({ name, vhost }) => JSON.stringify([vhost, name])));
+  const isKept = ({ source, vhost, destination, destination_type }: Record<string, unknown>) =>
+    source !== "" && (destination_type === "exchange" || kept.has(JSON.stringify([vhost, destination])));
+  return {
+    policies: reports("policies"),
+    queues: queues.map((queue) => picked(queue, ["name", "vhost", "durable", "auto_delete", "arguments"])),
+    exchanges: reports("exchanges")
+      .filter((exchange) => !isOurs(exchange))
+      .map((exchange) =>
+        picked(exchange, ["name", "vhost", "type", "durable", "auto_delete", "internal", "arguments"]),
+      ),
+    bindings: reports("bindings").filter(isKept),
+  };
+}
+
+function picked(report: Record<string, unknown>, names: string[]): Record<string, unknown> {
+  return Object.fromEntries(names.map((name) => [name, report[name]]));
+}
