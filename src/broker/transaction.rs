@@ -34,9 +34,10 @@ impl Broker {
         for (message, is_mandatory) in published {
             self.release(message.memory_bytes());
             let unroutable = is_mandatory.then(|| message.share());
-            match self.send(message, None) {
-                Routed::Queued(0) => returned.extend(unroutable),
-                Routed::Refused => is_partial = true,
+            // A share that outlived its message's end would keep it counted, so this one goes before queues are tended.
+            match (self.send(message, None), unroutable) {
+                (Routed::Queued(0), Some(unroutable)) => returned.push(unroutable),
+                (Routed::Refused, _) => is_partial = true,
                 _ => {}
             }
             self.tend_changed();
