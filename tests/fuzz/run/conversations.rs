@@ -1,0 +1,235 @@
+//! Conversations: some peers and a server, with time passing; whatever they say, the server keeps its rules.
+
+use pocketmq::broker::{Broker, Config};
+use pocketmq::id::TransportId;
+use pocketmq::limits::Limits;
+use pocketmq::protocol::amqp::Peer;
+use pocketmq::server::Server;
+use pocketmq::virtual_host::VirtualHost;
+
+use super::choices::Choices;
+use super::peer::{
+    HEADER, close_channel_ok, close_connection, close_connection_ok, frame, open, open_channel, plain_login, tune_ok,
+};
+use super::requests;
+use super::witness::{FRAME_MAX, Witness};
+
+const PEERS: usize = 3;
+const OTHER: &str = "other";
+const CHANNELS: u16 = 3;
+const MEMORY_MAX: usize = 12_000;
+const MEMORY_HIGH: usize = 9_000;
+const OUTPUT_HIGH: usize = 4096;
+/// What one answer can add to an output that was not above the limit yet.
+const ANSWER_MAX: usize = 12_000;
+/// So much that a conversation is not endless.
+const STEPS_MAX: usize = 400;
+/// A peer that takes little at a time goes on later.
+const ROUNDS_MAX: usize = 20;
+/// All that was delayed is over then.
+const LONG_MS: u64 = 1 << 33;
+
+fn limits() -> Limits {
+    Limits {
+        memory_max_bytes: MEMORY_MAX,
+        memory_high_bytes: MEMORY_HIGH,
+        message_max_bytes: 2000,
+        output_high_bytes: OUTPUT_HIGH,
+        ..Limits::default()
+    }
+}
+
+/// Runs the conversation that these bytes choose.
+pub fn check(bytes: &[u8]) {
+    let mut choices = Choices::new(bytes);
+    let mut world = World::new();
+    for _ in 0..STEPS_MAX {
+        if choices.is_empty() {
+            break;
+        }
+        world.step(&mut choices);
+        world.check();
+    }
+    world.close_down();
+}
+
+struct World {
+    server: Server,
+    now_ms: u64,
+    seats: Vec<Seat>,
+}
+
+/// One peer's end of its transport.
+struct Seat {
+    id: TransportId,
+    witness: Witness,
+    /// What it has not sent yet.
+    outgoing: Vec<u8>,
+    /// It takes so much of what it is sent at a time.
+    takes: usize,
+    /// It has not taken all.
+    is_behind: bool,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut server = Server::new(Config { seed: [7; 32], limits: limits() });
+        server.virtual_hosts_mut().add(OTHER);
+        let seats = (0..PEERS).map(|_| Seat::new(&mut server, handshake("/", 0))).collect();
+        let mut world = Self { server, now_ms: 1_700_000_000_000, seats };
+        world.settle();
+        world
+    }
+
+    fn step(&mut self, choices: &mut Choices) {
+        let (what, who) = (choices.octet(), choices.octet());
+        let peer = usize::from(who) % PEERS;
+        let channel = u16::from(who >> 2) % CHANNELS + 1;
+        let seat = &mut self.seats[peer];
+        match what % 32 {
+            0..=14 => seat.outgoing.extend(requests::method(choices, channel, &seat.witness).on(channel)),
+            15..=23 => seat.outgoing.extend(requests::message(choices, channel)),
+            24..=27 => self.now_ms += choices.pick(&[0, 1, 10, 1000, 25_000, 100_000]),
+            28 => seat.outgoing.extend(noise(choices, channel)),
+            29 => seat.takes = choices.pick(&[usize::MAX, 0, 1, 1000]),
+            30 => self.server.hold(seat.id, choices.octet().is_multiple_of(2)),
+            _ => self.reconnect(peer, choices),
+        }
+        // Some of what a peer says arrives together.
+        if what < 160 {
+            self.send(peer, choices.pick(&[usize::MAX, usize::MAX, 1, 50]));
+            self.settle();
+        }
+    }
+
+    fn send(&mut self, peer: usize, part: usize) {
+        let seat = &mut self.seats[peer];
+        let outgoing = std::mem::take(&mut seat.outgoing);
+        for part in outgoing.chunks(part) {
+            self.server.receive(seat.id, part);
+        }
+    }
+
+    /// The transport ends without a word, or after one.
+    fn reconnect(&mut self, peer: usize, choices: &mut Choices) {
+        let how = choices.octet();
+        if how.is_multiple_of(2) {
+            self.seats[peer].outgoing.extend(close_connection().on(0));
+            self.send(peer, usize::MAX);
+            self.settle();
+        }
+        self.server.disconnected(self.seats[peer].id);
+        let greeting = match how % 8 {
+            7 => choices.bytes().to_vec(),
+            heartbeat => handshake(choices.pick(&["/", "/", OTHER, "missing"]), heartbeat.into()),
+        };
+        self.seats[peer] = Seat::new(&mut self.server, greeting);
+    }
+
+    /// The host's part: time, output, and the answers that a client gives without being asked to.
+    fn settle(&mut self) {
+        for _ in 0..ROUNDS_MAX {
+            self.server.turn(self.now_ms, &mut ());
+            let ready: Vec<_> = std::iter::from_fn(|| self.server.next_output()).collect();
+            let mut has_moved = false;
+            for peer in 0..PEERS {
+                has_moved |= self.write(peer, &ready) | self.respond(peer);
+            }
+            if !has_moved && !self.server.wants_turn() {
+                return;
+            }
+        }
+    }
+
+    /// Answers whether anything was written.
+    fn write(&mut self, peer: usize, ready: &[TransportId]) -> bool {
+        let seat = &mut self.seats[peer];
+        let output = self.server.output(seat.id);
+        let is_told = seat.is_behind || ready.contains(&seat.id);
+        assert!(is_told || output.is_empty() && !self.server.is_closed(seat.id), "the host does not know of output");
+        let taken = output.len().min(seat.takes);
+        seat.witness.hear(&output[..taken]);
+        seat.is_behind = taken < output.len();
+        if taken > 0 {
+            self.server.output_taken(seat.id, taken);
+        }
+        if !seat.is_behind && self.server.is_closed(seat.id) && self.server.output(seat.id).is_empty() {
+            seat.witness.part();
+            self.server.disconnected(seat.id);
+            *seat = Seat::new(&mut self.server, handshake("/", 0));
+        }
+        taken > 0
+    }
+
+    fn respond(&mut self, peer: usize) -> bool {
+        let Seat { id, witness, .. } = &mut self.seats[peer];
+        let mut answer = Vec::new();
+        for channel in witness.take_closed() {
+            answer.extend([close_channel_ok().on(channel), open_channel().on(channel)].concat());
+        }
+        if witness.is_closing {
+            answer.extend(close_connection_ok().on(0));
+        }
+        if !answer.is_empty() {
+            self.server.receive(*id, &answer);
+        }
+        !answer.is_empty() && !witness.is_closing
+    }
+
+    fn check(&self) {
+        assert!(self.server.virtual_hosts().iter().all(|host| host.broker().memory_bytes() <= MEMORY_MAX));
+        for seat in &self.seats {
+            assert!(self.server.output(seat.id).len() <= OUTPUT_HIGH + ANSWER_MAX);
+        }
+    }
+
+    /// When everybody has gone, nothing has been kept but what queues hold, and then nothing at all.
+    fn close_down(mut self) {
+        for seat in std::mem::take(&mut self.seats) {
+            self.server.disconnected(seat.id);
+        }
+        self.server.turn(self.now_ms + LONG_MS, &mut ());
+        let hosts = self.server.virtual_hosts_mut();
+        for id in hosts.iter().map(VirtualHost::id).collect::<Vec<_>>() {
+            empty(hosts.broker_mut(id).expect("a virtual host that is there"));
+        }
+    }
+}
+
+/// Deletes what is left, when all connections have gone; then nothing has been kept.
+fn empty(broker: &mut Broker) {
+    let report = broker.report();
+    assert_eq!((report.connections, report.channels), (0, 0));
+    let connection = broker.open_connection();
+    let channel = broker.open_channel(connection, 1);
+    for queue in report.queues {
+        assert_eq!((queue.unacked, queue.consumers), (0, 0));
+        broker.delete_queue(channel, &queue.name, false, false).expect("a queue that is left can be deleted");
+    }
+    assert_eq!(broker.memory_bytes(), 0);
+}
+
+impl Seat {
+    fn new(server: &mut Server, greeting: Vec<u8>) -> Self {
+        let id = server.connect(Peer { loopback: true, ..Peer::default() });
+        server.receive(id, &greeting);
+        Self { id, witness: Witness::default(), outgoing: Vec::new(), takes: usize::MAX, is_behind: false }
+    }
+}
+
+fn handshake(virtual_host: &str, heartbeat_s: u16) -> Vec<u8> {
+    let capabilities = ["consumer_cancel_notify", "authentication_failure_close", "connection.blocked"];
+    let channels = (1..=CHANNELS).flat_map(|channel| open_channel().on(channel)).collect();
+    let agreed = tune_ok(0, FRAME_MAX as u32, heartbeat_s).on(0);
+    [HEADER.to_vec(), plain_login(&capabilities).on(0), agreed, open(virtual_host).on(0), channels].concat()
+}
+
+/// A frame of any kind, or no frame at all.
+fn noise(choices: &mut Choices, channel: u16) -> Vec<u8> {
+    match choices.below(4) {
+        0 => frame(8, 0, b""),
+        1 => frame(choices.octet() % 10, channel, choices.bytes()),
+        2 => frame(1, channel, &[&[0, choices.pick(&[10, 20, 40, 50, 60, 85, 90]), 0][..], choices.bytes()].concat()),
+        _ => choices.bytes().to_vec(),
+    }
+}

@@ -1,0 +1,7 @@
+//! Conversations: some peers and a server, by choices that any bytes make.
+#![no_main]
+
+#[path = "../run/mod.rs"]
+mod run;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| run::conversations::check(bytes));

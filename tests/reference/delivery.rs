@@ -1,0 +1,229 @@
+//! Delivery: consumers, and what they get.
+
+use pocketmq::broker::ErrorKind;
+
+use super::message::Content;
+use super::queue::{Message, Place, Queue};
+use super::{Answer, Reference, Unacked, connection_of, forget_holder};
+
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    pub tag: String,
+    pub queue: String,
+    pub no_ack: bool,
+    pub prefetch: u16,
+    pub priority: i64,
+    /// Rises from consumer to consumer.
+    pub since: u64,
+}
+
+/// What somebody gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    pub delivery_tag: u64,
+    pub redelivered: bool,
+    /// How often it says that it was requeued.
+    pub requeued: Option<i64>,
+    pub content: Content,
+}
+
+impl Reference {
+    pub fn consumers_of(&self, queue: &str) -> usize {
+        self.channels.iter().flat_map(|channel| &channel.consumers).filter(|consumer| consumer.queue == queue).count()
+    }
+
+    /// The first of those is to take a message for which nobody before it has room: with their channels, each in the
+    /// tier of its priority.
+    fn candidates(&self, queue: &Queue) -> Vec<(usize, &Consumer)> {
+        let all = self.channels.iter().enumerate();
+        let all = all.flat_map(|(number, channel)| channel.consumers.iter().map(move |consumer| (number, consumer)));
+        let theirs = all.filter(|(_, consumer)| consumer.queue == queue.name);
+        if queue.arguments.has_single_active_consumer {
+            return theirs.min_by_key(|(_, consumer)| consumer.since).into_iter().collect();
+        }
+        theirs.collect()
+    }
+
+    /// How many messages the consumers of this queue could take at once.
+    pub fn room(&self, queue: &Queue) -> usize {
+        let rooms = self.candidates(queue).into_iter().map(|(number, consumer)| self.room_of(number, consumer));
+        rooms.fold(0, usize::saturating_add)
+    }
+
+    /// Whether a consumer of this queue could take a message at once.
+    pub fn has_taker(&self, queue: &Queue) -> bool {
+        self.room(queue) > 0
+    }
+
+    pub fn consume(
+        &mut self,
+        channel: usize,
+        name: &str,
+        tag: &str,
+        no_ack: bool,
+        exclusive: bool,
+        priority: i64,
+    ) -> Answer<()> {
+        if self.channels[channel].consumers.iter().any(|consumer| consumer.tag == tag) {
+            return Err(ErrorKind::NotAllowed);
+        }
+        let queue = self.access(channel, name)?;
+        let known = self.queue(&queue).expect("it was found");
+        if known.arguments.is_quorum && self.channels[channel].channel_prefetch > 0 {
+            return Err(ErrorKind::NotImplemented);
+        }
+        if known.exclusive_consumer || exclusive && self.consumers_of(&queue) > 0 {
+            return Err(ErrorKind::AccessRefused);
+        }
+        self.queue_mut(&queue).expect("it was found").exclusive_consumer = exclusive;
+        self.consumed += 1;
+        let (since, prefetch) = (self.consumed, self.channels[channel].consumer_prefetch);
+        let consumer = Consumer { tag: tag.into(), queue, no_ack, prefetch, priority, since };
+        self.channels[channel].consumers.push(consumer);
+        Ok(())
+    }
+
+    pub fn cancel(&mut self, channel: usize, tag: &str) {
+        let known = &mut self.channels[channel];
+        let Some(index) = known.consumers.iter().position(|consumer| consumer.tag == tag) else { return };
+        let consumer = known.consumers.remove(index);
+        forget_holder(&mut known.unacked, tag);
+        self.left(&consumer.queue);
+    }
+
+    /// A consumer of this queue has left.
+    pub(super) fn left(&mut self, name: &str) {
+        let (now, is_last) = (self.now, self.consumers_of(name) == 0);
+        let Some(queue) = self.queue_mut(name) else { return };
+        queue.exclusive_consumer = false;
+        if is_last {
+            queue.used = now;
+            queue.is_doomed |= queue.auto_delete;
+        }
+    }
+
+    /// A prefetch of consumers takes the channel's away.
+    pub fn qos(&mut self, channel: usize, prefetch: u16, global: bool) {
+        let known = &mut self.channels[channel];
+        known.channel_prefetch = if global { prefetch } else { 0 };
+        if !global {
+            known.consumer_prefetch = prefetch;
+        }
+    }
+
+    pub fn pause(&mut self, connection: usize, paused: bool) {
+        self.paused[connection] = paused;
+    }
+
+    /// How many messages a consumer can take.
+    fn room_of(&self, number: usize, consumer: &Consumer) -> usize {
+        let channel = &self.channels[number];
+        if self.paused[connection_of(number)] {
+            return 0;
+        }
+        if consumer.no_ack {
+            return usize::MAX;
+        }
+        let held = |counts: &dyn Fn(&Unacked) -> bool| channel.unacked.iter().filter(|unacked| counts(unacked)).count();
+        let left = |prefetch: u16, held: usize| match prefetch {
+            0 => usize::MAX,
+            prefetch => usize::from(prefetch).saturating_sub(held),
+        };
+        let by_consumer = held(&|unacked| unacked.consumer.as_ref() == Some(&consumer.tag));
+        let by_channel = held(&|unacked| unacked.is_counted);
+        left(consumer.prefetch, by_consumer).min(left(channel.channel_prefetch, by_channel))
+    }
+
+    /// Answers the message and how many are ready behind it.
+    pub fn get(
+        &mut self,
+        channel: usize,
+        name: &str,
+        no_ack: bool,
+        timeout: Option<u64>,
+    ) -> Answer<Option<(Delivered, usize)>> {
+        let name = self.access(channel, name)?;
+        let now = self.now;
+        let queue = self.queue_mut(&name).expect("it was found");
+        queue.used = now;
+        if queue.ready().is_empty() {
+            return Ok(None);
+        }
+        let delivered = self.hand_over(channel, &name, None, no_ack, timeout.map(|timeout| now + timeout));
+        Ok(Some((delivered, self.queue(&name).expect("it was found").ready().len())))
+    }
+
+    /// The broker chose this consumer: checks that it could, and answers what it is to get.
+    pub fn deliver(&mut self, channel: usize, tag: &str) -> Delivered {
+        let consumers = &self.channels[channel].consumers;
+        let consumer = consumers.iter().find(|consumer| consumer.tag == tag).expect("a delivery to a consumer").clone();
+        let queue = self.queue(&consumer.queue).expect("a consumer's queue exists");
+        let able = self.candidates(queue).into_iter().filter(|(number, able)| self.room_of(*number, able) > 0);
+        let able: Vec<_> = able.collect();
+        assert!(able.iter().any(|(_, able)| able.since == consumer.since), "a delivery to {tag}, which has no room");
+        let highest = able.iter().map(|(_, able)| able.priority).max().expect("there is one");
+        assert_eq!(consumer.priority, highest, "a delivery to {tag}, where one of a higher priority has room");
+        assert!(queue.head().is_some(), "a delivery from {}, which is empty", consumer.queue);
+        let holder = (!consumer.no_ack).then_some(consumer.tag);
+        self.hand_over(channel, &consumer.queue, holder, consumer.no_ack, None)
+    }
+
+    fn hand_over(
+        &mut self,
+        channel: usize,
+        name: &str,
+        consumer: Option<String>,
+        no_ack: bool,
+        deadline: Option<u64>,
+    ) -> Delivered {
+        let queue = self.queue(name).expect("a delivery from a queue");
+        let Message { position, redelivered, told, ref content, .. } = *queue.head().expect("a ready message");
+        assert!(!self.is_expired(queue, queue.head().expect("a ready message")), "an expired message is delivered");
+        let content = content.clone();
+        let (declared, is_counted) = (queue.declared, consumer.is_some());
+        let timeout = self.timeout(declared, is_counted);
+        let known = self.queue_mut(name).expect("a delivery from a queue");
+        if no_ack {
+            known.take(position);
+        } else {
+            known.at(position).place = Place::Unacked;
+        }
+        let channel = &mut self.channels[channel];
+        channel.last_tag += 1;
+        let tag = channel.last_tag;
+        if !no_ack {
+            let unacked = Unacked { tag, declared, position, consumer, is_counted, deadline, timeout, held: None };
+            channel.unacked.push(unacked);
+        }
+        Delivered { delivery_tag: tag, redelivered, requeued: told, content }
+    }
+
+    /// When a consumer that gets a message now has to have acked it, and after how long that is.
+    pub(super) fn timeout(&self, declared: u64, is_consumed: bool) -> Option<(u64, u64)> {
+        let queue = self.queues.iter().find(|queue| queue.declared == declared && is_consumed)?;
+        self.settings(queue).consumer_timeout.map(|ms| (self.now + ms, ms))
+    }
+
+    /// Checks that nothing is left that could be delivered, and nothing that should have gone.
+    pub fn check_idle(&self) {
+        for queue in &self.queues {
+            let Some(head) = queue.head() else { continue };
+            assert!(!self.has_taker(queue), "{} has messages, and a consumer has room", queue.name);
+            assert!(!self.is_expired(queue, head), "{} has an expired message at its head", queue.name);
+            assert!(!self.drops_head(queue), "{} has too many messages", queue.name);
+        }
+        let expired = self.queues.iter().find(|queue| self.is_unused(queue));
+        assert!(expired.is_none(), "{expired:?} was not used for too long");
+    }
+
+    /// Whether a queue should have expired.
+    pub(super) fn is_unused(&self, queue: &Queue) -> bool {
+        let expires = self.settings(queue).expires;
+        expires.is_some_and(|expires| self.consumers_of(&queue.name) == 0 && self.now >= queue.used + expires)
+    }
+
+    /// The delivery tags that are unacked on a channel.
+    pub fn unacked_tags(&self, channel: usize) -> Vec<u64> {
+        self.channels[channel].unacked.iter().map(|unacked| unacked.tag).collect()
+    }
+}

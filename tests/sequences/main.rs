@@ -1,0 +1,41 @@
+//! Random sequences of commands: the broker answers as the reference does, and its facts make a twin.
+//!
+//! Natively proptest makes them, and shrinks one that fails; in browsers they come from seeds.
+
+mod run;
+
+#[cfg(target_arch = "wasm32")]
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
+
+#[cfg(not(target_arch = "wasm32"))]
+mod native {
+    use proptest::prelude::*;
+
+    /// `POCKETMQ_SOAK` asks for ten times as many.
+    fn cases() -> u32 {
+        if std::env::var_os("POCKETMQ_SOAK").is_some() { 100_000 } else { 10_000 }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_broker_answers_as_the_reference(commands in prop::collection::vec(any::<[u8; 8]>(), 1..200)) {
+            super::run::check(&commands);
+        }
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+#[wasm_bindgen_test::wasm_bindgen_test]
+fn the_broker_answers_as_the_reference() {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+    for seed in 0..1000 {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut commands = vec![[0; 8]; 200];
+        commands.iter_mut().for_each(|command| random.fill_bytes(command));
+        run::check(&commands);
+    }
+}

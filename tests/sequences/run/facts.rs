@@ -1,0 +1,76 @@
+//! Facts: what the broker's observer is shown, in the words of the reference.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use pocketmq::broker::{Broker, Record};
+use pocketmq::id::QueueId;
+
+use super::reference::following::Fact;
+use super::words::read;
+
+/// What has happened since the last time.
+#[derive(Default)]
+pub struct Log {
+    names: HashMap<QueueId, String>,
+    before: Vec<Fact>,
+    after: Vec<Fact>,
+    /// Whether a message was handed over, and what came after that.
+    was_handed_over: bool,
+}
+
+/// Shared with the broker's observer.
+#[derive(Clone)]
+pub struct Facts {
+    log: Arc<Mutex<Log>>,
+    pub twin: Arc<Mutex<Broker>>,
+}
+
+impl Facts {
+    /// Of this broker, which the twin follows.
+    pub fn of(broker: &mut Broker, twin: Broker) -> Self {
+        let facts = Self { log: Arc::default(), twin: Arc::new(Mutex::new(twin)) };
+        let (log, twin) = (Arc::clone(&facts.log), Arc::clone(&facts.twin));
+        broker.observe(move |record| {
+            twin.lock().unwrap().apply(record);
+            log.lock().unwrap().note(record);
+        });
+        facts
+    }
+
+    /// What came before a message was handed over, and what after.
+    pub fn take(&self) -> (Vec<Fact>, Vec<Fact>) {
+        let mut log = self.log.lock().unwrap();
+        log.was_handed_over = false;
+        (std::mem::take(&mut log.before), std::mem::take(&mut log.after))
+    }
+}
+
+impl Log {
+    fn note(&mut self, record: &Record<'_>) {
+        let fact = match *record {
+            Record::QueueDeclared { queue, name, .. } => {
+                self.names.insert(queue, name.into());
+                return;
+            }
+            Record::Delivered { .. } | Record::Taken { .. } => {
+                assert!(!self.was_handed_over, "one message is handed over at a time");
+                self.was_handed_over = true;
+                return;
+            }
+            Record::Published { message, queues } => {
+                let mut names: Vec<_> = queues.iter().map(|queue| self.names[queue].clone()).collect();
+                names.sort();
+                Fact::Published(read(message).0, names)
+            }
+            Record::Settled { queue, position } | Record::Dropped { queue, position } => {
+                Fact::Removed(self.names[&queue].clone(), position)
+            }
+            Record::Requeued { queue, position } => Fact::Requeued(self.names[&queue].clone(), position),
+            Record::QueueDeleted { queue } => Fact::QueueDeleted(self.names[&queue].clone()),
+            Record::DelayOver { number } => Fact::DelayOver(number),
+            _ => return,
+        };
+        if self.was_handed_over { &mut self.after } else { &mut self.before }.push(fact);
+    }
+}
