@@ -1,9 +1,11 @@
 // Users, virtual hosts and permissions, as AMQP clients meet them.
 import assert from "node:assert/strict";
+import { networkInterfaces } from "node:os";
 import { test } from "node:test";
 import amqplib from "amqplib";
 import { listen } from "pocketmq/node";
 import { hashPassword, isPassword } from "../dist/node/passwords.js";
+import { apiOf } from "./support/api.mjs";
 
 const ALL = { configure: ".*", write: ".*", read: ".*" };
 
@@ -112,13 +114,37 @@ test("permissions are regular expressions for what is configured, written and re
 });
 
 test("beyond loopback somebody must be able to log in", async (t) => {
-  await assert.rejects(listen({ amqpPort: 0, host: "0.0.0.0" }), {
-    name: "TypeError",
-    message: /^Other machines could connect to 0\.0\.0\.0 but not log in.*the option users.*the option remoteGuest\.$/,
-  });
+  const users = [{ name: "guest", password: "guest" }];
+  for (const options of [{}, { users }])
+    await assert.rejects(listen({ amqpPort: 0, host: "0.0.0.0", ...options }), {
+      name: "TypeError",
+      message:
+        /^Other machines could connect to 0\.0\.0\.0 but not log in.*the option users.*the option remoteGuest\.$/,
+    });
   for (const options of [{ remoteGuest: true }, { users: [{ name: "alice", password: "secret" }] }]) {
     const broker = await listen({ amqpPort: 0, host: "0.0.0.0", ...options });
     t.after(() => broker.close());
+  }
+});
+
+const outside = Object.values(networkInterfaces())
+  .flat()
+  .find(({ family, internal }) => family === "IPv4" && !internal)?.address;
+
+test("guest may come from this machine only, unless remoteGuest lets it in", { skip: !outside }, async (t) => {
+  const users = ["guest", "alice"].map((name) => ({ name, password: name, tags: ["administrator"] }));
+  for (const remoteGuest of [false, true]) {
+    const options = { amqpPort: 0, httpPort: 0, host: "0.0.0.0", allowedHosts: [outside], remoteGuest };
+    const broker = await listen({ ...options, users });
+    t.after(() => broker.close());
+    const api = (user) => apiOf({ httpUrl: `http://${outside}:${broker.httpPort}` }, user)("GET", "/whoami");
+    const logIn = (user) => amqplib.connect(`amqp://${user}:${user}@${outside}:${broker.amqpPort}`);
+    await (await logIn("alice")).close();
+    assert.equal((await api("alice:alice")).status, 200);
+    assert.equal((await api("guest:guest")).status, remoteGuest ? 200 : 401);
+    assert.equal((await api()).status, 401);
+    if (remoteGuest) await (await logIn("guest")).close();
+    else await assert.rejects(logIn("guest"), /403/);
   }
 });
 

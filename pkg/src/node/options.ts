@@ -73,8 +73,8 @@ export function checked(options: ListenOptions | undefined): ListenOptions {
 }
 
 /** Throws unless somebody could use the broker where it is to listen. */
-export function checkReach(host: string | undefined, hasUsers: boolean, remoteGuest: boolean | undefined): void {
-  if (host === undefined || host === "localhost" || isLoopback(host) || hasUsers || remoteGuest) return;
+export function checkReach(host: string | undefined, hasOthers: boolean, remoteGuest: boolean | undefined): void {
+  if (host === undefined || host === "localhost" || isLoopback(host) || hasOthers || remoteGuest) return;
   throw new TypeError(
     `Other machines could connect to ${host} but not log in, as guest may only from this one: name users by the option users, or let guest in by the option remoteGuest.`,
   );

@@ -1,6 +1,6 @@
 // Set-up: the virtual hosts, users and definitions that a broker starts with.
 import { shortText } from "../arguments.js";
-import { EVERYTHING } from "./access.js";
+import { EVERYTHING, GUEST } from "./access.js";
 import { importDefinitions } from "./definitions/import.js";
 import { readDefinitions, readPermissions, readUser } from "./definitions/read.js";
 import { fields } from "./fields.js";
@@ -17,7 +17,8 @@ export function setUp(operations: Operations, options: ListenOptions): void {
   options.users?.forEach((user, index) => {
     addUser(operations, user, index);
   });
-  checkReach(options.host, access.users.size > 0, options.remoteGuest);
+  const others = [...access.users.keys()].filter((name) => name !== GUEST);
+  checkReach(options.host, others.length > 0, options.remoteGuest);
   if (access.users.size === 0) access.addGuest();
 }
 

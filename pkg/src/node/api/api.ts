@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import type { User } from "../access.js";
 import { GUEST } from "../access.js";
 import { fields } from "../fields.js";
-import { isLoopback } from "../ports.js";
+import { isLoopback as isLoopbackAddress } from "../ports.js";
 import { Answer, badRequest, notFound, Refusal, refusalOf } from "./answers.js";
 import { bindingRoutes } from "./bindings.js";
 import { Call, type Site } from "./call.js";
@@ -67,9 +67,9 @@ export class Api {
   }
 
   #userOf(request: IncomingMessage): User {
-    const { authorization = "" } = request.headers;
-    const [name, password] = credentials(authorization);
-    const user = this.#site.operations.access.logIn(name, password, isLoopback(request.socket.remoteAddress));
+    const isLoopback = isLoopbackAddress(request.socket.remoteAddress);
+    const [name, password] = credentials(request.headers.authorization ?? "", isLoopback);
+    const user = this.#site.operations.access.logIn(name, password, isLoopback);
     if (user) return user;
     throw new Refusal(401, "not_authorized", "Login failed");
   }
@@ -83,9 +83,9 @@ export class Api {
   }
 }
 
-// Without any credentials a request is guest's, who may come from this machine only.
-function credentials(authorization: string): [name: string, password: string] {
-  if (authorization === "") return [GUEST, GUEST];
+// Without any credentials a request from this machine is guest's, as long as anybody here knows the password.
+function credentials(authorization: string, isLoopback: boolean): [name: string, password: string] {
+  if (authorization === "" && isLoopback) return [GUEST, GUEST];
   const [, encoded = ""] = /^basic ([\w+/]+=*)$/i.exec(authorization) ?? [];
   const text = Buffer.from(encoded, "base64").toString();
   const colon = text.indexOf(":");
