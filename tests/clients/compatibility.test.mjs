@@ -1,26 +1,68 @@
-// What docs/compatibility.md says of queue arguments is what the broker does.
+// docs/compatibility.md says what is so: its tables name all that there is, each once, and every row is tried.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { describe } from "node:test";
-import { connectionClosed, openChannel, ownQueue, test, useBroker } from "./amqplib.mjs";
+import { test, useBroker } from "./amqplib.mjs";
 import { peerUrl } from "./broker.mjs";
+import * as messages from "./compatibility/messages.mjs";
+import * as methods from "./compatibility/methods.mjs";
+import * as page from "./compatibility/page.mjs";
+import { policies, queueArguments } from "./compatibility/settings.mjs";
 
-const PAGE = new URL("../../docs/compatibility.md", import.meta.url);
-const ROW = /^\| `(x-[\w-]+)` \| (not yet|no effect) \|/gm;
-const ARGUMENTS = [...readFileSync(PAGE, "utf8").matchAll(ROW)].map(([, name, state]) => ({ name, state }));
+const OTHERS = "others";
 
-describe("queue arguments", { skip: peerUrl && "the page is about this broker" }, () => {
+/** The tables, what must be in each, and what tries its rows. */
+const TABLES = [
+  ["method", page.METHODS, { works: methods.works, "not yet": methods.refused }],
+  ["capability", Object.keys(methods.capabilities), { works: methods.capabilities }],
+  ["extension", undefined, messages.extensions],
+  ["type", page.EXCHANGE_TYPES, messages.exchangeTypes],
+  ["exchange argument", page.EXCHANGE_ARGUMENTS, messages.exchangeArguments],
+  ["binding argument", page.BINDING_ARGUMENTS, messages.bindingArguments],
+  ["queue argument", page.QUEUE_ARGUMENTS, queueArguments],
+  ["consumer argument", page.CONSUMER_ARGUMENTS, messages.consumerArguments],
+  ["property", page.PROPERTIES_AND_HEADERS, messages.properties],
+  ["key", page.POLICY_KEYS, policies],
+];
+
+const sorted = (names) => [...names].sort();
+
+describe("docs/compatibility.md", { skip: peerUrl && "the page is about this broker" }, () => {
   const broker = useBroker();
 
-  assert.ok(ARGUMENTS.length > 0);
-  for (const { name, state } of ARGUMENTS) {
-    test(`${name}: ${state}`, async (t) => {
-      const connection = await broker.connect(t);
-      const channel = await openChannel(connection);
-      const declare = () => ownQueue(channel, { arguments: { [name]: 1 } });
-      if (state === "no effect") await declare();
-      else await connectionClosed(connection, 540, new RegExp(`'${name}' is not implemented`), declare);
+  test("AMQP's methods are those that the protocol knows, and `secure`, which it does without", () => {
+    const secure = ["connection.secure", "connection.secure-ok"];
+    assert.deepEqual(sorted(new Set([...page.KNOWN_METHODS, ...secure])), sorted(page.METHODS));
+  });
+
+  test("the capabilities are those that the server declares", async (t) => {
+    const { serverProperties } = (await broker.connect(t)).connection;
+    assert.deepEqual(sorted(Object.keys(serverProperties.capabilities)), sorted(Object.keys(methods.capabilities)));
+  });
+
+  for (const [title, known, probes] of TABLES) {
+    describe(`${title}:`, () => {
+      const rows = page.table(title);
+      const names = rows.flatMap((row) => row.names).filter((name) => name !== OTHERS);
+
+      test("each that there is occurs once, and no other", () => {
+        const expected = known ?? rows.flatMap((row) => row.names.slice(0, 1)).filter((name) => name !== OTHERS);
+        assert.deepEqual(sorted(names), sorted(expected));
+        const tried = Object.values(probes).flatMap((of) => Object.keys(of));
+        assert.deepEqual(sorted(rows.map((row) => row.names[0])), sorted(tried));
+      });
+
+      for (const { names: group, state } of rows) {
+        test(`${group.join(", ")}: ${state}`, (t) => {
+          const probe = (state === "yes" || state === "differs" ? probes.works : probes[state])?.[group[0]];
+          assert.ok(probe, `nothing tries that this is "${state}"`);
+          return probe(t, broker);
+        });
+      }
     });
   }
+
+  test("the headers that the broker adds are on the page", () => {
+    for (const name of ["x-death", "x-delivery-count"]) assert.ok(page.says(name), name);
+  });
 });

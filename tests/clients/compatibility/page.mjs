@@ -1,0 +1,76 @@
+// Page: the tables of docs/compatibility.md, and what the specification and the core know of.
+
+import { readFileSync } from "node:fs";
+
+const text = (path) => readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8");
+const page = text("docs/compatibility.md");
+
+/** The rows of the table whose first column has this title: the names in it, and what is said of them. */
+export function table(title) {
+  const start = page.indexOf(`\n| ${title} | | |\n`);
+  if (start < 0) throw new Error(`docs/compatibility.md has no table of ${title}s.`);
+  const rows = page.slice(start).split("\n").slice(3);
+  return rows.slice(0, rows.indexOf("")).map((row) => {
+    const [, names, state, note] = row.split(/(?<!\\)\|/).map((cell) => cell.trim());
+    return { names: namesIn(names), state, note };
+  });
+}
+
+/** `queue.bind, bind-ok` are two methods of one class. */
+function namesIn(cell) {
+  const [first, ...others] = cell.replaceAll("`", "").split(/, (?=[a-z-]+$|[a-z-]+,)/);
+  const [, domain] = /^([a-z]+\.)[a-z-]+$/.exec(first) ?? [];
+  return [first, ...others.map((name) => (domain ? domain + name : name))];
+}
+
+export const says = (word) => page.includes(word);
+
+/** All texts in a source file that match, without those of its tests. */
+function found(path, pattern) {
+  const [code] = text(path).split("#[cfg(test)]");
+  return [...new Set([...code.matchAll(pattern)].map(([, name]) => name))];
+}
+
+/** What stands between this and the next semicolon. */
+function listIn(path, start) {
+  const code = text(path);
+  const list = code.slice(code.indexOf(start));
+  return [...list.slice(0, list.indexOf("];")).matchAll(/"([\w.-]+)"/g)].map(([, name]) => name);
+}
+
+const ANSWERED = (classId, ...names) => names.flatMap((name) => [`${classId}.${name}`, `${classId}.${name}-ok`]);
+
+/** AMQP 0-9-1 with RabbitMQ's methods. */
+export const METHODS = [
+  ...ANSWERED("connection", "start", "secure", "tune", "open", "close", "update-secret"),
+  "connection.blocked",
+  "connection.unblocked",
+  ...ANSWERED("channel", "open", "flow", "close"),
+  ...ANSWERED("access", "request"),
+  ...ANSWERED("exchange", "declare", "delete", "bind", "unbind"),
+  ...ANSWERED("queue", "declare", "bind", "unbind", "purge", "delete"),
+  ...ANSWERED("basic", "qos", "consume", "cancel", "recover", "get"),
+  ...["get-empty", "publish", "return", "deliver", "ack", "reject", "nack", "recover-async"].map((m) => `basic.${m}`),
+  ...ANSWERED("confirm", "select"),
+  ...ANSWERED("tx", "select", "commit", "rollback"),
+];
+
+/** What the protocol reads or writes: the lists from which its code is generated. */
+export const KNOWN_METHODS = ["RECEIVED", "SENT"].flatMap((list) => listIn("scripts/methods.rs", `const ${list}`));
+
+export const QUEUE_ARGUMENTS = found("src/broker/settings.rs", /"(x-[a-z-]+)"/g);
+export const CONSUMER_ARGUMENTS = found("src/broker/delivery.rs", /arguments\.get\("(x-[a-z-]+)"\)/g);
+export const POLICY_KEYS = listIn("src/broker/settings.rs", "const POLICY_KEYS");
+export const EXCHANGE_TYPES = listIn("src/broker/exchange.rs", "const NAMES");
+export const EXCHANGE_ARGUMENTS = [
+  ...found("src/broker/exchange.rs", /"(alternate-exchange|x-delayed-type)"/g),
+  ...found("src/broker/exchange/hashing.rs", /= "(hash-[a-z]+)"/g),
+];
+export const BINDING_ARGUMENTS = found("src/broker/exchange/headers.rs", /"(x-[a-z]+)"/g);
+
+const ADDED_HEADERS = ["x-death", "x-delivery-count"];
+const PROPERTIES = ["delivery-mode", "priority", "expiration", "reply-to", "user-id"];
+const HEADERS = ["headers", "queue", "partition"].flatMap((file) =>
+  found(`src/broker/${file}.rs`, /const \w+: &str = "(x-[a-z-]+|B?CC)"/g),
+);
+export const PROPERTIES_AND_HEADERS = [...PROPERTIES, ...HEADERS.filter((name) => !ADDED_HEADERS.includes(name))];
