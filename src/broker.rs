@@ -31,6 +31,7 @@ mod message;
 mod numbered;
 mod partition;
 mod policy;
+mod publisher;
 mod publishing;
 mod queue;
 mod record;

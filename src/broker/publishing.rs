@@ -3,6 +3,7 @@
 use super::error::{Error, Resource};
 use super::headers::{self, Reason};
 use super::message::{Message, Parts};
+use super::publisher;
 use super::queue::Queue;
 use super::record::Record;
 use super::settings::{DURATION_MAX_MS, Overflow};
@@ -68,16 +69,24 @@ impl Broker {
             self.reserved_bytes += bytes;
             return Ok(Routed::Held);
         }
-        let routed = self.send(message, None);
+        let routed = self.send_once(message);
         self.tend_changed();
         Ok(routed)
+    }
+
+    /// Sends a message, unless its publisher has sent it before: then that was enough.
+    pub(super) fn send_once(&mut self, message: Message) -> Routed {
+        if message.properties().raw_headers().is_some() && self.state.publishers().has_seen(&message) {
+            return Routed::Queued(1);
+        }
+        self.send(message, None)
     }
 
     /// Checks a message before it is published, memory aside.
     ///
     /// # Errors
     /// When it is too large, when the exchange does not exist or is internal, when its `expiration` is no number or its
-    /// further routing keys are no array, and when it asks for replies without a consumer of replies.
+    /// further routing keys are no array, when its publisher says who it is and does not number it, and when it asks for replies without a consumer of replies.
     ///
     /// # Panics
     /// When the channel is not open.
@@ -89,7 +98,10 @@ impl Broker {
         if let Some(expiration) = properties.expiration() {
             check_expiration(expiration)?;
         }
-        headers::recipients(properties)?;
+        if properties.raw_headers().is_some() {
+            headers::recipients(properties)?;
+            publisher::check_number(properties)?;
+        }
         if properties.reply_to() == Some(REPLY_TO) && self.channel(channel).reply_queue.is_none() {
             return Err(Error::NoReplyConsumer);
         }

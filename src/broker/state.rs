@@ -13,6 +13,7 @@ use super::message::Message;
 use super::numbered::Numbered;
 use super::partition::{self, Move, Part, Partitions};
 use super::policy::{Matcher, Policies};
+use super::publisher::Publishers;
 use super::queue::Queue;
 use super::record::Record;
 use super::settings::Settings;
@@ -34,6 +35,7 @@ pub(crate) struct State {
     /// Messages that wait to go from their exchange into queues.
     delayed: Numbered<Message>,
     delayed_number: u64,
+    publishers: Publishers,
     memory_bytes: usize,
     /// The last message that was taken, for as long as it is being delivered.
     taken: Option<Message>,
@@ -68,6 +70,7 @@ impl State {
             policies: Policies::new(),
             delayed: Numbered::new(),
             delayed_number: 0,
+            publishers: Publishers::default(),
             memory_bytes: 0,
             taken: None,
         };
@@ -137,6 +140,7 @@ impl State {
             }
             Record::Delayed { number, message, .. } => {
                 self.memory_bytes += message.memory_bytes();
+                self.publishers.note(message);
                 self.delayed.insert(number, message.share());
                 self.delayed_number = number;
             }
@@ -181,6 +185,10 @@ impl State {
     /// What the messages take in memory, each counted once, however many queues share it.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.memory_bytes
+    }
+
+    pub(crate) fn publishers(&self) -> &Publishers {
+        &self.publishers
     }
 
     pub(crate) fn policies(&self) -> &Policies {
@@ -278,6 +286,9 @@ impl State {
 
     fn publish(&mut self, message: &Message, queues: &[QueueId]) {
         self.memory_bytes += message.memory_bytes();
+        if message.properties().raw_headers().is_some() {
+            self.publishers.note(message);
+        }
         for &queue in queues {
             self.queue_mut(queue).push(message.share());
         }

@@ -35,7 +35,7 @@ impl Broker {
             self.release(message.memory_bytes());
             let unroutable = is_mandatory.then(|| message.share());
             // A share that outlived its message's end would keep it counted, so this one goes before queues are tended.
-            match (self.send(message, None), unroutable) {
+            match (self.send_once(message), unroutable) {
                 (Routed::Queued(0), Some(unroutable)) => returned.push(unroutable),
                 (Routed::Refused, _) => is_partial = true,
                 _ => {}
