@@ -32,8 +32,8 @@ export async function sendFile(
 ): Promise<boolean> {
   const path = await inside(root, pathname.endsWith("/") ? `${pathname}index.html` : pathname);
   if (path === undefined) return false;
-  const info = await stat(path);
-  if (!info.isFile()) return false;
+  const info = await stat(path).catch(() => undefined);
+  if (!info?.isFile()) return false;
   response.writeHead(200, {
     "content-type": TYPES[extname(path)] ?? "application/octet-stream",
     "content-length": info.size,

@@ -126,7 +126,7 @@ function sendAnswer(response: ServerResponse, { status, body, headers }: Answer)
   response.end(body === undefined || typeof body === "string" ? body : json(body));
 }
 
-function sendText(response: ServerResponse, status: number, text: string, type = "text/plain; charset=utf-8"): void {
-  response.writeHead(status, { "content-type": type, "cache-control": "no-store" });
+function sendText(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" });
   response.end(text);
 }

@@ -1,7 +1,6 @@
 // API: RabbitMQ's HTTP API for management, from a request to an answer.
 import type { IncomingMessage } from "node:http";
-import type { User } from "../access.js";
-import { GUEST } from "../access.js";
+import { GUEST, type User } from "../access.js";
 import { fields } from "../fields.js";
 import { isLoopback as isLoopbackAddress } from "../ports.js";
 import { Answer, badRequest, notFound, Refusal, refusalOf } from "./answers.js";
@@ -57,11 +56,9 @@ export class Api {
     if (method === "OPTIONS") return new Answer(200, undefined, { allow: this.#router.methodsOf(path).join(", ") });
     const user = this.#userOf(request);
     const found = this.#found(method === "HEAD" ? "GET" : method, path);
-    const [body, { site, headers }] = [
-      fields(await bodyOf(request), ""),
-      { site: this.#site, headers: request.headers },
-    ];
-    const call = new Call({ site, user, params: found.params, query: new URLSearchParams(query), body, headers });
+    const body = fields(await bodyOf(request), "");
+    const asked = { params: found.params, query: new URLSearchParams(query), headers: request.headers, body };
+    const call = new Call({ site: this.#site, user, ...asked });
     const answer = found.handle(call);
     return answer instanceof Answer ? answer : new Answer(200, answer);
   }

@@ -7,15 +7,8 @@ import { Answer, notFound } from "./answers.js";
 import type { Call } from "./call.js";
 import type { Route } from "./router.js";
 
-const EXCHANGE_TYPES = [
-  "direct",
-  "fanout",
-  "headers",
-  "topic",
-  "x-consistent-hash",
-  "x-delayed-message",
-  "x-random",
-].map((name) => ({ name, description: `exchange type ${name}`, enabled: true }));
+const TYPES = ["direct", "fanout", "headers", "topic", "x-consistent-hash", "x-delayed-message", "x-random"];
+const EXCHANGE_TYPES = TYPES.map((name) => ({ name, description: `exchange type ${name}`, enabled: true }));
 // What there is none of here, but tools list.
 const ABSENT = [
   "/api/extensions",
