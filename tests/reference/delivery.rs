@@ -72,7 +72,8 @@ impl Reference {
         if known.arguments.is_quorum && self.channels[channel].channel_prefetch > 0 {
             return Err(ErrorKind::NotImplemented);
         }
-        if known.exclusive_consumer || exclusive && self.consumers_of(&queue) > 0 {
+        let is_single = known.arguments.has_single_active_consumer;
+        if known.exclusive_consumer || exclusive && (is_single || self.consumers_of(&queue) > 0) {
             return Err(ErrorKind::AccessRefused);
         }
         self.queue_mut(&queue).expect("it was found").exclusive_consumer = exclusive;

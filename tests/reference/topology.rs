@@ -137,9 +137,6 @@ impl Reference {
         if passive && name.is_empty() {
             return Err(ErrorKind::NotFound);
         }
-        if !passive && !makes_sense(declaration) {
-            return Err(ErrorKind::PreconditionFailed);
-        }
         match self.access(channel, name) {
             Ok(_) if passive => {}
             Ok(name) => {
@@ -152,6 +149,9 @@ impl Reference {
                 if (queue.durable, queue.auto_delete, &queue.arguments) != (durable, auto_delete, &arguments) {
                     return Err(ErrorKind::PreconditionFailed);
                 }
+            }
+            Err(ErrorKind::NotFound) if !passive && !makes_sense(declaration) => {
+                return Err(ErrorKind::PreconditionFailed);
             }
             Err(ErrorKind::NotFound) if !passive => self.create_queue(channel, declaration),
             Err(error) => return Err(error),
