@@ -162,6 +162,26 @@ test("::1 answers on the same port", async (t) => {
   await connection.close();
 });
 
+test("who publishes above the memory's high watermark is blocked until there is room, and then heard", async (t) => {
+  const broker = await started(t, { memoryHighBytes: 100_000 });
+  const [publisher, consumer] = [await amqplib.connect(broker.url), await amqplib.connect(broker.url)];
+  for (const connection of [publisher, consumer]) connection.on("error", () => {});
+  const channel = await publisher.createConfirmChannel();
+  await channel.assertQueue("q");
+  const blocked = once(publisher, "blocked");
+  channel.sendToQueue("q", Buffer.alloc(150_000));
+  await channel.waitForConfirms();
+  channel.sendToQueue("q", Buffer.from("held"));
+  assert.equal(typeof (await blocked)[0], "string");
+  const consuming = await consumer.createChannel();
+  assert.equal((await consuming.checkQueue("q")).messageCount, 1);
+  const unblocked = once(publisher, "unblocked");
+  await consuming.get("q", { noAck: true });
+  await unblocked;
+  await channel.waitForConfirms();
+  assert.equal((await consuming.get("q", { noAck: true })).content.toString(), "held");
+});
+
 test("deaths are dated in seconds since 1970", async (t) => {
   const { broker, connection } = await connected(t);
   broker.broker.declareQueue("dead");
