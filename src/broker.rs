@@ -103,6 +103,8 @@ pub struct Broker {
     notices: VecDeque<Notice>,
     timers: Timers<Due>,
     reserved_bytes: usize,
+    /// What has happened in queues that are gone.
+    gone: Counters,
     /// When the last [`poll`](Self::poll) found nothing more to deliver.
     polled_ms: u64,
 
@@ -133,6 +135,7 @@ impl Broker {
             notices: VecDeque::new(),
             timers: Timers::new(),
             reserved_bytes: 0,
+            gone: Counters::default(),
             polled_ms: 0,
             route: Route::default(),
             message_scratch: Vec::new(),

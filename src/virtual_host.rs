@@ -7,7 +7,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::arena::Arena;
-use crate::broker::{Broker, Config};
+use crate::broker::{Broker, Config, Totals};
 use crate::id::{ConnectionId, TransportId, VirtualHostId};
 use crate::limits::Limits;
 
@@ -59,6 +59,8 @@ pub struct VirtualHosts {
     /// Their ids rise.
     hosts: Vec<VirtualHost>,
     made: u64,
+    /// What has happened in those that are gone.
+    gone: Totals,
     config: Config,
     now_ms: u64,
 }
@@ -67,7 +69,7 @@ impl VirtualHosts {
     /// Only the default one.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let mut hosts = Self { hosts: Vec::new(), made: 0, config, now_ms: 0 };
+        let mut hosts = Self { hosts: Vec::new(), made: 0, gone: Totals::default(), config, now_ms: 0 };
         hosts.add(DEFAULT);
         hosts
     }
@@ -98,7 +100,15 @@ impl VirtualHosts {
 
     /// Deletes one with everything in it. Who was in it must have left.
     pub(crate) fn remove(&mut self, id: VirtualHostId) {
-        self.hosts.retain(|host| host.id != id);
+        if let Some(place) = self.place(id) {
+            self.gone = self.gone.plus(self.hosts.remove(place).broker.totals().past());
+        }
+    }
+
+    /// What has happened in virtual hosts that were deleted.
+    #[must_use]
+    pub fn gone(&self) -> Totals {
+        self.gone
     }
 
     /// The one of this name.

@@ -16,6 +16,7 @@ pub mod host;
 mod model;
 mod operator;
 mod options;
+mod properties;
 mod topology;
 mod transport;
 mod verbs;

@@ -290,6 +290,7 @@ impl Broker {
         if self.state.queue(queue).is_none() {
             return;
         }
+        self.count_gone(queue);
         let attendance = self.attendance.remove(queue).unwrap_or_default();
         self.forget_partitions(queue);
         for consumer in attendance.consumers {

@@ -11,7 +11,7 @@ impl Server {
     #[must_use]
     pub fn overview(&self) -> Table {
         let hosts = &self.virtual_hosts;
-        let totals = hosts.iter().map(|host| host.broker().totals()).fold(Totals::default(), Totals::plus);
+        let totals = hosts.iter().map(|host| host.broker().totals()).fold(hosts.gone(), Totals::plus);
         let mut objects = totals.objects();
         objects.insert("connections", integer(self.connections.len()));
         objects.insert("channels", integer(self.list_channels(None).len()));
@@ -28,15 +28,16 @@ impl Server {
     }
 
     /// What there is of a kind, in one virtual host or in all; none if there is no such kind. The kinds are
-    /// `connections`, `channels`, `consumers`, `queues`, `exchanges`, `bindings`, `policies` and `vhosts`.
+    /// `connections`, `channels`, `consumers`, `queues`, `exchanges`, `bindings`, `policies` and `vhosts`. Of queues and
+    /// exchanges one may be chosen by its name.
     #[must_use]
-    pub fn list(&self, kind: &str, virtual_host: Option<&str>) -> Option<Vec<Table>> {
+    pub fn list(&self, kind: &str, virtual_host: Option<&str>, name: Option<&str>) -> Option<Vec<Table>> {
         Some(match kind {
             "connections" => self.list_connections(virtual_host),
             "channels" => self.list_channels(virtual_host),
             "consumers" => self.list_consumers(virtual_host),
-            "queues" => self.list_in(virtual_host, Broker::list_queues),
-            "exchanges" => self.list_in(virtual_host, Broker::list_exchanges),
+            "queues" => self.list_in(virtual_host, |broker| broker.list_queues(name)),
+            "exchanges" => self.list_in(virtual_host, |broker| broker.list_exchanges(name)),
             "bindings" => self.list_in(virtual_host, Broker::list_bindings),
             "policies" => self.list_in(virtual_host, Broker::list_policies),
             "vhosts" => self.chosen(virtual_host).map(virtual_host_report).collect(),
@@ -48,7 +49,7 @@ impl Server {
         self.virtual_hosts.iter().filter(move |host| virtual_host.is_none_or(|name| host.name() == name))
     }
 
-    fn list_in(&self, virtual_host: Option<&str>, list: fn(&Broker) -> Vec<Table>) -> Vec<Table> {
+    fn list_in(&self, virtual_host: Option<&str>, list: impl Fn(&Broker) -> Vec<Table>) -> Vec<Table> {
         let mut reports = Vec::new();
         for host in self.chosen(virtual_host) {
             for mut report in list(host.broker()) {

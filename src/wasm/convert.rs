@@ -1,4 +1,4 @@
-//! Convert: tables and properties between AMQP's bytes and JavaScript's values.
+//! Convert: tables between the core's values and JavaScript's.
 //!
 //! | AMQP | JavaScript |
 //! |---|---|
@@ -16,9 +16,7 @@
 use js_sys::{Array, BigInt, Date, Object, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 
-use super::options::Fields;
 use super::type_error;
-use crate::properties::{Properties, PropertyValues};
 use crate::table::{Table, Value};
 
 const EXACT: f64 = 9_007_199_254_740_991.0;
@@ -95,16 +93,46 @@ fn read_number(number: f64) -> Value {
     }
 }
 
+/// Names as JavaScript has them: to make one for each entry of each table of a list is most of the work.
+#[derive(Default)]
+struct Names<'a>(Vec<(&'a str, JsValue)>);
+
+/// Tables of one kind have no more; of others, which peers make, no more are kept.
+const NAMES_MAX: usize = 32;
+
+impl<'a> Names<'a> {
+    fn of(&mut self, name: &'a str) -> JsValue {
+        if let Some((_, known)) = self.0.iter().find(|(known, _)| *known == name) {
+            return known.clone();
+        }
+        let made = JsValue::from(name);
+        if self.0.len() < NAMES_MAX {
+            self.0.push((name, made.clone()));
+        }
+        made
+    }
+}
+
 /// A table as a plain object.
 pub(super) fn write_table(table: &Table) -> JsValue {
+    write_entries(table, &mut Names::default())
+}
+
+/// Tables as an array of plain objects.
+pub(super) fn write_tables(tables: &[Table]) -> Array {
+    let mut names = Names::default();
+    tables.iter().map(|table| write_entries(table, &mut names)).collect()
+}
+
+fn write_entries<'a>(table: &'a Table, names: &mut Names<'a>) -> JsValue {
     let object = Object::new();
     for (name, value) in table.iter() {
-        Reflect::set(&object, &name.into(), &write_value(value)).expect("a new object takes any entry");
+        Reflect::set(&object, &names.of(name), &write_value(value, names)).expect("a new object takes any entry");
     }
     object.into()
 }
 
-fn write_value(value: &Value) -> JsValue {
+fn write_value<'a>(value: &'a Value, names: &mut Names<'a>) -> JsValue {
     match value {
         Value::Void => JsValue::NULL,
         Value::Bool(truth) => (*truth).into(),
@@ -117,56 +145,11 @@ fn write_value(value: &Value) -> JsValue {
             Err(_) => Uint8Array::from(&text[..]).into(),
         },
         Value::Bytes(bytes) => Uint8Array::from(&bytes[..]).into(),
-        Value::Array(values) => values.iter().map(write_value).collect::<Array>().into(),
-        Value::Table(table) => write_table(table),
+        Value::Array(values) => values.iter().map(|value| write_value(value, names)).collect::<Array>().into(),
+        Value::Table(table) => write_entries(table, names),
         integer => match integer.as_integer() {
             Some(number) if number.unsigned_abs() as f64 <= EXACT => (number as f64).into(),
             number => BigInt::from(number.unwrap_or_default()).into(),
         },
     }
-}
-
-/// A plain object as properties.
-pub(super) fn read_properties(object: &JsValue) -> Result<PropertyValues, JsValue> {
-    let fields = Fields(object);
-    Ok(PropertyValues {
-        content_type: fields.text("contentType")?,
-        content_encoding: fields.text("contentEncoding")?,
-        headers: fields.value("headers").map(|headers| table(&headers)).transpose()?,
-        delivery_mode: fields.number("deliveryMode")?,
-        priority: fields.number("priority")?,
-        correlation_id: fields.text("correlationId")?,
-        reply_to: fields.text("replyTo")?,
-        expiration: fields.text("expiration")?,
-        message_id: fields.text("messageId")?,
-        timestamp: fields.number("timestamp")?,
-        kind: fields.text("type")?,
-        user_id: fields.text("userId")?,
-        app_id: fields.text("appId")?,
-        cluster_id: None,
-    })
-}
-
-/// Properties as a plain object; those that a message does not have are absent.
-pub(super) fn write_properties(properties: Properties<'_>) -> JsValue {
-    let object = Object::new();
-    let set = |name: &str, value: Option<JsValue>| {
-        if let Some(value) = value {
-            Reflect::set(&object, &name.into(), &value).expect("a new object takes any entry");
-        }
-    };
-    set("contentType", properties.content_type().map(JsValue::from));
-    set("contentEncoding", properties.content_encoding().map(JsValue::from));
-    set("headers", properties.headers().as_ref().map(write_table));
-    set("deliveryMode", properties.delivery_mode().map(JsValue::from));
-    set("priority", properties.priority().map(JsValue::from));
-    set("correlationId", properties.correlation_id().map(JsValue::from));
-    set("replyTo", properties.reply_to().map(JsValue::from));
-    set("expiration", properties.expiration().map(JsValue::from));
-    set("messageId", properties.message_id().map(JsValue::from));
-    set("timestamp", properties.timestamp().map(|seconds| JsValue::from(seconds as f64)));
-    set("type", properties.kind().map(JsValue::from));
-    set("userId", properties.user_id().map(JsValue::from));
-    set("appId", properties.app_id().map(JsValue::from));
-    object.into()
 }

@@ -3,7 +3,7 @@
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
 
-use super::convert::write_table;
+use super::convert::{write_table, write_tables};
 use super::options::Fields;
 use super::transport::transport;
 use super::{Server, named_error, type_error};
@@ -95,10 +95,11 @@ impl Server {
     }
 
     /// What there is of a kind, in one virtual host or in all: plain objects. The kinds are `connections`, `channels`,
-    /// `consumers`, `queues`, `exchanges`, `bindings`, `policies` and `vhosts`.
-    pub fn list(&self, kind: &str, virtual_host: Option<String>) -> Result<Array, JsValue> {
-        let reports = self.server.list(kind, virtual_host.as_deref());
+    /// `consumers`, `queues`, `exchanges`, `bindings`, `policies` and `vhosts`; of queues and exchanges one may be chosen
+    /// by its name.
+    pub fn list(&self, kind: &str, virtual_host: Option<String>, name: Option<String>) -> Result<Array, JsValue> {
+        let reports = self.server.list(kind, virtual_host.as_deref(), name.as_deref());
         let reports = reports.ok_or_else(|| type_error(&format!("there is no list of '{kind}'")))?;
-        Ok(reports.iter().map(write_table).collect())
+        Ok(write_tables(&reports))
     }
 }

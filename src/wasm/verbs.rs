@@ -3,8 +3,8 @@
 use js_sys::Float64Array;
 use wasm_bindgen::prelude::*;
 
-use super::convert::{read_properties, write_properties};
 use super::options::Fields;
+use super::properties::{read_properties, write_properties};
 use super::{Server, type_error};
 use crate::broker::Consume;
 use crate::properties::Properties;

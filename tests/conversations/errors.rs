@@ -33,7 +33,7 @@ fn in_body(bytes: Vec<u8>) -> Vec<u8> {
 fn frames_that_are_none_are_501() {
     let mut bad_end = close_channel().on(1);
     *bad_end.last_mut().unwrap() = 0;
-    let too_large = [1, 0, 1, 0, 2, 0, 0].to_vec();
+    let too_large = [1, 0, 1, 0, 2, 0, 1].to_vec();
     refuses(vec![
         (bad_end, (501, "FRAME_ERROR", (0, 0))),
         (too_large, (501, "FRAME_ERROR", (0, 0))),

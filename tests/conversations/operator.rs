@@ -69,7 +69,7 @@ fn everything_is_listed_in_the_words_of_the_management() {
     client.ask(&[select_confirms().on(1), publish(1, "q", b"1"), consume("q", "tag", 0).on(1)].concat());
     client.ask(&publish(1, "missing", b"2"));
 
-    let list = |kind| client.server.list(kind, Some("other")).unwrap();
+    let list = |kind| client.server.list(kind, Some("other"), None).unwrap();
     let connection = ["name", "user", "vhost", "protocol", "auth_mechanism", "state", "channels", "frame_max", "ssl"];
     let expected = "peer of guest guest other AMQP 0-9-1 PLAIN running 1 131072 false";
     assert_eq!(fields(&list("connections")[0], &connection), expected);
@@ -89,13 +89,19 @@ fn everything_is_listed_in_the_words_of_the_management() {
     let host = ["name", "messages", "messages_unacknowledged"];
     assert_eq!(fields(&list("vhosts")[0], &host), "other 1 1");
     assert_eq!((list("exchanges").len(), list("policies").len()), (6, 0));
-    assert_eq!(client.server.list("queues", None).map(|queues| queues.len()), Some(1));
-    assert_eq!(client.server.list("connections", None).map(|connections| connections.len()), Some(2));
-    assert_eq!(client.server.list("nodes", None), None);
+    assert_eq!(client.server.list("queues", None, None).map(|queues| queues.len()), Some(1));
+    assert_eq!(client.server.list("connections", None, None).map(|connections| connections.len()), Some(2));
+    assert_eq!(client.server.list("nodes", None, None), None);
 
     let overview = client.server.overview();
     assert_eq!(fields(&overview, &["object_totals", "queue_totals"]), "{12 1 1 2 2} {1 0 1}");
     assert_eq!(fields(&overview, &["message_stats", "memory_alarm"]), "{1 1 0 0} false");
+    assert_eq!(client.server.list("queues", None, Some("p")), Some(vec![]));
+    assert_eq!(client.server.list("queues", None, Some("q")).unwrap().len(), 1);
+    client.ask(&call(50, 40).short(0).text("q").octet(0).on(1));
+    assert_eq!(fields(&client.server.overview(), &["message_stats"]), "{1 1 0 0}", "what was counted stays");
+    client.server.delete_virtual_host("other");
+    assert_eq!(fields(&client.server.overview(), &["message_stats"]), "{1 1 0 0}");
 }
 
 #[wasm_bindgen_test(unsupported = test)]
@@ -105,8 +111,8 @@ fn a_policy_is_listed_with_what_it_says() {
     let policy = Policy { pattern: "q".into(), apply_to: ApplyTo::Queues, priority: 1, definition };
     client.server.broker_mut().set_policy("short", &policy).unwrap();
     client.ask(&declare_queue("q", 0).on(1));
-    let policies = client.server.list("policies", None).unwrap();
+    let policies = client.server.list("policies", None, None).unwrap();
     let names = ["name", "vhost", "pattern", "apply-to", "priority", "definition"];
     assert_eq!(fields(&policies[0], &names), "short / q queues 1 {3}");
-    assert_eq!(fields(&client.server.list("queues", None).unwrap()[0], &["policy"]), "short");
+    assert_eq!(fields(&client.server.list("queues", None, None).unwrap()[0], &["policy"]), "short");
 }

@@ -46,6 +46,12 @@ impl Totals {
         }
     }
 
+    /// What has happened, without what there is.
+    #[must_use]
+    pub fn past(&self) -> Self {
+        Self { counters: self.counters, ..Self::default() }
+    }
+
     /// How many things there are.
     #[must_use]
     pub fn objects(&self) -> Table {
@@ -73,27 +79,37 @@ impl Totals {
 }
 
 impl Broker {
-    /// What there is, summed up.
+    /// What there is, summed up, and what has happened, also in queues that are gone.
     #[must_use]
     pub fn totals(&self) -> Totals {
         let exchanges = self.state.exchanges().count();
-        let mut totals = Totals { exchanges, ..Totals::default() };
+        let mut totals = Totals { exchanges, counters: self.gone, ..Totals::default() };
         for (id, _) in self.listed_queues() {
             totals = totals.plus(self.totals_of(id));
         }
         totals
     }
 
-    /// The queues, without those behind consumers of replies: their names are secret.
-    #[must_use]
-    pub fn list_queues(&self) -> Vec<Table> {
-        self.listed_queues().into_iter().map(|(id, queue)| self.queue_report(id, queue)).collect()
+    /// A queue goes; what has happened in it stays counted.
+    pub(in crate::broker) fn count_gone(&mut self, id: QueueId) {
+        if self.state.queue(id).is_some_and(|queue| !is_reply_address(&queue.name)) {
+            self.gone = self.gone.plus(self.tally(id).counters);
+        }
     }
 
-    /// The exchanges, the predeclared ones included.
+    /// The queues, or the one of this name; without those behind consumers of replies: their names are secret.
     #[must_use]
-    pub fn list_exchanges(&self) -> Vec<Table> {
-        self.state.exchanges().map(|(name, exchange)| exchange_report(name, exchange)).collect()
+    pub fn list_queues(&self, name: Option<&str>) -> Vec<Table> {
+        let queues = self.listed_queues().into_iter();
+        let chosen = queues.filter(|(_, queue)| name.is_none_or(|name| *queue.name == *name));
+        chosen.map(|(id, queue)| self.queue_report(id, queue)).collect()
+    }
+
+    /// The exchanges, the predeclared ones included, or the one of this name.
+    #[must_use]
+    pub fn list_exchanges(&self, name: Option<&str>) -> Vec<Table> {
+        let chosen = self.state.exchanges().filter(|(known, _)| name.is_none_or(|name| *known == name));
+        chosen.map(|(name, exchange)| exchange_report(name, exchange)).collect()
     }
 
     /// The bindings; those of the default exchange, of which each queue has one, come first.

@@ -1,0 +1,53 @@
+//! Properties: those of a message as AMQP's bytes and as a plain object.
+
+use js_sys::{Object, Reflect};
+use wasm_bindgen::prelude::*;
+
+use super::convert::{table, write_table};
+use super::options::Fields;
+use crate::properties::{Properties, PropertyValues};
+
+/// A plain object as properties.
+pub(super) fn read_properties(object: &JsValue) -> Result<PropertyValues, JsValue> {
+    let fields = Fields(object);
+    Ok(PropertyValues {
+        content_type: fields.text("contentType")?,
+        content_encoding: fields.text("contentEncoding")?,
+        headers: fields.value("headers").map(|headers| table(&headers)).transpose()?,
+        delivery_mode: fields.number("deliveryMode")?,
+        priority: fields.number("priority")?,
+        correlation_id: fields.text("correlationId")?,
+        reply_to: fields.text("replyTo")?,
+        expiration: fields.text("expiration")?,
+        message_id: fields.text("messageId")?,
+        timestamp: fields.number("timestamp")?,
+        kind: fields.text("type")?,
+        user_id: fields.text("userId")?,
+        app_id: fields.text("appId")?,
+        cluster_id: None,
+    })
+}
+
+/// Properties as a plain object; those that a message does not have are absent.
+pub(super) fn write_properties(properties: Properties<'_>) -> JsValue {
+    let object = Object::new();
+    let set = |name: &str, value: Option<JsValue>| {
+        if let Some(value) = value {
+            Reflect::set(&object, &name.into(), &value).expect("a new object takes any entry");
+        }
+    };
+    set("contentType", properties.content_type().map(JsValue::from));
+    set("contentEncoding", properties.content_encoding().map(JsValue::from));
+    set("headers", properties.headers().as_ref().map(write_table));
+    set("deliveryMode", properties.delivery_mode().map(JsValue::from));
+    set("priority", properties.priority().map(JsValue::from));
+    set("correlationId", properties.correlation_id().map(JsValue::from));
+    set("replyTo", properties.reply_to().map(JsValue::from));
+    set("expiration", properties.expiration().map(JsValue::from));
+    set("messageId", properties.message_id().map(JsValue::from));
+    set("timestamp", properties.timestamp().map(|seconds| JsValue::from(seconds as f64)));
+    set("type", properties.kind().map(JsValue::from));
+    set("userId", properties.user_id().map(JsValue::from));
+    set("appId", properties.app_id().map(JsValue::from));
+    object.into()
+}
