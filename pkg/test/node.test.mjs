@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { AMQPClient } from "@cloudamqp/amqp-client";
 import amqplib from "amqplib";
 import { listen } from "pocketmq/node";
+import { apiOf } from "./support/api.mjs";
 
 async function started(t, options = {}) {
   const broker = await listen({ amqpPort: 0, ...options });
@@ -160,6 +161,46 @@ test("::1 answers on the same port", async (t) => {
   const { amqpPort } = await started(t);
   const connection = await amqplib.connect(`amqp://[::1]:${amqpPort}`);
   await connection.close();
+});
+
+test("embedded consumers of the same name in two virtual hosts are two", async (t) => {
+  const listening = await started(t, { vhosts: ["other"] });
+  const hosts = [listening.broker, listening.virtualHost("other")];
+  assert.equal(listening.virtualHost("/"), listening.broker);
+  const seen = [];
+  const both = new Promise((resolve) => {
+    hosts.forEach((broker, index) => {
+      broker.declareQueue("q");
+      const consumed = (message) => {
+        broker.ack(message.deliveryTag);
+        if (seen.push(`${index}: ${message.text()}`) === 2) resolve();
+      };
+      broker.consume("q", consumed, { consumerTag: "same" });
+    });
+    for (const [index, broker] of hosts.entries()) broker.publish("", "q", `for ${index}`);
+  });
+  await both;
+  assert.deepEqual(seen.sort(), ["0: for 0", "1: for 1"]);
+  hosts[1].cancel("same");
+  hosts[1].publish("", "q", "waits");
+  const again = new Promise((resolve) => hosts[0].consume("q", resolve, { consumerTag: "another" }));
+  hosts[0].cancel("same");
+  hosts[0].publish("", "q", "for another");
+  assert.equal((await again).text(), "for another");
+  assert.equal(hosts[1].get("q", { noAck: true }).text(), "waits");
+});
+
+test("an embedded consumer is told when its virtual host is deleted", async (t) => {
+  const listening = await started(t, { httpPort: 0, vhosts: ["other"] });
+  const broker = listening.virtualHost("other");
+  broker.declareQueue("q");
+  const told = new Promise((resolve) => broker.consume("q", () => {}, { onCancel: resolve }));
+  assert.equal((await apiOf(listening)("DELETE", "/vhosts/other")).status, 204);
+  await told;
+  assert.throws(() => broker.declareQueue("q"), { name: "NotFound" });
+  assert.throws(() => listening.virtualHost("other"), { name: "NotFound" });
+  assert.equal((await apiOf(listening)("PUT", "/vhosts/other")).status, 201);
+  assert.equal(listening.virtualHost("other").declareQueue("q").messageCount, 0);
 });
 
 test("who publishes above the memory's high watermark is blocked until there is room, and then heard", async (t) => {
