@@ -1,7 +1,8 @@
 //! PocketMQ: a message broker that fits in a browser tab, an edge function or a test.
 //!
-//! [`broker`] holds exchanges, queues and consumers, [`protocol`] speaks AMQP 0-9-1, and [`server`] joins them into
-//! what a host drives. None of them does I/O or reads a clock. The whole drive loop, with a transport that is a slice:
+//! [`broker`] holds exchanges, queues and consumers, each [`virtual_host`] has one, [`protocol`] speaks AMQP 0-9-1, and
+//! [`server`] joins them into what a host drives; by [`access`] the host says who may do what. None of them does I/O or
+//! reads a clock. The whole drive loop, with a transport that is a slice:
 //!
 //! ```
 //! use pocketmq::broker::Config;
