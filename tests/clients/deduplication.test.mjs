@@ -1,8 +1,10 @@
-// Deduplication: a queue with x-message-deduplication drops a message whose x-deduplication-id it has. Ours alone.
+// Deduplication: by a queue, of messages with one x-deduplication-id; by the broker, of what a publisher sends again.
+// Ours alone.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { describe } from "node:test";
-import { drain, openChannel, ownQueue, settled, test, useBroker } from "./amqplib.mjs";
+import { channelClosed, drain, openChannel, ownQueue, settled, test, unique, useBroker } from "./amqplib.mjs";
 import { onlyHere } from "./broker.mjs";
 
 describe("x-message-deduplication", onlyHere, () => {
@@ -95,5 +97,69 @@ describe("x-message-deduplication", onlyHere, () => {
     const { channel, queue, send } = await deduplicating(t, { "x-message-deduplication": false });
     for (const body of ["1", "2"]) await send(body, "id");
     assert.deepEqual(await drain(channel, queue), ["1", "2"]);
+  });
+});
+
+describe("x-publisher-id and x-publisher-sequence", onlyHere, () => {
+  const broker = useBroker();
+
+  const numbered = (id, sequence) => ({
+    headers: { "x-publisher-id": id, "x-publisher-sequence": sequence },
+    mandatory: true,
+  });
+
+  async function send(channel, queue, id, sequences) {
+    for (const sequence of sequences) {
+      channel.sendToQueue(queue, Buffer.from(String(sequence)), numbered(id, sequence));
+    }
+    await channel.waitForConfirms();
+  }
+
+  test("a resend after a lost connection lands once, and all is confirmed", async (t) => {
+    const observer = await broker.channel(t);
+    const [queue, id] = [await ownQueue(observer), unique("publisher")];
+    const lost = await broker.connect(t);
+    await send(await openChannel(lost, "createConfirmChannel"), queue, id, [1, 2, 3]);
+    lost.connection.stream.destroy();
+    await send(await broker.confirmChannel(t), queue, id, [2, 3, 4]);
+    assert.deepEqual(await drain(observer, queue), ["1", "2", "3", "4"]);
+  });
+
+  test("what was taken out meanwhile does not come again", async (t) => {
+    const channel = await broker.confirmChannel(t);
+    const [queue, id] = [await ownQueue(channel), unique("publisher")];
+    await send(channel, queue, id, [1]);
+    assert.deepEqual(await drain(channel, queue), ["1"]);
+    await send(channel, queue, id, [1]);
+    assert.deepEqual(await drain(channel, queue), []);
+  });
+
+  test("each publisher has its own numbers", async (t) => {
+    const channel = await broker.confirmChannel(t);
+    const queue = await ownQueue(channel);
+    for (const id of [unique("one"), unique("other")]) await send(channel, queue, id, [1]);
+    assert.deepEqual(await drain(channel, queue), ["1", "1"]);
+  });
+
+  test("what was returned or refused may be sent again", async (t) => {
+    const channel = await broker.confirmChannel(t);
+    const id = unique("publisher");
+    const full = await ownQueue(channel, { arguments: { "x-max-length": 0, "x-overflow": "reject-publish" } });
+    const returned = once(channel, "return");
+    channel.publish("amq.direct", unique("nobody"), Buffer.from("x"), numbered(id, 1));
+    await returned;
+    const nacked = once(channel, "nack");
+    channel.sendToQueue(full, Buffer.from("x"), numbered(id, 1));
+    await nacked;
+    const queue = await ownQueue(channel);
+    await send(channel, queue, id, [1]).catch(() => {});
+    assert.deepEqual(await drain(channel, queue), ["1"]);
+  });
+
+  test("an id without a number is 406", async (t) => {
+    const channel = await broker.channel(t);
+    await channelClosed(channel, 406, /PRECONDITION_FAILED - invalid arg 'x-publisher-id'/, async () =>
+      channel.publish("amq.direct", "key", Buffer.from("x"), { headers: { "x-publisher-id": "me" } }),
+    );
   });
 });

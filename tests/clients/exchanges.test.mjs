@@ -254,6 +254,8 @@ describe("exchanges", () => {
       ["deleting", (channel) => channel.deleteExchange("")],
       ["binding to", async (channel) => channel.bindQueue(await ownQueue(channel), "", "key")],
       ["unbinding from", async (channel) => channel.unbindQueue(await ownQueue(channel), "", "key")],
+      ["binding an exchange from", (channel) => channel.bindExchange("amq.fanout", "", "key")],
+      ["binding an exchange to", (channel) => channel.bindExchange("", "amq.fanout", "key")],
     ]) {
       test(`${label} the default exchange is 403`, async (t) => {
         const channel = await broker.channel(t);
@@ -268,11 +270,13 @@ describe("exchanges", () => {
       await channelClosed(channel, 403, text, () => channel.assertExchange("amq.mine", "direct"));
     });
 
-    test("deleting amq.direct is 403", async (t) => {
-      const channel = await broker.channel(t);
-      const text = /ACCESS_REFUSED - deletion of system exchange 'amq.direct' in vhost '\/' not allowed/;
-      await channelClosed(channel, 403, text, () => channel.deleteExchange("amq.direct"));
-    });
+    for (const name of ["amq.direct", "amq.missing"]) {
+      test(`deleting ${name} is 403`, async (t) => {
+        const channel = await broker.channel(t);
+        const text = new RegExp(`ACCESS_REFUSED - deletion of system exchange '${name}' in vhost '/' not allowed`);
+        await channelClosed(channel, 403, text, () => channel.deleteExchange(name));
+      });
+    }
 
     test("deleting a missing exchange is ok", async (t) => {
       const channel = await broker.channel(t);

@@ -2,7 +2,18 @@
 
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import { channelClosed, drain, fill, Inbox, openChannel, ownQueue, test, unique, useBroker } from "./amqplib.mjs";
+import {
+  channelClosed,
+  drain,
+  fill,
+  Inbox,
+  literally,
+  openChannel,
+  ownQueue,
+  test,
+  unique,
+  useBroker,
+} from "./amqplib.mjs";
 
 describe("queues", () => {
   const broker = useBroker();
@@ -52,9 +63,26 @@ describe("queues", () => {
     });
   }
 
+  for (const exclusive of [true, false]) {
+    test(`redeclare with another exclusive, first ${exclusive}, is 405`, async (t) => {
+      const connection = await broker.connect(t);
+      const name = broker.queueName("locked");
+      await (await openChannel(connection)).assertQueue(name, { exclusive });
+      const channel = await openChannel(connection);
+      const text = `RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '${name}' in vhost '/'. It could be originally declared on another connection or the exclusive property value does not match that of the original declaration.`;
+      await channelClosed(channel, 405, literally(text), () => channel.assertQueue(name, { exclusive: !exclusive }));
+    });
+  }
+
   test("an argument that nobody knows is no hindrance", async (t) => {
     const channel = await broker.channel(t);
     await ownQueue(channel, { arguments: { "x-nobody-knows": { nested: [1, 2, 3] } } });
+  });
+
+  test("a transient queue that is not exclusive is accepted", async (t) => {
+    const channel = await broker.channel(t);
+    const name = broker.queueName("transient");
+    assert.equal((await channel.assertQueue(name, { durable: false })).queue, name);
   });
 
   test("a name that starts with amq. is 403", async (t) => {
@@ -80,10 +108,18 @@ describe("queues", () => {
     await channel.unbindQueue("", "amq.fanout", "");
   });
 
-  test("an empty name where nothing was declared is 404", async (t) => {
-    const channel = await broker.channel(t);
-    await channelClosed(channel, 404, /NOT_FOUND - no previously declared queue/, () => channel.consume("", () => {}));
-  });
+  for (const [verb, use] of [
+    ["consume", (channel) => channel.consume("", () => {})],
+    ["get", (channel) => channel.get("")],
+    ["bind", (channel) => channel.bindQueue("", "amq.direct", "key")],
+    ["purge", (channel) => channel.purgeQueue("")],
+    ["delete", (channel) => channel.deleteQueue("")],
+  ]) {
+    test(`an empty name, where the channel has declared none, is 404: ${verb}`, async (t) => {
+      const channel = await broker.channel(t);
+      await channelClosed(channel, 404, /NOT_FOUND - no previously declared queue/, () => use(channel));
+    });
+  }
 
   describe("exclusive", () => {
     for (const [verb, touch] of [

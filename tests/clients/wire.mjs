@@ -105,6 +105,12 @@ export class Wire {
     this.frame(FRAME.METHOD, channel, Buffer.concat([u16(classId), u16(methodId), ...fields]));
   }
 
+  publish(channel, exchange, routingKey, body) {
+    this.sendOn(channel, 60, 40, u16(0), short(exchange), short(routingKey), octet(0));
+    this.frame(FRAME.HEADER, channel, header(body.length));
+    this.frame(FRAME.BODY, channel, body);
+  }
+
   frame(type, channel, payload = Buffer.alloc(0)) {
     const head = Buffer.from([type, channel >> 8, channel]);
     this.socket.write(Buffer.concat([head, u32(payload.length), payload, octet(FRAME_END)]));

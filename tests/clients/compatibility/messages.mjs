@@ -158,6 +158,17 @@ async function userId(t, broker) {
   );
 }
 
+async function sentAgain(t, broker) {
+  const channel = await broker.confirmChannel(t);
+  const queue = await ownQueue(channel);
+  for (const sequence of [1, 1, 2]) {
+    const headers = { "x-publisher-id": queue, "x-publisher-sequence": sequence };
+    channel.sendToQueue(queue, Buffer.from(String(sequence)), { headers });
+  }
+  await channel.waitForConfirms();
+  assert.deepEqual(await drain(channel, queue), ["1", "2"]);
+}
+
 export const properties = {
   works: {
     priority: queueArguments.works["x-max-priority"],
@@ -176,6 +187,8 @@ export const properties = {
       channel.sendToQueue(queue, Buffer.from("x"), { headers: { "x-partition-epoch": 1 } });
       await nacked;
     },
+    "x-publisher-id": sentAgain,
+    "x-publisher-sequence": sentAgain,
   },
   "no effect": {
     "delivery-mode": async (t, broker) => {
@@ -210,6 +223,7 @@ export const extensions = {
     policies: policies.works["max-length"],
     "delayed messages": delayed,
     "deduplication of messages": queueArguments.works["x-message-deduplication"],
+    "publishers that send again": sentAgain,
     "partitioned queues": queueArguments.works["x-partitions"],
   },
   "not yet": {
