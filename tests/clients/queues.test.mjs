@@ -69,7 +69,7 @@ describe("queues", () => {
       const name = broker.queueName("locked");
       await (await openChannel(connection)).assertQueue(name, { exclusive });
       const channel = await openChannel(connection);
-      const text = `RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '${name}' in vhost '/'. It could be originally declared on another connection or the exclusive property value does not match that of the original declaration.`;
+      const text = `RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '${name}' in vhost '/'. It could be originally declared on another connection or the exclusive property value does not match`;
       await channelClosed(channel, 405, literally(text), () => channel.assertQueue(name, { exclusive: !exclusive }));
     });
   }
