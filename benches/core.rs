@@ -1,12 +1,15 @@
-//! Core: how fast it is natively, and the memory and the allocations of a message. Prints one line of JSON.
+//! Core: how fast it is natively, how flat that stays, and the memory and the allocations of a message. Prints one line
+//! of JSON.
 
+mod flat;
 mod workload;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use workload::{BODY_BYTES, Workload};
+use flat::Row;
+use workload::{BODY_BYTES, Setup, Workload};
 
 /// Counts what the system's allocator hands out.
 struct Counting;
@@ -33,7 +36,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const MESSAGES: usize = 2_000_000;
+const MESSAGES: usize = 500_000;
 const QUEUED: usize = 1_000_000;
 const BATCH: usize = 100;
 /// What the gates allow: bytes of a queued message beside its body, and allocations of a message.
@@ -47,9 +50,13 @@ fn main() {
     let one_by_one = rate(MESSAGES / scale, 1);
     let in_batches = rate(MESSAGES / scale, BATCH);
     let (overhead_bytes, allocations) = memory(QUEUED / scale);
+    let flat = flat::measure(scale);
+    let (only, of_many) = flat::deletion(scale);
     println!(
         "{{\"oneByOne\":{one_by_one:.0},\"inBatches\":{in_batches:.0},\
-         \"overheadBytes\":{overhead_bytes:.1},\"allocations\":{allocations:.3}}}"
+         \"overheadBytes\":{overhead_bytes:.1},\"allocations\":{allocations:.3},\
+         \"deletion\":[{only:.0},{of_many:.0}],\"flat\":[{}]}}",
+        flat.iter().map(json).collect::<Vec<_>>().join(",")
     );
     assert!(
         overhead_bytes <= OVERHEAD_MAX_BYTES,
@@ -59,11 +66,21 @@ fn main() {
         allocations <= ALLOCATIONS_MAX,
         "a message takes {allocations:.3} allocations, and may take {ALLOCATIONS_MAX}"
     );
+    for Row { name, allocations, allocations_max, .. } in flat {
+        assert!(
+            allocations <= allocations_max,
+            "{name}: a message takes {allocations:.3} allocations, and may take {allocations_max}"
+        );
+    }
+}
+
+fn json(Row { name, nanoseconds, ratio, allocations, .. }: &Row) -> String {
+    format!("[\"{name}\",{nanoseconds:.0},{ratio:.2},{allocations:.2}]")
 }
 
 /// Messages a second: the best of five runs, as everything else on the machine only makes it slower.
 fn rate(count: usize, batch: usize) -> f64 {
-    let mut workload = Workload::new();
+    let mut workload = Workload::new(&Setup::default());
     workload.consume();
     workload.run(count / 10, batch);
     let run = |_| {
@@ -76,15 +93,20 @@ fn rate(count: usize, batch: usize) -> f64 {
 
 /// Bytes beside the body of a message that waits in the queue, and allocations of one that passes through.
 fn memory(count: usize) -> (f64, f64) {
-    let mut workload = Workload::new();
+    let mut workload = Workload::new(&Setup::default());
     let live = LIVE_BYTES.load(Ordering::Relaxed);
     (0..count).for_each(|_| workload.publish());
     let overhead = (LIVE_BYTES.load(Ordering::Relaxed) - live) as f64 / count as f64 - BODY_BYTES as f64;
 
-    let mut workload = Workload::new();
+    let mut workload = Workload::new(&Setup::default());
     workload.consume();
     workload.run(1000, 10);
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = allocations();
     workload.run(count, 10);
-    (overhead, (ALLOCATIONS.load(Ordering::Relaxed) - before) as f64 / count as f64)
+    (overhead, (allocations() - before) as f64 / count as f64)
+}
+
+/// How many there were so far.
+fn allocations() -> usize {
+    ALLOCATIONS.load(Ordering::Relaxed)
 }

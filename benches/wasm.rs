@@ -5,7 +5,7 @@
 mod workload;
 
 use wasm_bindgen::prelude::*;
-use workload::Workload;
+use workload::{Setup, Workload};
 
 /// A broker that messages pass through; the caller has the clock.
 #[wasm_bindgen]
@@ -16,7 +16,7 @@ impl CoreWorkload {
     /// With its consumer.
     #[wasm_bindgen(constructor)]
     pub fn start() -> Self {
-        let mut workload = Workload::new();
+        let mut workload = Workload::new(&Setup::default());
         workload.consume();
         Self(workload)
     }

@@ -1,45 +1,111 @@
 //! Workload: a message of 100 B is published, delivered and acked, over and over, in the core alone.
 
-use pocketmq::broker::{Broker, Config, Consume, Event, Publication, QueueDeclaration};
+use std::io::Write;
+
+use pocketmq::broker::{Binding, Broker, Config, Consume, Event, ExchangeDeclaration, Publication, QueueDeclaration};
 use pocketmq::id::ChannelId;
 use pocketmq::limits::Limits;
-use pocketmq::properties::Properties;
+use pocketmq::properties::{Properties, PropertyValues};
 use pocketmq::table::Table;
 
 /// Bytes of a message's body.
 pub const BODY_BYTES: usize = 100;
 
 const QUEUE: &str = "bench";
+const EXCHANGE: &str = "bench-exchange";
 
-/// A broker with one queue and its consumer.
+/// What the message passes through.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// Of its queue.
+    pub arguments: Table,
+    /// What it says of itself.
+    pub message: PropertyValues,
+    /// Whether the last eight octets of that are digits of a number that rises from message to message.
+    pub is_numbered: bool,
+    /// The exchange that it is published to, if not to the default one.
+    pub exchange: Option<Exchange>,
+}
+
+/// A type of exchange, and how the queue is bound to it.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    pub kind: &'static str,
+    pub routing_key: &'static str,
+    pub arguments: Table,
+}
+
+/// A broker with one queue.
 pub struct Workload {
     broker: Broker,
     channel: ChannelId,
+    now_ms: u64,
+    exchange: &'static str,
+    routing_key: &'static str,
+    properties: Vec<u8>,
+    /// The number of the last message, where it has one.
+    number: Option<u64>,
 }
 
 impl Workload {
-    pub fn new() -> Self {
+    pub fn new(setup: &Setup) -> Self {
         let limits = Limits { memory_max_bytes: usize::MAX, ..Limits::default() };
         let mut broker = Broker::new(Config { seed: [1; 32], limits });
         let connection = broker.open_connection();
         let channel = broker.open_channel(connection, 1);
-        let arguments = &Table::new();
+        let mut properties = Vec::new();
+        setup.message.encode(&mut properties).expect("short texts");
+        let (now_ms, exchange, routing_key) = (0, "", QUEUE);
+        let number = setup.is_numbered.then_some(0);
+        let mut workload = Self { broker, channel, now_ms, exchange, routing_key, properties, number };
+        workload.declare(QUEUE, &setup.arguments);
+        if let Some(Exchange { kind, routing_key, arguments }) = &setup.exchange {
+            (workload.exchange, workload.routing_key) = (EXCHANGE, routing_key);
+            workload.declare_exchange(kind);
+            workload.bind(QUEUE, routing_key, arguments);
+        }
+        workload
+    }
+
+    pub fn declare(&mut self, name: &str, arguments: &Table) {
         let (passive, durable, exclusive, auto_delete) = (false, true, false, false);
-        let queue = QueueDeclaration { name: QUEUE, passive, durable, exclusive, auto_delete, arguments };
-        broker.declare_queue(channel, &queue).expect("a new queue");
-        Self { broker, channel }
+        let queue = QueueDeclaration { name, passive, durable, exclusive, auto_delete, arguments };
+        self.broker.declare_queue(self.channel, &queue).expect("a new queue");
+    }
+
+    fn declare_exchange(&mut self, kind: &str) {
+        let (name, arguments) = (EXCHANGE, &Table::new());
+        let (passive, durable, auto_delete, internal) = (false, true, false, false);
+        let exchange = ExchangeDeclaration { name, kind, passive, durable, auto_delete, internal, arguments };
+        self.broker.declare_exchange(self.channel, &exchange).expect("a new exchange");
+    }
+
+    pub fn bind(&mut self, queue: &str, routing_key: &str, arguments: &Table) {
+        let binding = Binding { source: EXCHANGE, destination: queue, routing_key, arguments };
+        self.broker.bind_queue(self.channel, &binding).expect("a new binding");
+    }
+
+    pub fn delete(&mut self, queue: &str) {
+        self.broker.delete_queue(self.channel, queue, false, false).expect("a queue of ours");
     }
 
     /// Starts the consumer; before that messages stay in the queue.
     pub fn consume(&mut self) {
         let (consumer_tag, no_ack, exclusive, arguments) = ("c", false, false, &Table::new());
         let consume = Consume { queue: QUEUE, consumer_tag, no_ack, exclusive, arguments };
+        self.broker.qos(self.channel, 1_000, false);
         self.broker.consume(self.channel, &consume).expect("a new consumer");
     }
 
     pub fn publish(&mut self) {
-        let (exchange, properties, body) = ("", Properties::EMPTY, &[7; BODY_BYTES]);
-        let publication = Publication { exchange, routing_key: QUEUE, properties, body, mandatory: false };
+        if let Some(number) = &mut self.number {
+            *number += 1;
+            let place = self.properties.last_chunk_mut::<8>().expect("a number is there");
+            write!(&mut place[..], "{:08}", *number % 100_000_000).expect("eight digits");
+        }
+        let Self { exchange, routing_key, .. } = *self;
+        let (properties, body, mandatory) = (Properties::trusted(&self.properties), &[7; BODY_BYTES], false);
+        let publication = Publication { exchange, routing_key, properties, body, mandatory };
         self.broker.publish(self.channel, &publication).expect("a queue that takes it");
     }
 
@@ -55,8 +121,11 @@ impl Workload {
     }
 
     /// `batch` messages are published, then delivered, then acked at once; so often that it makes `count` messages.
+    /// Each batch takes a millisecond of the broker's time.
     pub fn run(&mut self, count: usize, batch: usize) {
         for _ in 0..count / batch {
+            self.now_ms += 1;
+            self.broker.turn(self.now_ms);
             (0..batch).for_each(|_| self.publish());
             let last = (0..batch).map(|_| self.deliver()).last().expect("a batch is not empty");
             self.broker.ack(self.channel, last, true).expect("it is unacked");

@@ -10,6 +10,8 @@
 //! Most messages pass through a broker without any of this being looked at, so the bytes stay exactly as they came and
 //! each question walks over them anew.
 
+use std::borrow::Cow;
+
 use crate::table::{self, Table, Value};
 use crate::wire::{Malformed, Reader, put_short_string, put_sized};
 
@@ -136,7 +138,18 @@ impl<'a> Properties<'a> {
 
     /// The value of one header; the others are not decoded.
     pub fn header(&self, key: &str) -> Option<Value> {
-        table::find(self.raw_headers()?, key)
+        let [value] = self.headers_named([key]);
+        value
+    }
+
+    /// The values of some headers, found in one go; the others are not decoded.
+    pub fn headers_named<const N: usize>(&self, keys: [&str; N]) -> [Option<Value>; N] {
+        table::find(self.raw_headers().unwrap_or_default(), keys)
+    }
+
+    /// Bytes that are the same for equivalent values of one header, for who only compares them.
+    pub fn header_key(&self, key: &str) -> Option<Cow<'a, [u8]>> {
+        table::find_key(self.raw_headers()?, key)
     }
 
     /// The entries of the headers as bytes, without their length.
@@ -456,6 +469,7 @@ mod tests {
         let bytes = encoded(&all_set());
         let properties = Properties::trusted(&bytes);
         assert_eq!((properties.header("b"), properties.header("c")), (Some(Value::I32(2)), None));
-        assert_eq!(Properties::EMPTY.header("b"), None);
+        assert_eq!(properties.header_key("a").as_deref(), Some(&b"l\0\0\0\0\0\0\0\x01"[..]));
+        assert_eq!((Properties::EMPTY.header("b"), Properties::EMPTY.header_key("b")), (None, None));
     }
 }

@@ -10,6 +10,7 @@
 //! where they occur. A table keeps its order, and its first entry wins where a key is there twice.
 //! Nesting and the number of values are bounded, so that a small frame cannot become a big structure.
 
+use std::borrow::Cow;
 use std::fmt;
 
 pub use crate::wire::Malformed;
@@ -400,20 +401,48 @@ fn value_bytes<'a>(reader: &mut Reader<'a>) -> Result<(u8, &'a [u8]), Malformed>
     Ok((tag, reader.bytes(count)?))
 }
 
-/// The value of `key` in the encoded entries of a table. Walks over the others and allocates nothing for them.
-pub(crate) fn find(entries: &[u8], key: &str) -> Option<Value> {
-    let mut reader = Reader::new(entries);
-    while !reader.is_empty() {
+/// The encoded entries of a table, one by one: each name, and its value with the tag in front. Allocates nothing.
+struct Entries<'a>(Reader<'a>);
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Self(reader) = self;
         let length = reader.octet().ok()?;
-        let is_it = reader.bytes(length.into()).ok()? == key.as_bytes();
-        let mut value = reader;
-        if is_it {
-            check_value(&mut reader, 0, &mut VALUES_MAX.clone()).ok()?;
-            return Value::decode(&mut value, 0).ok();
-        }
-        value_bytes(&mut reader).ok()?;
+        let name = reader.bytes(length.into()).ok()?;
+        let value = reader.rest();
+        value_bytes(reader).ok()?;
+        Some((name, &value[..value.len() - reader.rest().len()]))
     }
-    None
+}
+
+/// The values of some keys in the encoded entries of a table. Decodes no others.
+pub(crate) fn find<const N: usize>(entries: &[u8], keys: [&str; N]) -> [Option<Value>; N] {
+    let mut found = [const { None }; N];
+    for (name, value) in Entries(Reader::new(entries)) {
+        let place = keys.iter().position(|key| key.as_bytes() == name);
+        if let Some(place) = place.filter(|&place| found[place].is_none()) {
+            found[place] = decode(value);
+        }
+    }
+    found
+}
+
+/// As [`Value::put_key`] for the value of `key`; of a text it is borrowed.
+pub(crate) fn find_key<'a>(entries: &'a [u8], key: &str) -> Option<Cow<'a, [u8]>> {
+    let (_, value) = Entries(Reader::new(entries)).find(|(name, _)| *name == key.as_bytes())?;
+    if value.starts_with(b"S") {
+        return Some(Cow::Borrowed(value));
+    }
+    let mut bytes = Vec::new();
+    decode(value)?.put_key(&mut bytes);
+    Some(Cow::Owned(bytes))
+}
+
+fn decode(value: &[u8]) -> Option<Value> {
+    check_value(&mut Reader::new(value), 0, &mut VALUES_MAX.clone()).ok()?;
+    Value::decode(&mut Reader::new(value), 0).ok()
 }
 
 #[cfg(test)]
@@ -465,11 +494,14 @@ mod tests {
         let table = one_of_each();
         let bytes = encoded(&table);
         for (key, value) in table.iter() {
-            assert_eq!(find(&bytes, key).as_ref(), Some(value));
+            let mut expected = Vec::new();
+            value.put_key(&mut expected);
+            assert_eq!(find(&bytes, [key, "key"]), [Some(value.clone()), None]);
+            assert_eq!(find_key(&bytes, key).as_deref(), Some(&expected[..]));
         }
-        assert_eq!(find(&bytes, "key"), None);
-        assert_eq!(find(b"\x01aV\x01at\x01", "a"), Some(Value::Void), "the first entry wins");
-        assert_eq!(find(b"\x01b?\x01aV", "a"), None);
+        assert_eq!(find_key(&bytes, "key"), None);
+        assert_eq!(find(b"\x01aV\x01at\x01", ["a"]), [Some(Value::Void)], "the first entry wins");
+        assert_eq!(find(b"\x01b?\x01aV", ["a"]), [None]);
     }
 
     #[test]

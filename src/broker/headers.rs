@@ -48,8 +48,9 @@ impl Reason {
 /// When one of the headers is no array.
 pub(crate) fn recipients(properties: Properties<'_>) -> Result<Vec<Box<str>>, Error> {
     let mut keys = Vec::new();
-    for name in [CC, BCC] {
-        match properties.header(name) {
+    let names = [CC, BCC];
+    for (name, value) in names.into_iter().zip(properties.headers_named(names)) {
+        match value {
             None => {}
             Some(Value::Array(values)) => keys.extend(values.iter().filter_map(Value::as_str).map(Box::from)),
             Some(other) => return Err(Error::BadRecipients(name, other.type_name())),

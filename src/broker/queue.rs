@@ -19,6 +19,7 @@
 //! Messages leave a tier from its front, so everything that was requeued stands before everything that was never
 //! delivered. Hence two parts of each tier: the *returned*, sorted, and the *fresh*, whose positions need no storing.
 
+use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 
 use foldhash::fast::FixedState;
@@ -53,7 +54,7 @@ pub(crate) struct Queue {
     ready_bytes: usize,
     unacked_count: usize,
     /// Of all messages here, where the queue takes each id once.
-    ids: HashSet<Box<str>, FixedState>,
+    ids: HashSet<Box<[u8]>, FixedState>,
     /// Only of a front, which holds no message.
     pub(crate) partitions: Option<Box<Partitions>>,
     /// Only of a partition, which has its front's name.
@@ -199,7 +200,7 @@ impl Queue {
 
     /// Whether a message says that it is one that is here.
     pub(crate) fn has_twin_of(&self, message: &Message) -> bool {
-        self.settings.deduplicates && deduplication_id(message).is_some_and(|id| self.ids.contains(&id))
+        self.settings.deduplicates && deduplication_id(message).is_some_and(|id| self.ids.contains(&*id))
     }
 
     /// Whether a position has been delivered before.
@@ -244,7 +245,7 @@ impl Queue {
     /// Makes a message ready, behind all others of its priority.
     pub(super) fn enqueue(&mut self, message: Message) {
         if self.settings.deduplicates {
-            self.ids.extend(deduplication_id(&message));
+            self.ids.extend(deduplication_id(&message).map(|id| id.into()));
         }
         let priority = match self.settings.max_priority {
             0 => 0,
@@ -388,7 +389,7 @@ impl Queue {
 
     fn forget_id(&mut self, message: &Message) {
         if self.settings.deduplicates {
-            deduplication_id(message).inspect(|id| drop(self.ids.take(id)));
+            deduplication_id(message).inspect(|id| drop(self.ids.take(&**id)));
         }
     }
 
@@ -443,9 +444,8 @@ impl Priorities {
 }
 
 #[inline(never)]
-fn deduplication_id(message: &Message) -> Option<Box<str>> {
-    let id = message.properties().header(DEDUPLICATION_ID)?;
-    Some(id.to_string().into())
+fn deduplication_id(message: &Message) -> Option<Cow<'_, [u8]>> {
+    message.properties().header_key(DEDUPLICATION_ID)
 }
 
 #[cfg(test)]

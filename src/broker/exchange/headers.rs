@@ -49,30 +49,41 @@ impl Headers {
             return;
         }
         let headers = properties.headers().unwrap_or_default();
-        let mut ask = |place: Vec<u8>| {
-            let rules = self.rules.get(&*place).into_iter().flat_map(Destinations::iter);
+        let mut ask = |place: &[u8]| {
+            let rules = self.rules.get(place).into_iter().flat_map(Destinations::iter);
             rules.filter(|(_, rule)| holds(rule, &headers)).for_each(|(destination, _)| found(destination));
         };
-        ask(Vec::new());
+        let mut place = Vec::new();
+        ask(&place);
         for (name, value) in headers.iter() {
-            ask(place_of(name, value));
-            ask(place_of(name, &Value::Void));
+            for wanted in [value, &Value::Void] {
+                place.clear();
+                put_place(name, wanted, &mut place);
+                ask(&place);
+            }
         }
     }
 }
 
 /// Where a rule may stand.
 fn places(rule: &Table) -> Vec<Vec<u8>> {
-    if rule.is_empty() { vec![Vec::new()] } else { rule.iter().map(|(name, value)| place_of(name, value)).collect() }
+    if rule.is_empty() {
+        return vec![Vec::new()];
+    }
+    let place = |(name, value)| {
+        let mut place = Vec::new();
+        put_place(name, value, &mut place);
+        place
+    };
+    rule.iter().map(place).collect()
 }
 
 /// The place of what wants this. Equivalent values have the same.
-fn place_of(name: &str, value: &Value) -> Vec<u8> {
-    let mut place = Vec::from(name);
+fn put_place(name: &str, value: &Value, place: &mut Vec<u8>) {
+    place.extend_from_slice(name.as_bytes());
     // No name holds this octet.
     place.push(0xff);
-    value.put_key(&mut place);
-    place
+    value.put_key(place);
 }
 
 /// What a binding's arguments want.
