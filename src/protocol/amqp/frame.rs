@@ -64,8 +64,9 @@ pub(crate) fn split(input: &[u8], frame_max: usize) -> Result<Option<Frame<'_>>,
     let Some(kind) = Kind::from_octet(kind) else {
         return Err(Refusal::new(ReplyCode::FrameError, format_args!("unknown frame type {kind}")));
     };
-    let payload_max = frame_max - OVERHEAD_BYTES;
-    if size > payload_max {
+    // There are clients that take what was agreed for the payload's size. RabbitMQ lets them, and so do we.
+    if size > frame_max {
+        let payload_max = frame_max - OVERHEAD_BYTES;
         let text = format_args!("a frame's payload of {size} octets is larger than the agreed {payload_max}");
         return Err(Refusal::new(ReplyCode::FrameError, text));
     }
@@ -201,9 +202,15 @@ mod tests {
     fn wrong_frames_are_refused_as_soon_as_they_show() {
         let refused = |bytes: &[u8]| split(bytes, FRAME_MAX).unwrap_err().code;
         assert_eq!(refused(&[4, 0, 0, 0, 0, 0, 0]), ReplyCode::FrameError);
-        assert_eq!(refused(&[1, 0, 0, 0, 0, 0, 57]), ReplyCode::FrameError);
+        assert_eq!(refused(&[1, 0, 0, 0, 0, 0, 65]), ReplyCode::FrameError);
         assert_eq!(refused(&[1, 0, 0, 255, 255, 255, 255]), ReplyCode::FrameError);
         assert_eq!(refused(&[8, 0, 0, 0, 0, 0, 0, 0]), ReplyCode::FrameError);
+    }
+
+    #[test]
+    fn a_payload_may_have_the_size_agreed_for_the_frame() {
+        let bytes = content(&[b'x'; FRAME_MAX], FRAME_MAX + OVERHEAD_BYTES);
+        assert_eq!(frames(&bytes, FRAME_MAX)[2].payload.len(), FRAME_MAX);
     }
 
     #[test]
