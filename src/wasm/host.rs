@@ -172,6 +172,8 @@ impl Inner {
     }
 }
 
+/// Since 1970, by a clock that nobody sets back.
 fn now_ms(scope: &WorkerGlobalScope) -> f64 {
-    scope.performance().expect("a worker has a clock").now()
+    let clock = scope.performance().expect("a worker has a clock");
+    clock.time_origin() + clock.now()
 }
