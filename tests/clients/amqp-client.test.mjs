@@ -2,12 +2,21 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { describe } from "node:test";
+import { after, before, describe } from "node:test";
 import { AMQPClient, AMQPSession } from "@cloudamqp/amqp-client";
-import { test, unique, useBroker } from "./amqplib.mjs";
+import { Inbox, test, unique, useBroker } from "./amqplib.mjs";
+import { startSmallBroker } from "./broker.mjs";
+import { CLOSED_BY_OPERATOR, closeAsOperator, startRelay } from "./operator.mjs";
+
+const BODY = new Uint8Array(10_000);
 
 describe("amqp-client", () => {
   const broker = useBroker();
+  let small;
+  before(async () => {
+    small = await startSmallBroker();
+  });
+  after(() => small?.stop());
 
   async function connect(t, query = "") {
     const connection = await new AMQPClient(broker.url + query, undefined, null).connect();
@@ -115,6 +124,48 @@ describe("amqp-client", () => {
     assert.equal(await channel.basicGet(queue), null);
   });
 
+  test("expiry, dead letters, priorities", async (t) => {
+    const { channel, queue: graveyard } = await openChannel(t);
+    const letters = { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": graveyard };
+    const options = { exclusive: true, autoDelete: false };
+    const { name } = await channel.queueDeclare("", options, { "x-max-priority": 5, ...letters });
+    await channel.confirmSelect();
+    for (const priority of [0, 5, 3]) await channel.basicPublish("", name, `${priority}`, { priority });
+    for (const wanted of ["5", "3", "0"]) assert.equal((await channel.basicGet(name)).bodyString(), wanted);
+    const dead = new Promise((resolve) => channel.basicConsume(graveyard, { noAck: true }, resolve));
+    await channel.basicPublish("", name, "late", { expiration: "1", headers: { kept: true } });
+    const { headers, expiration } = (await dead).properties;
+    assert.deepEqual([headers.kept, headers["x-death"][0].reason, expiration], [true, "expired", undefined]);
+  });
+
+  test("a full queue that rejects answers with nack", async (t) => {
+    const { channel } = await openChannel(t);
+    const full = { "x-max-length": 1, "x-overflow": "reject-publish" };
+    const { name } = await channel.queueDeclare("", { exclusive: true }, full);
+    await channel.confirmSelect();
+    await channel.basicPublish("", name, "one");
+    await assert.rejects(channel.basicPublish("", name, "two"), /rejected/i);
+  });
+
+  test("a transaction commits or rolls back", async (t) => {
+    const { channel, queue } = await openChannel(t);
+    await channel.txSelect();
+    await channel.basicPublish("", queue, "never");
+    await channel.txRollback();
+    await channel.basicPublish("", queue, "kept");
+    assert.equal(await channel.basicGet(queue), null);
+    await channel.txCommit();
+    assert.equal((await channel.basicGet(queue)).bodyString(), "kept");
+    assert.equal(await channel.basicGet(queue), null);
+  });
+
+  test("a wrong password and an unknown virtual host are told", async () => {
+    const wrong = Object.assign(new URL(broker.url), { username: "guest", password: "wrong" }).href;
+    await assert.rejects(new AMQPClient(wrong, undefined, null).connect(), /ACCESS_REFUSED/);
+    const nowhere = new URL("/nowhere", broker.url).href;
+    await assert.rejects(new AMQPClient(nowhere, undefined, null).connect(), /vhost nowhere not found/);
+  });
+
   test("an error closes the channel, the connection goes on", async (t) => {
     const connection = await connect(t);
     const channel = await connection.channel();
@@ -144,6 +195,63 @@ describe("amqp-client", () => {
       ["processed a", "processed b", "processed c"],
     );
     await (await session.queue(queue)).delete();
+  });
+
+  /** A session that serves calls, and whose ends are told in order. */
+  async function serve(t, url, name) {
+    const ends = new Inbox();
+    const session = await AMQPSession.connect(url, {
+      logger: null,
+      name,
+      reconnectInterval: 1,
+      ondisconnect: (error) => ends.push(error),
+      onconnect: () => ends.push("connected"),
+    });
+    t.after(() => session.stop());
+    assert.equal(await ends.next(), "connected");
+    const queue = unique("served");
+    await session.queue(queue, { arguments: { "x-expires": 60_000 } });
+    const subscription = await (await session.queue(queue, { passive: true })).subscribe({ prefetch: 1 });
+    return { session, ends, queue, subscription };
+  }
+
+  test("a session that was lost comes back and consumes on", async (t) => {
+    const relay = await startRelay(broker.url);
+    const { session, ends, queue, subscription } = await serve(t, relay.url);
+    t.after(() => relay.stop());
+    relay.cut();
+    await ends.next();
+    assert.equal(await ends.next(), "connected");
+    await (await session.queue(queue, { passive: true })).publish("after", { confirm: true });
+    for await (const message of subscription) {
+      assert.equal(message.bodyString(), "after");
+      break;
+    }
+  });
+
+  test("a session that the operator closed comes back", async (t) => {
+    if (!broker.managementUrl) return t.skip("the management API is not known");
+    const name = unique("connection");
+    const { ends } = await serve(t, broker.url, name);
+    await closeAsOperator(broker, name);
+    assert.match((await ends.next()).message, CLOSED_BY_OPERATOR);
+    assert.equal(await ends.next(), "connected");
+  });
+
+  test("a publisher is told that memory is short, and that it no longer is", async (t) => {
+    if (!small) return t.skip("no broker with a small memory is at hand");
+    const [publisher, owner] = [0, 1].map(() => new AMQPClient(small.url, undefined, null));
+    const told = new Inbox();
+    publisher.onblocked = (reason) => told.push(reason);
+    publisher.onunblocked = () => told.push("unblocked");
+    await Promise.all([publisher.connect(), owner.connect()]);
+    t.after(() => Promise.all([publisher.close(), owner.close()]));
+    const [publishing, owning] = await Promise.all([publisher.channel(), owner.channel()]);
+    const { name } = await owning.queueDeclare(unique("flood"));
+    for (let sent = 0; sent < 200; sent++) publishing.basicPublish("", name, BODY).catch(() => {});
+    assert.equal(await told.next(), "low on memory");
+    await owning.queueDelete(name);
+    assert.equal(await told.next(), "unblocked");
   });
 
   test("closes, and the socket ends", async () => {
