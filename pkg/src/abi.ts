@@ -157,8 +157,8 @@ export interface Server {
   shutdown(): void;
   stats(): Stats;
   overview(): Report;
-  /** With a virtual host only what is in it. */
-  list(kind: Kind, virtualHost?: string): Report[];
+  /** With a virtual host only what is in it; with a name only the queue or exchange of that name. */
+  list(kind: Kind, virtualHost?: string, name?: string): Report[];
   setPolicy(name: string, policy: object): void;
   deletePolicy(name: string): boolean;
   declareExchange(name: string, type: string, options: object): void;

@@ -119,8 +119,8 @@ test("bindings are made, found by their keys, and deleted", async (t) => {
   const { broker, api } = await started(t);
   broker.broker.declareQueue("q");
   broker.broker.declareExchange("x", "topic");
-  const made = await api("POST", "/bindings/%2F/e/x/q/q", { routing_key: "a/b ü" });
-  assert.deepEqual([made.status, made.headers.get("location")], [201, "q/a%252Fb%2B%25C3%25BC"]);
+  const made = await api("POST", "/bindings/%2F/e/x/q/q", { routing_key: "a/b *ü" });
+  assert.deepEqual([made.status, made.headers.get("location")], [201, "q/a%252Fb%2B%252A%25C3%25BC"]);
   await answers(api, [
     ["POST", "/bindings/%2F/e/x/q/q", { routing_key: "plain" }, 201],
     ["POST", "/bindings/%2F/e/x/q/q", { routing_key: "plain", arguments: { k: 1 } }, 201],
@@ -135,7 +135,7 @@ test("bindings are made, found by their keys, and deleted", async (t) => {
   const { body: all } = await api("GET", "/bindings/%2F/e/x/q/q");
   const keys = all.map(({ properties_key }) => properties_key);
   assert.equal(keys.length, 4);
-  for (const key of ["~", "plain", "a%2Fb+%C3%BC"]) assert.ok(keys.includes(key), key);
+  for (const key of ["~", "plain", "a%2Fb+%2A%C3%BC"]) assert.ok(keys.includes(key), key);
   const withArguments = all.find(({ arguments: table }) => table.k === 1);
   assert.match(withArguments.properties_key, /^plain~[\w-]+$/);
   const { body: found } = await api("GET", `/bindings/%2F/e/x/q/q/${encodeURIComponent(withArguments.properties_key)}`);

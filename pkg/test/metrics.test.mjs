@@ -77,7 +77,11 @@ test("figures are summed up over all queues", async (t) => {
   assert.equal(value("alarms_memory_used_watermark"), 0);
   const [[labels, received]] = metrics.get("rabbitmq_global_messages_received_total").samples;
   assert.deepEqual([labelsOf(labels), received], [{ protocol: "amqp091" }, 4]);
-  assert.equal(broker.stats().queues.length, 2);
+  broker.virtualHost("other").deleteQueue("plain");
+  const after = read((await api("GET", "/metrics")).body);
+  const counted = ["queue_messages_published_total", "global_messages_received_total"];
+  for (const name of counted) assert.deepEqual([...after.get(`rabbitmq_${name}`).samples.values()], [4], name);
+  assert.equal(after.get("rabbitmq_queues").samples.get(""), 2);
 });
 
 test("or told of each queue and channel", async (t) => {

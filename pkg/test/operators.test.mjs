@@ -271,7 +271,7 @@ test("connections, channels and consumers are shown with what they do", async (t
   assert.deepEqual([peer_host, peer_port, report.auth_mechanism], ["127.0.0.1", localPort, "PLAIN"]);
   assert.deepEqual([report.user_provided_name, report.client_properties.connection_name], ["shown", "shown"]);
   assert.ok(Math.abs(Date.now() - report.connected_at) < 60_000);
-  assert.ok(report.recv_oct > 0 && report.send_oct > 0 && report.recv_cnt > 0 && report.send_cnt > 0);
+  assert.ok(report.recv_oct > 0 && report.send_oct > 0);
   const path = `/connections/${encodeURIComponent(report.name)}`;
   assert.equal((await api("GET", path)).body.name, report.name);
   const { body: shown } = await api("GET", `${path}/channels`);

@@ -16,24 +16,19 @@ export interface Route {
   certificateName?: string | undefined;
 }
 
-/** What went over transports: bytes, and how often some came or left. */
-export interface Traffic {
-  recv_oct: number;
-  recv_cnt: number;
-  send_oct: number;
-  send_cnt: number;
-}
-
-/** What all transports together did. */
-export interface Totals extends Traffic {
+/** What all transports together did: how many there were, the bytes over them, and how often some came or left. */
+export interface Totals {
   opened: number;
   closed: number;
+  receivedBytes: number;
+  received: number;
+  sentBytes: number;
+  sent: number;
 }
 
 interface Peer {
   readonly id: number;
   readonly stream: Duplex;
-  readonly traffic: Traffic;
   /** The end of it that is here. */
   readonly local: { host: string; port: number };
   /** Its transport's buffer is full. */
@@ -42,7 +37,7 @@ interface Peer {
 
 /** The AMQP connections of one engine. */
 export class Connections {
-  readonly totals: Totals = { ...noTraffic(), opened: 0, closed: 0 };
+  readonly totals: Totals = { opened: 0, closed: 0, receivedBytes: 0, received: 0, sentBytes: 0, sent: 0 };
   readonly #engine: Engine;
   readonly #peers = new Map<number, Peer>();
   readonly #paused = new Set<Peer>();
@@ -59,7 +54,7 @@ export class Connections {
     if (this.#engine.closed) return void stream.destroy();
     const id = this.#engine.change((server) => server.connect(peerOf(route)));
     const local = localEnd(route.socket);
-    const peer: Peer = { id, stream, local, traffic: noTraffic(), blocked: false };
+    const peer: Peer = { id, stream, local, blocked: false };
     this.totals.opened++;
     this.#peers.set(id, peer);
     this.#streams.add(stream);
@@ -71,10 +66,9 @@ export class Connections {
     stream.on("close", () => engine.attempt(() => this.#closed(peer)));
   }
 
-  /** What there is to tell of one connection's transport. */
-  reportOf(id: number): object {
-    const { traffic, local } = this.#peers.get(id) ?? {};
-    return { ...local, ...traffic };
+  /** Our end of a connection's transport. */
+  localOf(id: number): object | undefined {
+    return this.#peers.get(id)?.local;
   }
 
   /** Asks every peer to leave (connection.close 320) and waits until they have, at most `boundMs`. */
@@ -99,10 +93,8 @@ export class Connections {
 
   #receive(peer: Peer, bytes: Uint8Array): void {
     if (!this.#peers.has(peer.id)) return;
-    for (const traffic of [peer.traffic, this.totals]) {
-      traffic.recv_oct += bytes.length;
-      traffic.recv_cnt++;
-    }
+    this.totals.receivedBytes += bytes.length;
+    this.totals.received++;
     this.#engine.change((server) => server.receive(peer.id, bytes));
     if (this.#engine.ask((server) => server.wantsInput(peer.id))) return;
     peer.stream.pause();
@@ -125,18 +117,12 @@ export class Connections {
     if (length > 0) {
       const bytes = copyOut(server.outputPointer(peer.id), length);
       server.outputTaken(peer.id, length);
-      this.#sent(peer, length);
+      this.totals.sentBytes += length;
+      this.totals.sent++;
       peer.blocked = !peer.stream.write(bytes);
       if (peer.blocked) server.hold(peer.id, true);
     }
     if (server.isClosed(peer.id)) this.#finish(peer);
-  }
-
-  #sent(peer: Peer, length: number): void {
-    for (const traffic of [peer.traffic, this.totals]) {
-      traffic.send_oct += length;
-      traffic.send_cnt++;
-    }
   }
 
   #unblock(peer: Peer): void {
@@ -196,8 +182,4 @@ function localEnd({ localAddress, localPort = 0 }: Socket): { host: string; port
 
 function written(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-function noTraffic(): Traffic {
-  return { recv_oct: 0, recv_cnt: 0, send_oct: 0, send_cnt: 0 };
 }

@@ -40,19 +40,9 @@ export class Operations {
     return this.engine.ask((server) => server.list(kind, virtualHost));
   }
 
-  /** Whether there is a queue of this name, without listing all. */
-  hasQueue(virtualHost: string, name: string): boolean {
-    return isThere(() => this.broker(virtualHost).declareQueue(name, { passive: true }));
-  }
-
-  /** Whether there is an exchange of this name, without listing all. */
-  hasExchange(virtualHost: string, name: string): boolean {
-    return isThere(() => this.broker(virtualHost).declareExchange(name, "direct", { passive: true }));
-  }
-
-  /** The queue, exchange or policy of this name in a virtual host. */
-  find(kind: "queues" | "exchanges" | "policies", virtualHost: string, name: string): Report | undefined {
-    return this.list(kind, virtualHost).find((report) => report.name === name);
+  /** The queue or exchange of this name in a virtual host. */
+  find(kind: "queues" | "exchanges", virtualHost: string, name: string): Report | undefined {
+    return this.engine.ask((server) => server.list(kind, virtualHost, name))[0];
   }
 
   /** The figures of the whole broker. */
@@ -87,15 +77,5 @@ export class Operations {
   /** Closes a listed connection (320), telling its client why. */
   close(connection: Report, reason: string): void {
     this.engine.change((server) => server.closeConnection(connection.id as number, reason));
-  }
-}
-
-function isThere(look: () => unknown): boolean {
-  try {
-    look();
-    return true;
-  } catch (error) {
-    // Any other refusal is one to look at what is there.
-    return (error as Error).name !== "NotFound";
   }
 }

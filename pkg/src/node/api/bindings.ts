@@ -30,10 +30,16 @@ function bindings(call: Call): Report[] {
 }
 
 function keyOf(routingKey: string, table: Table): string {
-  const key = encodeURIComponent(routingKey).replaceAll("%20", "+");
+  const key = encodeURIComponent(routingKey)
+    .replaceAll("%20", "+")
+    .replace(/[!'()*~]/g, percent);
   const entries = Object.entries(table).sort();
   if (entries.length === 0) return key || "~";
   return `${key}~${createHash("sha256").update(json(entries)).digest("base64url").slice(0, HASH_CHARACTERS)}`;
+}
+
+function percent(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
 }
 
 /** What the path says of the two ends. */

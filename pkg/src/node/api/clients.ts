@@ -26,7 +26,7 @@ function connections(call: Call): Report[] {
   const all = call.clientReports("connections", ({ user }) => user).filter(({ user }) => user);
   return all.map(({ id, ...connection }) => ({
     ...connection,
-    ...call.site.connections.reportOf(id as number),
+    ...call.site.connections.localOf(id as number),
     user_who_performed_action: connection.user,
     node: nodeName(),
     type: "network",

@@ -94,19 +94,15 @@ function whole({ operations, connections }: Site): Metric[] {
     counter(
       "rabbitmq_connection_incoming_bytes_total",
       "Total number of bytes received on connections",
-      traffic.recv_oct,
+      traffic.receivedBytes,
     ),
-    counter("rabbitmq_connection_outgoing_bytes_total", "Total number of bytes sent on connections", traffic.send_oct),
+    counter("rabbitmq_connection_outgoing_bytes_total", "Total number of bytes sent on connections", traffic.sentBytes),
     counter(
       "rabbitmq_connection_incoming_packets_total",
       "Total number of packets received on connections",
-      traffic.recv_cnt,
+      traffic.received,
     ),
-    counter(
-      "rabbitmq_connection_outgoing_packets_total",
-      "Total number of packets sent on connections",
-      traffic.send_cnt,
-    ),
+    counter("rabbitmq_connection_outgoing_packets_total", "Total number of packets sent on connections", traffic.sent),
     gauge("rabbitmq_process_resident_memory_bytes", "Memory used in bytes", process.memoryUsage.rss()),
     gauge("pocketmq_message_memory_bytes", "Bytes held by messages", overview.memory_bytes),
     gauge("rabbitmq_resident_memory_limit_bytes", "Memory high watermark in bytes", overview.memory_high_bytes),

@@ -14,8 +14,12 @@ export const policyRoutes: Route[] = [
   ["DELETE", "/api/policies/:vhost/:name", "policymaker", deletePolicy],
 ];
 
+function find(call: Call): Report | undefined {
+  return call.operations.list("policies", call.within).find(({ name }) => name === call.param("name"));
+}
+
 function policyOf(call: Call): Report {
-  const found = call.operations.find("policies", call.within, call.param("name"));
+  const found = find(call);
   if (!found) throw notFound();
   return found;
 }
@@ -23,7 +27,7 @@ function policyOf(call: Call): Report {
 function putPolicy(call: Call): unknown {
   const { broker } = call;
   const [name, policy] = [call.param("name"), readPolicy(call.body)];
-  const isNew = !call.operations.find("policies", call.within, name);
+  const isNew = !find(call);
   broker.setPolicy(name, policy);
   return isNew ? created() : done();
 }

@@ -55,18 +55,26 @@ function byName(one: Report, other: Report): number {
   return name < otherName ? -1 : 1;
 }
 
+function queueReportOf(call: Call): Report {
+  const queue = call.operations.find("queues", call.within, call.param("name"));
+  if (!queue) throw notFound();
+  return queue;
+}
+
 /** The name of the queue in the path, if it is there. */
 export function queueOf(call: Call): string {
-  const name = call.param("name");
-  if (!call.operations.hasQueue(call.within, name)) throw notFound();
-  return name;
+  return queueReportOf(call).name as string;
+}
+
+function exchangeReportOf(call: Call): Report {
+  const exchange = call.operations.find("exchanges", call.within, exchangeName(call.param("name")));
+  if (!exchange) throw notFound();
+  return exchange;
 }
 
 /** The name of the exchange in the path, if it is there. */
 export function exchangeOf(call: Call): string {
-  const name = exchangeName(call.param("name"));
-  if (name !== "" && !call.operations.hasExchange(call.within, name)) throw notFound();
-  return name;
+  return exchangeReportOf(call).name as string;
 }
 
 /** The name of an exchange in a path, where the default one needs a name, too. */
@@ -75,9 +83,7 @@ export function exchangeName(name: string): string {
 }
 
 function getQueue(call: Call): unknown {
-  const found = call.operations.find("queues", call.within, call.param("name"));
-  if (!found) throw notFound();
-  const queue = queueReport(found, call.operations.list("policies", call.within));
+  const queue = queueReport(queueReportOf(call), call.operations.list("policies", call.within));
   const consumers = consumerReports(call).filter(({ queue: of }) => (of as Report).name === queue.name);
   return oneOf({ ...queue, consumer_details: consumers, incoming: [], deliveries: [] }, call.query);
 }
@@ -85,7 +91,7 @@ function getQueue(call: Call): unknown {
 function putQueue(call: Call): unknown {
   const { name, vhost, ...options } = readDeclaration(call.body, call.within, call.param("name"));
   permitDeclaration(call, "queue", name, options.arguments["x-dead-letter-exchange"]);
-  const isNew = !call.operations.hasQueue(vhost, name);
+  const isNew = !call.operations.find("queues", vhost, name);
   call.broker.declareQueue(name, options satisfies QueueOptions);
   return isNew ? created() : done();
 }
@@ -106,15 +112,13 @@ function purgeQueue(call: Call): unknown {
 }
 
 function getExchange(call: Call): unknown {
-  const found = call.operations.find("exchanges", call.within, exchangeName(call.param("name")));
-  if (!found) throw notFound();
-  return oneOf({ ...found, incoming: [], outgoing: [] }, call.query);
+  return oneOf({ ...exchangeReportOf(call), incoming: [], outgoing: [] }, call.query);
 }
 
 function putExchange(call: Call): unknown {
   const { name, vhost, type, ...options } = readExchange(call.body, call.within, call.param("name"));
   permitDeclaration(call, "exchange", name, options.arguments["alternate-exchange"]);
-  const isNew = !call.operations.hasExchange(vhost, name);
+  const isNew = !call.operations.find("exchanges", vhost, name);
   call.broker.declareExchange(name, type, options satisfies ExchangeOptions);
   return isNew ? created() : done();
 }

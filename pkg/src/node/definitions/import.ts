@@ -32,12 +32,12 @@ function checkReferences({ access }: Operations, definitions: Definitions): void
 }
 
 function importExchange(operations: Operations, { name, vhost, type, ...options }: ExchangeDeclaration): void {
-  if (operations.hasExchange(vhost, name)) return;
+  if (operations.find("exchanges", vhost, name)) return;
   making(`exchange '${name}'`, () => operations.broker(vhost).declareExchange(name, type, options));
 }
 
 function importQueue(operations: Operations, { name, vhost, ...options }: Declaration): void {
-  if (operations.hasQueue(vhost, name)) return;
+  if (operations.find("queues", vhost, name)) return;
   making(`queue '${name}'`, () => operations.broker(vhost).declareQueue(name, options));
 }
 
