@@ -54,19 +54,22 @@ const GAUGES_OF_CHANNELS: Figure[] = [
 /** All metrics; `perObject` tells them of each queue and channel rather than summed up. */
 function metrics(site: Site, perObject: boolean): string {
   const { operations } = site;
-  const queues = operations.list("queues");
+  const queues = perObject ? operations.list("queues") : [summedUp(operations.overview())];
   const channels = operations.list("channels");
-  // What is counted over all stays when a queue goes: a counter must not fall.
-  const counting = perObject ? queues : [operations.overview()];
   const queueLabels = ({ vhost, name }: Report) => ({ vhost: String(vhost), queue: String(name) });
   const channelLabels = ({ vhost, name }: Report) => ({ vhost: String(vhost), channel: String(name) });
   const all = [
     ...whole(site),
     ...GAUGES_OF_QUEUES.map((figure) => measured("gauge", figure, queues, perObject && queueLabels)),
-    ...COUNTERS_OF_QUEUES.map((figure) => measured("counter", figure, counting, perObject && queueLabels)),
+    ...COUNTERS_OF_QUEUES.map((figure) => measured("counter", figure, queues, perObject && queueLabels)),
     ...GAUGES_OF_CHANNELS.map((figure) => measured("gauge", figure, channels, perObject && channelLabels)),
   ];
   return all.map(written).join("");
+}
+
+// As one queue. Unlike a sum over queues its counters do not fall when one of them goes.
+function summedUp({ queue_totals, object_totals, message_stats }: Report): Report {
+  return { ...(queue_totals as Report), consumers: (object_totals as Report).consumers, message_stats };
 }
 
 function whole({ operations, connections }: Site): Metric[] {
