@@ -285,9 +285,6 @@ impl Broker {
         }
         let handed =
             self.hand_over(queue, channel, Holder::Consumer(id), no_ack).expect("the queue has a ready message");
-        if self.state.queue(queue)?.settings.consumer_timeout_ms.is_some() {
-            self.watch_ack(channel, handed.delivery_tag);
-        }
         Some((id, handed))
     }
 
@@ -328,7 +325,11 @@ impl Broker {
             self.commit(&Record::Taken { queue: id, position });
         } else {
             known.unacked.insert(delivery_tag, Outstanding { queue: id, position, holder, timer: None });
+            let is_timed = queue.settings.consumer_timeout_ms.is_some();
             self.commit(&Record::Delivered { queue: id, position });
+            if is_timed {
+                self.watch_ack(channel, delivery_tag);
+            }
         }
         Some(Handed { queue: id, position, delivery_tag, redelivered })
     }

@@ -72,11 +72,11 @@ impl Broker {
         self.set_timer(channel, delivery_tag, after_ms, Due::TakeBack(channel, delivery_tag))
     }
 
-    /// Gives a consumer's delivery the deadline that its queue wants.
+    /// Gives a delivery the deadline that its queue wants.
     pub(super) fn watch_ack(&mut self, channel: ChannelId, delivery_tag: u64) {
         let Some(held) = self.channel(channel).unacked.get(delivery_tag) else { return };
         let timeout_ms = self.state.queue(held.queue).and_then(|queue| queue.settings.consumer_timeout_ms);
-        if let Some(timeout_ms) = timeout_ms.filter(|_| held.holder != Holder::Get) {
+        if let Some(timeout_ms) = timeout_ms {
             let due = Due::AckTimeout(channel, delivery_tag, timeout_ms);
             self.set_timer(channel, delivery_tag, timeout_ms, due).unwrap_or_else(|_| unreachable!("it is unacked"));
         }

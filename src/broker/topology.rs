@@ -225,7 +225,9 @@ impl Broker {
         differs("durable", &quoted(queue.durable), &quoted(current.durable))?;
         differs("auto_delete", &quoted(queue.auto_delete), &quoted(current.auto_delete))?;
         match settings::difference(queue.arguments, &current.arguments) {
-            Some((name, received, current)) => differs(name, &received, &current),
+            Some((argument, received, current)) => {
+                Err(inequivalent(Resource::Queue, queue.name, argument, received, current))
+            }
             None => Ok(()),
         }
     }
@@ -494,7 +496,11 @@ fn differs<'a>(resource: Resource, name: &'a str) -> impl Fn(&str, &str, &str) -
         if received == current {
             return Ok(());
         }
-        let (name, argument) = (name.into(), argument.into());
-        Err(Error::Inequivalent { resource, name, argument, received: received.into(), current: current.into() })
+        Err(inequivalent(resource, name, argument, received.into(), current.into()))
     }
+}
+
+fn inequivalent(resource: Resource, name: &str, argument: &str, received: String, current: String) -> Error {
+    let (name, argument) = (name.into(), argument.into());
+    Error::Inequivalent { resource, name, argument, received: received.into(), current: current.into() }
 }

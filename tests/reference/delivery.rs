@@ -182,7 +182,8 @@ impl Reference {
         assert!(!self.is_expired(queue, queue.head().expect("a ready message")), "an expired message is delivered");
         let content = content.clone();
         let (declared, is_counted) = (queue.declared, consumer.is_some());
-        let timeout = self.timeout(declared, is_counted);
+        // A deadline of its own takes the place of the queue's.
+        let timeout = if deadline.is_some() { None } else { self.timeout(declared) };
         let known = self.queue_mut(name).expect("a delivery from a queue");
         if no_ack {
             known.take(position);
@@ -199,9 +200,9 @@ impl Reference {
         Delivered { delivery_tag: tag, redelivered, requeued: told, content }
     }
 
-    /// When a consumer that gets a message now has to have acked it, and after how long that is.
-    pub(super) fn timeout(&self, declared: u64, is_consumed: bool) -> Option<(u64, u64)> {
-        let queue = self.queues.iter().find(|queue| queue.declared == declared && is_consumed)?;
+    /// When who gets a message now has to have acked it, and after how long that is.
+    pub(super) fn timeout(&self, declared: u64) -> Option<(u64, u64)> {
+        let queue = self.queues.iter().find(|queue| queue.declared == declared)?;
         self.settings(queue).consumer_timeout.map(|ms| (self.now + ms, ms))
     }
 

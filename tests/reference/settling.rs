@@ -103,7 +103,7 @@ impl Reference {
         let mut unacked = std::mem::take(&mut known.unacked);
         for given_back in &mut unacked {
             if given_back.held.take().is_some() {
-                given_back.timeout = self.timeout(given_back.declared, given_back.is_counted);
+                given_back.timeout = self.timeout(given_back.declared);
             }
         }
         self.channels[channel].unacked = unacked;
