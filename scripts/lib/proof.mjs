@@ -42,7 +42,7 @@ export function steps() {
       commands: [wasmPack("firefox", "geckodriver", findProgram("geckodriver"))],
     },
     { name: "package", minutes: 10, commands: [npmTest("pkg")] },
-    { name: "clients", minutes: 10, commands: [[execPath, "tests/clients/run.mjs"]] },
+    { name: "clients", minutes: 15, commands: [[execPath, "tests/clients/run.mjs"]] },
     {
       name: "page",
       minutes: 10,

@@ -1,4 +1,5 @@
 """What every aio-pika test starts from: a loop of its own, a connection, a channel."""
+import asyncio
 import unittest
 from contextlib import asynccontextmanager
 
@@ -9,6 +10,8 @@ from broker import URL
 
 class BrokerTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self):
+        # It would note where each task was made, which takes longer than what the tasks do.
+        asyncio.get_running_loop().set_debug(False)
         self.connection = await self.connect()
         self.channel = await self.connection.channel()
 

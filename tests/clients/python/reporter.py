@@ -4,7 +4,7 @@ import json
 import sys
 import unittest
 
-SECONDS_MAX = 30
+SECONDS_MAX = 60
 
 
 class JsonReporter(unittest.TestResult):
