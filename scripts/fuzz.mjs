@@ -74,4 +74,6 @@ async function cargo(args) {
   if (!done.ok) throw new Problem("The fuzzer did not compile: the lines above say why.", done.output);
 }
 
-const environment = () => ({ PATH: [inRoot(".tools", "bin"), process.env.PATH].join(delimiter) });
+function environment() {
+  return { PATH: [inRoot(".tools", "bin"), process.env.PATH].join(delimiter) };
+}
