@@ -1,13 +1,17 @@
 //! Hostile and random bytes: a connection never panics, keeps within its limits, and does not care how its input is cut.
 #![cfg(not(target_arch = "wasm32"))]
 
-mod peer;
+#[path = "fuzz/run/corpus.rs"]
+mod corpus;
+#[path = "fuzz/run/mod.rs"]
+mod run;
 
-use peer::*;
 use pocketmq::limits::Limits;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use run::peer::*;
+use run::{conversations, values};
 
 const MEMORY_MAX: usize = 60_000;
 const OUTPUT_HIGH: usize = 4096;
@@ -260,4 +264,10 @@ proptest! {
         let start = if greeted { handshake() } else { Vec::new() };
         press(&[start, noise].concat(), 100);
     }
+}
+
+#[test]
+fn the_corpus_of_the_fuzzer_finds_nothing() {
+    corpus::of("values").iter().for_each(|bytes| values::check(bytes));
+    corpus::of("conversations").iter().for_each(|bytes| conversations::check(bytes));
 }
