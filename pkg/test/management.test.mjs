@@ -63,6 +63,7 @@ test("queues are made, shown, purged and deleted", async (t) => {
   const { messages, messages_ready, messages_unacknowledged, consumers, message_stats } = queue;
   assert.deepEqual([messages, messages_ready, messages_unacknowledged, consumers], [2, 1, 1, 0]);
   assert.deepEqual([message_stats.publish, message_stats.deliver_get, message_stats.ack], [3, 2, 1]);
+  assert.deepEqual(message_stats.publish_details, { rate: 0 });
   const { body: all } = await api("GET", "/queues");
   assert.deepEqual(
     all.map((one) => one.name),

@@ -6,11 +6,12 @@ import { createWebSocketStream, WebSocketServer } from "ws";
 import { type Answer, json } from "./api/answers.js";
 import { Api } from "./api/api.js";
 import type { Site } from "./api/call.js";
+import { Rates } from "./api/rates.js";
 import { sendFile } from "./files.js";
 import { type GateRules, refusal } from "./gate.js";
 
 /** What the HTTP side needs to know. */
-export interface HttpOptions extends Site {
+export interface HttpOptions extends Omit<Site, "rates"> {
   rules: GateRules;
   /** The folder of the page's files, if there is a page. */
   www: string | undefined;
@@ -32,7 +33,7 @@ const NOTHING = "There is nothing at this address.\n";
 
 /** A maker of HTTP servers, all alike. */
 export function httpServers(options: HttpOptions): () => Server {
-  const api = new Api(options);
+  const api = new Api({ ...options, rates: new Rates() });
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,

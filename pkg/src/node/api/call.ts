@@ -7,6 +7,7 @@ import type { Fields } from "../fields.js";
 import type { Operations } from "../operations.js";
 import { notAuthorised, notFound } from "./answers.js";
 import { listed } from "./lists.js";
+import type { Rates } from "./rates.js";
 
 /** What the API tells of, beside the broker's own reports. */
 export interface Site {
@@ -14,6 +15,7 @@ export interface Site {
   connections: Connections;
   /** The ports that are listened on, by protocol. */
   listeners: () => { protocol: string; port: number }[];
+  rates: Rates;
 }
 
 /** What a route's handler is given. */
@@ -104,6 +106,13 @@ export class Call {
   clientReports(kind: "connections" | "channels" | "consumers", userOf: (report: Report) => unknown): Report[] {
     const all = this.operations.list(kind, this.virtualHost);
     return hasTag(this.user, "monitoring") ? all : all.filter((report) => userOf(report) === this.user.name);
+  }
+
+  /** A report with the rates of what it counts; `of` is what it is about, as no other is called. */
+  rated(of: string, report: Report): Report {
+    const now = this.operations.engine.clock.now();
+    const counts = report.message_stats as Record<string, number>;
+    return Object.assign(report, { message_stats: this.site.rates.told(of, counts, now) });
   }
 
   /** A list as the query wants it. */

@@ -55,8 +55,9 @@ export function nodeName(): string {
   return NAME;
 }
 
-function overview({ site, operations }: Call): unknown {
-  const { object_totals, queue_totals, message_stats } = operations.overview();
+function overview(call: Call): unknown {
+  const { site, operations } = call;
+  const { object_totals, queue_totals, message_stats } = call.rated("overview", operations.overview());
   const { rabbitmq, product, version } = versions();
   return {
     management_version: rabbitmq,
@@ -65,7 +66,7 @@ function overview({ site, operations }: Call): unknown {
     product_version: version,
     cluster_name: nodeName(),
     node: nodeName(),
-    rates_mode: "none",
+    rates_mode: "basic",
     exchange_types: EXCHANGE_TYPES,
     object_totals,
     queue_totals,

@@ -29,14 +29,14 @@ function queues(call: Call): Report[] {
   const reports = call.reports("queues").toSorted(byName);
   if (reports.length === 0) return reports;
   const policies = call.operations.list("policies", call.virtualHost);
-  return reports.map((queue) => queueReport(queue, policies));
+  return reports.map((queue) => queueReport(call, queue, policies));
 }
 
 // All messages are in memory. There may be many queues, so none is copied.
-function queueReport(queue: Report, policies: Report[]): Report {
+function queueReport(call: Call, queue: Report, policies: Report[]): Report {
   const { messages, messages_ready, messages_unacknowledged, policy, vhost } = queue;
   const applied = policy ? policies.find((one) => one.name === policy && one.vhost === vhost) : undefined;
-  return Object.assign(queue, {
+  return Object.assign(call.rated(`queue ${vhost} ${queue.name}`, queue), {
     messages_ram: messages,
     messages_ready_ram: messages_ready,
     messages_unacknowledged_ram: messages_unacknowledged,
@@ -83,7 +83,7 @@ export function exchangeName(name: string): string {
 }
 
 function getQueue(call: Call): unknown {
-  const queue = queueReport(queueReportOf(call), call.operations.list("policies", call.within));
+  const queue = queueReport(call, queueReportOf(call), call.operations.list("policies", call.within));
   const consumers = consumerReports(call).filter(({ queue: of }) => (of as Report).name === queue.name);
   return oneOf({ ...queue, consumer_details: consumers, incoming: [], deliveries: [] }, call.query);
 }
