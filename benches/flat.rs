@@ -186,13 +186,18 @@ fn message_cases() -> Vec<Case> {
     let named = Setup { message: named, is_numbered: true, ..Setup::default() };
     let arguments = table(&[("x-message-deduplication", true.into())]);
     let unique = Setup { arguments, ..named.clone() };
+    let beside_plain = |name: &str, setup: Setup| case(name.into(), setup);
     vec![
-        case("expiration on the message".into(), Setup { message: expiring, ..Setup::default() }),
-        case("x-max-priority 255, priority on the message".into(), urgent),
+        beside_plain("expiration on the message", Setup { message: expiring, ..Setup::default() }),
+        beside_plain("x-max-priority 255, priority on the message", urgent),
         // The further routing keys that a header may hold are put into a list.
-        Case { allocations_max: 2.01, ..case("a header on the message".into(), named) },
-        // Its id is decoded, and kept as long as it is in the queue.
-        Case { allocations_max: 20.0, ..case("x-message-deduplication, id on the message".into(), unique) },
+        Case { allocations_max: 2.01, ..beside_plain("a header on the message", named.clone()) },
+        // Beside the same message. Its id is kept as long as it is in the queue.
+        Case {
+            plain: named,
+            allocations_max: 3.01,
+            ..beside_plain("x-message-deduplication, id on the message", unique)
+        },
     ]
 }
 

@@ -1,7 +1,5 @@
 //! Workload: a message of 100 B is published, delivered and acked, over and over, in the core alone.
 
-use std::io::Write;
-
 use pocketmq::broker::{Binding, Broker, Config, Consume, Event, ExchangeDeclaration, Publication, QueueDeclaration};
 use pocketmq::id::ChannelId;
 use pocketmq::limits::Limits;
@@ -21,7 +19,7 @@ pub struct Setup {
     pub arguments: Table,
     /// What it says of itself.
     pub message: PropertyValues,
-    /// Whether the last eight octets of that are digits of a number that rises from message to message.
+    /// Whether that ends in digits of a number that rises from message to message.
     pub is_numbered: bool,
     /// The exchange that it is published to, if not to the default one.
     pub exchange: Option<Exchange>,
@@ -43,8 +41,7 @@ pub struct Workload {
     exchange: &'static str,
     routing_key: &'static str,
     properties: Vec<u8>,
-    /// The number of the last message, where it has one.
-    number: Option<u64>,
+    is_numbered: bool,
 }
 
 impl Workload {
@@ -56,8 +53,8 @@ impl Workload {
         let mut properties = Vec::new();
         setup.message.encode(&mut properties).expect("short texts");
         let (now_ms, exchange, routing_key) = (0, "", QUEUE);
-        let number = setup.is_numbered.then_some(0);
-        let mut workload = Self { broker, channel, now_ms, exchange, routing_key, properties, number };
+        let is_numbered = setup.is_numbered;
+        let mut workload = Self { broker, channel, now_ms, exchange, routing_key, properties, is_numbered };
         workload.declare(QUEUE, &setup.arguments);
         if let Some(Exchange { kind, routing_key, arguments }) = &setup.exchange {
             (workload.exchange, workload.routing_key) = (EXCHANGE, routing_key);
@@ -98,10 +95,8 @@ impl Workload {
     }
 
     pub fn publish(&mut self) {
-        if let Some(number) = &mut self.number {
-            *number += 1;
-            let place = self.properties.last_chunk_mut::<8>().expect("a number is there");
-            write!(&mut place[..], "{:08}", *number % 100_000_000).expect("eight digits");
+        if self.is_numbered {
+            count_up(&mut self.properties);
         }
         let Self { exchange, routing_key, .. } = *self;
         let (properties, body, mandatory) = (Properties::trusted(&self.properties), &[7; BODY_BYTES], false);
@@ -130,5 +125,16 @@ impl Workload {
             let last = (0..batch).map(|_| self.deliver()).last().expect("a batch is not empty");
             self.broker.ack(self.channel, last, true).expect("it is unacked");
         }
+    }
+}
+
+/// Adds one to the digits at the end.
+fn count_up(digits: &mut [u8]) {
+    for digit in digits.iter_mut().rev() {
+        if *digit != b'9' {
+            *digit += 1;
+            return;
+        }
+        *digit = b'0';
     }
 }

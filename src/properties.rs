@@ -252,27 +252,25 @@ impl<'a> Properties<'a> {
         Ok(())
     }
 
-    fn flags(&self) -> u16 {
-        Reader::new(self.raw).short().unwrap_or(0)
-    }
-
     fn text(&self, property: Property) -> Option<&'a str> {
         self.find(property)?.short_string().ok()
     }
 
+    /// The bytes from where `wanted` is.
     fn find(&self, wanted: Property) -> Option<Reader<'a>> {
-        if self.flags() & wanted.flag() == 0 { None } else { self.seek(wanted).ok() }
-    }
-
-    /// The bytes from where `wanted` is, or would be.
-    fn seek(&self, wanted: Property) -> Result<Reader<'a>, Malformed> {
         let mut reader = Reader::new(self.raw);
-        let flags = reader.short()?;
-        ALL.into_iter()
-            .take_while(|&property| property != wanted)
-            .filter(|property| flags & property.flag() != 0)
-            .try_for_each(|property| property.skip(&mut reader))?;
-        Ok(reader)
+        let flags = reader.short().ok()?;
+        if flags & wanted.flag() == 0 {
+            return None;
+        }
+        // Mostly there is nothing before it.
+        if flags >> wanted as u16 > 1 {
+            let before = ALL.into_iter().take_while(|&property| property != wanted);
+            for property in before.filter(|property| flags & property.flag() != 0) {
+                property.skip(&mut reader).ok()?;
+            }
+        }
+        Some(reader)
     }
 }
 

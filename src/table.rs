@@ -419,14 +419,13 @@ impl<'a> Iterator for Entries<'a> {
 
 /// The values of some keys in the encoded entries of a table. Decodes no others.
 pub(crate) fn find<const N: usize>(entries: &[u8], keys: [&str; N]) -> [Option<Value>; N] {
-    let mut found = [const { None }; N];
+    let mut found = [None; N];
     for (name, value) in Entries(Reader::new(entries)) {
-        let place = keys.iter().position(|key| key.as_bytes() == name);
-        if let Some(place) = place.filter(|&place| found[place].is_none()) {
-            found[place] = decode(value);
+        if let Some(place) = keys.iter().position(|key| key.as_bytes() == name) {
+            found[place].get_or_insert(value);
         }
     }
-    found
+    found.map(|value| decode(value?))
 }
 
 /// As [`Value::put_key`] for the value of `key`; of a text it is borrowed.
