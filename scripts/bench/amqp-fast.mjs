@@ -47,6 +47,8 @@ export class FastConnection {
   batch = BATCH;
   onProgress = () => {};
   onFailure = (_error) => {};
+  /** Is shown what came and where a body begins in it. */
+  onBody = (_bytes, _at) => {};
 
   static async open(url, queue, body) {
     const { hostname, port, username, password } = new URL(url);
@@ -62,6 +64,7 @@ export class FastConnection {
   constructor(socket, queue, body) {
     this.socket = socket;
     this.queue = queue;
+    this.body = body;
     this.publishes = publishes(queue, body, BATCH);
     socket.on("data", (bytes) => this.#receive(bytes));
     socket.on("error", (error) => this.#fail(error));
@@ -74,6 +77,13 @@ export class FastConnection {
 
   publishBatch() {
     this.socket.write(this.publishes);
+  }
+
+  /** Publishes one message, of which the body begins with this number. */
+  publishStamped(stamp) {
+    const message = Buffer.from(this.publishes.subarray(0, this.publishes.length / this.batch));
+    message.writeDoubleBE(stamp, message.length - 1 - this.body.length);
+    this.socket.write(message);
   }
 
   async consume(prefetch) {
@@ -134,6 +144,7 @@ export class FastConnection {
       const end = at + input.readUInt32BE(at + 3) + FRAME_OVERHEAD;
       if (end > input.length) break;
       if (input[at] === METHOD) this.#method(input, at + 7, tags);
+      else if (input[at] === BODY) this.onBody(input, at + 7);
       at = end;
     }
     this.#rest = input.subarray(at);
