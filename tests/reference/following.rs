@@ -49,15 +49,23 @@ impl Reference {
 
     /// Nothing of what is owed can lead to a fact any more.
     fn pay_all(&mut self) {
-        let owed = std::mem::take(&mut self.owed);
+        self.pay_without(self.owed.len());
+    }
+
+    /// So much of what is owed leads to no fact.
+    fn pay_without(&mut self, count: usize) {
+        let owed = self.owed.drain(..count).collect();
         assert_eq!(self.pay(owed, &None).err(), None, "a publication is missing, with {:?}", self.unexplained);
     }
 
-    /// A transaction publishes before it settles.
+    /// Before messages leave or return, what was refused has found other queues, or none; and a transaction publishes
+    /// before it settles.
     fn publishes_before(&mut self, name: &str, position: u64) {
+        let refused = self.owed.iter().take_while(|owed| owed.reason.is_some()).count();
+        self.pay_without(refused);
         let queue = self.queue(name).expect("a queue of messages");
-        let is_it = |message: &Message| message.position == position && message.place != Place::Ready;
-        if queue.messages.iter().any(is_it) {
+        let is_settled = |message: &Message| message.position == position && message.place != Place::Ready;
+        if queue.messages.iter().any(is_settled) {
             self.pay_all();
         }
     }

@@ -23,7 +23,7 @@ mod native {
         #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn the_broker_answers_as_the_reference(commands in prop::collection::vec(any::<[u8; 8]>(), 1..200)) {
+        fn the_broker_answers_as_the_reference(commands in prop::collection::vec(any::<[u8; 8]>(), 1..100)) {
             super::run::check(&commands);
         }
     }
