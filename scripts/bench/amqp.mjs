@@ -19,6 +19,7 @@ import { figures, table } from "./rate.mjs";
 const CLIENTS = { fast: FastConnection, amqplib: AmqplibConnection };
 const BODY = Buffer.alloc(100, "x");
 const MIB = 2 ** 20;
+const WARM_UP_SHARE = 0.2;
 
 /** Messages a second of each load and client: `{ load, client, rates: { [broker]: messages per second } }`. */
 async function measureRates(brokers, seconds) {
@@ -27,6 +28,8 @@ async function measureRates(brokers, seconds) {
     for (const [load, measure] of Object.entries(LOADS)) {
       const rates = {};
       for (const { name, url } of brokers) {
+        // Client and broker compile themselves at first.
+        await measure(opener(Connection, url), seconds * WARM_UP_SHARE * 1_000);
         rates[name] = await measure(opener(Connection, url), seconds * 1_000);
       }
       rows.push({ load, client, rates });
