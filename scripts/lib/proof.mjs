@@ -22,6 +22,7 @@ export function steps() {
       commands: [
         ["cargo", "fmt", "--check"],
         ["cargo", "fmt", "--check", "--manifest-path", "scripts/tools/Cargo.toml"],
+        ["cargo", "fmt", "--check", "--manifest-path", "tests/fuzz/Cargo.toml"],
         ["cargo", "fmt", "--check", "--manifest-path", "tests/clients/lapin/Cargo.toml"],
       ],
     },
