@@ -157,6 +157,7 @@ describe("queue arguments", () => {
     for (const [label, options, property] of [
       ["transient", { durable: false }, "non-durable"],
       ["exclusive", { exclusive: true }, "exclusive-owner"],
+      ["auto-delete", { autoDelete: true }, "auto-delete"],
     ]) {
       test(`that is ${label} is 406`, (t) =>
         refused(

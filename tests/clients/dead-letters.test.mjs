@@ -148,6 +148,16 @@ describe("dead letters", () => {
       assert.deepEqual(deaths(third), [death(one.queue, "rejected", { count: 2 }), death(other.queue, "expired")]);
     });
 
+    test("newest first throughout, also of more than two", onlyHere, async (t) => {
+      const queues = [await mortal(t), await mortal(t), await mortal(t)];
+      let headers = {};
+      for (const each of queues) headers = (await rejected(each, { headers })).properties.headers;
+      assert.deepEqual(
+        headers["x-death"].map(({ queue }) => queue),
+        queues.map(({ queue }) => queue).reverse(),
+      );
+    });
+
     test("x-first-death-queue, -reason and -exchange are of the first, and stay", async (t) => {
       const [one, other] = [await mortal(t), await mortal(t, { "x-message-ttl": 1 })];
       const first = await rejected(one);
