@@ -53,9 +53,11 @@ fn a_queue_of_other_arguments_is_406() {
 fn an_unknown_delivery_tag_is_406() {
     run(async {
         let (_connection, channel) = open().await;
+        let queue = own_queue(&channel, []).await;
+        let mut consumer = consume(&channel, &queue).await;
         channel.basic_ack(7, Default::default()).await.expect("it was sent");
-        let declared = channel.queue_declare("".into(), QueueDeclareOptions::exclusive(), FieldTable::default()).await;
-        assert_refused(declared, 406, "PRECONDITION_FAILED - unknown delivery tag 7");
+        let error = consumer.next().await.expect("an item").expect_err("the channel is closed");
+        assert_told(&error, 406, "PRECONDITION_FAILED - unknown delivery tag 7");
     });
 }
 
