@@ -466,6 +466,7 @@ fn check_queue_arguments(declaration: &QueueDeclaration<'_>) -> Result<(), Error
     }
     match kind.and_then(Value::as_str) {
         Some("quorum") if !declaration.durable => return refuse("non-durable"),
+        Some("quorum") if declaration.auto_delete => return refuse("auto-delete"),
         Some("quorum") if declaration.exclusive => return refuse("exclusive-owner"),
         None | Some("classic" | "quorum") => {}
         Some("stream") => {

@@ -62,7 +62,7 @@ impl HashedBy {
         let refuse = |argument, reason: &str| Err(Error::BadArgument(argument, reason.into()));
         match (arguments.get(HASH_HEADER), arguments.get(HASH_PROPERTY).map(Value::as_str)) {
             (None, None) => Ok(Self::RoutingKey),
-            (Some(_), Some(_)) => refuse(HASH_HEADER, "hash-header and hash-property are mutually exclusive"),
+            (Some(_), Some(_)) => Err(Error::Invalid("hash-header and hash-property are mutually exclusive".into())),
             (Some(header), None) => match header.as_str() {
                 Some(name) => Ok(Self::Header(name.into())),
                 None => refuse(HASH_HEADER, "expected the name of a header"),
@@ -127,8 +127,11 @@ fn distance(number: u64) -> u64 {
 pub(super) fn weight(routing_key: &str) -> Result<u32, Error> {
     match routing_key.parse() {
         Ok(weight) if weight > 0 => Ok(weight),
-        Ok(_) => Err(Error::Invalid("The binding key must be greater than 0".into())),
-        Err(_) => Err(Error::Invalid(format!("The binding key must be an integer: <<\"{routing_key}\">>").into())),
+        _ if routing_key.parse::<i64>().is_ok_and(|weight| weight <= 0) => {
+            Err(Error::Invalid("The binding key must be greater than 0".into()))
+        }
+        _ if routing_key.is_empty() => Err(Error::Invalid("The binding key must be an integer: <<>>".into())),
+        _ => Err(Error::Invalid(format!("The binding key must be an integer: <<\"{routing_key}\">>").into())),
     }
 }
 
