@@ -252,6 +252,11 @@ impl<'a> Properties<'a> {
         Ok(())
     }
 
+    /// Whether there are headers.
+    pub fn has_headers(&self) -> bool {
+        self.raw.first_chunk().is_some_and(|flags| u16::from_be_bytes(*flags) & Headers.flag() != 0)
+    }
+
     fn text(&self, property: Property) -> Option<&'a str> {
         self.find(property)?.short_string().ok()
     }

@@ -15,7 +15,8 @@ pub(crate) struct Attendance {
     pub(crate) consumers: Vec<ConsumerId>,
     /// By priority, the highest first.
     rotations: Vec<Rotation>,
-    /// The only one who may take from a partition.
+    /// Whether the queue is a partition; then there is at most one who may take from it.
+    pub(crate) is_part: bool,
     pub(crate) sole: Option<ConsumerId>,
     /// The only consumer, and asked to be.
     pub(crate) is_exclusive: bool,

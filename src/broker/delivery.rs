@@ -270,10 +270,13 @@ impl Broker {
 
     /// Gives the queue's next message to the first of its consumers that can take it.
     fn deliver_next(&mut self, queue: QueueId) -> Option<(ConsumerId, Handed)> {
-        if self.state.queue(queue)?.head_expires_ms() <= self.now_ms {
+        let known = self.state.queue(queue)?;
+        if known.head_expires_ms() <= self.now_ms {
             self.drop_expired(queue);
-        }
-        if self.state.queue(queue)?.ready_count() == 0 {
+            if self.state.queue(queue)?.ready_count() == 0 {
+                return None;
+            }
+        } else if known.ready_count() == 0 {
             return None;
         }
         let id = self.next_taker(queue)?;
@@ -342,15 +345,19 @@ impl Broker {
         self.attendance.get_mut(queue).expect("it was added if it was missing")
     }
 
-    /// A queue may have something to deliver.
-    pub(super) fn activate(&mut self, id: QueueId) {
-        self.appoint(id);
-        let Some(attendance) = self.attendance.get_mut(id) else { return };
+    /// A queue may have something to deliver. Answers whether there is somebody to ask.
+    pub(super) fn activate(&mut self, id: QueueId) -> bool {
+        let Some(mut attendance) = self.attendance.get_mut(id) else { return false };
+        if attendance.is_part {
+            self.appoint(id);
+            attendance = self.attendance_of(id);
+        }
         if attendance.is_active || !attendance.is_anybody_waiting() {
-            return;
+            return attendance.is_active;
         }
         attendance.is_active = true;
         self.active.push_back(id);
+        true
     }
 
     /// A queue has nothing more to deliver, or nobody who would take it.
@@ -362,10 +369,16 @@ impl Broker {
         self.tend_changed();
     }
 
-    /// A consumer may have room.
+    /// A consumer may have room. If it is waiting already, its queue has nothing for it or is active.
     pub(super) fn offer(&mut self, id: ConsumerId) {
-        let consumer = self.consumers.get_mut(id).expect("a consumer that has room exists");
-        let (queue, priority) = (consumer.queue, consumer.priority);
+        let consumer = self.consumers.get(id).expect("a consumer that has room exists");
+        if !consumer.is_waiting {
+            self.welcome(id, consumer.queue, consumer.priority);
+        }
+    }
+
+    /// Lets a consumer wait for messages.
+    fn welcome(&mut self, id: ConsumerId, queue: QueueId, priority: i64) {
         let attendance = self.attendance.get_mut(queue).expect("a queue with a consumer is attended");
         let is_single = self.state.queue(queue).is_some_and(|queue| queue.settings.single_active_consumer);
         if is_single && attendance.consumers.first() != Some(&id) {
@@ -375,17 +388,11 @@ impl Broker {
             // What expired before anybody came is not for who comes now.
             self.drop_expired(queue);
         }
-        let consumer = self.consumers.get_mut(id).expect("a consumer that has room exists");
-        let is_new = !std::mem::replace(&mut consumer.is_waiting, true);
+        self.consumers.get_mut(id).expect("who comes is a consumer").is_waiting = true;
         if self.is_front(queue) {
-            if is_new {
-                self.activate_parts_of(id, queue);
-            }
-            return;
+            return self.activate_parts_of(id, queue);
         }
-        if is_new {
-            self.attendance_of(queue).enqueue(id, priority);
-        }
+        self.attendance_of(queue).enqueue(id, priority);
         self.activate(queue);
     }
 

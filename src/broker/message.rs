@@ -4,11 +4,11 @@
 //! costs a reference count:
 //!
 //! ```text
-//! +----------+----------+------------+-----------+---------+----------+-------------+------------+------+
-//! | u8       | u8       | u32        | u64       | u64     |          |             |            |      |
-//! | exchange | routing  | properties | published | expires | exchange | routing key | properties | body |
-//! | length   | key len. | length     | ms        | ms      |          |             |            |      |
-//! +----------+----------+------------+-----------+---------+----------+-------------+------------+------+
+//! +----------+----------+------------+-----------+---------+---------+----------+-------------+------------+------+
+//! | u8       | u8       | u32        | u64       | u64     | u8      |          |             |            |      |
+//! | exchange | routing  | properties | published | expires | has     | exchange | routing key | properties | body |
+//! | length   | key len. | length     | ms        | ms      | headers |          |             |            |      |
+//! +----------+----------+------------+-----------+---------+---------+----------+-------------+------------+------+
 //! ```
 //!
 //! It never changes. What happened to it in a queue (position, redeliveries) is the queue's to know. It *expires* at
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use crate::properties::Properties;
 
-const HEADER_BYTES: usize = 22;
+const HEADER_BYTES: usize = 23;
 /// The time at which a message without `expiration` expires.
 pub(crate) const NEVER_MS: u64 = u64::MAX;
 /// What a message takes beside its parts: the allocation's own needs and its place in a queue. `benches/core.rs` measures
@@ -49,14 +49,17 @@ impl Message {
         let Parts { exchange, routing_key, properties, body, published_ms } = *parts;
         let lifetime_ms = properties.expiration().and_then(|text| text.parse().ok());
         let expires_ms = lifetime_ms.map_or(NEVER_MS, |lifetime_ms: u64| published_ms.saturating_add(lifetime_ms));
+        let has_headers = properties.has_headers();
         let properties = properties.raw();
         let properties_length = u32::try_from(properties.len()).expect("properties fit in a frame");
+        let mut header = [0; HEADER_BYTES];
+        (header[0], header[1]) = (short_length(exchange), short_length(routing_key));
+        header[2..6].copy_from_slice(&properties_length.to_le_bytes());
+        header[6..14].copy_from_slice(&published_ms.to_le_bytes());
+        header[14..22].copy_from_slice(&expires_ms.to_le_bytes());
+        header[22] = has_headers.into();
         scratch.clear();
-        scratch.push(short_length(exchange));
-        scratch.push(short_length(routing_key));
-        scratch.extend_from_slice(&properties_length.to_le_bytes());
-        scratch.extend_from_slice(&published_ms.to_le_bytes());
-        scratch.extend_from_slice(&expires_ms.to_le_bytes());
+        scratch.extend_from_slice(&header);
         scratch.extend_from_slice(exchange.as_bytes());
         scratch.extend_from_slice(routing_key.as_bytes());
         scratch.extend_from_slice(properties);
@@ -105,6 +108,11 @@ impl Message {
     #[must_use]
     pub fn properties(&self) -> Properties<'_> {
         Properties::trusted(&self.0[self.properties_start()..self.body_start()])
+    }
+
+    /// Whether it has headers, without looking for them.
+    pub(crate) fn has_headers(&self) -> bool {
+        self.0[22] != 0
     }
 
     /// Its body.

@@ -245,7 +245,9 @@ impl Broker {
             return;
         }
         for part in self.parts_of(front) {
-            self.attendance_of(part).sole.take_if(|sole| Some(*sole) == gone);
+            let attendance = self.attendance_of(part);
+            attendance.is_part = true;
+            attendance.sole.take_if(|sole| Some(*sole) == gone);
             self.changed.push(part);
         }
     }

@@ -153,11 +153,14 @@ impl Broker {
     /// A delivered message leaves its queue; if that went meanwhile, so did the message.
     fn remove_unacked(&mut self, id: QueueId, position: u64, death: Option<Reason>) {
         let Some(queue) = self.state.queue(id) else { return };
+        let is_part = queue.part.is_some();
         if let Some(reason) = death.filter(|_| queue.settings.dead_letter_exchange.is_some()) {
             let message = queue.unacked_message(position).expect("what is settled is unacked").share();
             self.dead_letter(id, &message, reason);
         }
-        self.part_changes(id);
+        if is_part {
+            self.part_changes(id);
+        }
         self.commit(&Record::Settled { queue: id, position });
     }
 

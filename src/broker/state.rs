@@ -116,25 +116,32 @@ impl State {
             Record::Published { message, queues } => self.publish(message, queues),
             Record::Delivered { queue, position } => self.queue_mut(queue).deliver(position),
             Record::Settled { queue, position } => {
-                let message = self.queue_mut(queue).settle(position);
-                self.count_out(queue, &message);
+                let queue = self.queue_mut(queue);
+                let message = queue.settle(position);
+                let opened = queue.count_out(&message);
+                self.unseal(opened);
                 self.forget(message);
             }
             Record::Taken { queue, position } => {
-                let message = self.queue_mut(queue).take(position);
-                self.count_out(queue, &message);
+                let queue = self.queue_mut(queue);
+                let message = queue.take(position);
+                let opened = queue.count_out(&message);
+                self.unseal(opened);
                 self.let_go();
                 self.taken = Some(message);
             }
             Record::Dropped { queue, position } => {
-                let message = self.queue_mut(queue).drop(position);
-                self.count_out(queue, &message);
+                let queue = self.queue_mut(queue);
+                let message = queue.drop(position);
+                let opened = queue.count_out(&message);
+                self.unseal(opened);
                 self.forget(message);
             }
             Record::Requeued { queue, position } => self.requeue(queue, position),
             Record::Purged { queue } => {
                 for message in self.queue_mut(queue).purge() {
-                    self.count_out(queue, &message);
+                    let opened = self.queue_mut(queue).count_out(&message);
+                    self.unseal(opened);
                     self.forget(message);
                 }
             }
@@ -286,7 +293,7 @@ impl State {
 
     fn publish(&mut self, message: &Message, queues: &[QueueId]) {
         self.memory_bytes += message.memory_bytes();
-        if message.properties().raw_headers().is_some() {
+        if message.has_headers() {
             self.publishers.note(message);
         }
         for &queue in queues {
@@ -347,15 +354,9 @@ impl State {
         true
     }
 
-    /// A message has left its queue: perhaps what waited for that becomes ready in another partition.
-    fn count_out(&mut self, queue: QueueId, message: &Message) {
-        if let Some((slot, to)) = self.queue_mut(queue).count_out(message) {
-            self.unseal(slot, to);
-        }
-    }
-
-    #[inline(never)]
-    fn unseal(&mut self, slot: u16, to: QueueId) {
+    /// A slot of which the last message has left another partition is open here: what waited for that is ready.
+    fn unseal(&mut self, opened: Option<(u16, QueueId)>) {
+        let Some((slot, to)) = opened else { return };
         for message in self.part_mut(to).unseal(slot) {
             self.queue_mut(to).enqueue(message);
         }

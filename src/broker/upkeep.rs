@@ -57,8 +57,7 @@ impl Broker {
     /// Tends the queues that changed, and those that change by that.
     pub(super) fn tend_changed(&mut self) {
         while let Some(queue) = self.changed.pop() {
-            self.activate(queue);
-            if !self.attendance.get(queue).is_some_and(|attendance| attendance.is_active) {
+            if !self.activate(queue) {
                 self.trim(queue);
             }
         }
