@@ -8,11 +8,17 @@ use super::message::{Content, Reason};
 use super::publishing::{Delayed, Owed, Targets};
 use super::queue::{Message, Place, Queue};
 
+/// A message and its queues, sorted by their names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    pub content: Content,
+    pub queues: Vec<String>,
+}
+
 /// What the broker says has happened; deliveries are checked where they are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
-    /// To these queues, sorted by their names.
-    Published(Content, Vec<String>),
+    Published(Box<Publication>),
     /// A message has left for good, other than by a delivery.
     Removed(String, u64),
     Requeued(String, u64),
@@ -26,7 +32,7 @@ impl Reference {
     pub fn follow(&mut self, facts: impl IntoIterator<Item = Fact>) {
         for fact in facts {
             match fact {
-                Fact::Published(content, queues) => self.published(content, queues),
+                Fact::Published(publication) => self.published(*publication),
                 Fact::Removed(queue, position) => self.removed(&queue, position),
                 Fact::Requeued(queue, position) => self.requeued(&queue, position),
                 Fact::QueueDeleted(queue) => self.deleted(&queue),
@@ -55,7 +61,7 @@ impl Reference {
     /// So much of what is owed leads to no fact.
     fn pay_without(&mut self, count: usize) {
         let owed = self.owed.drain(..count).collect();
-        assert_eq!(self.pay(owed, &None).err(), None, "a publication is missing, with {:?}", self.unexplained);
+        assert_eq!(self.pay(owed, None).err(), None, "a publication is missing, with {:?}", self.unexplained);
     }
 
     /// Before messages leave or return, what was refused has found other queues, or none; and a transaction publishes
@@ -71,22 +77,17 @@ impl Reference {
     }
 
     /// It was owed, or else the next message that leaves, or has waited for long enough, is to explain it.
-    fn published(&mut self, content: Content, queues: Vec<String>) {
-        let fact = Some((content, queues));
+    fn published(&mut self, publication: Publication) {
         let mut paid = self.clone();
-        match paid.pay(self.owed.clone(), &fact) {
+        match paid.pay(self.owed.clone(), Some(&publication)) {
             Ok(owed) => *self = Self { owed, ..paid },
-            Err(_) => self.unexplained.extend(fact),
+            Err(_) => self.unexplained.push(publication),
         }
     }
 
     /// Publishes what is owed as far as this fact says, or all, where it must lead to no fact. Answers what is left, or
     /// what should have come.
-    fn pay(
-        &mut self,
-        mut owed: Vec<Owed>,
-        fact: &Option<(Content, Vec<String>)>,
-    ) -> Result<Vec<Owed>, Option<(Content, Vec<String>)>> {
+    fn pay(&mut self, mut owed: Vec<Owed>, fact: Option<&Publication>) -> Result<Vec<Owed>, Option<Box<Publication>>> {
         while !owed.is_empty() {
             let Owed { mut content, reason, mandatory } = owed.remove(0);
             if self.delays(&content) {
@@ -104,9 +105,9 @@ impl Reference {
             }
             if !queues.is_empty() {
                 queues.sort();
-                let expected = Some((content.clone(), queues.clone()));
                 queues.iter().for_each(|name| self.arrive(name, &content));
-                return if *fact == expected { Ok(owed) } else { Err(expected) };
+                let expected = Publication { content, queues };
+                return if fact == Some(&expected) { Ok(owed) } else { Err(Some(Box::new(expected))) };
             }
         }
         if fact.is_none() { Ok(owed) } else { Err(None) }
@@ -130,7 +131,7 @@ impl Reference {
         };
         // Of two good reasons it is the one that its dead letter gives.
         let told =
-            self.unexplained.first().and_then(|(content, _)| content.deaths.iter().find(|death| death.queue == name));
+            self.unexplained.first().and_then(|dead| dead.content.deaths.iter().find(|death| death.queue == name));
         let is_told = |reason: &&Reason| told.is_none_or(|death| death.reason == reason.name());
         let reason = reasons.iter().find(is_told);
         let reason = *reason.unwrap_or_else(|| {
@@ -151,8 +152,8 @@ impl Reference {
 
     /// All that was published without being owed is what this leads to.
     fn explain(&mut self, mut owed: Vec<Owed>) {
-        for fact in std::mem::take(&mut self.unexplained).into_iter().map(Some).chain([None]) {
-            let paid = self.pay(owed, &fact);
+        for fact in std::mem::take(&mut self.unexplained).iter().map(Some).chain([None]) {
+            let paid = self.pay(owed, fact);
             owed = paid.unwrap_or_else(|expected| panic!("there is {fact:?} where {expected:?} should be"));
         }
     }

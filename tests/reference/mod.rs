@@ -15,7 +15,7 @@ pub mod topology;
 use pocketmq::broker::ErrorKind;
 
 use delivery::Consumer;
-use message::Content;
+use following::Publication;
 use publishing::{Delayed, Owed};
 use queue::{Place, Queue};
 use settling::Outcome;
@@ -65,7 +65,7 @@ pub struct Reference {
     /// Publications that are to come, one after the other.
     owed: Vec<Owed>,
     /// Publications of which it will be seen where they come from.
-    unexplained: Vec<(Content, Vec<String>)>,
+    unexplained: Vec<Publication>,
     /// The bodies of those that came back.
     unroutable: Vec<Vec<u8>>,
     was_refused: bool,

@@ -15,8 +15,8 @@ pub fn method(choices: &mut Choices, channel: u16, witness: &Witness) -> Call {
     match choices.below(32) {
         0..=3 => declare_queue(choices),
         4..=6 => consume(choices),
-        7..=8 => get(queue(choices), choices.octet() % 2 == 0),
-        9..=11 => ack(delivery_tag(choices, channel, witness), choices.octet() % 2 == 0),
+        7..=8 => get(queue(choices), choices.octet().is_multiple_of(2)),
+        9..=11 => ack(delivery_tag(choices, channel, witness), choices.octet().is_multiple_of(2)),
         12..=14 => call(60, 120).longlong(delivery_tag(choices, channel, witness)).octet(choices.octet() % 4),
         15 => call(60, 90).longlong(delivery_tag(choices, channel, witness)).octet(choices.octet() % 2),
         16 => call(60, choices.pick(&[110, 100])).octet(choices.octet() % 2),
@@ -87,5 +87,5 @@ pub fn message(choices: &mut Choices, channel: u16) -> Vec<u8> {
 }
 
 fn exchange_of_message(choices: &mut Choices) -> &'static str {
-    if choices.octet() % 2 == 0 { "" } else { exchange(choices) }
+    if choices.octet().is_multiple_of(2) { "" } else { exchange(choices) }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use pocketmq::broker::{Broker, Record};
 use pocketmq::id::QueueId;
 
-use super::reference::following::Fact;
+use super::reference::following::{Fact, Publication};
 use super::words::read;
 
 /// What has happened since the last time.
@@ -59,9 +59,9 @@ impl Log {
                 return;
             }
             Record::Published { message, queues } => {
-                let mut names: Vec<_> = queues.iter().map(|queue| self.names[queue].clone()).collect();
-                names.sort();
-                Fact::Published(read(message).0, names)
+                let mut queues: Vec<_> = queues.iter().map(|queue| self.names[queue].clone()).collect();
+                queues.sort();
+                Fact::Published(Box::new(Publication { content: read(message).0, queues }))
             }
             Record::Settled { queue, position } | Record::Dropped { queue, position } => {
                 Fact::Removed(self.names[&queue].clone(), position)
