@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use futures_util::{Stream, StreamExt};
 use lapin::options::{BasicAckOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
-use lapin::{BasicProperties, Connection, ConnectionProperties, Event};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Event};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -148,22 +148,21 @@ fn a_publisher_is_told_that_memory_is_short() {
         let owner = consumer.create_channel().await.expect("a channel");
         let queue = shared_queue(&owner).await;
         let channel = publisher.create_channel().await.expect("a channel");
-        while !publisher.status().blocked() {
-            let body = [0; 10_000];
-            let published = channel.basic_publish(
-                "".into(),
-                queue.name().clone(),
-                Default::default(),
-                &body,
-                BasicProperties::default(),
-            );
-            published.await.expect("a publish");
-            tokio::task::yield_now().await;
-        }
+        let flooding = tokio::spawn(flood(channel, queue.name().clone()));
         assert!(matches!(events.next().await, Some(Event::ConnectionBlocked(reason)) if reason == "low on memory"));
         owner.queue_delete(queue.name().clone(), Default::default()).await.expect("queue.delete");
         assert!(matches!(events.next().await, Some(Event::ConnectionUnblocked)));
+        flooding.abort();
     });
+}
+
+/// Publishes for ever. While the connection is blocked a publish does not end.
+async fn flood(channel: Channel, key: ShortString) {
+    loop {
+        let properties = BasicProperties::default();
+        let published = channel.basic_publish("".into(), key.clone(), Default::default(), &[0; 10_000], properties);
+        published.await.expect("a publish");
+    }
 }
 
 /// A way to the broker that can be cut.
