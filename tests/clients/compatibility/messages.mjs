@@ -2,7 +2,17 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { channelClosed, connectionClosed, drain, fill, Inbox, openChannel, ownQueue, unique } from "../amqplib.mjs";
+import {
+  channelClosed,
+  connect,
+  connectionClosed,
+  drain,
+  fill,
+  Inbox,
+  openChannel,
+  ownQueue,
+  unique,
+} from "../amqplib.mjs";
 import { Wire } from "../wire.mjs";
 import { capabilities } from "./methods.mjs";
 import { byArguments, effects, policies, queueArguments } from "./settings.mjs";
@@ -199,6 +209,20 @@ export const properties = {
   },
 };
 
+/** What the embedding program puts back comes out to an AMQP client, once its time has come. */
+async function nackedWithDelay(t) {
+  const { listen } = await import("pocketmq/node");
+  const listening = await listen({ amqpPort: 0 });
+  t.after(() => listening.close());
+  const { broker } = listening;
+  broker.declareQueue("retried");
+  broker.publishBatch("", "retried", ["first", "second"]);
+  broker.nack(broker.get("retried").deliveryTag, { delayMs: 20 });
+  assert.equal(broker.get("retried", { noAck: true }).text(), "second");
+  const back = await (await Inbox.of(await openChannel(await connect(t, listening.url)), "retried")).next();
+  assert.deepEqual([back.content.toString(), back.fields.redelivered], ["first", true]);
+}
+
 export const extensions = {
   works: {
     "requeue to the original position": async (t, broker) => {
@@ -224,6 +248,7 @@ export const extensions = {
     "delayed messages": delayed,
     "deduplication of messages": queueArguments.works["x-message-deduplication"],
     "publishers that send again": sentAgain,
+    "nack with a delay": nackedWithDelay,
     "partitioned queues": queueArguments.works["x-partitions"],
   },
   "not yet": {
