@@ -147,6 +147,11 @@ impl<'a> Properties<'a> {
         table::find(self.raw_headers().unwrap_or_default(), keys)
     }
 
+    /// The names of the headers.
+    pub fn header_names(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        table::names(self.raw_headers().unwrap_or_default())
+    }
+
     /// Bytes that are the same for equivalent values of one header, for who only compares them.
     pub fn header_key(&self, key: &str) -> Option<Cow<'a, [u8]>> {
         table::find_key(self.raw_headers()?, key)
@@ -250,11 +255,6 @@ impl<'a> Properties<'a> {
         }
         out[start..start + 2].copy_from_slice(&after.to_be_bytes());
         Ok(())
-    }
-
-    /// Whether there are headers.
-    pub fn has_headers(&self) -> bool {
-        self.raw.first_chunk().is_some_and(|flags| u16::from_be_bytes(*flags) & Headers.flag() != 0)
     }
 
     fn text(&self, property: Property) -> Option<&'a str> {
@@ -473,6 +473,7 @@ mod tests {
         let properties = Properties::trusted(&bytes);
         assert_eq!((properties.header("b"), properties.header("c")), (Some(Value::I32(2)), None));
         assert_eq!(properties.header_key("a").as_deref(), Some(&b"l\0\0\0\0\0\0\0\x01"[..]));
+        assert!(properties.header_names().eq([b"a", b"b"]));
         assert_eq!((Properties::EMPTY.header("b"), Properties::EMPTY.header_key("b")), (None, None));
     }
 }

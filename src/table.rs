@@ -428,6 +428,11 @@ pub(crate) fn find<const N: usize>(entries: &[u8], keys: [&str; N]) -> [Option<V
     found.map(|value| decode(value?))
 }
 
+/// The names in the encoded entries of a table.
+pub(crate) fn names(entries: &[u8]) -> impl Iterator<Item = &[u8]> {
+    Entries(Reader::new(entries)).map(|(name, _)| name)
+}
+
 /// As [`Value::put_key`] for the value of `key`; of a text it is borrowed.
 pub(crate) fn find_key<'a>(entries: &'a [u8], key: &str) -> Option<Cow<'a, [u8]>> {
     let (_, value) = Entries(Reader::new(entries)).find(|(name, _)| *name == key.as_bytes())?;

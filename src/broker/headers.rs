@@ -11,6 +11,7 @@
 
 use super::error::Error;
 use super::message::{Message, Parts};
+use super::publisher;
 use crate::properties::Properties;
 use crate::table::{Table, Value};
 
@@ -40,6 +41,12 @@ impl Reason {
             Self::DeliveryLimit => "delivery_limit",
         }
     }
+}
+
+/// Whether there are headers by which a message is not simply routed by its key. Most have none, and are asked once.
+pub(crate) fn tell_broker(properties: Properties<'_>) -> bool {
+    let names = [CC, BCC, DELAY, publisher::ID];
+    properties.header_names().any(|header| names.iter().any(|name| name.as_bytes() == header))
 }
 
 /// The further routing keys of a message that is published.

@@ -6,8 +6,8 @@
 //! ```text
 //! +----------+----------+------------+-----------+---------+---------+----------+-------------+------------+------+
 //! | u8       | u8       | u32        | u64       | u64     | u8      |          |             |            |      |
-//! | exchange | routing  | properties | published | expires | has     | exchange | routing key | properties | body |
-//! | length   | key len. | length     | ms        | ms      | headers |          |             |            |      |
+//! | exchange | routing  | properties | published | expires | tells   | exchange | routing key | properties | body |
+//! | length   | key len. | length     | ms        | ms      | broker  |          |             |            |      |
 //! +----------+----------+------------+-----------+---------+---------+----------+-------------+------------+------+
 //! ```
 //!
@@ -17,6 +17,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::headers;
 use crate::properties::Properties;
 
 const HEADER_BYTES: usize = 23;
@@ -49,7 +50,7 @@ impl Message {
         let Parts { exchange, routing_key, properties, body, published_ms } = *parts;
         let lifetime_ms = properties.expiration().and_then(|text| text.parse().ok());
         let expires_ms = lifetime_ms.map_or(NEVER_MS, |lifetime_ms: u64| published_ms.saturating_add(lifetime_ms));
-        let has_headers = properties.has_headers();
+        let tells_broker = headers::tell_broker(properties);
         let properties = properties.raw();
         let properties_length = u32::try_from(properties.len()).expect("properties fit in a frame");
         let mut header = [0; HEADER_BYTES];
@@ -57,7 +58,7 @@ impl Message {
         header[2..6].copy_from_slice(&properties_length.to_le_bytes());
         header[6..14].copy_from_slice(&published_ms.to_le_bytes());
         header[14..22].copy_from_slice(&expires_ms.to_le_bytes());
-        header[22] = has_headers.into();
+        header[22] = tells_broker.into();
         scratch.clear();
         scratch.extend_from_slice(&header);
         scratch.extend_from_slice(exchange.as_bytes());
@@ -110,8 +111,8 @@ impl Message {
         Properties::trusted(&self.0[self.properties_start()..self.body_start()])
     }
 
-    /// Whether it has headers, without looking for them.
-    pub(crate) fn has_headers(&self) -> bool {
+    /// Whether it has headers that tell the broker something, without looking for them.
+    pub(crate) fn tells_broker(&self) -> bool {
         self.0[22] != 0
     }
 

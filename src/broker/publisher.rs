@@ -12,7 +12,7 @@ use super::error::Error;
 use super::message::Message;
 use crate::properties::Properties;
 
-const ID: &str = "x-publisher-id";
+pub(super) const ID: &str = "x-publisher-id";
 const SEQUENCE: &str = "x-publisher-sequence";
 /// So many are remembered, those that published last.
 const PUBLISHERS_MAX: usize = 10_000;

@@ -76,7 +76,7 @@ impl Broker {
 
     /// Sends a message, unless its publisher has sent it before: then that was enough.
     pub(super) fn send_once(&mut self, message: Message) -> Routed {
-        if message.has_headers() && self.state.publishers().has_seen(&message) {
+        if message.tells_broker() && self.state.publishers().has_seen(&message) {
             return Routed::Queued(1);
         }
         self.send(message, None)
@@ -98,7 +98,7 @@ impl Broker {
         if let Some(expiration) = properties.expiration() {
             check_expiration(expiration)?;
         }
-        if properties.has_headers() {
+        if headers::tell_broker(properties) {
             headers::recipients(properties)?;
             publisher::check_number(properties)?;
         }
@@ -150,7 +150,7 @@ impl Broker {
             // It waited for a commit or a delay; its time to live is reckoned from now.
             message = Message::new(&Parts { published_ms: self.now_ms, ..message.parts() }, &mut self.message_scratch);
         }
-        if message.has_headers() {
+        if message.tells_broker() {
             if let Some(delay_ms) = self.delay_of(&message) {
                 self.delay(&message, delay_ms);
                 return Routed::Queued(1);

@@ -293,7 +293,7 @@ impl State {
 
     fn publish(&mut self, message: &Message, queues: &[QueueId]) {
         self.memory_bytes += message.memory_bytes();
-        if message.has_headers() {
+        if message.tells_broker() {
             self.publishers.note(message);
         }
         for &queue in queues {
