@@ -234,13 +234,8 @@ impl Settings {
             max_length: integer(find, MAX_LENGTH, 0, i64::MAX)?.map(|n| n as usize),
             max_length_bytes: integer(find, MAX_LENGTH_BYTES, 0, i64::MAX)?.map(|n| n as usize),
             overflow: overflow(find)?,
-            dead_letter_exchange: text(find, DEAD_LETTER_EXCHANGE).map_err(|bad| match find(DEAD_LETTER_EXCHANGE) {
-                Some(value) if value.as_str().is_none() => {
-                    BadSetting { reason: Reason::Type(value.type_name()), ..bad }
-                }
-                _ => bad,
-            })?,
-            dead_letter_routing_key: text(find, DEAD_LETTER_ROUTING_KEY)?,
+            dead_letter_exchange: text(find, DEAD_LETTER_EXCHANGE, Reason::Type)?,
+            dead_letter_routing_key: text(find, DEAD_LETTER_ROUTING_KEY, unacceptable)?,
             max_priority: integer(find, MAX_PRIORITY, 0, 255)?.map_or(0, |n| n as u8),
             single_active_consumer: truth(find, SINGLE_ACTIVE_CONSUMER)?,
             delivery_limit: match integer(find, DELIVERY_LIMIT, -1, u32::MAX.into())? {
@@ -304,10 +299,11 @@ fn duration(find: Find<'_, '_>, name: &'static str, min: i64) -> Parsed<Option<u
     Ok(integer(find, name, min, DURATION_MAX_MS)?.map(|ms| ms as u64))
 }
 
-fn text(find: Find<'_, '_>, name: &'static str) -> Parsed<Option<Box<str>>> {
+/// A text; `wrong` makes the reason of the name of another type.
+fn text(find: Find<'_, '_>, name: &'static str, wrong: fn(&'static str) -> Reason) -> Parsed<Option<Box<str>>> {
     let Some(value) = find(name) else { return Ok(None) };
     match value.as_str() {
-        None => bad(name, format!("{{unacceptable_type,{}}}", value.type_name())),
+        None => Err(BadSetting { name, reason: wrong(value.type_name()) }),
         Some(text) if text.len() > 255 => bad(name, "\"longer than 255 bytes\"".into()),
         Some(text) => Ok(Some(text.into())),
     }
@@ -317,12 +313,16 @@ fn truth(find: Find<'_, '_>, name: &'static str) -> Parsed<bool> {
     match find(name) {
         None => Ok(false),
         Some(Value::Bool(truth)) => Ok(*truth),
-        Some(value) => bad(name, format!("{{unacceptable_type,{}}}", value.type_name())),
+        Some(value) => Err(BadSetting { name, reason: unacceptable(value.type_name()) }),
     }
 }
 
+fn unacceptable(kind: &'static str) -> Reason {
+    Reason::Value(format!("{{unacceptable_type,{kind}}}"))
+}
+
 fn overflow(find: Find<'_, '_>) -> Parsed<Option<Overflow>> {
-    match text(find, OVERFLOW)?.as_deref() {
+    match text(find, OVERFLOW, unacceptable)?.as_deref() {
         None => Ok(None),
         Some("drop-head") => Ok(Some(Overflow::DropHead)),
         Some("reject-publish") => Ok(Some(Overflow::RejectPublish)),
