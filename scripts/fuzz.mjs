@@ -49,6 +49,7 @@ async function fuzz(target, minutes) {
   const limits = [
     `-max_total_time=${Math.ceil(minutes * 60)}`,
     `-max_len=${TARGETS[target]}`,
+    "-len_control=0",
     `-rss_limit_mb=${MEMORY_MAX_MB}`,
     `-timeout=${INPUT_MAX_S}`,
     `-artifact_prefix=${findings}/`,

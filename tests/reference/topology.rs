@@ -283,11 +283,11 @@ impl Reference {
 }
 
 fn makes_sense(declaration: &Declaration) -> bool {
-    let Declaration { durable, exclusive, arguments, .. } = declaration;
+    let Declaration { durable, exclusive, auto_delete, arguments, .. } = declaration;
     let has_target = arguments.dead_letter_routing_key.is_none() || arguments.dead_letter_exchange.is_some();
     has_target
         && match arguments.is_quorum {
-            true => *durable && !exclusive && arguments.max_priority.is_none(),
+            true => *durable && !exclusive && !auto_delete && arguments.max_priority.is_none(),
             false => arguments.delivery_limit.is_none(),
         }
 }
