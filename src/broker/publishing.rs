@@ -234,10 +234,11 @@ impl Broker {
         if queue.has_twin_of(message) {
             return Answer::Twin;
         }
-        if queue.settings.rejects_publish() {
-            // What its consumers will take at once leaves room.
+        let body_bytes = message.body().len();
+        if queue.settings.rejects_publish() && queue.would_overflow(0, body_bytes) {
+            // What its consumers will take at once leaves room; to reckon that is dear where there are many.
             let leaving = self.room_at(id).min(queue.ready_count());
-            if queue.would_overflow(leaving, message.body().len()) {
+            if queue.would_overflow(leaving, body_bytes) {
                 return Answer::Refuse(id);
             }
         }
