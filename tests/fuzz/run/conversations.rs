@@ -28,6 +28,7 @@ const STEPS_MAX: usize = 400;
 const ROUNDS_MAX: usize = 20;
 /// All that was delayed is over then.
 const LONG_MS: u64 = 1 << 33;
+const ENDINGS: usize = 8;
 
 fn limits() -> Limits {
     Limits {
@@ -188,7 +189,11 @@ impl World {
         for seat in std::mem::take(&mut self.seats) {
             self.server.disconnected(seat.id);
         }
-        self.server.turn(self.now_ms + LONG_MS, &mut ());
+        // What is dead-lettered may be delayed after that.
+        for _ in 0..ENDINGS {
+            self.now_ms += LONG_MS;
+            self.server.turn(self.now_ms, &mut ());
+        }
         let hosts = self.server.virtual_hosts_mut();
         for id in hosts.iter().map(VirtualHost::id).collect::<Vec<_>>() {
             empty(hosts.broker_mut(id).expect("a virtual host that is there"));

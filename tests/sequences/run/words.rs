@@ -53,7 +53,7 @@ fn limits(entries: &mut Entries, prefix: &str, limits_deliveries: bool, [a, b, c
     let numbers = |items: &[i64], by| usize::from(by) < items.len();
     let number = |items: &[i64], by: u8| numbers(items, by).then(|| items[usize::from(by)]);
     let positive = |value: Option<i64>| value.map(|value| value.try_into().expect("it is positive"));
-    let target = if c >> 5 & 7 < 3 { Some(pick(&["", "", "e1", "e2", "amq.fanout"], c)) } else { None };
+    let target = if c >> 5 & 7 < 3 { Some(pick(&["", "", "e1", "e2", "amq.fanout", "delayed"], c)) } else { None };
     let key = if target.is_some() || c == 255 {
         pick(&[None, Some("q1"), Some("q2"), Some("q3"), Some("a")], c >> 2)
     } else {
