@@ -225,9 +225,11 @@ describe("routing", () => {
 
     for (const [weight, text] of [
       ["heavy", 'The binding key must be an integer: <<"heavy">>'],
+      ["", "The binding key must be an integer: <<>>"],
       ["0", "The binding key must be greater than 0"],
+      ["-1", "The binding key must be greater than 0"],
     ]) {
-      test(`a binding key of ${weight} is 406`, async (t) => {
+      test(`a binding key of '${weight}' is 406`, async (t) => {
         const channel = await broker.channel(t);
         const exchange = await declared(channel, "x-consistent-hash");
         const queue = await ownQueue(channel);
@@ -241,9 +243,9 @@ describe("routing", () => {
       [
         "both hash-header and hash-property",
         { "hash-header": "a", "hash-property": "message_id" },
-        /hash-header and hash-property are mutually exclusive/,
+        /PRECONDITION_FAILED - hash-header and hash-property are mutually exclusive/,
       ],
-      ["an unknown hash-property", { "hash-property": "nope" }, /Unsupported property: nope/],
+      ["an unknown hash-property", { "hash-property": "nope" }, /PRECONDITION_FAILED - Unsupported property: nope/],
     ]) {
       test(`${label} is 406`, async (t) => {
         const channel = await broker.channel(t);
