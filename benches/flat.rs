@@ -89,7 +89,7 @@ fn cases(scale: usize) -> Vec<Case> {
     let mut cases = Vec::new();
     for backlog in [1, 1_000, BACKLOG / scale] {
         let fill = Box::new(move |workload: &mut Workload| (0..backlog).for_each(|_| workload.publish()));
-        cases.push(Case { fill, ..case(format!("{backlog} messages in the queue"), Setup::default()) });
+        cases.push(Case { fill, ..case(format!("{backlog} in the queue"), Setup::default()) });
     }
     let queues = QUEUES / scale;
     let fill = Box::new(move |workload: &mut Workload| {
