@@ -294,7 +294,6 @@ impl Broker {
         }
         self.count_gone(queue);
         let attendance = self.attendance.remove(queue).unwrap_or_default();
-        self.forget_partitions(queue);
         for consumer in attendance.consumers {
             let (channel, tag) = (self.consumer(consumer).channel, self.consumer(consumer).tag.clone());
             self.detach(consumer);
@@ -303,6 +302,8 @@ impl Broker {
             let notice = Notice::Cancelled(channel.connection, channel.number, tag);
             self.notices.push_back(notice);
         }
+        // Who is detached is missed in the partitions, so these are forgotten after all have gone.
+        self.forget_partitions(queue);
         if attendance.is_active {
             self.active.retain(|&known| known != queue);
         }
