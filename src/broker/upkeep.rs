@@ -84,24 +84,23 @@ impl Broker {
         self.watch_expiry(id);
     }
 
-    /// Takes what has expired from the head of a queue.
+    /// Takes what has expired from the head of a queue. What came since deliveries were made last and meets a consumer
+    /// that may have room stays: it would have got there in time, and so it does.
     pub(super) fn drop_expired(&mut self, id: QueueId) {
+        let is_awaited = self.attendance.get(id).is_some_and(|attendance| attendance.is_anybody_waiting());
+        self.drop_expired_but(id, if is_awaited { self.polled_ms } else { NEVER_MS });
+    }
+
+    /// Takes what has expired from the head of a queue, but for what came since then and was not delivered yet.
+    pub(super) fn drop_expired_but(&mut self, id: QueueId, since_ms: u64) {
         while let Some(queue) = self.state.queue(id) {
-            if queue.head_expires_ms() > self.now_ms || self.is_offered(id) {
+            let is_fresh = queue.head().is_some_and(|head| head.published_ms() >= since_ms)
+                && queue.next_position().is_some_and(|position| !queue.was_delivered(position));
+            if queue.head_expires_ms() > self.now_ms || is_fresh {
                 return;
             }
             self.drop_head(id, Reason::Expired);
         }
-    }
-
-    /// Whether the head of a queue came since deliveries were made last, and waits for a consumer that may have room:
-    /// it would have got there in time, and so it does.
-    fn is_offered(&self, id: QueueId) -> bool {
-        let is_fresh = self.state.queue(id).is_some_and(|queue| {
-            queue.head().is_some_and(|head| head.published_ms() >= self.polled_ms)
-                && queue.next_position().is_some_and(|position| !queue.was_delivered(position))
-        });
-        is_fresh && self.attendance.get(id).is_some_and(|attendance| attendance.is_anybody_waiting())
     }
 
     fn drop_overflow(&mut self, id: QueueId) {

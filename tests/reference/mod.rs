@@ -69,6 +69,8 @@ pub struct Reference {
     /// The bodies of those that came back.
     unroutable: Vec<Vec<u8>>,
     was_refused: bool,
+    /// Whether time has just passed: what became due at one moment may have come before or after room for it did.
+    pub is_turning: bool,
     pub cancelled: Vec<(usize, String)>,
     pub timed_out: Vec<(usize, u64)>,
 }

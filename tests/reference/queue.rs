@@ -154,6 +154,11 @@ impl Reference {
         time_to_live.map(|ms| message.arrived + ms)
     }
 
+    /// Whether this message's time is over, whoever waits for it.
+    pub fn is_due(&self, queue: &Queue, message: &Message) -> bool {
+        self.expires(queue, message).is_some_and(|expires| expires <= self.now)
+    }
+
     /// Whether this message's time is over. One that has no time to live at all may be delivered at once, the first time.
     pub fn is_expired(&self, queue: &Queue, message: &Message) -> bool {
         match self.expires(queue, message) {

@@ -81,7 +81,9 @@ impl Bench {
     pub fn turn(&mut self) {
         self.broker.turn(self.now);
         self.reference.advance(self.now);
+        self.reference.is_turning = true;
         self.follow();
+        self.reference.is_turning = false;
     }
 
     /// Takes what is to be sent; all of it was to be expected, and nothing is left that could be.
