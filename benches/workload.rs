@@ -82,6 +82,7 @@ impl Workload {
         self.broker.bind_queue(self.channel, &binding).expect("a new binding");
     }
 
+    #[allow(dead_code, reason = "only the native bench deletes queues")]
     pub fn delete(&mut self, queue: &str) {
         self.broker.delete_queue(self.channel, queue, false, false).expect("a queue of ours");
     }
