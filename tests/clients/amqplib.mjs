@@ -178,3 +178,30 @@ export async function settled(channel, queue, wanted) {
     assert.ok(Date.now() < limit, `queue ${queue} stayed at ${JSON.stringify(status)}`);
   }
 }
+
+/** A queue with these arguments, whose dead letters arrive in an inbox, by way of the default exchange. */
+export async function mortalQueue(broker, t, options = {}) {
+  const channel = await broker.confirmChannel(t);
+  const dead = await ownQueue(channel);
+  const queue = await ownQueue(channel, {
+    arguments: { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead, ...options },
+  });
+  const letters = await Inbox.of(channel, dead, { noAck: true });
+  const send = (body, properties) => channel.sendToQueue(queue, Buffer.from(body), properties);
+  return { channel, queue, dead, letters, send };
+}
+
+/** Waits until a queue has gone. To ask for it would be to use it; to publish to it is not. */
+export async function goneByItself(channel, queue, meanwhile = async () => {}) {
+  let gone = false;
+  channel.on("return", () => {
+    gone = true;
+  });
+  const limit = Date.now() + 10_000;
+  while (!gone) {
+    assert.ok(Date.now() < limit, `queue ${queue} is still there`);
+    channel.sendToQueue(queue, Buffer.from("there?"), { mandatory: true });
+    await channel.waitForConfirms();
+    await meanwhile();
+  }
+}

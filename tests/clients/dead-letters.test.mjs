@@ -3,23 +3,13 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { describe } from "node:test";
-import { drain, fill, Inbox, ownQueue, settled, test, unique, useBroker } from "./amqplib.mjs";
+import { drain, fill, Inbox, mortalQueue, ownQueue, settled, test, unique, useBroker } from "./amqplib.mjs";
 import { onlyHere } from "./broker.mjs";
 
 describe("dead letters", () => {
   const broker = useBroker();
 
-  /** A queue whose dead letters arrive in an inbox, by way of the default exchange. */
-  async function mortal(t, options = {}) {
-    const channel = await broker.confirmChannel(t);
-    const dead = await ownQueue(channel);
-    const queue = await ownQueue(channel, {
-      arguments: { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead, ...options },
-    });
-    const letters = await Inbox.of(channel, dead, { noAck: true });
-    const send = (body, properties) => channel.sendToQueue(queue, Buffer.from(body), properties);
-    return { channel, queue, dead, letters, send };
-  }
+  const mortal = (t, options) => mortalQueue(broker, t, options);
 
   async function rejected({ channel, queue, letters, send }, properties) {
     send("x", properties);

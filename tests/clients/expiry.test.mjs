@@ -4,21 +4,25 @@
 
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import { channelClosed, drain, fill, Inbox, literally, ownQueue, settled, test, useBroker } from "./amqplib.mjs";
+import {
+  channelClosed,
+  drain,
+  fill,
+  goneByItself,
+  Inbox,
+  literally,
+  mortalQueue,
+  settled,
+  test,
+  useBroker,
+} from "./amqplib.mjs";
 
 describe("expiry", () => {
   const broker = useBroker();
 
-  /** A queue with these arguments, whose dead letters arrive in an inbox. */
-  async function mortal(t, options = {}) {
-    const channel = await broker.confirmChannel(t);
-    const dead = await ownQueue(channel);
-    const queue = await ownQueue(channel, {
-      arguments: { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead, ...options },
-    });
-    const letters = await Inbox.of(channel, dead, { noAck: true });
-    const send = (body, expiration) => channel.sendToQueue(queue, Buffer.from(body), { expiration });
-    return { channel, queue, letters, send };
+  async function mortal(t, options) {
+    const queue = await mortalQueue(broker, t, options);
+    return { ...queue, send: (body, expiration) => queue.send(body, { expiration }) };
   }
 
   describe("of messages", () => {
@@ -142,32 +146,17 @@ describe("expiry", () => {
       return { channel, queue, declare };
     }
 
-    /** Waits until a queue has gone. To ask for it would be to use it; to publish to it is not. */
-    async function expired(channel, queue, meanwhile = async () => {}) {
-      let gone = false;
-      channel.on("return", () => {
-        gone = true;
-      });
-      const limit = Date.now() + 10_000;
-      while (!gone) {
-        assert.ok(Date.now() < limit, `queue ${queue} is still there`);
-        channel.sendToQueue(queue, Buffer.from("there?"), { mandatory: true });
-        await channel.waitForConfirms();
-        await meanwhile();
-      }
-    }
-
     test("unused, it goes, with what is in it", async (t) => {
       const { channel, queue } = await expiring(t);
       await fill(channel, queue, ["x"]);
-      await expired(channel, queue);
+      await goneByItself(channel, queue);
       await channelClosed(channel, 404, /no queue/, () => channel.checkQueue(queue));
     });
 
     test("what is in it is not dead-lettered", async (t) => {
       const { channel, queue, letters } = await mortal(t, { "x-expires": soon });
       await fill(channel, queue, ["x"]);
-      await expired(channel, queue);
+      await goneByItself(channel, queue);
       assert.equal(letters.size, 0);
     });
 
@@ -180,7 +169,7 @@ describe("expiry", () => {
         const unused = await expiring(t, 400);
         const { channel, queue, declare } = await expiring(t, 300);
         // Used again and again, it outlives one of a longer time that is not used.
-        await expired(unused.channel, unused.queue, () => use(channel, queue, declare));
+        await goneByItself(unused.channel, unused.queue, () => use(channel, queue, declare));
         await declare();
         assert.equal((await channel.checkQueue(queue)).queue, queue);
       });
@@ -190,10 +179,10 @@ describe("expiry", () => {
       const other = await expiring(t, 400);
       const { channel, queue } = await expiring(t, 300);
       const { consumerTag } = await channel.consume(queue, () => {});
-      await expired(other.channel, other.queue);
+      await goneByItself(other.channel, other.queue);
       await channel.checkQueue(queue);
       await channel.cancel(consumerTag);
-      await expired(channel, queue);
+      await goneByItself(channel, queue);
     });
   });
 });

@@ -2,7 +2,17 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { channelClosed, connectionClosed, drain, fill, Inbox, openChannel, ownQueue, unique } from "../amqplib.mjs";
+import {
+  channelClosed,
+  connectionClosed,
+  drain,
+  fill,
+  goneByItself,
+  Inbox,
+  openChannel,
+  ownQueue,
+  unique,
+} from "../amqplib.mjs";
 
 const AUTHORIZATION = `Basic ${btoa("guest:guest")}`;
 const QUORUM = { "x-queue-type": "quorum" };
@@ -55,16 +65,7 @@ export const effects = {
   expires: async (t, broker, make) => {
     const channel = await broker.confirmChannel(t);
     const queue = await make(broker, channel, { expires: 20 });
-    let gone = false;
-    channel.on("return", () => {
-      gone = true;
-    });
-    const limit = Date.now() + 10_000;
-    while (!gone) {
-      assert.ok(Date.now() < limit, `queue ${queue} is still there`);
-      channel.sendToQueue(queue, Buffer.from("there?"), { mandatory: true });
-      await channel.waitForConfirms();
-    }
+    await goneByItself(channel, queue);
   },
   "max-length": (t, broker, make) => keepsNewest(t, broker, make, { "max-length": 1 }),
   "max-length-bytes": (t, broker, make) => keepsNewest(t, broker, make, { "max-length-bytes": 1 }),
