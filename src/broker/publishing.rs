@@ -86,7 +86,8 @@ impl Broker {
     ///
     /// # Errors
     /// When it is too large, when the exchange does not exist or is internal, when its `expiration` is no number or its
-    /// further routing keys are no array, when its publisher says who it is and does not number it, and when it asks for replies without a consumer of replies.
+    /// further routing keys are no array, when its publisher says who it is and does not number it, and when it asks for
+    /// replies without a consumer of replies.
     ///
     /// # Panics
     /// When the channel is not open.

@@ -146,9 +146,7 @@ impl Broker {
         if earlier.is_some_and(|(deadline_ms, _)| deadline_ms <= expires_ms) {
             return;
         }
-        if let Some((_, timer)) = earlier {
-            self.timers.cancel(timer);
-        }
+        self.stop(earlier.map(|(_, timer)| timer));
         let timer = self.timers.insert(expires_ms, Due::Expiry(id));
         self.attendance_of(id).expiry = Some((expires_ms, timer));
     }
@@ -164,9 +162,8 @@ impl Broker {
     pub(super) fn watch_use(&mut self, id: QueueId) {
         let Some(expires_ms) = self.state.queue(id).and_then(|queue| queue.settings.expires_ms) else { return };
         let deadline_ms = self.now_ms.saturating_add(expires_ms);
-        if let Some(earlier) = self.attendance_of(id).disuse.take() {
-            self.timers.cancel(earlier);
-        }
+        let earlier = self.attendance_of(id).disuse.take();
+        self.stop(earlier);
         let timer = self.timers.insert(deadline_ms, Due::Disuse(id));
         self.attendance_of(id).disuse = Some(timer);
         self.use_queue(id);
