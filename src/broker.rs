@@ -38,6 +38,7 @@ mod record;
 mod report;
 mod settings;
 mod settling;
+mod shelf;
 mod state;
 mod topic;
 mod topology;
@@ -71,6 +72,7 @@ pub use publishing::{Publication, Routed};
 pub use queue::Counters;
 pub use record::Record;
 pub use report::{MessageReport, Owned, QueueReport, Report, Totals};
+pub use shelf::{Location, Shelf};
 pub use topology::{Binding, ExchangeDeclaration, QueueDeclaration, QueueStatus};
 
 /// What a broker is made from.
@@ -107,6 +109,7 @@ pub struct Broker {
     gone: Counters,
     /// When the last [`poll`](Self::poll) found nothing more to deliver.
     polled_ms: u64,
+    noted: u64,
 
     // Reused from message to message.
     route: Route,
@@ -137,6 +140,7 @@ impl Broker {
             reserved_bytes: 0,
             gone: Counters::default(),
             polled_ms: 0,
+            noted: 0,
             route: Route::default(),
             message_scratch: Vec::new(),
         }
@@ -271,6 +275,12 @@ impl Broker {
             return Err(Error::MemoryLimit(self.limits.memory_max_bytes));
         }
         Ok(())
+    }
+
+    /// How many facts there were so far that outlive this broker, and that somebody may wait for.
+    #[must_use]
+    pub fn noted(&self) -> u64 {
+        self.noted
     }
 
     /// Shows each fact to `observer`, from now on, right after it has become one.

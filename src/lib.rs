@@ -32,6 +32,7 @@ mod arena;
 pub mod broker;
 pub mod embedded;
 pub mod id;
+pub mod journal;
 pub mod limits;
 pub mod model;
 pub mod properties;

@@ -11,15 +11,16 @@ use tokens::{Token, has_random_order, names_below, path_names, supers_at_root, t
 /// What every module but the model may name.
 const BOTTOM: [&str; 7] = ["arena", "id", "limits", "properties", "table", "timer", "wire"];
 /// The modules above the bottom, and what each of them may name besides.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("model", &[]),
     ("access", &[]),
     ("broker", &[]),
     ("virtual_host", &["broker"]),
+    ("journal", &["broker"]),
     ("protocol", &["access", "broker", "virtual_host"]),
-    ("server", &["access", "broker", "protocol", "virtual_host"]),
+    ("server", &["access", "broker", "journal", "protocol", "virtual_host"]),
     ("embedded", &["broker", "server", "virtual_host"]),
-    ("wasm", &["access", "broker", "protocol", "server", "embedded", "virtual_host", "model"]),
+    ("wasm", &["access", "broker", "journal", "protocol", "server", "embedded", "virtual_host", "model"]),
 ];
 
 const REPLY_CODES: [&str; 18] = [
