@@ -87,6 +87,11 @@ impl<I: Id, T> Arena<I, T> {
         self.next_sequence = self.next_sequence.max((id.number() >> SLOT_BITS) + 1);
     }
 
+    /// No new thing gets an id that is not greater than this one.
+    pub(crate) fn go_on_after(&mut self, id: I) {
+        self.next_sequence = self.next_sequence.max((id.number() >> SLOT_BITS) + 1);
+    }
+
     pub(crate) fn get(&self, id: I) -> Option<&T> {
         match self.slots.get(slot_of(id)) {
             Some(Some((number, thing))) if *number == id.number() => Some(thing),

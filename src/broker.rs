@@ -26,7 +26,10 @@ mod consumer;
 mod delivery;
 mod error;
 mod exchange;
+mod fact;
 mod headers;
+mod image;
+mod keeping;
 mod message;
 mod numbered;
 mod partition;
@@ -36,6 +39,7 @@ mod publishing;
 mod queue;
 mod record;
 mod report;
+mod restoring;
 mod settings;
 mod settling;
 mod shelf;
@@ -55,6 +59,8 @@ use attendance::Attendance;
 use channel::{Channel, Connection};
 use consumer::Consumer;
 use delivery::Notice;
+use keeping::Keeper;
+use queue::Queue;
 use state::{Route, State};
 use upkeep::Due;
 
@@ -65,7 +71,10 @@ use crate::timer::Timers;
 
 pub use delivery::{Consume, Delivery, Event, Got};
 pub use error::{Error, ErrorKind, Resource};
+pub(crate) use keeping::GONE;
+
 pub use exchange::{Destination, ExchangeKind};
+pub use image::Image;
 pub use message::Message;
 pub use policy::{ApplyTo, Matcher, Policy};
 pub use publishing::{Publication, Routed};
@@ -109,7 +118,8 @@ pub struct Broker {
     gone: Counters,
     /// When the last [`poll`](Self::poll) found nothing more to deliver.
     polled_ms: u64,
-    noted: u64,
+    /// Only where facts are to outlive the broker.
+    keeper: Option<Box<Keeper>>,
 
     // Reused from message to message.
     route: Route,
@@ -140,7 +150,7 @@ impl Broker {
             reserved_bytes: 0,
             gone: Counters::default(),
             polled_ms: 0,
-            noted: 0,
+            keeper: None,
             route: Route::default(),
             message_scratch: Vec::new(),
         }
@@ -277,12 +287,6 @@ impl Broker {
         Ok(())
     }
 
-    /// How many facts there were so far that outlive this broker, and that somebody may wait for.
-    #[must_use]
-    pub fn noted(&self) -> u64 {
-        self.noted
-    }
-
     /// Shows each fact to `observer`, from now on, right after it has become one.
     pub fn observe(&mut self, observer: impl FnMut(&Record<'_>) + Send + 'static) {
         self.observer = Some(Box::new(observer));
@@ -305,7 +309,7 @@ impl Broker {
     }
 
     fn commit(&mut self, record: &Record<'_>) {
-        commit(&mut self.state, &mut self.observer, record);
+        commit(&mut self.state, &mut self.keeper, &mut self.observer, record);
     }
 
     /// A name of which the end cannot be guessed.
@@ -331,8 +335,14 @@ impl Broker {
 }
 
 /// Makes a fact true, and shows it.
-fn commit(state: &mut State, observer: &mut Option<Observer>, record: &Record<'_>) {
-    state.apply(record);
+fn commit(state: &mut State, keeper: &mut Option<Box<Keeper>>, observer: &mut Option<Observer>, record: &Record<'_>) {
+    if let Some(keeper) = keeper {
+        keeper.note(state, record);
+        state.apply(record);
+        keeper.note_opened(state);
+    } else {
+        state.apply(record);
+    }
     if let Some(observer) = observer {
         observer(record);
     }

@@ -17,6 +17,8 @@ pub struct Limits {
     pub memory_max_bytes: usize,
     /// Above this, connections that publish have to wait until messages have left.
     pub memory_high_bytes: usize,
+    /// Above this, bodies of messages that are written down stay only there.
+    pub memory_page_bytes: usize,
     /// A connection with more unsent output than this gets no deliveries, and its input waits.
     pub output_high_bytes: usize,
 }
@@ -31,6 +33,7 @@ impl Default for Limits {
             message_max_bytes: 16 << 20,
             memory_max_bytes: 256 << 20,
             memory_high_bytes: (256 << 20) / 5 * 4,
+            memory_page_bytes: 128 << 20,
             output_high_bytes: 1 << 20,
         }
     }

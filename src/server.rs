@@ -29,6 +29,7 @@
 //! The embedding program is a peer without a protocol: it calls the [`broker`](Server::broker_mut)'s verbs on
 //! channels of its own, and [`turn`](Server::turn) hands it the deliveries of those.
 
+mod durability;
 mod report;
 
 use std::collections::VecDeque;
@@ -37,9 +38,12 @@ use crate::access::{Access, GuestOnly};
 use crate::arena::Arena;
 use crate::broker::{Broker, Config, Delivery, Event};
 use crate::id::{TransportId, VirtualHostId};
+use crate::journal::Journal;
 use crate::protocol::amqp::{Connection, Peer, Realm};
 use crate::timer::{TimerKey, Timers};
 use crate::virtual_host::{DEFAULT, Seat, VirtualHost, VirtualHosts};
+
+pub use durability::Restored;
 
 /// Virtual hosts with their connections. See the [module](self) for how to drive them.
 #[derive(Debug)]
@@ -49,6 +53,11 @@ pub struct Server {
     now_ms: u64,
     connections: Arena<TransportId, Held>,
     agenda: Agenda,
+    journal: Option<Box<Journal>>,
+    /// By then what was appended is flushed, even if nobody waits for it.
+    flush_due_ms: Option<u64>,
+    /// The embedding program waits for what was done so far.
+    is_flush_wanted: bool,
 }
 
 /// Which connections have something to do, and when.
@@ -60,6 +69,8 @@ struct Agenda {
     touched: Vec<TransportId>,
     /// They wait for memory. Each at most once.
     blocked: Vec<TransportId>,
+    /// They have answers that wait for a flush. Each at most once.
+    waiting: Vec<TransportId>,
     timers: Timers<TransportId>,
     /// Somebody keeps up again since the last turn: there may be deliveries to make.
     has_resumed: bool,
@@ -77,6 +88,7 @@ struct Held {
     is_ready: bool,
     is_touched: bool,
     is_blocked: bool,
+    is_waiting: bool,
     timer: Option<TimerKey>,
 }
 
@@ -109,6 +121,9 @@ impl Server {
             now_ms: 0,
             connections: Arena::new(),
             agenda: Agenda::default(),
+            journal: None,
+            flush_due_ms: None,
+            is_flush_wanted: false,
         }
     }
 
@@ -181,6 +196,7 @@ impl Server {
                 is_ready: false,
                 is_touched: true,
                 is_blocked: false,
+                is_waiting: false,
                 timer: None,
             },
         );
@@ -230,8 +246,10 @@ impl Server {
         self.unblock();
         self.tick();
         self.deliver(embedder);
+        self.write();
         self.agenda.has_resumed |= self.agenda.blocked.iter().any(|&id| self.may_go_on(id));
-        self.virtual_hosts.deadline_ms().into_iter().chain(self.agenda.timers.deadline()).min()
+        let deadlines = [self.virtual_hosts.deadline_ms(), self.agenda.timers.deadline(), self.flush_due_ms];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Lets those connections go on that waited for memory which there is now.
@@ -316,7 +334,7 @@ impl Server {
     /// Whether another turn is due as soon as the output is written, as deliveries were held back until then.
     #[must_use]
     pub fn wants_turn(&self) -> bool {
-        self.agenda.has_resumed || !self.agenda.full_embedder.is_empty()
+        self.agenda.has_resumed || !self.agenda.full_embedder.is_empty() || self.has_to_clean()
     }
 
     /// The next connection with something to write or to close.
@@ -367,8 +385,10 @@ impl Server {
     /// Lets a connection do something, if it is still there.
     fn with<T>(&mut self, id: TransportId, act: impl FnOnce(&mut Connection, &mut Realm<'_>) -> T) -> Option<T> {
         let held = self.connections.get_mut(id)?;
-        let Self { virtual_hosts, access, now_ms, agenda, .. } = self;
-        let answer = act(&mut held.connection, &mut Realm { virtual_hosts, access: &mut **access, now_ms: *now_ms });
+        let Self { virtual_hosts, access, now_ms, agenda, journal, .. } = self;
+        let durability = Self::durability(journal.as_deref());
+        let realm = &mut Realm { virtual_hosts, access: &mut **access, now_ms: *now_ms, durability };
+        let answer = act(&mut held.connection, realm);
         let broker = held.connection.seat().map(|seat| virtual_hosts.broker_of(seat));
         held.settle(id, broker, agenda);
         self.touch(id);
@@ -398,6 +418,9 @@ impl Held {
         let is_blocked = self.connection.blocked_until().is_some();
         if is_blocked && !std::mem::replace(&mut self.is_blocked, true) {
             agenda.blocked.push(id);
+        }
+        if self.connection.waits() && !std::mem::replace(&mut self.is_waiting, true) {
+            agenda.waiting.push(id);
         }
     }
 }

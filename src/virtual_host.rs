@@ -3,11 +3,13 @@
 //! A server begins with [`DEFAULT`], which stays. Ids of connections are each broker's own; here is written down which
 //! transport is behind which.
 
+use std::fmt;
+
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::arena::Arena;
-use crate::broker::{Broker, Config, Totals};
+use crate::broker::{Broker, Config, Image, Shelf, Totals};
 use crate::id::{ConnectionId, TransportId, VirtualHostId};
 use crate::limits::Limits;
 
@@ -18,7 +20,7 @@ pub const DEFAULT: &str = "/";
 #[derive(Debug)]
 pub struct VirtualHost {
     pub(crate) id: VirtualHostId,
-    name: Box<str>,
+    pub(crate) name: Box<str>,
     pub(crate) broker: Broker,
     /// Who is behind a connection of the broker's; who has none is the embedding program.
     pub(crate) transports: Arena<ConnectionId, TransportId>,
@@ -63,36 +65,89 @@ pub struct VirtualHosts {
     gone: Totals,
     config: Config,
     now_ms: u64,
+    keeping: Option<Keeping>,
+}
+
+/// Where brokers get back what is written down.
+pub(crate) type Shelves = Box<dyn Fn() -> Box<dyn Shelf>>;
+
+/// Facts are to outlive the brokers.
+struct Keeping {
+    shelves: Shelves,
+    /// Those that have gone since this was asked last.
+    gone: Vec<VirtualHostId>,
+}
+
+impl fmt::Debug for Keeping {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Keeping").field("gone", &self.gone).finish_non_exhaustive()
+    }
 }
 
 impl VirtualHosts {
     /// Only the default one.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let mut hosts = Self { hosts: Vec::new(), made: 0, gone: Totals::default(), config, now_ms: 0 };
+        let (hosts, gone) = (Vec::new(), Totals::default());
+        let mut hosts = Self { hosts, made: 0, gone, config, now_ms: 0, keeping: None };
         hosts.add(DEFAULT);
         hosts
+    }
+
+    /// Goes on with what facts say of the virtual hosts that there were, and has their brokers note facts from now on.
+    /// Nobody must have used them yet.
+    pub(crate) fn restore(&mut self, images: Vec<(VirtualHostId, Image)>, was_closed: bool, shelves: Shelves) {
+        for (id, mut image) in images {
+            self.made = self.made.max(id.index() + 1);
+            if image.is_gone() {
+                continue;
+            }
+            if let Some(name) = image.take_name() {
+                self.insert(id, &name);
+            }
+            if let Some(broker) = self.broker_mut(id) {
+                broker.restore(image, was_closed);
+            }
+        }
+        self.hosts.iter_mut().for_each(|host| host.broker.keep_facts(shelves()));
+        self.keeping = Some(Keeping { shelves, gone: Vec::new() });
+    }
+
+    /// Those that have gone since this was asked last, where facts are kept.
+    pub(crate) fn take_gone(&mut self) -> Vec<VirtualHostId> {
+        self.keeping.as_mut().map(|keeping| std::mem::take(&mut keeping.gone)).unwrap_or_default()
     }
 
     /// Makes one, unless there is one of this name. Whether it was made.
     pub fn add(&mut self, name: &str) -> bool {
         let is_new = self.named(name).is_none();
         if is_new {
-            let mut broker = Broker::new(Config { seed: self.seed(), limits: self.config.limits.clone() });
-            broker.set_now(self.now_ms);
-            let (id, name) = (VirtualHostId::from_index(self.made), name.into());
-            self.hosts.push(VirtualHost { id, name, broker, transports: Arena::new() });
+            let id = VirtualHostId::from_index(self.made);
             self.made += 1;
+            let shelf = self.keeping.as_ref().map(|keeping| (keeping.shelves)());
+            let host = self.insert(id, name);
+            if let Some(shelf) = shelf {
+                host.broker.keep_facts(shelf);
+                host.broker.note_virtual_host(name);
+            }
         }
         is_new
     }
 
+    fn insert(&mut self, id: VirtualHostId, name: &str) -> &mut VirtualHost {
+        let mut broker = Broker::new(Config { seed: self.seed(id), limits: self.config.limits.clone() });
+        broker.set_now(self.now_ms);
+        let place = self.hosts.partition_point(|host| host.id < id);
+        self.hosts.insert(place, VirtualHost { id, name: name.into(), broker, transports: Arena::new() });
+        &mut self.hosts[place]
+    }
+
     /// Each has its own, out of that of the server: no two make the same names.
-    fn seed(&self) -> [u8; 32] {
+    fn seed(&self, id: VirtualHostId) -> [u8; 32] {
         let mut seed = self.config.seed;
-        if self.made > 0 {
+        if id.index() > 0 {
             let mut random = ChaCha12Rng::from_seed(seed);
-            random.set_stream(self.made);
+            random.set_stream(id.index());
             random.fill_bytes(&mut seed);
         }
         seed
@@ -102,6 +157,9 @@ impl VirtualHosts {
     pub(crate) fn remove(&mut self, id: VirtualHostId) {
         if let Some(place) = self.place(id) {
             self.gone = self.gone.plus(self.hosts.remove(place).broker.totals().past());
+            if let Some(keeping) = &mut self.keeping {
+                keeping.gone.push(id);
+            }
         }
     }
 
@@ -144,6 +202,10 @@ impl VirtualHosts {
     #[must_use]
     pub fn get(&self, id: VirtualHostId) -> Option<&VirtualHost> {
         self.place(id).map(|place| &self.hosts[place])
+    }
+
+    pub(crate) fn get_mut(&mut self, id: VirtualHostId) -> Option<&mut VirtualHost> {
+        self.place(id).map(|place| &mut self.hosts[place])
     }
 
     /// The broker of one, if it is still there.

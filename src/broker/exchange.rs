@@ -118,6 +118,14 @@ impl Exchange {
         Self { kind, durable, auto_delete, internal, declared_alternate, policy_alternate, bindings, index }
     }
 
+    /// Whether both were declared alike.
+    pub(crate) fn is_declared_as(&self, other: &Self) -> bool {
+        let said = |exchange: &Self| {
+            (exchange.kind, exchange.routing(), exchange.durable, exchange.auto_delete, exchange.internal)
+        };
+        said(self) == said(other) && self.declared_alternate == other.declared_alternate
+    }
+
     pub(crate) fn is_unused(&self) -> bool {
         self.bindings.is_empty()
     }

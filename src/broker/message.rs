@@ -6,33 +6,56 @@
 //! ```text
 //! +----------+----------+------------+-----------+---------+---------+----------+-------------+------------+------+
 //! | u8       | u8       | u32        | u64       | u64     | u8      |          |             |            |      |
-//! | exchange | routing  | properties | published | expires | tells   | exchange | routing key | properties | body |
-//! | length   | key len. | length     | ms        | ms      | broker  |          |             |            |      |
+//! | exchange | routing  | properties | published | expires | flags   | exchange | routing key | properties | body |
+//! | length   | key len. | length     | ms        | ms      |         |          |             |            |      |
 //! +----------+----------+------------+-----------+---------+---------+----------+-------------+------------+------+
+//! flags: 1 has headers that tell the broker something, 2 is kept
 //! ```
 //!
 //! It never changes. What happened to it in a queue (position, redeliveries) is the queue's to know. It *expires* at
 //! the time that its own property `expiration` gives it; a queue may let it live for a shorter time.
+//!
+//! A message that is *kept* has been written down, or will be in this turn. Where there is no memory for it, a *slip* stands
+//! in its queues in its place, that says where it was written down:
+//!
+//! ```text
+//! +---------+--------+--------+-------+
+//! | u32     | u32    | u32    | u32   |
+//! | segment | offset | length | kept  |
+//! |         |        |        | bytes |
+//! +---------+--------+--------+-------+
+//! ```
+//! Nobody looks into a slip: it is fetched before its message is at the head of its queue.
 
 use std::fmt;
 use std::sync::Arc;
 
+use super::fact::CONTENT_BYTES;
 use super::headers;
+use super::shelf::Location;
 use crate::properties::Properties;
 
 const HEADER_BYTES: usize = 23;
+/// No message is so short.
+const SLIP_BYTES: usize = 16;
+/// The delivery mode of a message that is to outlive the broker.
+const PERSISTENT: u8 = 2;
+const TELLS_BROKER: u8 = 1;
+const KEPT: u8 = 2;
 /// The time at which a message without `expiration` expires.
 pub(crate) const NEVER_MS: u64 = u64::MAX;
 /// What a message takes beside its parts: the allocation's own needs and its place in a queue. `benches/core.rs` measures
 /// it. Counted so that a flood of empty messages meets the memory limit too.
 const OVERHEAD_BYTES: usize = 64;
+/// And what a slip takes besides.
+const SLIP_OVERHEAD_BYTES: usize = 24;
 
 /// A published message. Only queues share it, so that the broker knows when the last of them lets go.
 #[derive(PartialEq, Eq)]
 pub struct Message(Arc<[u8]>);
 
 /// What a message is made of.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Parts<'a> {
     pub(crate) exchange: &'a str,
     pub(crate) routing_key: &'a str,
@@ -58,7 +81,7 @@ impl Message {
         header[2..6].copy_from_slice(&properties_length.to_le_bytes());
         header[6..14].copy_from_slice(&published_ms.to_le_bytes());
         header[14..22].copy_from_slice(&expires_ms.to_le_bytes());
-        header[22] = tells_broker.into();
+        header[22] = u8::from(tells_broker) * TELLS_BROKER;
         scratch.clear();
         scratch.extend_from_slice(&header);
         scratch.extend_from_slice(exchange.as_bytes());
@@ -81,6 +104,25 @@ impl Message {
             body: self.body(),
             published_ms: self.published_ms(),
         }
+    }
+
+    /// What stands for a kept message that is at this place.
+    pub(crate) fn slip(at: Location, length: u32, kept_bytes: usize) -> Self {
+        let numbers = [at.segment, at.offset, length, kept_bytes as u32];
+        let bytes: [[u8; 4]; 4] = numbers.map(u32::to_le_bytes);
+        Self(Arc::from(bytes.as_flattened()))
+    }
+
+    /// Where the message of a slip was written down, and how many bytes it takes there.
+    pub(crate) fn as_slip(&self) -> Option<(Location, u32)> {
+        self.is_slip().then(|| {
+            let [segment, offset, length] = [0, 4, 8].map(|start| self.small_number(start));
+            (Location { segment, offset }, length)
+        })
+    }
+
+    pub(crate) fn is_slip(&self) -> bool {
+        self.0.len() == SLIP_BYTES
     }
 
     /// The same message for another queue.
@@ -113,7 +155,34 @@ impl Message {
 
     /// Whether it has headers that tell the broker something, without looking for them.
     pub(crate) fn tells_broker(&self) -> bool {
-        self.0[22] != 0
+        self.0[22] & TELLS_BROKER != 0
+    }
+
+    /// Whether it outlives the broker.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.is_slip() || self.0[22] & KEPT != 0
+    }
+
+    /// Says whether it outlives the broker. One that is shared is copied for that.
+    pub(crate) fn set_kept(&mut self, is_kept: bool) {
+        if self.is_kept() == is_kept {
+            return;
+        }
+        if Arc::get_mut(&mut self.0).is_none() {
+            self.0 = Arc::from(&self.0[..]);
+        }
+        let bytes = Arc::get_mut(&mut self.0).expect("a copy is shared with nobody");
+        bytes[22] = bytes[22] & !KEPT | u8::from(is_kept) * KEPT;
+    }
+
+    /// Whether its publisher wants it to outlive the broker.
+    pub(crate) fn is_persistent(&self) -> bool {
+        self.properties().delivery_mode() == Some(PERSISTENT)
+    }
+
+    /// What a kept message takes where it was written down, its places aside.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        if self.is_slip() { self.small_number(12) as usize } else { CONTENT_BYTES + self.0.len() - HEADER_BYTES }
     }
 
     /// Its body.
@@ -134,7 +203,7 @@ impl Message {
 
     /// What it takes in memory, however many queues share it.
     pub(crate) fn memory_bytes(&self) -> usize {
-        OVERHEAD_BYTES + self.0.len()
+        if self.is_slip() { SLIP_OVERHEAD_BYTES + SLIP_BYTES } else { OVERHEAD_BYTES + self.0.len() }
     }
 
     /// What a message of these parts takes.
@@ -156,8 +225,11 @@ impl Message {
     }
 
     fn body_start(&self) -> usize {
-        let length = [self.0[2], self.0[3], self.0[4], self.0[5]];
-        self.properties_start() + u32::from_le_bytes(length) as usize
+        self.properties_start() + self.small_number(2) as usize
+    }
+
+    fn small_number(&self, start: usize) -> u32 {
+        u32::from_le_bytes(*self.0[start..].first_chunk().expect("the header is longer"))
     }
 
     fn number(&self, start: usize) -> u64 {

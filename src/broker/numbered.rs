@@ -15,6 +15,12 @@ pub(crate) struct Numbered<T> {
     live: usize,
 }
 
+impl<T> Default for Numbered<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Below this size holes are not worth squeezing out.
 const SMALL: usize = 32;
 
@@ -85,6 +91,10 @@ impl<T> Numbered<T> {
 
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.slots.iter_mut().filter_map(|(_, value)| value.as_mut())
+    }
+
+    pub(crate) fn into_iter(self) -> impl Iterator<Item = (u64, T)> {
+        self.slots.into_iter().filter_map(|(number, value)| value.map(|value| (number, value)))
     }
 
     pub(crate) fn into_values(self) -> impl Iterator<Item = T> {

@@ -69,7 +69,9 @@ pub(crate) struct Part {
     pub(crate) front: QueueId,
     pub(crate) number: usize,
     /// Slots that are sealed here, and what has arrived for them.
-    coming: Numbered<Vec<Message>>,
+    coming: Numbered<Vec<(u64, Message)>>,
+    /// How many have waited here so far: each has a number.
+    arrivals: u64,
     /// Slots that went: how many older messages of them are still here, and to where they went.
     going: Numbered<(usize, QueueId)>,
 }
@@ -85,6 +87,11 @@ impl Partitions {
             properties.header(EPOCH).is_some_and(|epoch| epoch.as_integer() != Some(self.queues.len() as i64));
         let owner = self.owners[usize::from(slot_of(routing_key, properties))];
         (!is_stale).then(|| self.queues[usize::from(owner)])
+    }
+
+    /// The partition that owns a slot.
+    pub(crate) fn owner(&self, slot: u16) -> QueueId {
+        self.queues[usize::from(self.owners[usize::from(slot)])]
     }
 
     /// Adds partitions, and answers the slots that go to them: as few as make all shares equal.
@@ -116,7 +123,7 @@ impl Partitions {
 
 impl Part {
     pub(crate) fn new(front: QueueId, number: usize) -> Self {
-        Self { front, number, coming: Numbered::new(), going: Numbered::new() }
+        Self { front, number, coming: Numbered::new(), arrivals: 0, going: Numbered::new() }
     }
 
     /// Keeps a message whose slot is sealed; answers it where it is not.
@@ -127,11 +134,34 @@ impl Part {
         }
         match self.coming.get_mut(slot(&message).into()) {
             Some(waiting) => {
-                waiting.push(message);
+                waiting.push((self.arrivals, message));
+                self.arrivals += 1;
                 None
             }
             None => Some(message),
         }
+    }
+
+    /// Keeps a message again that has waited under a number; answers it where its slot is not sealed any more.
+    pub(super) fn hold_again(&mut self, number: u64, message: Message) -> Option<Message> {
+        match self.coming.get_mut(slot(&message).into()) {
+            Some(waiting) => {
+                waiting.push((number, message));
+                None
+            }
+            None => Some(message),
+        }
+    }
+
+    /// The number that a message gets, if it has to wait for its slot.
+    pub(super) fn next_waiting(&self, message: &Message) -> Option<u64> {
+        let is_sealed = self.coming.len() > 0 && self.coming.get(slot(message).into()).is_some();
+        is_sealed.then_some(self.arrivals)
+    }
+
+    /// No message gets a number below this one any more.
+    pub(super) fn count_on_from(&mut self, arrivals: u64) {
+        self.arrivals = self.arrivals.max(arrivals);
     }
 
     /// Seals a slot, of which another partition still has messages.
@@ -139,8 +169,8 @@ impl Part {
         self.coming.insert(slot.into(), Vec::new());
     }
 
-    /// Opens a slot, and gives what waited.
-    pub(super) fn unseal(&mut self, slot: u16) -> Vec<Message> {
+    /// Opens a slot, and gives what waited, each with its number.
+    pub(super) fn unseal(&mut self, slot: u16) -> Vec<(u64, Message)> {
         self.coming.remove(slot.into()).expect("a slot that is unsealed was sealed")
     }
 
@@ -172,10 +202,10 @@ impl Part {
 
     /// What waits for sealed slots.
     pub(super) fn take_waiting(&mut self) -> Vec<Message> {
-        self.coming.values_mut().flat_map(std::mem::take).collect()
+        self.coming.values_mut().flat_map(std::mem::take).map(|(_, message)| message).collect()
     }
 
-    pub(super) fn waiting(&self) -> impl Iterator<Item = &Message> {
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &(u64, Message)> {
         self.coming.iter().flat_map(|(_, waiting)| waiting)
     }
 }

@@ -41,7 +41,12 @@ impl Publishers {
 
     /// A message has arrived.
     pub(crate) fn note(&mut self, message: &Message) {
-        let Some((id, sequence)) = number_of(message.properties()) else { return };
+        if let Some((id, sequence)) = number_of(message.properties()) {
+            self.see(id, sequence);
+        }
+    }
+
+    fn see(&mut self, id: Box<str>, sequence: i64) {
         self.clock += 1;
         let noted = self.clock;
         let seen = self.by_id.entry(id).or_insert(Seen { sequence, noted });
@@ -49,6 +54,21 @@ impl Publishers {
         if self.by_id.len() > PUBLISHERS_MAX {
             self.forget_oldest();
         }
+    }
+
+    /// The last number of a publisher.
+    pub(crate) fn last_of(&self, id: &str) -> Option<i64> {
+        self.by_id.get(id).map(|seen| seen.sequence)
+    }
+
+    /// A publisher has come as far as this.
+    pub(crate) fn set(&mut self, id: &str, sequence: i64) {
+        self.see(id.into(), sequence);
+    }
+
+    /// What they take, if each takes so many bytes beside its name.
+    pub(crate) fn bytes(&self, overhead: usize) -> usize {
+        self.by_id.keys().map(|id| id.len() + overhead).sum()
     }
 
     fn forget_oldest(&mut self) {
@@ -64,6 +84,11 @@ pub(crate) fn check_number(properties: Properties<'_>) -> Result<(), Error> {
         return Err(Error::BadArgument(ID, reason.into()));
     }
     Ok(())
+}
+
+/// Who published a message, if it says so.
+pub(crate) fn id_of(properties: Properties<'_>) -> Option<Box<str>> {
+    number_of(properties).map(|(id, _)| id)
 }
 
 fn number_of(properties: Properties<'_>) -> Option<(Box<str>, i64)> {

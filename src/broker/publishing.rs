@@ -2,6 +2,7 @@
 
 use super::error::{Error, Resource};
 use super::headers::{self, Reason};
+use super::keeping;
 use super::message::{Message, Parts};
 use super::publisher;
 use super::queue::Queue;
@@ -153,8 +154,7 @@ impl Broker {
         }
         if message.tells_broker() {
             if let Some(delay_ms) = self.delay_of(&message) {
-                self.delay(&message, delay_ms);
-                return Routed::Queued(1);
+                return self.delay(message, delay_ms);
             }
             self.find_queues_with_headers(&message);
             message = headers::without_bcc(&message, &mut self.message_scratch).unwrap_or(message);
@@ -172,8 +172,11 @@ impl Broker {
         let (refused, twins) = self.ask_queues(&message);
         let queues = self.route.queues.len() + twins;
         if !self.route.queues.is_empty() {
-            let Self { state, observer, route, changed, .. } = self;
-            commit(state, observer, &Record::Published { message: &message, queues: &route.queues });
+            let Self { state, keeper, observer, route, changed, .. } = self;
+            if keeper.is_some() && keeping::is_kept(state, &route.queues, &message) {
+                message.set_kept(true);
+            }
+            commit(state, keeper, observer, &Record::Published { message: &message, queues: &route.queues });
             changed.extend_from_slice(&route.queues);
         }
         for &queue in &refused {
@@ -234,6 +237,9 @@ impl Broker {
         }
         if queue.has_twin_of(message) {
             return Answer::Twin;
+        }
+        if keeping::is_refused(self.keeper.as_deref(), queue, message) {
+            return Answer::Refuse(id);
         }
         let body_bytes = message.body().len();
         if queue.settings.rejects_publish() && queue.would_overflow(0, body_bytes) {

@@ -19,17 +19,22 @@
 //! Messages leave a tier from its front, so everything that was requeued stands before everything that was never
 //! delivered. Hence two parts of each tier: the *returned*, sorted, and the *fresh*, whose positions need no storing.
 
+mod kept;
+
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 
 use foldhash::fast::FixedState;
 
+use super::fact::Place;
 use super::message::{Message, NEVER_MS};
 use super::numbered::Numbered;
 use super::partition::{Part, Partitions};
-use super::settings::Settings;
+use super::settings::{QueueKind, Settings};
 use crate::id::QueueId;
 use crate::table::Table;
+
+pub(crate) use kept::tier_of;
 
 /// A queue's properties and messages.
 #[derive(Debug)]
@@ -38,6 +43,8 @@ pub(crate) struct Queue {
     pub(crate) durable: bool,
     pub(crate) exclusive: bool,
     pub(crate) auto_delete: bool,
+    /// Whether it outlives the broker.
+    pub(crate) is_kept: bool,
     pub(crate) arguments: Table,
     /// What the arguments alone say.
     declared: Settings,
@@ -67,7 +74,9 @@ struct Tier {
     /// Never delivered; the first of them is at `fresh_position`, the others follow without a gap.
     fresh: VecDeque<Message>,
     fresh_position: u64,
-    /// Delivered before and ready again. Invariant: all positions are below `fresh_position`.
+    /// Messages below this position may have been delivered.
+    touched_below: u64,
+    /// Ready again, or still from before a restart. Invariant: all positions are below `fresh_position`.
     returned: Numbered<Delivered>,
     /// By position, likewise below `fresh_position`.
     unacked: Numbered<Delivered>,
@@ -126,6 +135,7 @@ impl Queue {
             durable,
             exclusive,
             auto_delete,
+            is_kept: durable && !exclusive,
             arguments,
             settings: declared.clone(),
             declared,
@@ -151,8 +161,8 @@ impl Queue {
         self.ready_bytes
     }
 
-    /// Messages that wait until their slot is opened.
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Message> {
+    /// Messages that wait until their slot is opened, by their numbers.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &(u64, Message)> {
         self.part.iter().flat_map(|part| part.waiting())
     }
 
@@ -177,7 +187,7 @@ impl Queue {
 
     /// When the next message expires, or [`NEVER_MS`].
     pub(crate) fn head_expires_ms(&self) -> u64 {
-        self.head().map_or(NEVER_MS, |head| {
+        self.head().filter(|head| !head.is_slip()).map_or(NEVER_MS, |head| {
             let own_ms = head.expires_ms();
             self.settings.message_ttl_ms.map_or(own_ms, |ttl_ms| own_ms.min(head.published_ms().saturating_add(ttl_ms)))
         })
@@ -203,9 +213,20 @@ impl Queue {
         self.settings.deduplicates && deduplication_id(message).is_some_and(|id| self.ids.contains(&*id))
     }
 
-    /// Whether a position has been delivered before.
+    /// Whether the message at a position may have been delivered before.
     pub(crate) fn was_delivered(&self, position: u64) -> bool {
-        position < self.tier(position).fresh_position
+        position < self.tier(position).touched_below
+    }
+
+    /// Whether a message outlives the broker here.
+    pub(crate) fn keeps(&self, message: &Message) -> bool {
+        self.is_kept && (message.is_persistent() || self.settings.kind == QueueKind::Quorum)
+    }
+
+    /// The message at a position, ready or not.
+    pub(crate) fn message(&self, position: u64) -> Option<&Message> {
+        self.tiers.get(self.priority_of(position)?)?;
+        self.ready_message(position).or_else(|| self.unacked_message(position))
     }
 
     pub(crate) fn unacked_message(&self, position: u64) -> Option<&Message> {
@@ -223,6 +244,22 @@ impl Queue {
     /// How often an unacked message was requeued so far.
     pub(crate) fn returns(&self, position: u64) -> u32 {
         self.tier(position).unacked.get(position).map_or(0, |delivered| delivered.returns)
+    }
+
+    /// The place that a message would get.
+    pub(super) fn next_place(&self, id: QueueId, message: &Message) -> Place {
+        if let Some(number) = self.part.as_ref().and_then(|part| part.next_waiting(message)) {
+            return Place::Waiting(id, number);
+        }
+        Place::Queue(id, self.end_for(message))
+    }
+
+    /// The position that a message gets when it is ready.
+    pub(super) fn end_for(&self, message: &Message) -> u64 {
+        let priority = self.priority(message);
+        let first = self.tier_number(priority.into()) << TIER_SHIFT;
+        let tier = self.tiers.get(usize::from(priority));
+        tier.map_or(first, |tier| tier.fresh_position + tier.fresh.len() as u64)
     }
 
     /// Adds what its arguments say to what a policy says, if one applies.
@@ -247,13 +284,17 @@ impl Queue {
         if self.settings.deduplicates {
             self.ids.extend(deduplication_id(&message).map(|id| id.into()));
         }
-        let priority = match self.settings.max_priority {
-            0 => 0,
-            max => message.properties().priority().unwrap_or(0).min(max),
-        };
+        let priority = self.priority(&message);
         self.grow(priority);
         self.count_in(priority.into(), &message);
         self.tiers[usize::from(priority)].fresh.push_back(message);
+    }
+
+    fn priority(&self, message: &Message) -> u8 {
+        match self.settings.max_priority {
+            0 => 0,
+            max => message.properties().priority().unwrap_or(0).min(max),
+        }
     }
 
     pub(super) fn deliver(&mut self, position: u64) {
@@ -355,6 +396,7 @@ impl Queue {
     fn take_ready(&mut self, position: u64) -> Delivered {
         let priority = self.priority_at(position);
         let tier = &mut self.tiers[priority];
+        tier.touched_below = tier.touched_below.max(position + 1);
         let delivered = if position == tier.fresh_position {
             tier.fresh_position += 1;
             let message = tier.fresh.pop_front().expect("a position that is taken is ready");
@@ -398,7 +440,11 @@ impl Queue {
     }
 
     fn priority_at(&self, position: u64) -> usize {
-        usize::from(self.settings.max_priority) - (position >> TIER_SHIFT) as usize
+        self.priority_of(position).expect("a position of this queue is of one of its tiers")
+    }
+
+    fn priority_of(&self, position: u64) -> Option<usize> {
+        usize::from(self.settings.max_priority).checked_sub((position >> TIER_SHIFT) as usize)
     }
 
     fn tier(&self, position: u64) -> &Tier {
@@ -413,7 +459,8 @@ impl Queue {
 
 impl Tier {
     fn new(fresh_position: u64) -> Self {
-        Self { fresh: VecDeque::new(), fresh_position, returned: Numbered::new(), unacked: Numbered::new() }
+        let (returned, unacked) = (Numbered::new(), Numbered::new());
+        Self { fresh: VecDeque::new(), fresh_position, touched_below: fresh_position, returned, unacked }
     }
 
     /// Gives memory back after a long backlog was drained.

@@ -1,9 +1,12 @@
 //! State: what facts have made so far.
 //!
 //! [`State::apply`] is the only way to change it, and cannot fail: whoever commits a record has checked before that it
-//! can become a fact. Everything else here only looks.
+//! can become a fact. Everything else here only looks; what concerns messages that are kept is in its own module.
+
+mod kept;
 
 use std::collections::HashMap;
+use std::fmt;
 
 use foldhash::fast::FixedState;
 
@@ -17,6 +20,7 @@ use super::publisher::Publishers;
 use super::queue::Queue;
 use super::record::Record;
 use super::settings::Settings;
+use super::shelf::Shelf;
 use super::topic::Walk;
 use crate::arena::Arena;
 use crate::id::QueueId;
@@ -37,8 +41,23 @@ pub(crate) struct State {
     delayed_number: u64,
     publishers: Publishers,
     memory_bytes: usize,
+    /// What kept messages take where they are written down.
+    kept_bytes: usize,
+    shelf: Cupboard,
+    /// Kept messages that waited in a partition under a number and are in it now, at a position.
+    opened: Vec<(QueueId, u64, u64)>,
     /// The last message that was taken, for as long as it is being delivered.
     taken: Option<Message>,
+}
+
+/// Where messages are that there is no memory for.
+#[derive(Default)]
+struct Cupboard(Option<Box<dyn Shelf>>);
+
+impl fmt::Debug for Cupboard {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Cupboard")
+    }
 }
 
 /// Where a message goes, and the lists that finding out needs; kept to be used again.
@@ -72,6 +91,9 @@ impl State {
             delayed_number: 0,
             publishers: Publishers::default(),
             memory_bytes: 0,
+            kept_bytes: 0,
+            shelf: Cupboard::default(),
+            opened: Vec::new(),
             taken: None,
         };
         for (name, kind) in PREDECLARED {
@@ -114,7 +136,10 @@ impl State {
                 }
             }
             Record::Published { message, queues } => self.publish(message, queues),
-            Record::Delivered { queue, position } => self.queue_mut(queue).deliver(position),
+            Record::Delivered { queue, position } => {
+                self.queue_mut(queue).deliver(position);
+                self.fetch_head(queue);
+            }
             Record::Settled { queue, position } => {
                 let queue = self.queue_mut(queue);
                 let message = queue.settle(position);
@@ -122,23 +147,26 @@ impl State {
                 self.unseal(opened);
                 self.forget(message);
             }
-            Record::Taken { queue, position } => {
-                let queue = self.queue_mut(queue);
+            Record::Taken { queue: id, position } => {
+                let queue = self.queue_mut(id);
                 let message = queue.take(position);
                 let opened = queue.count_out(&message);
                 self.unseal(opened);
                 self.let_go();
                 self.taken = Some(message);
+                self.fetch_head(id);
             }
-            Record::Dropped { queue, position } => {
-                let queue = self.queue_mut(queue);
+            Record::Dropped { queue: id, position } => {
+                let queue = self.queue_mut(id);
                 let message = queue.drop(position);
                 let opened = queue.count_out(&message);
                 self.unseal(opened);
                 self.forget(message);
+                self.fetch_head(id);
             }
             Record::Requeued { queue, position } => self.requeue(queue, position),
             Record::Purged { queue } => {
+                self.fetch_shed(queue);
                 for message in self.queue_mut(queue).purge() {
                     let opened = self.queue_mut(queue).count_out(&message);
                     self.unseal(opened);
@@ -146,8 +174,9 @@ impl State {
                 }
             }
             Record::Delayed { number, message, .. } => {
-                self.memory_bytes += message.memory_bytes();
+                self.count_in(message);
                 self.publishers.note(message);
+                self.count_place(message);
                 self.delayed.insert(number, message.share());
                 self.delayed_number = number;
             }
@@ -241,8 +270,23 @@ impl State {
 
     /// All queues that were declared, in that order; partitions are not among them.
     pub(crate) fn queues(&self) -> impl Iterator<Item = (QueueId, &Queue)> {
-        let queues = self.queues.ids().into_iter().filter_map(|id| self.queues.get(id).map(|queue| (id, queue)));
-        queues.filter(|(_, queue)| queue.part.is_none())
+        self.all_queues().filter(|(_, queue)| queue.part.is_none())
+    }
+
+    /// Goes on after what was there before: neither ids nor numbers are given out again.
+    pub(crate) fn go_on_after(&mut self, queue: QueueId, delayed: u64, publishers: Publishers) {
+        self.queues.go_on_after(queue);
+        self.delayed_number = self.delayed_number.max(delayed);
+        self.publishers = publishers;
+    }
+
+    pub(crate) fn hold_delayed(&mut self, number: u64, message: Message) {
+        self.delayed.insert(number, message);
+    }
+
+    /// All queues, partitions among them.
+    pub(crate) fn all_queues(&self) -> impl Iterator<Item = (QueueId, &Queue)> {
+        self.queues.ids().into_iter().filter_map(|id| self.queues.get(id).map(|queue| (id, queue)))
     }
 
     /// Finds the queues that a message goes to, each once; through bound exchanges, and to the alternate exchange
@@ -292,10 +336,13 @@ impl State {
     }
 
     fn publish(&mut self, message: &Message, queues: &[QueueId]) {
-        self.memory_bytes += message.memory_bytes();
         if message.tells_broker() {
             self.publishers.note(message);
         }
+        if message.is_kept() {
+            return self.publish_kept(message, queues);
+        }
+        self.count_in(message);
         for &queue in queues {
             self.queue_mut(queue).push(message.share());
         }
@@ -305,13 +352,17 @@ impl State {
     fn requeue(&mut self, id: QueueId, position: u64) {
         let queue = self.queues.get_mut(id).expect("a fact's queue exists");
         let counts = queue.settings.counts_deliveries();
-        let (mut added_bytes, scratch) = (0, &mut Vec::new());
+        let (mut added, scratch) = (None, &mut Vec::new());
         let replaced = queue.requeue(position, |message, returns| {
-            let counted = counts.then(|| headers::with_delivery_count(message, returns, scratch))?;
-            added_bytes = counted.memory_bytes();
+            let mut counted = counts.then(|| headers::with_delivery_count(message, returns, scratch))?;
+            counted.set_kept(message.is_kept());
+            added = Some(counted.share());
             Some(counted)
         });
-        self.memory_bytes += added_bytes;
+        if let Some(counted) = added {
+            self.count_in(&counted);
+            self.count_place(&counted);
+        }
         replaced.into_iter().for_each(|message| self.forget(message));
     }
 
@@ -331,10 +382,12 @@ impl State {
         let (known, moves) = (partitions.queues.len(), partitions.add(added));
         let (name, durable, arguments) = (queue.name.clone(), queue.durable, queue.arguments.clone());
         let settings = Settings::of_arguments(&arguments).expect("a queue's arguments were checked");
+        let is_kept = self.queue_mut(front).is_kept;
         for (number, &id) in (known..).zip(added) {
             let mut partition = Queue::new(&name, durable, false, false, Table::new(), settings.clone());
             partition.set_policy(self.policies.of_queue(&partition));
             partition.part = Some(Box::new(Part::new(front, number)));
+            partition.is_kept = is_kept;
             self.queues.insert_at(id, partition);
         }
         let sealed = moves.into_iter().filter(|&moved| self.seal(moved)).count();
@@ -342,7 +395,8 @@ impl State {
     }
 
     /// Seals a slot that has gone, if there are messages of it where it was.
-    fn seal(&mut self, Move { slot, from, to }: Move) -> bool {
+    pub(crate) fn seal(&mut self, Move { slot, from, to }: Move) -> bool {
+        self.fetch_all(from);
         let former = self.queue_mut(from);
         let messages = former.ready().chain(former.unacked()).map(|(_, message)| message);
         let older = messages.filter(|message| partition::slot(message) == slot).count();
@@ -357,11 +411,22 @@ impl State {
     /// A slot of which the last message has left another partition is open here: what waited for that is ready.
     fn unseal(&mut self, opened: Option<(u16, QueueId)>) {
         let Some((slot, to)) = opened else { return };
-        for message in self.part_mut(to).unseal(slot) {
-            self.queue_mut(to).enqueue(message);
+        for (number, message) in self.part_mut(to).unseal(slot) {
+            self.enqueue_opened(to, number, message);
         }
         let front = self.part_mut(to).front;
         self.partitions_mut(front).sealed -= 1;
+    }
+
+    /// What waited in a partition, under this number, is ready.
+    pub(crate) fn enqueue_opened(&mut self, id: QueueId, number: u64, message: Message) {
+        let queue = self.queue_mut(id);
+        let position = queue.end_for(&message);
+        let is_kept = message.is_kept();
+        queue.enqueue(message);
+        if is_kept {
+            self.opened.push((id, number, position));
+        }
     }
 
     fn delete_queue(&mut self, id: QueueId) {
@@ -402,22 +467,15 @@ impl State {
         }
     }
 
-    /// Counts a message out once the last queue lets go of it.
-    fn forget(&mut self, message: Message) {
-        if message.is_last() {
-            self.memory_bytes -= message.memory_bytes();
-        }
-    }
-
-    fn queue_mut(&mut self, queue: QueueId) -> &mut Queue {
+    pub(crate) fn queue_mut(&mut self, queue: QueueId) -> &mut Queue {
         self.queues.get_mut(queue).expect("a fact's queue exists")
     }
 
-    fn part_mut(&mut self, queue: QueueId) -> &mut Part {
+    pub(crate) fn part_mut(&mut self, queue: QueueId) -> &mut Part {
         self.queue_mut(queue).part.as_mut().expect("a slot's owner is a partition")
     }
 
-    fn partitions_mut(&mut self, front: QueueId) -> &mut Partitions {
+    pub(crate) fn partitions_mut(&mut self, front: QueueId) -> &mut Partitions {
         self.queue_mut(front).partitions.as_mut().expect("a partition's front has partitions")
     }
 

@@ -12,6 +12,7 @@ use super::Broker;
 use super::delivery::Notice;
 use super::headers::{self, Death, Reason};
 use super::message::{Message, NEVER_MS};
+use super::publishing::Routed;
 use super::record::Record;
 use super::settings::Overflow;
 use crate::id::{ChannelId, QueueId};
@@ -190,10 +191,18 @@ impl Broker {
     }
 
     /// Holds a message back in its exchange.
-    pub(super) fn delay(&mut self, message: &Message, delay_ms: u64) {
+    pub(super) fn delay(&mut self, mut message: Message, delay_ms: u64) -> Routed {
+        let is_durable = self.state.exchange(message.exchange()).is_some_and(|exchange| exchange.durable);
+        if self.keeper.is_some() && is_durable && message.is_persistent() {
+            if self.refuses_to_keep() {
+                return Routed::Refused;
+            }
+            message.set_kept(true);
+        }
         let (number, due_ms) = (self.state.next_delayed(), self.now_ms.saturating_add(delay_ms));
-        self.commit(&Record::Delayed { number, message, due_ms });
+        self.commit(&Record::Delayed { number, message: &message, due_ms });
         self.timers.insert(due_ms, Due::Delay(number));
+        Routed::Queued(1)
     }
 
     /// A message goes on, unless its exchange has gone meanwhile.

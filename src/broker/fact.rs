@@ -1,0 +1,382 @@
+//! Fact: what outlives the broker, as bytes.
+//!
+//! A [`Record`](super::Record) is a change of the whole state; a fact is what of it concerns things that are *kept*: durable
+//! exchanges, durable queues that are not exclusive, bindings between them, persistent messages in them. It says where a
+//! message is in so many words, as its neighbours may not be kept, or may have been written down again elsewhere. So facts
+//! need no order but that of what says something of the same thing.
+//!
+//! A fact is an octet that says which, and its fields, in AMQP's elementary types:
+//!
+//! ```text
+//!  1 virtual host   | name: short string
+//!  2 its end        |
+//!  3 exchange       | name: short string | type: short string | flags: octet | arguments: table
+//!  4 its end        | name: short string
+//!  5 queue          | queue: longlong | name: short string | flags: octet | arguments: table
+//!  6 its end        | queue: longlong
+//!  7 partitions     | front: longlong | how many there were before: short | count: short | count x queue: longlong
+//!  8 binding        | source: short string | destination | routing key: short string | arguments: table
+//!  9 its end        | the same
+//! 10 policy         | name, pattern: short strings | applies to: short string | priority: long | definition: table
+//! 11 its end        | name: short string
+//! 12 message        | count: short | count x (queue: longlong | position: longlong) | content
+//! 13 delayed        | number: longlong | due: longlong | content
+//! 14 gone           | queue: longlong | first position: longlong | count: long
+//! 15 returned       | queue: longlong | position: longlong | how often: long
+//! 16 delivered      | queue: longlong | position: longlong             all below it have been
+//! 17 publisher      | id: short string | sequence: longlong
+//!
+//! content     = published: longlong | exchange, routing key: short strings | properties, body: long strings
+//! destination = 0: octet | queue: longlong, or 1: octet | exchange: short string
+//! flags       = 1: auto-delete, 2: internal
+//! ```
+//!
+//! Times are in milliseconds. A *place* is a queue and a position in it. There are two kinds of place besides: a partition's
+//! messages that wait for their slot have [`WAITING`] added to the queue and a number of their own, and what an exchange
+//! delays is at queue 0, under its number.
+
+use super::exchange::{Destination, ExchangeKind};
+use super::message::{Message, Parts};
+use super::policy::{ApplyTo, Policy};
+use crate::id::QueueId;
+use crate::properties::Properties;
+use crate::table::Table;
+use crate::wire::{Malformed, Reader, put_long_string, put_name, put_sized};
+
+/// Added to a queue's number: messages there that wait for their slot.
+const WAITING: u64 = 1 << 63;
+/// What a message's fact takes beside its parts and places, and what each place takes.
+pub(crate) const CONTENT_BYTES: usize = 21;
+pub(crate) const PLACE_BYTES: usize = 16;
+const AUTO_DELETE: u8 = 1;
+const INTERNAL: u8 = 2;
+
+/// Where a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Place {
+    /// At a position of a queue.
+    Queue(QueueId, u64),
+    /// In a partition, until its slot is opened; numbered by arrival.
+    Waiting(QueueId, u64),
+    /// In its exchange; by its number.
+    Delayed(u64),
+}
+
+/// The places of a message that was written down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Places<'a>(&'a [u8]);
+
+/// A fact, borrowed from where it was written down.
+#[derive(Clone, Debug)]
+pub(crate) enum Fact<'a> {
+    VirtualHost { name: &'a str },
+    VirtualHostGone,
+    Exchange { name: &'a str, kind: ExchangeKind, auto_delete: bool, internal: bool, arguments: Table },
+    ExchangeGone { name: &'a str },
+    Queue { queue: QueueId, name: &'a str, auto_delete: bool, arguments: Table },
+    QueueGone { queue: QueueId },
+    Partitions { front: QueueId, known: u16, added: Vec<QueueId> },
+    Bound { source: &'a str, destination: Destination, routing_key: &'a str, arguments: Table },
+    Unbound { source: &'a str, destination: Destination, routing_key: &'a str, arguments: Table },
+    Policy { name: &'a str, policy: Policy },
+    PolicyGone { name: &'a str },
+    Message { places: Places<'a>, parts: Parts<'a> },
+    Delayed { number: u64, due_ms: u64, parts: Parts<'a> },
+    Gone { place: Place, count: u32 },
+    Returned { queue: QueueId, position: u64, returns: u32 },
+    Delivered { queue: QueueId, below: u64 },
+    Publisher { id: &'a str, sequence: i64 },
+}
+
+impl Place {
+    fn put(self, out: &mut Vec<u8>) {
+        let (queue, position) = match self {
+            Self::Queue(queue, position) => (queue.index(), position),
+            Self::Waiting(queue, number) => (queue.index() | WAITING, number),
+            Self::Delayed(number) => (0, number),
+        };
+        put_u64(out, queue);
+        put_u64(out, position);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let (queue, position) = (reader.longlong()?, reader.longlong()?);
+        Ok(match queue {
+            0 => Self::Delayed(position),
+            queue if queue & WAITING != 0 => Self::Waiting(QueueId::from_index(queue & !WAITING), position),
+            queue => Self::Queue(QueueId::from_index(queue), position),
+        })
+    }
+
+    /// The place so much further on.
+    pub(crate) fn after(self, count: u64) -> Self {
+        match self {
+            Self::Queue(queue, position) => Self::Queue(queue, position + count),
+            Self::Waiting(queue, number) => Self::Waiting(queue, number + count),
+            Self::Delayed(number) => Self::Delayed(number + count),
+        }
+    }
+}
+
+impl<'a> Places<'a> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = Place> + Clone + use<'a> {
+        let places = self.0.chunks_exact(PLACE_BYTES);
+        places.map(|place| Place::read(&mut Reader::new(place)).expect("a place is as long as that"))
+    }
+}
+
+/// Appends a message at these places.
+pub(crate) fn put_message(out: &mut Vec<u8>, places: impl Iterator<Item = Place>, message: &Message) {
+    put_places(out, places);
+    put_content(out, &message.parts());
+}
+
+/// Appends a message of which the content was written down before.
+pub(crate) fn put_again(out: &mut Vec<u8>, places: impl Iterator<Item = Place>, content: &[u8]) {
+    put_places(out, places);
+    out.extend_from_slice(content);
+}
+
+/// The content of a message's fact.
+pub(crate) fn content<'a>(fact: &'a [u8], places: Places<'_>) -> &'a [u8] {
+    &fact[3 + places.0.len()..]
+}
+
+fn put_places(out: &mut Vec<u8>, places: impl Iterator<Item = Place>) {
+    out.push(12);
+    let at = out.len();
+    out.extend_from_slice(&[0; 2]);
+    let mut count = 0u16;
+    for place in places {
+        place.put(out);
+        count = count.checked_add(1).expect("a message is split before it has so many places");
+    }
+    out[at..at + 2].copy_from_slice(&count.to_be_bytes());
+}
+
+pub(crate) fn put_delayed(out: &mut Vec<u8>, number: u64, due_ms: u64, message: &Message) {
+    out.push(13);
+    put_u64(out, number);
+    put_u64(out, due_ms);
+    put_content(out, &message.parts());
+}
+
+/// Appends that so many places from this one on are empty; the count is in the last four octets.
+pub(crate) fn put_gone(out: &mut Vec<u8>, place: Place, count: u32) {
+    out.push(14);
+    place.put(out);
+    out.extend_from_slice(&count.to_be_bytes());
+}
+
+fn put_content(out: &mut Vec<u8>, parts: &Parts<'_>) {
+    put_u64(out, parts.published_ms);
+    put_name(out, parts.exchange);
+    put_name(out, parts.routing_key);
+    put_long_string(out, parts.properties.raw());
+    put_long_string(out, parts.body);
+}
+
+fn put_u64(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(&number.to_be_bytes());
+}
+
+fn put_destination(out: &mut Vec<u8>, destination: &Destination) {
+    match destination {
+        Destination::Queue(queue) => {
+            out.push(0);
+            put_u64(out, queue.index());
+        }
+        Destination::Exchange(name) => {
+            out.push(1);
+            put_name(out, name);
+        }
+    }
+}
+
+fn put_table(out: &mut Vec<u8>, table: &Table) {
+    put_sized(out, |out| table.encode(out)).expect("the keys of a table that was decoded or checked are short");
+}
+
+/// Appends a fact that is not of a message.
+pub(crate) fn put(out: &mut Vec<u8>, fact: &Fact<'_>) {
+    match fact {
+        Fact::VirtualHost { name } => put_named(out, 1, name),
+        Fact::VirtualHostGone => out.push(2),
+        Fact::Exchange { name, kind, auto_delete, internal, arguments } => {
+            put_named(out, 3, name);
+            put_name(out, kind.name());
+            out.push(u8::from(*auto_delete) * AUTO_DELETE | u8::from(*internal) * INTERNAL);
+            put_table(out, arguments);
+        }
+        Fact::ExchangeGone { name } => put_named(out, 4, name),
+        Fact::Queue { queue, name, auto_delete, arguments } => {
+            put_numbered(out, 5, *queue);
+            put_name(out, name);
+            out.push(u8::from(*auto_delete) * AUTO_DELETE);
+            put_table(out, arguments);
+        }
+        Fact::QueueGone { queue } => put_numbered(out, 6, *queue),
+        Fact::Partitions { front, known, added } => {
+            put_numbered(out, 7, *front);
+            out.extend_from_slice(&known.to_be_bytes());
+            out.extend_from_slice(&(added.len() as u16).to_be_bytes());
+            added.iter().for_each(|queue| put_u64(out, queue.index()));
+        }
+        Fact::Bound { source, destination, routing_key, arguments } => {
+            put_binding(out, 8, source, destination, routing_key, arguments);
+        }
+        Fact::Unbound { source, destination, routing_key, arguments } => {
+            put_binding(out, 9, source, destination, routing_key, arguments);
+        }
+        Fact::Policy { name, policy } => {
+            put_named(out, 10, name);
+            put_name(out, &policy.pattern);
+            put_name(out, policy.apply_to.name());
+            out.extend_from_slice(&policy.priority.to_be_bytes());
+            put_table(out, &policy.definition);
+        }
+        Fact::PolicyGone { name } => put_named(out, 11, name),
+        Fact::Returned { queue, position, returns } => {
+            put_numbered(out, 15, *queue);
+            put_u64(out, *position);
+            out.extend_from_slice(&returns.to_be_bytes());
+        }
+        Fact::Delivered { queue, below } => {
+            put_numbered(out, 16, *queue);
+            put_u64(out, *below);
+        }
+        Fact::Publisher { id, sequence } => {
+            put_named(out, 17, id);
+            out.extend_from_slice(&sequence.to_be_bytes());
+        }
+        Fact::Message { .. } | Fact::Delayed { .. } | Fact::Gone { .. } => unreachable!("these have their own ways"),
+    }
+}
+
+fn put_named(out: &mut Vec<u8>, kind: u8, name: &str) {
+    out.push(kind);
+    put_name(out, name);
+}
+
+fn put_numbered(out: &mut Vec<u8>, kind: u8, queue: QueueId) {
+    out.push(kind);
+    put_u64(out, queue.index());
+}
+
+fn put_binding(out: &mut Vec<u8>, kind: u8, source: &str, to: &Destination, routing_key: &str, arguments: &Table) {
+    put_named(out, kind, source);
+    put_destination(out, to);
+    put_name(out, routing_key);
+    put_table(out, arguments);
+}
+
+/// The facts that were written down one after the other, each with how many bytes are before it and how many it has.
+pub(crate) struct Facts<'a> {
+    all: usize,
+    reader: Reader<'a>,
+}
+
+impl<'a> Facts<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { all: bytes.len(), reader: Reader::new(bytes) }
+    }
+
+    fn taken(&self) -> usize {
+        self.all - self.reader.rest().len()
+    }
+}
+
+impl<'a> Iterator for Facts<'a> {
+    type Item = Result<(usize, usize, Fact<'a>), Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.reader.is_empty() {
+            return None;
+        }
+        let start = self.taken();
+        Some(read(&mut self.reader).map(|fact| (start, self.taken() - start, fact)))
+    }
+}
+
+/// Reads one fact.
+pub(crate) fn read<'a>(reader: &mut Reader<'a>) -> Result<Fact<'a>, Malformed> {
+    Ok(match reader.octet()? {
+        1 => Fact::VirtualHost { name: reader.short_string()? },
+        2 => Fact::VirtualHostGone,
+        3 => {
+            let (name, kind) = (reader.short_string()?, reader.short_string()?);
+            let kind = ExchangeKind::named(kind).map_err(|_| Malformed("an exchange of an unknown type"))?;
+            let (flags, arguments) = (reader.octet()?, read_table(reader)?);
+            let (auto_delete, internal) = (flags & AUTO_DELETE != 0, flags & INTERNAL != 0);
+            Fact::Exchange { name, kind, auto_delete, internal, arguments }
+        }
+        4 => Fact::ExchangeGone { name: reader.short_string()? },
+        5 => {
+            let (queue, name) = (read_queue(reader)?, reader.short_string()?);
+            let (auto_delete, arguments) = (reader.octet()? & AUTO_DELETE != 0, read_table(reader)?);
+            Fact::Queue { queue, name, auto_delete, arguments }
+        }
+        6 => Fact::QueueGone { queue: read_queue(reader)? },
+        7 => {
+            let (front, known, count) = (read_queue(reader)?, reader.short()?, reader.short()?);
+            let added = (0..count).map(|_| read_queue(reader)).collect::<Result<_, _>>()?;
+            Fact::Partitions { front, known, added }
+        }
+        8 => {
+            let (source, destination) = (reader.short_string()?, read_destination(reader)?);
+            let (routing_key, arguments) = (reader.short_string()?, read_table(reader)?);
+            Fact::Bound { source, destination, routing_key, arguments }
+        }
+        9 => {
+            let (source, destination) = (reader.short_string()?, read_destination(reader)?);
+            let (routing_key, arguments) = (reader.short_string()?, read_table(reader)?);
+            Fact::Unbound { source, destination, routing_key, arguments }
+        }
+        10 => {
+            let (name, pattern) = (reader.short_string()?, reader.short_string()?.into());
+            let apply_to = ApplyTo::named(reader.short_string()?);
+            let apply_to = apply_to.ok_or(Malformed("a policy that applies to something unknown"))?;
+            let (priority, definition) = (reader.long()?.cast_signed(), read_table(reader)?);
+            Fact::Policy { name, policy: Policy { pattern, apply_to, priority, definition } }
+        }
+        11 => Fact::PolicyGone { name: reader.short_string()? },
+        12 => {
+            let count = usize::from(reader.short()?);
+            Fact::Message { places: Places(reader.bytes(count * PLACE_BYTES)?), parts: read_content(reader)? }
+        }
+        13 => {
+            let (number, due_ms) = (reader.longlong()?, reader.longlong()?);
+            Fact::Delayed { number, due_ms, parts: read_content(reader)? }
+        }
+        14 => Fact::Gone { place: Place::read(reader)?, count: reader.long()? },
+        15 => Fact::Returned { queue: read_queue(reader)?, position: reader.longlong()?, returns: reader.long()? },
+        16 => Fact::Delivered { queue: read_queue(reader)?, below: reader.longlong()? },
+        17 => Fact::Publisher { id: reader.short_string()?, sequence: reader.longlong()?.cast_signed() },
+        _ => return Err(Malformed("a fact of an unknown kind")),
+    })
+}
+
+fn read_queue(reader: &mut Reader<'_>) -> Result<QueueId, Malformed> {
+    reader.longlong().map(QueueId::from_index)
+}
+
+fn read_destination(reader: &mut Reader<'_>) -> Result<Destination, Malformed> {
+    Ok(match reader.octet()? {
+        0 => Destination::Queue(read_queue(reader)?),
+        _ => Destination::Exchange(reader.short_string()?.into()),
+    })
+}
+
+fn read_table(reader: &mut Reader<'_>) -> Result<Table, Malformed> {
+    Table::decode(reader.long_string()?)
+}
+
+fn read_content<'a>(reader: &mut Reader<'a>) -> Result<Parts<'a>, Malformed> {
+    Ok(Parts {
+        published_ms: reader.longlong()?,
+        exchange: reader.short_string()?,
+        routing_key: reader.short_string()?,
+        properties: Properties::trusted(reader.long_string()?),
+        body: reader.long_string()?,
+    })
+}

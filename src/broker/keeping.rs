@@ -1,0 +1,411 @@
+//! Keeping: which facts outlive the broker, and as what they are written down.
+//!
+//! ```text
+//!   commit(record) ──> Keeper.note ──> bytes ── the turn ends: facts() ──> written down ── facts_written(at)
+//!                                        ^                                                     │
+//!   what is written down at the old      │                                                     v
+//!   end of the row and still holds ── recall                        bodies beyond the memory's mark are put away
+//! ```
+//!
+//! A fact is noted before it is applied, so that what it ends can be looked at still. Who asked for something may have to
+//! wait until it is durable: such facts are counted ([`Broker::noted`]). Others follow in their time: what the broker does by
+//! itself, and what nobody is told of.
+
+use super::exchange::{Destination, Exchange};
+use super::fact::{self, Fact, Facts, Place, Places};
+use super::headers;
+use super::message::Message;
+use super::publisher;
+use super::record::Record;
+use super::shelf::{Location, Shelf};
+use super::state::State;
+use super::{Broker, Queue};
+use crate::id::QueueId;
+use crate::table::Table;
+use crate::wire::{Malformed, Reader};
+
+/// All facts of a virtual host that has gone.
+pub(crate) const GONE: &[u8] = &[2];
+/// A message with more places is written down more than once.
+const PLACES_MAX: usize = 60_000;
+/// A buffer that is larger is not kept.
+const BUFFER_BYTES: usize = 4 << 20;
+/// About what a fact takes beside its names.
+const FACT_BYTES: usize = 24;
+
+/// The facts of this turn that outlive the broker.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    bytes: Vec<u8>,
+    /// Where messages begin in them, and their lengths.
+    messages: Vec<(u32, u32)>,
+    /// The last fact, if it says that places are empty: which place is next, and where its count is.
+    last_gone: Option<(Place, usize)>,
+    noted: u64,
+    /// Above it, bodies are put away.
+    page_bytes: usize,
+    /// What the topology takes, as it was measured last, and what it has grown since.
+    topology_bytes: usize,
+    grown_bytes: usize,
+    has_failed: bool,
+}
+
+impl Keeper {
+    fn new(page_bytes: usize) -> Self {
+        let (bytes, messages, last_gone) = (Vec::new(), Vec::new(), None);
+        let (topology_bytes, grown_bytes, has_failed) = (0, usize::MAX, false);
+        Self { bytes, messages, last_gone, noted: 0, page_bytes, topology_bytes, grown_bytes, has_failed }
+    }
+
+    /// Notes a fact that is about to be applied.
+    pub(super) fn note(&mut self, state: &State, record: &Record<'_>) {
+        if self.has_failed {
+            return;
+        }
+        match *record {
+            Record::ExchangeDeclared { name, kind, durable: true, auto_delete, internal, arguments } => {
+                let arguments = arguments.clone();
+                self.put(&Fact::Exchange { name, kind, auto_delete, internal, arguments });
+            }
+            Record::ExchangeDeleted { name } if is_kept_exchange(state, name) => {
+                self.put(&Fact::ExchangeGone { name });
+            }
+            Record::QueueDeclared { queue, name, durable: true, exclusive: false, auto_delete, arguments } => {
+                self.put(&Fact::Queue { queue, name, auto_delete, arguments: arguments.clone() });
+            }
+            Record::QueueDeleted { queue } if is_kept_queue(state, queue) => self.put(&Fact::QueueGone { queue }),
+            Record::PartitionsAdded { front, partitions } if is_kept_queue(state, front) => {
+                let known = state.queue(front).and_then(|queue| queue.partitions.as_ref());
+                let known = known.map_or(0, |known| known.queues.len() as u16);
+                self.put(&Fact::Partitions { front, known, added: partitions.to_vec() });
+            }
+            Record::Bound { source, destination, routing_key, arguments }
+                if is_kept_binding(state, source, destination) =>
+            {
+                let (destination, arguments) = (destination.clone(), arguments.clone());
+                self.put(&Fact::Bound { source, destination, routing_key, arguments });
+            }
+            Record::Unbound { source, destination, routing_key, arguments }
+                if is_kept_binding(state, source, destination) =>
+            {
+                let (destination, arguments) = (destination.clone(), arguments.clone());
+                self.put(&Fact::Unbound { source, destination, routing_key, arguments });
+            }
+            Record::PolicySet { name, policy } => self.put(&Fact::Policy { name, policy: policy.clone() }),
+            Record::PolicyDeleted { name } => self.put(&Fact::PolicyGone { name }),
+            Record::Published { message, queues } if message.is_kept() => self.note_published(state, message, queues),
+            Record::Delayed { number, message, due_ms } if message.is_kept() => {
+                self.put_message(|out| fact::put_delayed(out, number, due_ms, message));
+                self.noted += 1;
+            }
+            Record::Settled { queue, position } if self.note_gone(state, Place::Queue(queue, position)) => {
+                self.noted += 1;
+            }
+            Record::Taken { queue, position } | Record::Dropped { queue, position } => {
+                self.note_gone(state, Place::Queue(queue, position));
+            }
+            Record::DelayOver { number } => {
+                self.note_gone(state, Place::Delayed(number));
+            }
+            Record::Requeued { queue, position } if state.kept_at(Place::Queue(queue, position)).is_some() => {
+                let returns = state.queue(queue).map_or(0, |queue| queue.returns(position).saturating_add(1));
+                self.put_lazily(&Fact::Returned { queue, position, returns });
+            }
+            Record::Purged { queue } => self.note_purged(state, queue),
+            _ => {}
+        }
+    }
+
+    fn put(&mut self, fact: &Fact<'_>) {
+        let start = self.bytes.len();
+        self.put_lazily(fact);
+        self.grown_bytes = self.grown_bytes.saturating_add(self.bytes.len() - start);
+        self.noted += 1;
+    }
+
+    fn put_lazily(&mut self, fact: &Fact<'_>) {
+        fact::put(&mut self.bytes, fact);
+        self.last_gone = None;
+    }
+
+    fn put_message(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        put(&mut self.bytes);
+        self.messages.push((start as u32, (self.bytes.len() - start) as u32));
+        self.last_gone = None;
+    }
+
+    fn note_published(&mut self, state: &State, message: &Message, queues: &[QueueId]) {
+        let kept = |id: &QueueId| state.queue(*id).filter(|queue| queue.keeps(message)).map(|queue| (*id, queue));
+        for queues in queues.chunks(PLACES_MAX) {
+            let places = queues.iter().filter_map(kept).map(|(id, queue)| queue.next_place(id, message));
+            self.put_message(|out| fact::put_message(out, places, message));
+        }
+        self.noted += 1;
+    }
+
+    /// Notes that a place is empty, if a kept message is there. Neighbours become one fact.
+    fn note_gone(&mut self, state: &State, place: Place) -> bool {
+        let is_kept = state.kept_at(place).is_some();
+        if is_kept {
+            self.put_gone(place);
+        }
+        is_kept
+    }
+
+    fn put_gone(&mut self, place: Place) {
+        match self.last_gone {
+            Some((next, at)) if next == place => {
+                let count = self.bytes.last_chunk_mut::<4>().expect("a fact ends with its count");
+                *count = (u32::from_be_bytes(*count) + 1).to_be_bytes();
+                self.last_gone = Some((place.after(1), at));
+            }
+            _ => {
+                fact::put_gone(&mut self.bytes, place, 1);
+                self.last_gone = Some((place.after(1), self.bytes.len()));
+            }
+        }
+    }
+
+    fn note_purged(&mut self, state: &State, id: QueueId) {
+        let Some(queue) = state.queue(id).filter(|queue| queue.is_kept) else { return };
+        for (position, message) in queue.ready() {
+            if message.is_kept() {
+                self.put_gone(Place::Queue(id, position));
+            }
+        }
+        for (number, message) in queue.waiting() {
+            if message.is_kept() {
+                self.put_gone(Place::Waiting(id, *number));
+            }
+        }
+        self.noted += 1;
+    }
+
+    /// Messages that waited in a partition have got a position: they are written down there.
+    pub(super) fn note_opened(&mut self, state: &mut State) {
+        for (queue, number, position) in state.take_opened() {
+            let Some(message) = state.kept_at(Place::Queue(queue, position)).filter(|_| !self.has_failed) else {
+                continue;
+            };
+            let places = std::iter::once(Place::Queue(queue, position));
+            self.put_message(|out| fact::put_message(out, places, message));
+            self.put_gone(Place::Waiting(queue, number));
+        }
+    }
+
+    /// Notes again what is in these facts and still holds, as they are about to go.
+    fn recall(&mut self, state: &State, name: &str, bytes: &[u8]) -> Result<(), Malformed> {
+        let mut publishers: Vec<&str> = Vec::new();
+        let mut publisher_ids = Vec::new();
+        for known in Facts::new(bytes) {
+            let (start, length, fact) = known?;
+            let raw = &bytes[start..start + length];
+            match fact {
+                Fact::Message { places, parts } => {
+                    publisher_ids
+                        .extend(headers::tell_broker(parts.properties).then(|| publisher::id_of(parts.properties)));
+                    self.recall_message(state, places, raw);
+                }
+                Fact::Delayed { number, parts, .. } => {
+                    publisher_ids
+                        .extend(headers::tell_broker(parts.properties).then(|| publisher::id_of(parts.properties)));
+                    if state.kept_at(Place::Delayed(number)).is_some() {
+                        self.put_message(|out| out.extend_from_slice(raw));
+                    }
+                }
+                Fact::Publisher { id, .. } => publishers.push(id),
+                _ if still_holds(state, name, &fact) => {
+                    self.bytes.extend_from_slice(raw);
+                    self.last_gone = None;
+                }
+                _ => {}
+            }
+        }
+        let ids = publisher_ids.iter().flatten().map(|id| &**id);
+        publishers.extend(ids);
+        publishers.sort_unstable();
+        publishers.dedup();
+        for id in publishers {
+            if let Some(sequence) = state.publishers().last_of(id) {
+                self.put_lazily(&Fact::Publisher { id, sequence });
+            }
+        }
+        Ok(())
+    }
+
+    fn recall_message(&mut self, state: &State, places: Places<'_>, raw: &[u8]) {
+        let held = places.iter().filter(|&place| state.kept_at(place).is_some());
+        if held.clone().next().is_none() {
+            return;
+        }
+        self.put_message(|out| fact::put_again(out, held.clone(), fact::content(raw, places)));
+        for place in held {
+            let Place::Queue(queue, position) = place else { continue };
+            let returns = state.queue(queue).map_or(0, |queue| queue.returns_of(position));
+            if returns > 0 {
+                self.put_lazily(&Fact::Returned { queue, position, returns });
+            }
+        }
+    }
+}
+
+fn is_kept_exchange(state: &State, name: &str) -> bool {
+    state.exchange(name).is_some_and(|exchange| exchange.durable)
+}
+
+fn is_kept_queue(state: &State, queue: QueueId) -> bool {
+    state.queue(queue).is_some_and(|queue| queue.is_kept)
+}
+
+fn is_kept_binding(state: &State, source: &str, destination: &Destination) -> bool {
+    is_kept_exchange(state, source)
+        && match destination {
+            Destination::Queue(queue) => is_kept_queue(state, *queue),
+            Destination::Exchange(name) => is_kept_exchange(state, name),
+        }
+}
+
+/// Whether a fact that is not of a message is true still.
+fn still_holds(state: &State, virtual_host: &str, fact: &Fact<'_>) -> bool {
+    match fact {
+        Fact::VirtualHost { name } => *name == virtual_host,
+        Fact::Exchange { name, kind, auto_delete, internal, arguments } => {
+            let declared = Exchange::new(*kind, true, *auto_delete, *internal, arguments);
+            state.exchange(name).is_some_and(|known| known.is_declared_as(&declared))
+        }
+        Fact::Queue { queue, .. } | Fact::Partitions { front: queue, .. } => is_kept_queue(state, *queue),
+        Fact::Bound { source, destination, routing_key, arguments } => {
+            let has = |exchange: &Exchange| exchange.has_binding(destination, routing_key, arguments);
+            is_kept_binding(state, source, destination) && state.exchange(source).is_some_and(has)
+        }
+        Fact::Policy { name, policy } => state.policies().iter().any(|known| known == (*name, policy)),
+        _ => false,
+    }
+}
+
+impl Broker {
+    /// Notes from now on what outlives the broker, for whoever writes it down; what is put away comes back from `shelf`.
+    pub fn keep_facts(&mut self, shelf: Box<dyn Shelf>) {
+        self.state.set_shelf(shelf);
+        self.keeper.get_or_insert_with(|| Box::new(Keeper::new(self.limits.memory_page_bytes)));
+    }
+
+    /// How many facts there were so far that outlive the broker, and that somebody may wait for.
+    #[must_use]
+    pub fn noted(&self) -> u64 {
+        self.keeper.as_ref().map_or(0, |keeper| keeper.noted)
+    }
+
+    /// The facts that are to be written down.
+    #[must_use]
+    pub fn facts(&self) -> &[u8] {
+        self.keeper.as_ref().map_or(&[], |keeper| &keeper.bytes)
+    }
+
+    /// The facts were written down from this location on.
+    pub fn facts_written(&mut self, at: Location) {
+        let Self { state, keeper: Some(keeper), .. } = self else { return };
+        for &(start, length) in &keeper.messages {
+            let bytes = &keeper.bytes[start as usize..(start + length) as usize];
+            let Ok(Fact::Message { places, .. }) = fact::read(&mut Reader::new(bytes)) else { continue };
+            let is_slip = |place| state.kept_at(place).is_some_and(Message::is_slip);
+            let is_moved = places.iter().any(is_slip);
+            if !is_moved && state.memory_bytes() <= keeper.page_bytes {
+                continue;
+            }
+            // A fetched message stays; slips of it that other queues have must say where it is now.
+            let places: Vec<_> = places.iter().filter(|&place| !is_moved || is_slip(place)).collect();
+            if is_moved || state.can_put_away(&places) {
+                state.put_away(&places, Location { offset: at.offset + start, ..at }, length);
+            }
+        }
+        keeper.messages.clear();
+        keeper.bytes.clear();
+        keeper.bytes.shrink_to(BUFFER_BYTES);
+        keeper.last_gone = None;
+    }
+
+    /// Notes again what is in these facts and still holds, as they are about to go. `name` is that of the virtual host.
+    ///
+    /// # Errors
+    /// When they are no facts.
+    pub fn recall(&mut self, name: &str, facts: &[u8]) -> Result<(), Malformed> {
+        let Self { state, keeper: Some(keeper), .. } = self else { return Ok(()) };
+        keeper.recall(state, name, facts)
+    }
+
+    /// Notes the name of the virtual host that the broker is for.
+    pub(crate) fn note_virtual_host(&mut self, name: &str) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.put(&Fact::VirtualHost { name });
+        }
+    }
+
+    /// Notes how far each queue was delivered, as nothing is delivered any more.
+    pub(crate) fn note_deliveries(&mut self) {
+        let Self { state, keeper: Some(keeper), .. } = self else { return };
+        for (queue, known) in state.all_queues().filter(|(_, queue)| queue.is_kept) {
+            known.touched().for_each(|below| keeper.put_lazily(&Fact::Delivered { queue, below }));
+        }
+    }
+
+    /// What is written down can no longer be relied on: nothing is kept from now on, and what should be is refused.
+    pub fn refuse_to_keep(&mut self) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.has_failed = true;
+            keeper.messages.clear();
+            keeper.bytes.clear();
+            keeper.last_gone = None;
+        }
+    }
+
+    pub(super) fn refuses_to_keep(&self) -> bool {
+        self.keeper.as_ref().is_some_and(|keeper| keeper.has_failed)
+    }
+
+    /// What the facts take that hold now, if they were written down once.
+    #[must_use]
+    pub fn kept_bytes(&mut self) -> u64 {
+        let Self { state, keeper: Some(keeper), .. } = self else { return 0 };
+        if keeper.grown_bytes > keeper.topology_bytes / 8 {
+            keeper.topology_bytes = topology_bytes(state);
+            keeper.grown_bytes = 0;
+        }
+        (state.kept_bytes() + keeper.topology_bytes) as u64
+    }
+}
+
+fn topology_bytes(state: &State) -> usize {
+    let mut scratch = Vec::new();
+    let mut table_bytes = |table: &Table| {
+        scratch.clear();
+        table.encode(&mut scratch).map_or(0, |()| scratch.len())
+    };
+    let mut bytes = state.publishers().bytes(FACT_BYTES);
+    for (name, exchange) in state.exchanges().filter(|(_, exchange)| exchange.durable) {
+        bytes += FACT_BYTES + name.len();
+        for (destination, routing_key, arguments) in exchange.bindings() {
+            if is_kept_binding(state, name, destination) {
+                bytes += FACT_BYTES + name.len() + routing_key.len() + table_bytes(&arguments);
+            }
+        }
+    }
+    for (_, queue) in state.all_queues().filter(|(_, queue)| queue.is_kept) {
+        bytes += FACT_BYTES + queue.name.len() + table_bytes(&queue.arguments);
+    }
+    for (name, policy) in state.policies().iter() {
+        bytes += FACT_BYTES + name.len() + policy.pattern.len() + table_bytes(&policy.definition);
+    }
+    bytes
+}
+
+/// Whether one of these queues keeps a message.
+pub(super) fn is_kept(state: &State, queues: &[QueueId], message: &Message) -> bool {
+    queues.iter().any(|&queue| state.queue(queue).is_some_and(|queue| queue.keeps(message)))
+}
+
+/// Whether the queue would keep a message that cannot be kept.
+pub(super) fn is_refused(keeper: Option<&Keeper>, queue: &Queue, message: &Message) -> bool {
+    keeper.is_some_and(|keeper| keeper.has_failed) && queue.keeps(message)
+}

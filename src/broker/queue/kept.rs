@@ -1,0 +1,74 @@
+//! Kept: a queue's messages that outlive the broker, as they are written down, put away, fetched and restored.
+
+use super::{Delivered, Queue, TIER_SHIFT};
+use crate::broker::message::Message;
+
+impl Queue {
+    /// How often the message at a position came back.
+    pub(crate) fn returns_of(&self, position: u64) -> u32 {
+        let tier = self.tier(position);
+        let delivered = tier.returned.get(position).or_else(|| tier.unacked.get(position));
+        delivered.map_or(0, |delivered| delivered.returns)
+    }
+
+    /// Whether a slip may stand at this position: nobody is about to look at the message.
+    pub(crate) fn can_put_away(&self, position: u64) -> bool {
+        let tier = self.tier(position);
+        let is_first = position == tier.returned.first().unwrap_or(tier.fresh_position);
+        !is_first && !self.settings.deduplicates && self.ready_message(position).is_some()
+    }
+
+    /// The position of the next message to deliver, if a slip stands there.
+    pub(crate) fn slip_at_head(&self) -> Option<u64> {
+        self.head().is_some_and(Message::is_slip).then(|| self.next_position()).flatten()
+    }
+
+    /// Puts a slip in a ready message's place, or the message in the slip's, and answers what was there.
+    pub(crate) fn exchange(&mut self, position: u64, other: Message) -> Message {
+        let tier = self.tier_mut(position);
+        let place = match position.checked_sub(tier.fresh_position) {
+            Some(index) => tier.fresh.get_mut(index as usize),
+            None => tier.returned.get_mut(position).map(|delivered| &mut delivered.message),
+        };
+        std::mem::replace(place.expect("what is exchanged is ready"), other)
+    }
+
+    /// Brings a message back to its position; it is one that came `returns` times from there.
+    pub(crate) fn restore(&mut self, position: u64, message: Message, returns: u32, body_bytes: usize) {
+        if self.settings.deduplicates {
+            self.ids.extend(super::deduplication_id(&message).map(|id| id.into()));
+        }
+        let priority = self.priority_at(position);
+        self.grow(priority as u8);
+        self.waiting.insert(priority);
+        self.ready_count += 1;
+        self.ready_bytes += body_bytes;
+        let tier = &mut self.tiers[priority];
+        tier.returned.insert(position, Delivered { message, returns });
+        tier.fresh_position = tier.fresh_position.max(position + 1);
+    }
+
+    /// No new message gets a position below this one, and those below `touched` may have been delivered.
+    pub(crate) fn go_on_from(&mut self, position: u64, touched: u64) {
+        let Some(priority) = self.priority_of(position) else { return };
+        self.grow(priority as u8);
+        let tier = &mut self.tiers[priority];
+        tier.fresh_position = tier.fresh_position.max(position);
+        tier.touched_below = tier.touched_below.max(touched.min(tier.fresh_position));
+    }
+
+    /// For each tier, below which position messages may have been delivered.
+    pub(crate) fn touched(&self) -> impl Iterator<Item = u64> {
+        self.tiers.iter().map(|tier| tier.touched_below)
+    }
+
+    /// Ready messages that stand in this queue as slips.
+    pub(crate) fn slips(&self) -> Vec<u64> {
+        self.ready().filter(|(_, message)| message.is_slip()).map(|(position, _)| position).collect()
+    }
+}
+
+/// The tier of a position.
+pub(crate) fn tier_of(position: u64) -> u8 {
+    (position >> TIER_SHIFT) as u8
+}

@@ -1,0 +1,174 @@
+//! Kept: what the state's messages take, in memory and where they are written down, and how those that were put away come
+//! back.
+
+use super::State;
+use crate::broker::fact::{self, Fact, PLACE_BYTES, Place};
+use crate::broker::headers;
+use crate::broker::message::Message;
+use crate::broker::shelf::{Location, Shelf};
+use crate::id::QueueId;
+use crate::wire::Reader;
+
+impl State {
+    /// What kept messages take where they are written down.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
+    /// Says where messages come from that there is no memory for.
+    pub(crate) fn set_shelf(&mut self, shelf: Box<dyn Shelf>) {
+        self.shelf.0 = Some(shelf);
+    }
+
+    /// Messages that have got a position since this was asked last, after they had waited in a partition under a number.
+    pub(crate) fn take_opened(&mut self) -> Vec<(QueueId, u64, u64)> {
+        std::mem::take(&mut self.opened)
+    }
+
+    /// Queues that do not outlive the broker have a copy of their own, so that who still shares the message tells how long it
+    /// is kept.
+    pub(super) fn publish_kept(&mut self, message: &Message, queues: &[QueueId]) {
+        self.count_in(message);
+        let mut passing: Option<Message> = None;
+        for &id in queues {
+            if self.queue_mut(id).keeps(message) {
+                self.count_place(message);
+                self.queue_mut(id).push(message.share());
+                continue;
+            }
+            let copy = passing.get_or_insert_with(|| {
+                let mut copy = message.copied();
+                copy.set_kept(false);
+                copy
+            });
+            let copy = copy.share();
+            self.queue_mut(id).push(copy);
+        }
+        passing.into_iter().for_each(|copy| self.memory_bytes += copy.memory_bytes());
+    }
+
+    /// Counts a message that is new.
+    pub(crate) fn count_in(&mut self, message: &Message) {
+        self.memory_bytes += message.memory_bytes();
+        if message.is_kept() {
+            self.kept_bytes += message.kept_bytes();
+        }
+    }
+
+    /// Counts a place of it.
+    pub(crate) fn count_place(&mut self, message: &Message) {
+        if message.is_kept() {
+            self.kept_bytes += PLACE_BYTES;
+        }
+    }
+
+    /// A message has left a place; with the last one it is counted out.
+    pub(super) fn forget(&mut self, message: Message) {
+        if message.is_kept() {
+            self.kept_bytes -= PLACE_BYTES;
+        }
+        if message.is_last() {
+            self.count_out(&message);
+        }
+    }
+
+    /// Counts a message out that nobody shares.
+    pub(crate) fn count_out(&mut self, message: &Message) {
+        self.memory_bytes -= message.memory_bytes();
+        if message.is_kept() {
+            self.kept_bytes -= message.kept_bytes();
+        }
+    }
+
+    /// Something else stands in its place.
+    pub(super) fn let_go_of(&mut self, message: Message) {
+        if message.is_last() {
+            self.count_out(&message);
+        }
+    }
+
+    /// Counts what was restored, its places aside.
+    pub(crate) fn count_restored(&mut self, memory_bytes: usize, kept_bytes: usize) {
+        self.memory_bytes += memory_bytes;
+        self.kept_bytes += kept_bytes;
+    }
+
+    /// The message at a place, if it is there and kept.
+    pub(crate) fn kept_at(&self, place: Place) -> Option<&Message> {
+        let message = match place {
+            Place::Queue(queue, position) => self.queues.get(queue)?.message(position),
+            Place::Waiting(queue, number) => {
+                let waiting = &mut self.queues.get(queue)?.waiting();
+                waiting.find(|(known, _)| *known == number).map(|(_, message)| message)
+            }
+            Place::Delayed(number) => self.delayed.get(number),
+        };
+        message.filter(|message| message.is_kept())
+    }
+
+    /// Puts what was written down at `at` away, wherever it is. It must be possible.
+    pub(crate) fn put_away(&mut self, places: &[Place], at: Location, length: u32) {
+        let Some(kept_bytes) = places.iter().find_map(|&place| self.kept_at(place)).map(Message::kept_bytes) else {
+            return;
+        };
+        let slip = Message::slip(at, length, kept_bytes);
+        self.count_in(&slip);
+        for &place in places {
+            let Place::Queue(queue, position) = place else { continue };
+            let replaced = self.queue_mut(queue).exchange(position, slip.share());
+            self.let_go_of(replaced);
+        }
+    }
+
+    /// Whether all that is at these places may be put away.
+    pub(crate) fn can_put_away(&self, places: &[Place]) -> bool {
+        places.iter().all(|&place| match place {
+            Place::Queue(queue, position) => {
+                self.queues.get(queue).is_some_and(|queue| queue.can_put_away(position))
+                    && self.kept_at(place).is_some()
+            }
+            _ => false,
+        })
+    }
+
+    /// Fetches the next message of a queue, if only a slip is there.
+    pub(crate) fn fetch_head(&mut self, queue: QueueId) {
+        if let Some(position) = self.queues.get(queue).and_then(|queue| queue.slip_at_head()) {
+            self.fetch(queue, position);
+        }
+    }
+
+    /// Fetches all messages of a queue that are ready.
+    pub(crate) fn fetch_all(&mut self, queue: QueueId) {
+        let slips = self.queues.get(queue).map(|queue| queue.slips()).unwrap_or_default();
+        slips.into_iter().for_each(|position| self.fetch(queue, position));
+    }
+
+    /// Fetches the messages of a partition that has to look at what leaves it.
+    pub(super) fn fetch_shed(&mut self, queue: QueueId) {
+        let part = self.queues.get(queue).and_then(|queue| queue.part.as_ref());
+        if part.is_some_and(|part| part.is_shedding()) {
+            self.fetch_all(queue);
+        }
+    }
+
+    /// Brings a message back from the shelf. If it cannot be read any more, the slip stays.
+    fn fetch(&mut self, id: QueueId, position: u64) {
+        let queue = self.queues.get(id).expect("a slip's queue exists");
+        let Some((at, length)) = queue.ready_message(position).and_then(Message::as_slip) else { return };
+        let bytes = self.shelf.0.as_mut().and_then(|shelf| shelf.read(at, length));
+        let Some(Ok(Fact::Message { parts, .. })) = bytes.map(|bytes| fact::read(&mut Reader::new(bytes))) else {
+            return;
+        };
+        let scratch = &mut Vec::new();
+        let mut message = Message::new(&parts, scratch);
+        let returns = queue.returns_of(position);
+        if returns > 0 && queue.settings.counts_deliveries() {
+            message = headers::with_delivery_count(&message, returns, scratch);
+        }
+        message.set_kept(true);
+        self.count_in(&message);
+        let slip = self.queue_mut(id).exchange(position, message);
+        self.let_go_of(slip);
+    }
+}

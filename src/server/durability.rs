@@ -1,0 +1,212 @@
+//! Durability: facts go to the journal once a turn, and answers leave when their facts are flushed.
+//!
+//! ```text
+//!   verbs ──> facts ──> end of turn: append ──> host: start_flush, flush its store ──> flushed(mark) ──> answers leave
+//!                                      ^
+//!               the oldest segment: what still holds is appended again, some of it in each turn
+//! ```
+
+use super::Server;
+use crate::broker::{Config, GONE, Image};
+use crate::id::VirtualHostId;
+use crate::journal::{Journal, JournalError, Options, Recovery, Store, StoreError};
+use crate::protocol::amqp::Durability;
+use crate::virtual_host::{VirtualHost, VirtualHosts};
+
+/// What nobody waits for is flushed so long after it was written.
+const FLUSH_AFTER_MS: u64 = 100;
+/// So much of the oldest segment is looked at in a turn, or twice what the turn has written.
+const CLEAN_BYTES: u64 = 256 << 10;
+
+/// What was in a store.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// How the journal was found.
+    pub recovery: Recovery,
+    /// Durable queues.
+    pub queues: usize,
+    /// Messages in them.
+    pub messages: usize,
+}
+
+impl Server {
+    /// A server that keeps what is durable in a store, and goes on with what is there.
+    ///
+    /// # Errors
+    /// When the store cannot be used, or what is in it cannot be relied on.
+    pub fn open(
+        config: Config,
+        store: Box<dyn Store>,
+        options: &Options,
+        now_ms: u64,
+    ) -> Result<(Self, Restored), JournalError> {
+        let page_bytes = config.limits.memory_page_bytes;
+        let mut images: Vec<(VirtualHostId, Image)> = Vec::new();
+        let (journal, recovery) = Journal::open(store, options, &mut |host, facts, at| {
+            let known = images.iter().position(|(known, _)| *known == host);
+            let place = known.unwrap_or_else(|| {
+                images.push((host, Image::new(page_bytes)));
+                images.len() - 1
+            });
+            images[place].1.add(facts, at)
+        })?;
+        let counts = images.iter().filter(|(_, image)| !image.is_gone()).map(|(_, image)| image.counts());
+        let (queues, messages) = counts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        let mut server = Self::new(config);
+        server.set_now(now_ms);
+        let reader = journal.reader();
+        server.virtual_hosts.restore(images, recovery.was_closed, Box::new(move || Box::new(reader.clone())));
+        server.journal = Some(Box::new(journal));
+        Ok((server, Restored { recovery, queues, messages }))
+    }
+
+    /// The journal, if there is one.
+    #[must_use]
+    pub fn journal(&self) -> Option<&Journal> {
+        self.journal.as_deref()
+    }
+
+    /// How the journal stands, for connections.
+    pub(super) fn durability(journal: Option<&Journal>) -> Durability {
+        journal.map_or(Durability::default(), |journal| Durability {
+            next_write: journal.next_write(),
+            durable_write: journal.durable_write(),
+            has_failed: journal.failure().is_some(),
+        })
+    }
+
+    /// Appends the facts of this turn to the journal.
+    pub(super) fn write(&mut self) {
+        let Self { journal: Some(journal), virtual_hosts, .. } = self else { return };
+        if journal.failure().is_some() {
+            return;
+        }
+        if journal.may_append()
+            && let Err(error) = write(journal, virtual_hosts)
+        {
+            return self.store_failed(&error.0);
+        }
+        if journal.has_unflushed() {
+            self.flush_due_ms.get_or_insert(self.now_ms + FLUSH_AFTER_MS);
+        }
+    }
+
+    /// Whether the journal wants to be cleaned further.
+    pub(super) fn has_to_clean(&self) -> bool {
+        self.journal.as_ref().is_some_and(|journal| journal.may_append() && journal.is_cleaning())
+    }
+
+    /// Whether the store is to be flushed now, unless that is under way: somebody waits, or has waited long enough.
+    #[must_use]
+    pub fn wants_flush(&self) -> bool {
+        let Some(journal) = self.journal.as_deref() else { return false };
+        let is_awaited = self.is_flush_wanted || !self.agenda.waiting.is_empty() || !journal.may_append();
+        let is_due = self.flush_due_ms.is_some_and(|due_ms| due_ms <= self.now_ms);
+        journal.failure().is_none() && journal.has_unflushed() && (is_awaited || is_due)
+    }
+
+    /// The host begins to flush its store; the answer stands for all that was appended so far.
+    pub fn start_flush(&mut self) -> u64 {
+        self.flush_due_ms = None;
+        self.is_flush_wanted = false;
+        self.journal.as_ref().map_or(0, |journal| journal.start_flush())
+    }
+
+    /// What was appended before this flush began is durable: answers leave that waited for it. A turn has to follow.
+    pub fn flushed(&mut self, mark: u64) {
+        let Some(journal) = &mut self.journal else { return };
+        journal.flushed(mark);
+        let durable_write = journal.durable_write();
+        for id in std::mem::take(&mut self.agenda.waiting) {
+            if let Some(held) = self.connections.get_mut(id) {
+                held.is_waiting = false;
+                self.with(id, |connection, _| connection.flushed(durable_write));
+            }
+        }
+    }
+
+    /// The store has failed: nothing durable is done from now on, and who waits is told.
+    pub fn store_failed(&mut self, reason: &str) {
+        let Some(journal) = &mut self.journal else { return };
+        if journal.failure().is_none() {
+            journal.fail(StoreError(reason.into()));
+        }
+        self.virtual_hosts.iter_mut().for_each(|host| host.broker.refuse_to_keep());
+        for id in std::mem::take(&mut self.agenda.waiting) {
+            if let Some(held) = self.connections.get_mut(id) {
+                held.is_waiting = false;
+                self.with(id, |connection, realm| connection.journal_failed(reason, realm));
+            }
+        }
+    }
+
+    /// Why nothing durable is done any more, if the store has failed.
+    #[must_use]
+    pub fn store_failure(&self) -> Option<&str> {
+        self.journal.as_ref()?.failure().map(|error| &*error.0)
+    }
+
+    /// Names all that was done so far, for the embedding program, which wants it flushed: see
+    /// [`is_durable`](Self::is_durable).
+    pub fn current_write(&mut self) -> u64 {
+        let Some(journal) = &self.journal else { return 0 };
+        self.is_flush_wanted = true;
+        let has_facts = self.virtual_hosts.iter().any(|host| !host.broker().facts().is_empty());
+        if has_facts { journal.next_write() } else { journal.next_write() - 1 }
+    }
+
+    /// Whether all that was done when this write was [current](Self::current_write) is durable. Never, once the store has
+    /// failed before.
+    #[must_use]
+    pub fn is_durable(&self, write: u64) -> bool {
+        self.journal.as_ref().is_none_or(|journal| journal.durable_write() >= write)
+    }
+
+    /// Writes the journal to its end, after all connections have left. A last flush has to follow.
+    pub fn close_journal(&mut self) {
+        let Self { journal: Some(journal), virtual_hosts, .. } = self else { return };
+        if journal.failure().is_some() {
+            return;
+        }
+        virtual_hosts.iter_mut().for_each(|host| host.broker.note_deliveries());
+        match append_facts(journal, virtual_hosts) {
+            Ok(()) => journal.close(),
+            Err(error) => self.store_failed(&error.0),
+        }
+    }
+}
+
+/// Makes one write: facts of this turn, and facts from the oldest segment that still hold.
+fn write(journal: &mut Journal, virtual_hosts: &mut VirtualHosts) -> Result<(), StoreError> {
+    let live_bytes = virtual_hosts.iter_mut().map(|host| host.broker.kept_bytes()).sum();
+    if journal.wants_cleaning(live_bytes) {
+        clean(journal, virtual_hosts)?;
+    }
+    append_facts(journal, virtual_hosts)?;
+    journal.end_write();
+    journal.failure().map_or(Ok(()), |error| Err(error.clone()))
+}
+
+fn clean(journal: &mut Journal, virtual_hosts: &mut VirtualHosts) -> Result<(), StoreError> {
+    let facts_bytes: usize = virtual_hosts.iter().map(|host| host.broker().facts().len()).sum();
+    let mut budget_bytes = CLEAN_BYTES.max(2 * facts_bytes as u64);
+    while let Some((id, facts, _)) = journal.clean_next(&mut budget_bytes)? {
+        let Some(host) = virtual_hosts.get_mut(id) else { continue };
+        let recalled = host.broker.recall(&host.name, facts);
+        recalled.map_err(|malformed| StoreError(format!("The journal holds what is no fact: {malformed}.").into()))?;
+    }
+    Ok(())
+}
+
+fn append_facts(journal: &mut Journal, virtual_hosts: &mut VirtualHosts) -> Result<(), StoreError> {
+    for gone in virtual_hosts.take_gone() {
+        journal.append(gone, GONE)?;
+    }
+    for VirtualHost { id, broker, .. } in virtual_hosts.iter_mut() {
+        if !broker.facts().is_empty() {
+            let at = journal.append(*id, broker.facts())?;
+            broker.facts_written(at);
+        }
+    }
+    Ok(())
+}
