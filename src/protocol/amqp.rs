@@ -308,7 +308,7 @@ impl Connection {
         self.phase != Phase::Closed && !self.is_behind() && self.blocked_until.is_none()
     }
 
-    /// Whether output comes faster than the peer takes it, or than it becomes durable what it tells.
+    /// Whether the peer does not take its output as fast as it comes, or too much of it waits to become durable.
     #[must_use]
     pub fn is_behind(&self) -> bool {
         self.output.waiting().len() + self.held.bytes() > self.limits.output_high_bytes

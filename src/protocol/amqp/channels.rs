@@ -107,8 +107,9 @@ impl Connection {
                 let taken = channel.take(frame, rest, &mut context);
                 self.held.cause(frame.channel, broker.noted() - noted, realm.durability.next_write);
                 let awaited = self.held.awaited(frame.channel, realm.durability.durable_write);
-                if self.hold(frame.channel, start, awaited) && id == Some(MethodId::BASIC_CONSUME) {
-                    self.held.begin_consumer();
+                let is_leader = matches!(id, Some(MethodId::BASIC_CONSUME | MethodId::BASIC_GET));
+                if self.hold(frame.channel, start, awaited) && is_leader {
+                    self.held.lead_deliveries();
                 }
                 return taken;
             }

@@ -1,7 +1,7 @@
 //! Closing: how a connection comes to its end, or a channel of it, and what the broker gets back.
 
 use super::frame::{Frame, Kind};
-use super::held::Durability;
+use super::held::{Durability, Held};
 use super::method::{ChannelClose, ConnectionClose, ConnectionCloseOk, MethodId};
 use super::reply::{Refusal, ReplyCode};
 use super::{Connection, Phase, Realm};
@@ -61,6 +61,8 @@ impl Connection {
     pub(super) fn abort(&mut self, refusal: &Refusal, realm: &mut Realm<'_>) {
         let text = self.reply_text(refusal);
         self.start_closing(realm);
+        // After this, no answer promises anything.
+        self.held = Held::default();
         self.outlet(0).send(&connection_close(refusal, &text));
     }
 

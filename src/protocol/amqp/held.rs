@@ -13,7 +13,8 @@
 //!                    +---> anything else is dropped, and the connection closes --+
 //! ```
 //! A channel's answers leave in their order. Nothing waits for another channel, but for the end of the connection, which
-//! comes after everything. Deliveries wait for nothing, but for the answer by which their consumer begins.
+//! comes after everything. Deliveries wait for nothing, but never overtake the answer by which their consumer begins or a
+//! message that was asked for before, as clients tell what they have from the order of delivery tags.
 //!
 //! Channels are numbers here: one that is closed and opened again goes on where it was. What a fact is, the broker
 //! knows, and what is durable, the server.
@@ -43,12 +44,12 @@ const CONFIRM_BYTES: usize = 21;
 /// A connection's answers that wait.
 #[derive(Default)]
 pub(super) struct Held {
-    /// By channel number: the write that the channel's latest facts are in. Never shorter than it has to be.
+    /// By channel number: the write that the channel's latest facts are in.
     awaited: Vec<u64>,
-    /// Those of one channel in their order, so that their writes rise; deliveries between them are after their beginning.
+    /// Those of one channel in their order, so that their writes rise; deliveries come right after those that lead them.
     answers: Vec<Answer>,
-    /// Channels with consumers whose beginning is among the answers, and the writes which those await.
-    beginnings: Vec<(u16, u64)>,
+    /// By channel, the writes of those answers that lead deliveries.
+    leaders: Vec<(u16, u64)>,
     bytes: usize,
 }
 
@@ -97,15 +98,14 @@ impl Held {
         self.awaited.get(usize::from(channel)).copied().filter(|&write| write > durable_write)
     }
 
-    /// The write that deliveries of a channel have to wait for, as their consumers may be among those that the peer does
-    /// not know of.
+    /// The write that deliveries of a channel have to wait for, so as not to overtake an answer that leads them.
     pub(super) fn awaited_by_deliveries(&self, channel: u16) -> Option<u64> {
-        self.beginnings.iter().rev().find(|(begun, _)| *begun == channel).map(|&(_, write)| write)
+        self.leaders.iter().rev().find(|(leader, _)| *leader == channel).map(|&(_, write)| write)
     }
 
-    /// The answer that was held last begins a consumer.
-    pub(super) fn begin_consumer(&mut self) {
-        self.beginnings.extend(self.answers.last().map(|answer| (answer.channel, answer.write)));
+    /// The answer that was held last leads the deliveries of its channel.
+    pub(super) fn lead_deliveries(&mut self) {
+        self.leaders.extend(self.answers.last().map(|answer| (answer.channel, answer.write)));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -156,7 +156,7 @@ impl Held {
             }
         }
         confirms.send(outlet);
-        self.beginnings.retain(|&(_, write)| write > durable_write);
+        self.leaders.retain(|&(_, write)| write > durable_write);
     }
 
     /// Sends confirms as refusals and drops everything else. Whether there was anything else.
@@ -178,7 +178,7 @@ impl Held {
     /// Drops everything: the peer is gone.
     pub(super) fn clear(&mut self) {
         self.answers = Vec::new();
-        self.beginnings.clear();
+        self.leaders.clear();
         self.bytes = 0;
     }
 

@@ -13,6 +13,7 @@ const OPEN_OK: &str = "channel.open-ok";
 const DECLARE_OK: &str = "queue.declare-ok";
 const QOS_OK: &str = "basic.qos-ok";
 const CONSUME_OK: &str = "basic.consume-ok";
+const GET_OK: &str = "basic.get-ok";
 const DELIVER: &str = "basic.deliver";
 const CHANNEL_CLOSE: &str = "channel.close";
 const CHANNEL_CLOSE_OK: &str = "channel.close-ok";
@@ -127,6 +128,7 @@ fn name(method: &[u8]) -> String {
         (60, 21) => CONSUME_OK.into(),
         (60, 50) => "basic.return".into(),
         (60, 60) => DELIVER.into(),
+        (60, 71) => GET_OK.into(),
         (60, 80) => format!("basic.ack {}{}", many(method), tag(method)),
         (60, 120) => format!("basic.nack {}{}", many(method), tag(method)),
         (class, method) => format!("{class}.{method}"),
@@ -177,6 +179,10 @@ fn declare(name: &str) -> Vec<u8> {
 
 fn consume(queue: &str) -> Vec<u8> {
     [&[0, 60, 0, 20, 0, 0][..], &text(queue), &text("c"), &[0, 0, 0, 0, 0]].concat()
+}
+
+fn get(queue: &str) -> Vec<u8> {
+    [&[0, 60, 0, 70, 0, 0][..], &text(queue), &[0]].concat()
 }
 
 /// Causes nothing that outlives the connection.
@@ -265,6 +271,32 @@ fn deliveries_pass_by_but_never_their_consumers_beginning() {
     line.deliver();
     assert_eq!(line.heard(), on(1, [DELIVER]));
     assert_eq!(line.flush(3), on(1, [DECLARE_OK]));
+}
+
+#[test]
+fn deliveries_never_overtake_a_message_that_was_asked_for_before() {
+    let mut line = Line::open();
+    line.send(1, &declare("q"));
+    line.send(1, &declare("r"));
+    line.send(1, &consume("r"));
+    line.publish(2, "q", false);
+    line.flush(1);
+    line.write();
+    line.publish(1, "r", false);
+    line.send(1, &get("q"));
+    line.deliver();
+    assert_eq!(line.heard(), []);
+    assert_eq!(line.flush(2), on(1, [GET_OK, DELIVER]));
+}
+
+#[test]
+fn who_does_not_ack_in_time_hears_of_it_after_all_answers() {
+    let mut line = Line::open();
+    line.send(1, &declare("q"));
+    let Line { connection, virtual_hosts, durability } = &mut line;
+    connection.ack_timed_out(1, 5, &mut virtual_hosts.first_mut().broker, *durability);
+    assert_eq!(line.heard(), []);
+    assert_eq!(line.flush(1), on(1, [DECLARE_OK, CHANNEL_CLOSE]));
 }
 
 #[test]
@@ -458,4 +490,5 @@ fn when_the_journal_has_failed_the_operator_ends_connections_at_once() {
     line.durability.has_failed = true;
     line.act(|connection, realm| connection.force_close("enough", realm));
     assert_eq!(line.heard(), on(0, ["connection.close 541"]));
+    assert_eq!(line.ask(0, &close_connection()), on(0, [CLOSE_OK]));
 }
