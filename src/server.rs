@@ -39,7 +39,7 @@ use crate::arena::Arena;
 use crate::broker::{Broker, Config, Delivery, Event};
 use crate::id::{TransportId, VirtualHostId};
 use crate::journal::Journal;
-use crate::protocol::amqp::{Connection, Peer, Realm};
+use crate::protocol::amqp::{Connection, Durability, Peer, Realm};
 use crate::timer::{TimerKey, Timers};
 use crate::virtual_host::{DEFAULT, Seat, VirtualHost, VirtualHosts};
 
@@ -52,6 +52,8 @@ pub struct Server {
     access: Box<dyn Access>,
     now_ms: u64,
     connections: Arena<TransportId, Held>,
+    /// How the journal stands, as connections see it.
+    durability: Durability,
     agenda: Agenda,
     journal: Option<Box<Journal>>,
     /// By then what was appended is flushed, even if nobody waits for it.
@@ -120,6 +122,7 @@ impl Server {
             access: Box::new(GuestOnly),
             now_ms: 0,
             connections: Arena::new(),
+            durability: Durability::default(),
             agenda: Agenda::default(),
             journal: None,
             flush_due_ms: None,
@@ -323,7 +326,7 @@ impl Server {
                     Event::Delivery(delivery) => held.connection.deliver(&delivery),
                     Event::Cancelled { channel, consumer_tag, .. } => held.connection.cancelled(channel, &consumer_tag),
                     Event::AckTimedOut { channel, timeout_ms, .. } => {
-                        held.connection.ack_timed_out(channel, timeout_ms, broker);
+                        held.connection.ack_timed_out(channel, timeout_ms, broker, self.durability);
                     }
                 }
                 held.settle(id, Some(broker), &mut self.agenda);
@@ -385,9 +388,9 @@ impl Server {
     /// Lets a connection do something, if it is still there.
     fn with<T>(&mut self, id: TransportId, act: impl FnOnce(&mut Connection, &mut Realm<'_>) -> T) -> Option<T> {
         let held = self.connections.get_mut(id)?;
-        let Self { virtual_hosts, access, now_ms, agenda, journal, .. } = self;
-        let durability = Self::durability(journal.as_deref());
-        let realm = &mut Realm { virtual_hosts, access: &mut **access, now_ms: *now_ms, durability };
+        let Self { virtual_hosts, access, now_ms, durability, agenda, .. } = self;
+        let (now_ms, durability) = (*now_ms, *durability);
+        let realm = &mut Realm { virtual_hosts, access: &mut **access, now_ms, durability };
         let answer = act(&mut held.connection, realm);
         let broker = held.connection.seat().map(|seat| virtual_hosts.broker_of(seat));
         held.settle(id, broker, agenda);

@@ -70,6 +70,7 @@ fn thrown(error: &Error, virtual_host: &str) -> JsValue {
         ErrorKind::NotAllowed => "NotAllowed",
         ErrorKind::NotImplemented => "NotImplemented",
         ErrorKind::ResourceError => "MemoryLimit",
+        ErrorKind::Internal => "JournalFailed",
     };
     named_error(name, &error.in_virtual_host(virtual_host))
 }

@@ -42,6 +42,8 @@ pub enum ErrorKind {
     NotImplemented,
     /// The broker is out of memory that it may use.
     ResourceError,
+    /// The broker cannot go on as it should.
+    Internal,
 }
 
 /// A refusal. Its text says what was wrong; [`Error::kind`] says of which kind it is.
@@ -139,6 +141,8 @@ pub enum Error {
     NotImplemented(Box<str>),
     /// The limit on memory, in bytes, is reached.
     MemoryLimit(usize),
+    /// What was to be durable can never be.
+    JournalFailed,
 }
 
 impl Error {
@@ -178,6 +182,7 @@ impl Error {
             Self::ConsumerTagInUse(_) => ErrorKind::NotAllowed,
             Self::NotImplemented(_) | Self::GlobalPrefetch(_) => ErrorKind::NotImplemented,
             Self::MemoryLimit(_) => ErrorKind::ResourceError,
+            Self::JournalFailed => ErrorKind::Internal,
         }
     }
 }
@@ -288,6 +293,9 @@ impl fmt::Display for InVirtualHost<'_> {
                 formatter,
                 "the memory limit of {limit} bytes is reached: consume or purge messages, or raise the limit"
             ),
+            Error::JournalFailed => {
+                formatter.write_str("the journal has failed: nothing durable is accepted until the broker is restarted")
+            }
         }
     }
 }

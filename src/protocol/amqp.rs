@@ -22,6 +22,8 @@
 //!
 //! While memory is low, a connection that publishes is *blocked*: the message that it wanted to publish and all that
 //! follows stays in the input.
+//!
+//! Whoever is told that something is done may take it for durable: answers are [held](held) until it is.
 
 mod buffer;
 mod channel;
@@ -30,6 +32,7 @@ mod closing;
 mod frame;
 mod handshake;
 mod heartbeat;
+mod held;
 mod method;
 mod opening;
 mod reply;
@@ -39,15 +42,12 @@ mod sasl;
 use std::fmt;
 
 use buffer::Buffer;
-use channel::Context;
-use channels::{Channels, Slot};
+use channels::Channels;
 use frame::{Frame, Kind, Outlet};
 use handshake::{Agreement, Capabilities};
 use heartbeat::Heartbeat;
-use method::{
-    BasicCancel, BasicDeliver, ChannelCloseOk, ChannelOpenOk, ConnectionBlocked, ConnectionCloseOk,
-    ConnectionUnblocked, Method, MethodId,
-};
+use held::Held;
+use method::{BasicCancel, BasicDeliver, ConnectionBlocked, ConnectionUnblocked, Method};
 use reply::{Refusal, ReplyCode};
 
 use crate::access::{Access, Pass};
@@ -56,6 +56,8 @@ use crate::id::{ConnectionId, TransportId};
 use crate::limits::Limits;
 use crate::table::Table;
 use crate::virtual_host::{Seat, VirtualHosts};
+
+pub use held::Durability;
 
 /// What a peer that is blocked is told.
 const LOW_ON_MEMORY: &str = "low on memory";
@@ -88,6 +90,8 @@ pub struct Realm<'a> {
     pub access: &'a mut dyn Access,
     /// The time.
     pub now_ms: u64,
+    /// Of what all of them do.
+    pub durability: Durability,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +137,7 @@ pub struct Connection {
     channels: Channels,
     input: Buffer,
     output: Buffer,
+    held: Held,
     received_bytes: u64,
     sent_bytes: u64,
     /// Blocked, until memory is below so many bytes.
@@ -172,6 +177,7 @@ impl Connection {
             channels: Channels::default(),
             input: Buffer::default(),
             output: Buffer::default(),
+            held: Held::default(),
             received_bytes: 0,
             sent_bytes: 0,
             blocked_until: None,
@@ -209,25 +215,30 @@ impl Connection {
         let Delivery { consumer_tag, delivery_tag, redelivered, message, .. } = *delivery;
         let (exchange, routing_key) = (message.exchange(), message.routing_key());
         let method = BasicDeliver { consumer_tag, delivery_tag, redelivered, exchange, routing_key };
+        let start = self.output.end().len();
         self.outlet(delivery.channel).send_content(&method, message.properties(), message.body());
+        self.hold(delivery.channel, start, self.held.awaited_by_deliveries(delivery.channel));
     }
 
     /// Tells the peer that a consumer ended because its queue has gone, if it cares.
     pub fn cancelled(&mut self, channel: u16, consumer_tag: &str) {
         let is_open = self.phase == Phase::Open && self.channels.is_open(channel);
         if is_open && self.capabilities.consumer_cancel_notify {
+            let start = self.output.end().len();
             self.outlet(channel).send(&BasicCancel { consumer_tag, nowait: true });
+            self.hold(channel, start, self.held.awaited_by_deliveries(channel));
         }
     }
 
     /// Closes a channel whose consumer has not acked in time.
-    pub fn ack_timed_out(&mut self, channel: u16, timeout_ms: u64, broker: &mut Broker) {
+    pub fn ack_timed_out(&mut self, channel: u16, timeout_ms: u64, broker: &mut Broker, durability: Durability) {
         if self.phase == Phase::Open && self.channels.is_open(channel) {
             let text = format_args!(
                 "delivery acknowledgement on channel {channel} timed out. Timeout value used: {timeout_ms} ms. This \
                  timeout value can be configured, see consumers doc guide to learn more"
             );
-            self.refuse_on_channel(channel, &Refusal::new(ReplyCode::PreconditionFailed, text), broker);
+            let refusal = Refusal::new(ReplyCode::PreconditionFailed, text);
+            self.refuse_on_channel(channel, &refusal, broker, durability);
         }
     }
 
@@ -297,16 +308,16 @@ impl Connection {
         self.phase != Phase::Closed && !self.is_behind() && self.blocked_until.is_none()
     }
 
-    /// Whether the peer does not take its output as fast as it comes.
+    /// Whether the peer does not take its output as fast as it comes, or too much of it waits to become durable.
     #[must_use]
     pub fn is_behind(&self) -> bool {
-        self.output.waiting().len() > self.limits.output_high_bytes
+        self.output.waiting().len() + self.held.bytes() > self.limits.output_high_bytes
     }
 
     /// Whether the transport is to be closed, once the output is written.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.phase == Phase::Closed
+        self.phase == Phase::Closed && self.held.is_empty()
     }
 
     /// Takes as much of the input as can be dealt with now, and answers how much that was.
@@ -318,8 +329,9 @@ impl Connection {
                 bytes => taken += bytes,
             }
         }
-        self.confirm();
-        if self.is_closed() { input.len() } else { taken }
+        self.confirm(realm.durability);
+        self.fail_if_hopeless(realm);
+        if self.phase == Phase::Closed { input.len() } else { taken }
     }
 
     fn take_next(&mut self, input: &[u8], realm: &mut Realm<'_>) -> usize {
@@ -382,9 +394,7 @@ impl Connection {
             (Phase::Opening, Method::ConnectionOpen(open)) => self.enter(open.virtual_host, realm),
             (Phase::Open, Method::ConnectionUpdateSecret(update)) => self.update_secret(update, realm),
             (_, Method::ConnectionClose(_)) => {
-                self.confirm();
-                self.end(realm);
-                self.outlet(0).send(&ConnectionCloseOk);
+                self.take_leave(realm);
                 Ok(())
             }
             (phase, _) => {
@@ -392,61 +402,6 @@ impl Connection {
                 Err(Refusal::new(ReplyCode::ChannelError, text))
             }
         }
-    }
-
-    fn take_on_channel(&mut self, frame: Frame<'_>, rest: &[u8], realm: &mut Realm<'_>) -> Result<usize, Refusal> {
-        let id = if frame.kind == Kind::Method { MethodId::of(frame.payload) } else { None };
-        let slot = self.channels.slot(frame.channel);
-        match (slot, id, &mut self.stay) {
-            (Some(Slot::Open(channel)), Some(MethodId::CHANNEL_CLOSE), _) if channel.is_idle() => {
-                self.close_channel(frame, realm)?;
-            }
-            (Some(Slot::Open(channel)), _, Some(Stay { seat, pass })) => {
-                if id == Some(MethodId::BASIC_PUBLISH) && realm.virtual_hosts.is_low_on_memory() {
-                    return Err(Refusal::new(ReplyCode::ResourceError, LOW_ON_MEMORY).during(MethodId::BASIC_PUBLISH));
-                }
-                let frame_max = self.agreement.frame_max;
-                let outlet = Outlet { out: self.output.end(), channel: frame.channel, frame_max };
-                let broker = realm.virtual_hosts.broker_of(*seat);
-                return channel.take(frame, rest, &mut Context { broker, access: realm.access, pass, outlet });
-            }
-            (Some(Slot::Closing), Some(MethodId::CHANNEL_CLOSE_OK), _) => drop(self.channels.free(frame.channel)),
-            (Some(Slot::Closing), Some(MethodId::CHANNEL_CLOSE), _) => self.outlet(frame.channel).send(&ChannelCloseOk),
-            (Some(Slot::Closing), ..) => {}
-            _ => self.open_channel(frame, realm)?,
-        }
-        Ok(0)
-    }
-
-    fn open_channel(&mut self, frame: Frame<'_>, realm: &mut Realm<'_>) -> Result<(), Refusal> {
-        if frame.kind != Kind::Method {
-            let text = "expected method frame, got non method frame instead";
-            return Err(Refusal::new(ReplyCode::UnexpectedFrame, text));
-        }
-        let (id, method) = method::decode(frame.payload)?;
-        let max = self.agreement.channel_max;
-        if method != Method::ChannelOpen {
-            return Err(Refusal::new(ReplyCode::ChannelError, "expected 'channel.open'").during(id));
-        }
-        if frame.channel > max {
-            let text =
-                format_args!("channel number {} is greater than the negotiated channel_max ({max})", frame.channel);
-            return Err(Refusal::new(ReplyCode::NotAllowed, text).during(id));
-        }
-        let (broker, connection) = self.broker(realm);
-        self.channels.open(frame.channel, broker.open_channel(connection, frame.channel));
-        self.outlet(frame.channel).send(&ChannelOpenOk);
-        Ok(())
-    }
-
-    fn close_channel(&mut self, frame: Frame<'_>, realm: &mut Realm<'_>) -> Result<(), Refusal> {
-        method::decode(frame.payload)?;
-        self.confirm();
-        if let Some(channel) = self.channels.free(frame.channel) {
-            channel.close(self.broker(realm).0);
-        }
-        self.outlet(frame.channel).send(&ChannelCloseOk);
-        Ok(())
     }
 
     /// Stops until memory is used less by a tenth, as there is none for what the peer wants to publish.
@@ -471,20 +426,13 @@ impl Connection {
         if heartbeat.beats(realm.now_ms) {
             self.input.rest();
             self.output.rest();
+            self.held.rest();
             // Bytes that wait to be written are sign enough.
             if self.output.is_empty() {
                 frame::put_heartbeat(self.output.end());
             }
         }
         Some(heartbeat.deadline_ms())
-    }
-
-    /// Confirms to the peer what it published since it was confirmed last.
-    fn confirm(&mut self) {
-        let (out, frame_max) = (self.output.end(), self.agreement.frame_max);
-        for (channel, open) in self.channels.iter_open() {
-            open.confirm(&mut Outlet { out, channel, frame_max });
-        }
     }
 
     fn outlet(&mut self, channel: u16) -> Outlet<'_> {

@@ -57,6 +57,7 @@ impl Server {
         let reader = journal.reader();
         server.virtual_hosts.restore(images, recovery.was_closed, Box::new(move || Box::new(reader.clone())));
         server.journal = Some(Box::new(journal));
+        server.journal_moved();
         Ok((server, Restored { recovery, queues, messages }))
     }
 
@@ -66,13 +67,12 @@ impl Server {
         self.journal.as_deref()
     }
 
-    /// How the journal stands, for connections.
-    pub(super) fn durability(journal: Option<&Journal>) -> Durability {
-        journal.map_or(Durability::default(), |journal| Durability {
+    fn journal_moved(&mut self) {
+        self.durability = self.journal.as_ref().map_or(Durability::default(), |journal| Durability {
             next_write: journal.next_write(),
             durable_write: journal.durable_write(),
             has_failed: journal.failure().is_some(),
-        })
+        });
     }
 
     /// Appends the facts of this turn to the journal.
@@ -89,6 +89,7 @@ impl Server {
         if journal.has_unflushed() {
             self.flush_due_ms.get_or_insert(self.now_ms + FLUSH_AFTER_MS);
         }
+        self.journal_moved();
     }
 
     /// Whether the journal wants to be cleaned further.
@@ -117,6 +118,7 @@ impl Server {
         let Some(journal) = &mut self.journal else { return };
         journal.flushed(mark);
         let durable_write = journal.durable_write();
+        self.journal_moved();
         for id in std::mem::take(&mut self.agenda.waiting) {
             if let Some(held) = self.connections.get_mut(id) {
                 held.is_waiting = false;
@@ -131,6 +133,7 @@ impl Server {
         if journal.failure().is_none() {
             journal.fail(StoreError(reason.into()));
         }
+        self.journal_moved();
         self.virtual_hosts.iter_mut().for_each(|host| host.broker.refuse_to_keep());
         for id in std::mem::take(&mut self.agenda.waiting) {
             if let Some(held) = self.connections.get_mut(id) {

@@ -18,6 +18,8 @@ mod topology;
 use confirms::Confirms;
 use content::Content;
 
+pub(crate) use confirms::Confirmation;
+
 use super::frame::{Frame, Kind, Outlet};
 use super::method::{
     self, AccessRequestOk, ChannelFlow, ChannelFlowOk, ConfirmSelect, ConfirmSelectOk, TxCommitOk, TxRollbackOk,
@@ -196,9 +198,9 @@ impl Channel {
     }
 
     /// Tells the client what became of all messages that it does not know of yet.
-    pub(crate) fn confirm(&mut self, outlet: &mut Outlet<'_>) {
+    pub(crate) fn confirm(&mut self, tell: impl FnMut(Confirmation)) {
         if let Mode::Confirming(confirms) = &mut self.mode {
-            confirms.tell(outlet);
+            confirms.tell(tell);
         }
     }
 

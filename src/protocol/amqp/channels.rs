@@ -1,6 +1,10 @@
-//! Channels: those of one connection, by their numbers.
+//! Channels: those of one connection, by their numbers, and what arrives on them.
 
-use super::channel::Channel;
+use super::channel::{Channel, Context};
+use super::frame::{Frame, Kind, Outlet};
+use super::method::{self, ChannelCloseOk, ChannelOpenOk, Method, MethodId};
+use super::reply::{Refusal, ReplyCode};
+use super::{Connection, LOW_ON_MEMORY, Realm, Stay};
 use crate::broker::Broker;
 use crate::id::ChannelId;
 
@@ -74,6 +78,83 @@ impl Channels {
                 channel.close(broker);
             }
         }
+    }
+}
+
+impl Connection {
+    pub(super) fn take_on_channel(
+        &mut self,
+        frame: Frame<'_>,
+        rest: &[u8],
+        realm: &mut Realm<'_>,
+    ) -> Result<usize, Refusal> {
+        let id = if frame.kind == Kind::Method { MethodId::of(frame.payload) } else { None };
+        let slot = self.channels.slot(frame.channel);
+        match (slot, id, &mut self.stay) {
+            (Some(Slot::Open(channel)), Some(MethodId::CHANNEL_CLOSE), _) if channel.is_idle() => {
+                self.close_channel(frame, realm)?;
+            }
+            (Some(Slot::Open(channel)), _, Some(Stay { seat, pass })) => {
+                if id == Some(MethodId::BASIC_PUBLISH) && realm.virtual_hosts.is_low_on_memory() {
+                    return Err(Refusal::new(ReplyCode::ResourceError, LOW_ON_MEMORY).during(MethodId::BASIC_PUBLISH));
+                }
+                let (output, frame_max) = (self.output.end(), self.agreement.frame_max);
+                let start = output.len();
+                let outlet = Outlet { out: output, channel: frame.channel, frame_max };
+                let broker = realm.virtual_hosts.broker_of(*seat);
+                let noted = broker.noted();
+                let mut context = Context { broker: &mut *broker, access: &mut *realm.access, pass, outlet };
+                let taken = channel.take(frame, rest, &mut context);
+                self.held.cause(frame.channel, broker.noted() - noted, realm.durability.next_write);
+                let awaited = self.held.awaited(frame.channel, realm.durability.durable_write);
+                let is_leader = matches!(id, Some(MethodId::BASIC_CONSUME | MethodId::BASIC_GET));
+                if self.hold(frame.channel, start, awaited) && is_leader {
+                    self.held.lead_deliveries();
+                }
+                return taken;
+            }
+            (Some(Slot::Closing), Some(MethodId::CHANNEL_CLOSE_OK), _) => drop(self.channels.free(frame.channel)),
+            (Some(Slot::Closing), Some(MethodId::CHANNEL_CLOSE), _) => {
+                self.answer(frame.channel, &ChannelCloseOk, realm.durability);
+            }
+            (Some(Slot::Closing), ..) => {}
+            _ => self.open_channel(frame, realm)?,
+        }
+        Ok(0)
+    }
+
+    fn open_channel(&mut self, frame: Frame<'_>, realm: &mut Realm<'_>) -> Result<(), Refusal> {
+        if frame.kind != Kind::Method {
+            let text = "expected method frame, got non method frame instead";
+            return Err(Refusal::new(ReplyCode::UnexpectedFrame, text));
+        }
+        let (id, method) = method::decode(frame.payload)?;
+        let max = self.agreement.channel_max;
+        if method != Method::ChannelOpen {
+            return Err(Refusal::new(ReplyCode::ChannelError, "expected 'channel.open'").during(id));
+        }
+        if frame.channel > max {
+            let text =
+                format_args!("channel number {} is greater than the negotiated channel_max ({max})", frame.channel);
+            return Err(Refusal::new(ReplyCode::NotAllowed, text).during(id));
+        }
+        let (broker, connection) = self.broker(realm);
+        self.channels.open(frame.channel, broker.open_channel(connection, frame.channel));
+        self.answer(frame.channel, &ChannelOpenOk, realm.durability);
+        Ok(())
+    }
+
+    fn close_channel(&mut self, frame: Frame<'_>, realm: &mut Realm<'_>) -> Result<(), Refusal> {
+        method::decode(frame.payload)?;
+        self.confirm(realm.durability);
+        if let Some(channel) = self.channels.free(frame.channel) {
+            let broker = self.broker(realm).0;
+            let noted = broker.noted();
+            channel.close(broker);
+            self.held.cause(frame.channel, broker.noted() - noted, realm.durability.next_write);
+        }
+        self.answer(frame.channel, &ChannelCloseOk, realm.durability);
+        Ok(())
     }
 }
 

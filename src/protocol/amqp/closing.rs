@@ -1,6 +1,7 @@
 //! Closing: how a connection comes to its end, or a channel of it, and what the broker gets back.
 
 use super::frame::{Frame, Kind};
+use super::held::{Durability, Held};
 use super::method::{ChannelClose, ConnectionClose, ConnectionCloseOk, MethodId};
 use super::reply::{Refusal, ReplyCode};
 use super::{Connection, Phase, Realm};
@@ -18,13 +19,22 @@ impl Connection {
             Phase::Closing { .. } => {}
             _ => self.end(realm),
         }
+        self.fail_if_hopeless(realm);
+    }
+
+    /// The peer says that this was all.
+    pub(super) fn take_leave(&mut self, realm: &mut Realm<'_>) {
+        self.confirm(realm.durability);
+        self.leave(realm);
+        self.phase = Phase::Closed;
+        self.answer(0, &ConnectionCloseOk, realm.durability);
     }
 
     pub(super) fn take_while_closing(&mut self, frame: Frame<'_>, realm: &mut Realm<'_>) -> Result<(), Refusal> {
         if frame.kind == Kind::Method && frame.channel == 0 {
             match MethodId::of(frame.payload) {
                 Some(MethodId::CONNECTION_CLOSE_OK) => self.end(realm),
-                Some(MethodId::CONNECTION_CLOSE) => self.outlet(0).send(&ConnectionCloseOk),
+                Some(MethodId::CONNECTION_CLOSE) => self.answer(0, &ConnectionCloseOk, realm.durability),
                 _ => {}
             }
         }
@@ -37,44 +47,78 @@ impl Connection {
             return;
         }
         if channel != 0 && refusal.code.spares_connection() {
-            self.refuse_on_channel(channel, refusal, self.broker(realm).0);
+            let durability = realm.durability;
+            self.refuse_on_channel(channel, refusal, self.broker(realm).0, durability);
             return;
         }
-        self.confirm();
-        let (reply_code, reply_text) = (refusal.code as u16, &*self.reply_text(refusal));
-        let MethodId { class: class_id, method: method_id } = refusal.method;
+        self.confirm(realm.durability);
+        let text = self.reply_text(refusal);
+        self.start_closing(realm);
+        self.answer(0, &connection_close(refusal, &text), realm.durability);
+    }
+
+    /// Closes at once, whatever was going on; nothing is confirmed.
+    pub(super) fn abort(&mut self, refusal: &Refusal, realm: &mut Realm<'_>) {
+        let text = self.reply_text(refusal);
+        self.start_closing(realm);
+        // After this, no answer promises anything.
+        self.held = Held::default();
+        self.outlet(0).send(&connection_close(refusal, &text));
+    }
+
+    fn start_closing(&mut self, realm: &mut Realm<'_>) {
         self.leave(realm);
-        self.phase = Phase::Closing { is_deaf: false };
+        self.phase = Phase::Closing { is_deaf: self.phase == Phase::Closing { is_deaf: true } };
         self.deadline_ms = realm.now_ms + CLOSING_MS;
-        self.outlet(0).send(&ConnectionClose { reply_code, reply_text, class_id, method_id });
     }
 
     /// Closes one channel.
-    pub(super) fn refuse_on_channel(&mut self, channel: u16, refusal: &Refusal, broker: &mut Broker) {
-        self.confirm();
+    pub(super) fn refuse_on_channel(
+        &mut self,
+        channel: u16,
+        refusal: &Refusal,
+        broker: &mut Broker,
+        durability: Durability,
+    ) {
+        self.confirm(durability);
         let (reply_code, reply_text) = (refusal.code as u16, &*self.reply_text(refusal));
         let MethodId { class: class_id, method: method_id } = refusal.method;
         if let Some(closing) = self.channels.start_closing(channel) {
+            let noted = broker.noted();
             closing.close(broker);
+            self.held.cause(channel, broker.noted() - noted, durability.next_write);
         }
-        self.outlet(channel).send(&ChannelClose { reply_code, reply_text, class_id, method_id });
+        let close = ChannelClose { reply_code, reply_text, class_id, method_id };
+        self.answer(channel, &close, durability);
     }
 
     fn reply_text(&self, refusal: &Refusal) -> String {
         refusal.reply_text(self.stay.as_ref().map_or(DEFAULT, |stay| &stay.pass.virtual_host))
     }
 
+    /// The peer is gone, and nothing that waits will reach it.
     pub(super) fn end(&mut self, realm: &mut Realm<'_>) {
         self.leave(realm);
+        self.held.clear();
         self.phase = Phase::Closed;
     }
 
-    /// Gives everything back to the broker, once.
+    /// Gives everything back to the broker, once. What the connection says from now on follows all that it has caused.
     fn leave(&mut self, realm: &mut Realm<'_>) {
         self.blocked_until = None;
         if let Some(stay) = self.stay.take() {
-            std::mem::take(&mut self.channels).close(realm.virtual_hosts.broker_of(stay.seat));
+            let broker = realm.virtual_hosts.broker_of(stay.seat);
+            let noted = broker.noted();
+            std::mem::take(&mut self.channels).close(broker);
             realm.virtual_hosts.leave(stay.seat);
+            let noted_since = realm.virtual_hosts.broker_of(stay.seat).noted() - noted;
+            self.held.cause(0, noted_since, realm.durability.next_write);
+            self.held.cause_end();
         }
     }
+}
+
+fn connection_close<'a>(refusal: &Refusal, reply_text: &'a str) -> ConnectionClose<'a> {
+    let MethodId { class: class_id, method: method_id } = refusal.method;
+    ConnectionClose { reply_code: refusal.code as u16, reply_text, class_id, method_id }
 }

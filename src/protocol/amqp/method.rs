@@ -26,6 +26,8 @@ pub(crate) struct MethodId {
 }
 
 impl MethodId {
+    pub(crate) const BASIC_CONSUME: Self = Self { class: 60, method: 20 };
+    pub(crate) const BASIC_GET: Self = Self { class: 60, method: 70 };
     pub(crate) const BASIC_PUBLISH: Self = Self { class: 60, method: 40 };
     pub(crate) const CHANNEL_CLOSE: Self = Self { class: 20, method: 40 };
     pub(crate) const CHANNEL_CLOSE_OK: Self = Self { class: 20, method: 41 };

@@ -25,6 +25,7 @@ pub(crate) enum ReplyCode {
     ResourceError = 506,
     NotAllowed = 530,
     NotImplemented = 540,
+    InternalError = 541,
 }
 
 impl ReplyCode {
@@ -49,6 +50,7 @@ impl ReplyCode {
             Self::ResourceError => "RESOURCE_ERROR",
             Self::NotAllowed => "NOT_ALLOWED",
             Self::NotImplemented => "NOT_IMPLEMENTED",
+            Self::InternalError => "INTERNAL_ERROR",
         }
     }
 }
@@ -63,6 +65,7 @@ impl From<ErrorKind> for ReplyCode {
             ErrorKind::NotAllowed => Self::NotAllowed,
             ErrorKind::NotImplemented => Self::NotImplemented,
             ErrorKind::ResourceError => Self::ResourceError,
+            ErrorKind::Internal => Self::InternalError,
         }
     }
 }
@@ -146,6 +149,14 @@ mod tests {
         assert_eq!(refusal.code as u16, 404);
         assert_eq!(refusal.reply_text("/"), "NOT_FOUND - no queue 'x' in vhost '/'");
         assert!(refusal.code.spares_connection());
+    }
+
+    #[test]
+    fn a_failed_journal_ends_the_connection() {
+        let refusal = Refusal::from(Error::JournalFailed);
+        assert_eq!(refusal.code as u16, 541);
+        assert!(refusal.reply_text("/").starts_with("INTERNAL_ERROR - the journal has failed: "));
+        assert!(!refusal.code.spares_connection());
     }
 
     #[test]

@@ -170,7 +170,7 @@ impl Channel {
             send_back(exchange, routing_key, properties, body, &mut context.outlet);
         }
         if let Mode::Confirming(confirms) = &mut self.mode {
-            confirms.add(routed == Routed::Refused, &mut context.outlet);
+            confirms.add(routed == Routed::Refused);
         }
         Ok(())
     }

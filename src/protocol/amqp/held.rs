@@ -1,0 +1,286 @@
+//! Held: answers that wait until what their channel has caused is durable.
+//!
+//! ```text
+//!   a command caused facts:     its channel awaits the write that they will be in
+//!
+//!                    yes
+//!   an answer: is its channel's write durable? ------------------------------> output
+//!                    | no                                                        ^
+//!                    v                 that write is durable                     |
+//!                   held --------------------------------------------------------+
+//!                    |                 no write will ever be durable             |
+//!                    +---> confirms become basic.nack ---------------------------+
+//!                    +---> anything else is dropped, and the connection closes --+
+//! ```
+//! A channel's answers leave in their order. Nothing waits for another channel, but for the end of the connection, which
+//! comes after everything. Deliveries wait for nothing, but never overtake the answer by which their consumer begins or a
+//! message that was asked for before, as clients tell what they have from the order of delivery tags.
+//!
+//! Channels are numbers here: one that is closed and opened again goes on where it was. What a fact is, the broker
+//! knows, and what is durable, the server.
+
+use super::channel::Confirmation;
+use super::frame::Outlet;
+use super::method::Encode;
+use super::reply::{Refusal, ReplyCode};
+use super::{Connection, Realm};
+use crate::broker::Error;
+
+/// How far facts have become durable. Without a journal nothing is awaited, and all of this stays as it is by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Durability {
+    /// The number of the write that facts of now will be in.
+    pub next_write: u64,
+    /// All writes up to this one are durable. Connections that [wait](Connection::waits) are
+    /// [told](Connection::flushed) as soon as it has risen.
+    pub durable_write: u64,
+    /// No further write will ever be durable.
+    pub has_failed: bool,
+}
+
+/// What a confirm takes in the output.
+const CONFIRM_BYTES: usize = 21;
+
+/// A connection's answers that wait.
+#[derive(Default)]
+pub(super) struct Held {
+    /// By channel number: the write that the channel's latest facts are in.
+    awaited: Vec<u64>,
+    /// Those of one channel in their order, so that their writes rise; deliveries come right after those that lead them.
+    answers: Vec<Answer>,
+    /// By channel, the writes of those answers that lead deliveries.
+    leaders: Vec<(u16, u64)>,
+    bytes: usize,
+}
+
+struct Answer {
+    channel: u16,
+    write: u64,
+    what: What,
+}
+
+enum What {
+    Frames(Vec<u8>),
+    Confirmation(Confirmation),
+}
+
+impl What {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Frames(frames) => frames.len(),
+            Self::Confirmation(_) => CONFIRM_BYTES,
+        }
+    }
+}
+
+impl Held {
+    /// A channel has caused so many facts, which will be in this write.
+    pub(super) fn cause(&mut self, channel: u16, facts: u64, write: u64) {
+        if facts == 0 {
+            return;
+        }
+        let index = usize::from(channel);
+        if index >= self.awaited.len() {
+            self.awaited.resize(index + 1, 0);
+        }
+        self.awaited[index] = self.awaited[index].max(write);
+    }
+
+    /// From now on, channel 0 awaits what any channel does.
+    pub(super) fn cause_end(&mut self) {
+        if let Some(&write) = self.awaited.iter().max() {
+            self.awaited[0] = write;
+        }
+    }
+
+    /// The write that answers of a channel have to wait for, if they have to.
+    pub(super) fn awaited(&self, channel: u16, durable_write: u64) -> Option<u64> {
+        self.awaited.get(usize::from(channel)).copied().filter(|&write| write > durable_write)
+    }
+
+    /// The write that deliveries of a channel have to wait for, so as not to overtake an answer that leads them.
+    pub(super) fn awaited_by_deliveries(&self, channel: u16) -> Option<u64> {
+        self.leaders.iter().rev().find(|(leader, _)| *leader == channel).map(|&(_, write)| write)
+    }
+
+    /// The answer that was held last leads the deliveries of its channel.
+    pub(super) fn lead_deliveries(&mut self) {
+        self.leaders.extend(self.answers.last().map(|answer| (answer.channel, answer.write)));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    /// What all of it will take in the output.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Holds frames; together with those before them, where both may leave together.
+    pub(super) fn hold(&mut self, channel: u16, write: u64, frames: &[u8]) {
+        self.bytes += frames.len();
+        match self.answers.last_mut() {
+            Some(Answer { channel: last, write: its, what: What::Frames(before) })
+                if (*last, *its) == (channel, write) =>
+            {
+                before.extend_from_slice(frames);
+            }
+            _ => self.answers.push(Answer { channel, write, what: What::Frames(frames.to_vec()) }),
+        }
+    }
+
+    /// Holds a confirm; likewise.
+    pub(super) fn hold_confirmation(&mut self, channel: u16, write: u64, confirmation: Confirmation) {
+        if let Some(Answer { channel: last, write: its, what: What::Confirmation(before) }) = self.answers.last_mut()
+            && (*last, *its) == (channel, write)
+            && before.absorb(confirmation)
+        {
+            return;
+        }
+        self.bytes += CONFIRM_BYTES;
+        self.answers.push(Answer { channel, write, what: What::Confirmation(confirmation) });
+    }
+
+    /// Sends what waits for nothing any more.
+    pub(super) fn release(&mut self, durable_write: u64, outlet: &mut Outlet<'_>) {
+        let mut confirms = Confirms::default();
+        for Answer { channel, what, .. } in self.answers.extract_if(.., |answer| answer.write <= durable_write) {
+            self.bytes -= what.bytes();
+            match what {
+                What::Confirmation(confirmation) => confirms.add(channel, confirmation, outlet),
+                What::Frames(frames) => {
+                    confirms.send(outlet);
+                    outlet.out.extend_from_slice(&frames);
+                }
+            }
+        }
+        confirms.send(outlet);
+        self.leaders.retain(|&(_, write)| write > durable_write);
+    }
+
+    /// Sends confirms as refusals and drops everything else. Whether there was anything else.
+    pub(super) fn fail(&mut self, outlet: &mut Outlet<'_>) -> bool {
+        let (mut confirms, mut has_lost) = (Confirms::default(), false);
+        for Answer { channel, what, .. } in self.answers.drain(..) {
+            match what {
+                What::Confirmation(confirmation) => {
+                    confirms.add(channel, Confirmation { is_refused: true, ..confirmation }, outlet);
+                }
+                What::Frames(_) => has_lost = true,
+            }
+        }
+        confirms.send(outlet);
+        self.clear();
+        has_lost
+    }
+
+    /// Drops everything: the peer is gone.
+    pub(super) fn clear(&mut self) {
+        self.answers = Vec::new();
+        self.leaders.clear();
+        self.bytes = 0;
+    }
+
+    /// Gives memory back, if nothing waits.
+    pub(super) fn rest(&mut self) {
+        if self.is_empty() {
+            self.clear();
+        }
+    }
+}
+
+/// The confirms of one channel that leave next, as one.
+#[derive(Default)]
+struct Confirms(Option<(u16, Confirmation)>);
+
+impl Confirms {
+    fn add(&mut self, channel: u16, confirmation: Confirmation, outlet: &mut Outlet<'_>) {
+        let is_absorbed =
+            self.0.as_mut().is_some_and(|(before, confirms)| *before == channel && confirms.absorb(confirmation));
+        if !is_absorbed {
+            self.send(outlet);
+            self.0 = Some((channel, confirmation));
+        }
+    }
+
+    fn send(&mut self, outlet: &mut Outlet<'_>) {
+        if let Some((channel, confirmation)) = self.0.take() {
+            outlet.channel = channel;
+            confirmation.send(outlet);
+        }
+    }
+}
+
+impl Connection {
+    /// Whether answers wait for what is not durable yet. What releases them is [`flushed`](Self::flushed) or
+    /// [`journal_failed`](Self::journal_failed).
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// All writes up to this one are durable: what waited for them is in the output now.
+    pub fn flushed(&mut self, durable_write: u64) {
+        let Self { held, output, agreement, .. } = self;
+        let mut outlet = Outlet { out: output.end(), channel: 0, frame_max: agreement.frame_max };
+        held.release(durable_write, &mut outlet);
+    }
+
+    /// What waits would wait forever: messages are refused instead, and who waits for anything else is told why by the
+    /// end of the connection.
+    pub fn journal_failed(&mut self, text: &str, realm: &mut Realm<'_>) {
+        self.fail(&Refusal::new(ReplyCode::InternalError, text), realm);
+    }
+
+    /// Leaves nothing waiting that would wait forever.
+    pub(super) fn fail_if_hopeless(&mut self, realm: &mut Realm<'_>) {
+        if realm.durability.has_failed && self.waits() {
+            self.fail(&Error::JournalFailed.into(), realm);
+        }
+    }
+
+    fn fail(&mut self, refusal: &Refusal, realm: &mut Realm<'_>) {
+        let Self { held, output, agreement, .. } = self;
+        let mut outlet = Outlet { out: output.end(), channel: 0, frame_max: agreement.frame_max };
+        if held.fail(&mut outlet) {
+            self.abort(refusal, realm);
+        }
+    }
+
+    /// Answers, as soon as what the channel has caused is durable.
+    pub(super) fn answer(&mut self, channel: u16, method: &dyn Encode, durability: Durability) {
+        let start = self.output.end().len();
+        self.outlet(channel).send(method);
+        self.hold(channel, start, self.held.awaited(channel, durability.durable_write));
+    }
+
+    /// Takes out of the output again what was put there from `start` on, if there is a write to wait for. Whether
+    /// anything is held by that.
+    pub(super) fn hold(&mut self, channel: u16, start: usize, awaited: Option<u64>) -> bool {
+        let Some(write) = awaited else { return false };
+        let output = self.output.end();
+        let has_frames = output.len() > start;
+        if has_frames {
+            self.held.hold(channel, write, &output[start..]);
+            output.truncate(start);
+        }
+        has_frames
+    }
+
+    /// Confirms to the peer what it published since it was confirmed last.
+    pub(super) fn confirm(&mut self, durability: Durability) {
+        let Self { channels, held, output, agreement, .. } = self;
+        let mut outlet = Outlet { out: output.end(), channel: 0, frame_max: agreement.frame_max };
+        for (channel, open) in channels.iter_open() {
+            outlet.channel = channel;
+            open.confirm(|confirmation| match held.awaited(channel, durability.durable_write) {
+                None => confirmation.send(&mut outlet),
+                Some(write) => held.hold_confirmation(channel, write, confirmation),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
