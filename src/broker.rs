@@ -127,7 +127,7 @@ pub struct Broker {
 }
 
 /// Is shown each fact, right after it has become one.
-type Observer = Box<dyn FnMut(&Record<'_>) + Send>;
+type Observer = Box<dyn FnMut(&Record<'_>)>;
 
 impl Broker {
     /// A broker with the predeclared exchanges and nothing else, at time 0.
@@ -288,7 +288,7 @@ impl Broker {
     }
 
     /// Shows each fact to `observer`, from now on, right after it has become one.
-    pub fn observe(&mut self, observer: impl FnMut(&Record<'_>) + Send + 'static) {
+    pub fn observe(&mut self, observer: impl FnMut(&Record<'_>) + 'static) {
         self.observer = Some(Box::new(observer));
     }
 

@@ -60,6 +60,8 @@ pub struct Server {
     flush_due_ms: Option<u64>,
     /// The embedding program waits for what was done so far.
     is_flush_wanted: bool,
+    /// There is more of the journal's oldest segment to look at.
+    is_cleaning: bool,
 }
 
 /// Which connections have something to do, and when.
@@ -127,6 +129,7 @@ impl Server {
             journal: None,
             flush_due_ms: None,
             is_flush_wanted: false,
+            is_cleaning: false,
         }
     }
 

@@ -12,6 +12,7 @@ mod access;
 mod convert;
 #[doc(hidden)]
 pub mod host;
+mod journal;
 #[cfg(feature = "lab")]
 mod model;
 mod operator;
@@ -27,6 +28,7 @@ use wasm_bindgen::prelude::*;
 use crate::broker::{Broker, Config, Error, ErrorKind};
 use crate::embedded::Embedded;
 use crate::id::ChannelId;
+use crate::server::Restored;
 use crate::virtual_host::{DEFAULT, VirtualHost};
 
 /// Virtual hosts with their AMQP connections and the embedded program.
@@ -34,6 +36,7 @@ use crate::virtual_host::{DEFAULT, VirtualHost};
 pub struct Server {
     server: crate::server::Server,
     embedded: Embedded,
+    restored: Option<Restored>,
 }
 
 impl Server {
@@ -41,7 +44,7 @@ impl Server {
         let mut server = crate::server::Server::new(config);
         server.set_now(now_ms as u64);
         let embedded = Embedded::new(server.virtual_hosts_mut());
-        Self { server, embedded }
+        Self { server, embedded, restored: None }
     }
 
     /// Lets the program ask the broker that it uses on its own channel.

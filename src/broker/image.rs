@@ -141,7 +141,9 @@ impl Image {
             }
             Fact::QueueGone { queue } => self.forget_queue(queue),
             Fact::Partitions { front, known, added } => {
-                added.iter().for_each(|&queue| drop(self.queue(queue)));
+                for &queue in &added {
+                    self.queue(queue);
+                }
                 self.queue(front).partitions.insert(known, added);
             }
             Fact::Bound { source, destination, routing_key, arguments } => {

@@ -11,6 +11,7 @@
 //! wait until it is durable: such facts are counted ([`Broker::noted`]). Others follow in their time: what the broker does by
 //! itself, and what nobody is told of.
 
+use super::error::Error;
 use super::exchange::{Destination, Exchange};
 use super::fact::{self, Fact, Facts, Place, Places};
 use super::headers;
@@ -254,11 +255,11 @@ fn is_kept_exchange(state: &State, name: &str) -> bool {
     state.exchange(name).is_some_and(|exchange| exchange.durable)
 }
 
-fn is_kept_queue(state: &State, queue: QueueId) -> bool {
+pub(super) fn is_kept_queue(state: &State, queue: QueueId) -> bool {
     state.queue(queue).is_some_and(|queue| queue.is_kept)
 }
 
-fn is_kept_binding(state: &State, source: &str, destination: &Destination) -> bool {
+pub(super) fn is_kept_binding(state: &State, source: &str, destination: &Destination) -> bool {
     is_kept_exchange(state, source)
         && match destination {
             Destination::Queue(queue) => is_kept_queue(state, *queue),
@@ -358,6 +359,11 @@ impl Broker {
             keeper.bytes.clear();
             keeper.last_gone = None;
         }
+    }
+
+    /// Refuses what can no longer be kept.
+    pub(super) fn check_keeping(&self, is_kept: bool) -> Result<(), Error> {
+        if is_kept && self.refuses_to_keep() { Err(Error::JournalFailed) } else { Ok(()) }
     }
 
     pub(super) fn refuses_to_keep(&self) -> bool {

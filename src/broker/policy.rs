@@ -172,6 +172,7 @@ impl Broker {
         if policy.definition.get("alternate-exchange").is_some_and(|name| name.as_str().is_none()) {
             return Err(Error::BadArgument("alternate-exchange", "expected the name of an exchange".into()));
         }
+        self.check_keeping(true)?;
         self.commit(&Record::PolicySet { name, policy });
         self.tend_all();
         Ok(())

@@ -4,6 +4,7 @@ use super::Broker;
 use super::delivery::Notice;
 use super::error::{Error, Resource};
 use super::exchange::{Destination, ExchangeKind};
+use super::keeping;
 use super::record::Record;
 use super::settings::{self, BadSetting, Reason, Settings};
 use crate::id::{ChannelId, QueueId};
@@ -100,6 +101,7 @@ impl Broker {
         if let Some(alternate) = arguments.get("alternate-exchange").filter(|name| name.as_str().is_none()) {
             return Err(Error::BadAlternateExchange(name.into(), alternate.type_name()));
         }
+        self.check_keeping(durable)?;
         self.commit(&Record::ExchangeDeclared { name, kind, durable, auto_delete, internal, arguments });
         Ok(())
     }
@@ -136,6 +138,7 @@ impl Broker {
         if if_unused && !exchange.is_unused() {
             return Err(Error::InUse(Resource::Exchange, name.into()));
         }
+        self.check_keeping(exchange.durable)?;
         self.remove_exchange(name);
         Ok(())
     }
@@ -163,6 +166,7 @@ impl Broker {
             return Ok(self.remember_queue(channel, id));
         }
         check_queue_arguments(queue)?;
+        self.check_keeping(queue.durable && !queue.exclusive)?;
         if queue.name.is_empty() {
             let name = self.generate_name("amq.gen-");
             let id = self.create_queue(channel, &QueueDeclaration { name: &name, ..*queue });
@@ -241,6 +245,7 @@ impl Broker {
     /// When the channel is not open.
     pub fn purge_queue(&mut self, channel: ChannelId, queue: &str) -> Result<usize, Error> {
         let queue = self.accessible_queue(channel, queue)?;
+        self.check_keeping(keeping::is_kept_queue(&self.state, queue))?;
         let count = self.ready_count(queue);
         for part in self.parts_of(queue) {
             self.part_changes(part);
@@ -276,6 +281,7 @@ impl Broker {
         if if_empty && count > 0 {
             return Err(Error::NotEmpty(self.queue_name(id)));
         }
+        self.check_keeping(keeping::is_kept_queue(&self.state, id))?;
         self.remove_queue(id);
         Ok(count)
     }
@@ -414,6 +420,7 @@ impl Broker {
         let exchange = self.state.exchange(source).expect("it was looked up before");
         exchange.check_binding(routing_key, arguments)?;
         if !exchange.has_binding(destination, routing_key, arguments) {
+            self.check_keeping(keeping::is_kept_binding(&self.state, source, destination))?;
             self.commit(&Record::Bound { source, destination, routing_key, arguments });
         }
         Ok(())

@@ -79,12 +79,13 @@ impl Server {
     pub(super) fn write(&mut self) {
         let Self { journal: Some(journal), virtual_hosts, .. } = self else { return };
         if journal.failure().is_some() {
-            return;
+            return self.tell_waiting();
         }
-        if journal.may_append()
-            && let Err(error) = write(journal, virtual_hosts)
-        {
-            return self.store_failed(&error.0);
+        if journal.may_append() {
+            if let Err(error) = write(journal, virtual_hosts) {
+                return self.store_failed(&error.0);
+            }
+            self.is_cleaning = wants_cleaning(journal, virtual_hosts);
         }
         if journal.has_unflushed() {
             self.flush_due_ms.get_or_insert(self.now_ms + FLUSH_AFTER_MS);
@@ -94,7 +95,7 @@ impl Server {
 
     /// Whether the journal wants to be cleaned further.
     pub(super) fn has_to_clean(&self) -> bool {
-        self.journal.as_ref().is_some_and(|journal| journal.may_append() && journal.is_cleaning())
+        self.journal.as_ref().is_some_and(|journal| journal.may_append() && self.is_cleaning)
     }
 
     /// Whether the store is to be flushed now, unless that is under way: somebody waits, or has waited long enough.
@@ -135,10 +136,16 @@ impl Server {
         }
         self.journal_moved();
         self.virtual_hosts.iter_mut().for_each(|host| host.broker.refuse_to_keep());
+        self.tell_waiting();
+    }
+
+    /// Tells those who wait that they do so in vain.
+    fn tell_waiting(&mut self) {
+        let reason = self.store_failure().unwrap_or_default().to_owned();
         for id in std::mem::take(&mut self.agenda.waiting) {
             if let Some(held) = self.connections.get_mut(id) {
                 held.is_waiting = false;
-                self.with(id, |connection, realm| connection.journal_failed(reason, realm));
+                self.with(id, |connection, realm| connection.journal_failed(&reason, realm));
             }
         }
     }
@@ -181,13 +188,16 @@ impl Server {
 
 /// Makes one write: facts of this turn, and facts from the oldest segment that still hold.
 fn write(journal: &mut Journal, virtual_hosts: &mut VirtualHosts) -> Result<(), StoreError> {
-    let live_bytes = virtual_hosts.iter_mut().map(|host| host.broker.kept_bytes()).sum();
-    if journal.wants_cleaning(live_bytes) {
+    if wants_cleaning(journal, virtual_hosts) {
         clean(journal, virtual_hosts)?;
     }
     append_facts(journal, virtual_hosts)?;
     journal.end_write();
     journal.failure().map_or(Ok(()), |error| Err(error.clone()))
+}
+
+fn wants_cleaning(journal: &Journal, virtual_hosts: &mut VirtualHosts) -> bool {
+    journal.wants_cleaning(virtual_hosts.iter_mut().map(|host| host.broker.kept_bytes()).sum())
 }
 
 fn clean(journal: &mut Journal, virtual_hosts: &mut VirtualHosts) -> Result<(), StoreError> {

@@ -22,6 +22,7 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{MessageEvent, MessagePort, WorkerGlobalScope};
 
 use super::Server;
+use super::journal::{StoreObject, reason};
 use super::options::{limits, stats};
 use crate::broker::Config;
 use crate::id::TransportId;
@@ -39,6 +40,7 @@ pub struct Host(Rc<RefCell<Inner>>);
 struct Inner {
     scope: WorkerGlobalScope,
     server: Server,
+    store: Option<StoreObject>,
     ports: HashMap<TransportId, Box<Port>, FixedState>,
     wake: mpsc::Sender<()>,
     /// Told once the last port is closed.
@@ -53,14 +55,17 @@ struct Port {
 }
 
 impl Host {
-    /// Starts a broker; its seed the worker draws.
-    pub fn start(options: &JsValue) -> Result<Self, JsValue> {
+    /// Starts a broker, on a store if there is one; its seed the worker draws.
+    pub fn start(options: &JsValue, store: Option<StoreObject>) -> Result<Self, JsValue> {
         let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
         let mut seed = [0; 32];
         scope.crypto()?.get_random_values_with_u8_array(&mut seed)?;
-        let server = Server::create(Config { seed, limits: limits(options)? }, now_ms(&scope));
+        let server = match store.clone() {
+            Some(store) => Server::open_with(seed, options, store, now_ms(&scope))?,
+            None => Server::create(Config { seed, limits: limits(options)? }, now_ms(&scope)),
+        };
         let (wake, woken) = mpsc::channel(1);
-        let inner = Inner { scope, server, ports: HashMap::default(), wake, closed: Vec::new() };
+        let inner = Inner { scope, server, store, ports: HashMap::default(), wake, closed: Vec::new() };
         let host = Self(Rc::new(RefCell::new(inner)));
         spawn_local(host.clone().drive(woken));
         Ok(host)
@@ -88,9 +93,14 @@ impl Host {
         inner.wake();
     }
 
+    /// What was in the store.
+    pub(super) fn restored(&self) -> JsValue {
+        self.0.borrow().server.restored()
+    }
+
     /// How everything stands, as a plain object.
     pub(super) fn stats(&self) -> JsValue {
-        stats(&self.0.borrow().server.server.broker().report())
+        stats(&self.0.borrow().server.server)
     }
 
     /// Asks every peer to close, and resolves when the last one has gone.
@@ -123,6 +133,7 @@ impl Inner {
     fn turn(&mut self) -> u32 {
         let now = now_ms(&self.scope);
         let deadline = self.server.turn(now);
+        self.flush();
         while let Some(id) = self.server.server.next_output() {
             self.write(id);
         }
@@ -133,6 +144,17 @@ impl Inner {
             }
         }
         if self.server.wants_turn() { 0 } else { (deadline - now).ceil().clamp(0.0, SLEEP_MAX_MS) as u32 }
+    }
+
+    /// Flushes the store, if somebody waits for that.
+    fn flush(&mut self) {
+        let Some(store) = self.store.as_ref().filter(|_| self.server.wants_flush()) else { return };
+        let mark = self.server.start_flush();
+        match store.flush() {
+            Ok(()) => self.server.flushed(mark),
+            Err(thrown) => self.server.store_failed(&reason(&thrown).0),
+        }
+        self.wake();
     }
 
     fn write(&mut self, id: TransportId) {

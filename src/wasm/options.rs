@@ -5,8 +5,9 @@ use wasm_bindgen::prelude::*;
 
 use super::convert::{table, write_table};
 use super::type_error;
-use crate::broker::{QueueReport, Report};
+use crate::broker::QueueReport;
 use crate::limits::Limits;
+use crate::server::Server;
 use crate::table::{Table, Value};
 
 /// A plain object's fields, each of the type that it must have. None at all have their defaults.
@@ -52,11 +53,13 @@ pub(super) fn limits(options: &JsValue) -> Result<Limits, JsValue> {
         channel_max: options.number("channelMax")?.unwrap_or(usual.channel_max),
         heartbeat_s: options.number("heartbeatSeconds")?.unwrap_or(usual.heartbeat_s),
         memory_high_bytes: 0,
+        memory_page_bytes: 0,
         ..usual
     };
-    // With little memory the usual mark would be above the limit.
+    // With little memory the usual marks would be above the limit.
     let high_bytes = options.number("memoryHighBytes")?.unwrap_or(limits.memory_max_bytes / 5 * 4);
-    let limits = Limits { memory_high_bytes: high_bytes, ..limits };
+    let page_bytes = options.number("memoryPageBytes")?.unwrap_or(limits.memory_max_bytes / 2);
+    let limits = Limits { memory_high_bytes: high_bytes, memory_page_bytes: page_bytes, ..limits };
     if limits.frame_max_bytes < 8192 {
         return Err(type_error("'frameMaxBytes' must be at least 8192"));
     }
@@ -66,8 +69,9 @@ pub(super) fn limits(options: &JsValue) -> Result<Limits, JsValue> {
     Ok(limits)
 }
 
-/// The broker's report as a plain object.
-pub(super) fn stats(report: &Report) -> JsValue {
+/// How a server stands, as a plain object.
+pub(super) fn stats(server: &Server) -> JsValue {
+    let report = server.broker().report();
     let counts = [
         ("memoryBytes", report.memory_bytes),
         ("connections", report.connections),
@@ -76,6 +80,14 @@ pub(super) fn stats(report: &Report) -> JsValue {
     ];
     let mut stats: Table = counts.into_iter().map(|(name, count)| (name, count as i64)).collect();
     stats.insert("queues", Value::Array(report.queues.iter().map(queue_stats).collect()));
+    if let Some(journal) = server.journal() {
+        let counts = [("bytes", journal.total_bytes()), ("segments", journal.segment_count() as u64)];
+        let mut known: Table = counts.into_iter().map(|(name, count)| (name, count as i64)).collect();
+        if let Some(failure) = journal.failure() {
+            known.insert("failure", &*failure.0);
+        }
+        stats.insert("journal", Value::Table(known));
+    }
     write_table(&stats)
 }
 

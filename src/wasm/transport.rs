@@ -13,15 +13,18 @@ pub(super) fn transport(id: f64) -> TransportId {
     TransportId::from_index(id as u64)
 }
 
+pub(super) fn seed(options: &JsValue) -> Result<[u8; 32], JsValue> {
+    let seed = Fields(options).value("seed").and_then(|seed| seed.dyn_into::<Uint8Array>().ok());
+    let seed = seed.and_then(|seed| seed.to_vec().try_into().ok());
+    seed.ok_or_else(|| type_error("'seed' must be a Uint8Array of 32 random bytes"))
+}
+
 #[wasm_bindgen]
 impl Server {
     /// `options`: `seed` (32 random bytes), and limits.
     #[wasm_bindgen(constructor)]
     pub fn new(options: &JsValue, now_ms: f64) -> Result<Self, JsValue> {
-        let seed = Fields(options).value("seed").and_then(|seed| seed.dyn_into::<Uint8Array>().ok());
-        let seed = seed.and_then(|seed| seed.to_vec().try_into().ok());
-        let seed = seed.ok_or_else(|| type_error("'seed' must be a Uint8Array of 32 random bytes"))?;
-        Ok(Self::create(Config { seed, limits: limits(options)? }, now_ms))
+        Ok(Self::create(Config { seed: seed(options)?, limits: limits(options)? }, now_ms))
     }
 
     /// A transport was opened; answers the connection's id. `peer`: `loopback`, `name`, `host`, `port`, `tls`,
@@ -115,6 +118,6 @@ impl Server {
 
     /// How everything stands, as a plain object.
     pub fn stats(&self) -> JsValue {
-        stats(&self.server.broker().report())
+        stats(&self.server)
     }
 }

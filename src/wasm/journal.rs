@@ -1,0 +1,166 @@
+//! Journal: a store that is an object of the host's, and what the host does about durability.
+
+use wasm_bindgen::prelude::*;
+
+use super::options::{Fields, limits};
+use super::{Server, named_error};
+use crate::broker::Config;
+use crate::embedded::Embedded;
+use crate::journal::{JournalError, Options, Segment, Store, StoreError};
+use crate::table::{Table, Value};
+
+#[wasm_bindgen]
+extern "C" {
+    /// The text of what it throws is for the operator.
+    #[derive(Clone)]
+    pub type StoreObject;
+
+    #[wasm_bindgen(method, catch)]
+    fn segments(this: &StoreObject) -> Result<js_sys::Array, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn read(this: &StoreObject, number: u32, leadership: u32, offset: f64, into: &mut [u8]) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn create(this: &StoreObject, number: u32, leadership: u32) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn append(this: &StoreObject, number: u32, leadership: u32, bytes: &[u8]) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn remove(this: &StoreObject, number: u32, leadership: u32) -> Result<(), JsValue>;
+
+    /// Of a store that flushes at once; others are flushed by the host.
+    #[wasm_bindgen(method, catch)]
+    pub(super) fn flush(this: &StoreObject) -> Result<(), JsValue>;
+}
+
+/// What a store threw, in words.
+pub(super) fn reason(thrown: &JsValue) -> StoreError {
+    let error = thrown.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
+    StoreError(error.or_else(|| thrown.as_string()).unwrap_or_else(|| "The store failed.".into()).into())
+}
+
+impl Store for StoreObject {
+    fn segments(&mut self) -> Result<Vec<(Segment, u64)>, StoreError> {
+        let segments = Self::segments(self).map_err(|thrown| reason(&thrown))?;
+        let entry = |entry: JsValue| {
+            let fields = Fields(&entry);
+            let number = |name| fields.number(name).ok().flatten().unwrap_or_default();
+            let (number, leadership, length) = (number("number"), number("leadership"), number("length"));
+            (Segment { number: number as u32, leadership: leadership as u32 }, length)
+        };
+        Ok(segments.iter().map(entry).collect())
+    }
+
+    fn read(&mut self, segment: Segment, offset: u64, into: &mut [u8]) -> Result<(), StoreError> {
+        let Segment { number, leadership } = segment;
+        Self::read(self, number, leadership, offset as f64, into).map_err(|thrown| reason(&thrown))
+    }
+
+    fn create(&mut self, segment: Segment) -> Result<(), StoreError> {
+        Self::create(self, segment.number, segment.leadership).map_err(|thrown| reason(&thrown))
+    }
+
+    fn append(&mut self, segment: Segment, bytes: &[u8]) -> Result<(), StoreError> {
+        Self::append(self, segment.number, segment.leadership, bytes).map_err(|thrown| reason(&thrown))
+    }
+
+    fn remove(&mut self, segment: Segment) -> Result<(), StoreError> {
+        Self::remove(self, segment.number, segment.leadership).map_err(|thrown| reason(&thrown))
+    }
+}
+
+fn not_opened(error: &JournalError) -> JsValue {
+    named_error("JournalError", &error.to_string())
+}
+
+impl Server {
+    /// Opens a server on a store, with this seed.
+    pub(super) fn open_with(seed: [u8; 32], options: &JsValue, store: StoreObject, now: f64) -> Result<Self, JsValue> {
+        let (fields, usual) = (Fields(options), Options::default());
+        let journal = Options {
+            segment_bytes: fields.number("segmentBytes")?.unwrap_or(usual.segment_bytes),
+            leadership_min: fields.number("leadership")?.unwrap_or(usual.leadership_min),
+            salvage: fields.flag("salvage")?,
+        };
+        let config = Config { seed, limits: limits(options)? };
+        let opened = crate::server::Server::open(config, Box::new(store), &journal, now as u64);
+        let (mut server, restored) = opened.map_err(|error| not_opened(&error))?;
+        let embedded = Embedded::new(server.virtual_hosts_mut());
+        Ok(Self { server, embedded, restored: Some(restored) })
+    }
+}
+
+#[wasm_bindgen]
+impl Server {
+    /// A server that keeps what is durable in `store`. `options`: those of the constructor, and `segmentBytes`,
+    /// `leadership`, `salvage`.
+    pub fn open(options: &JsValue, store: StoreObject, now_ms: f64) -> Result<Self, JsValue> {
+        Self::open_with(super::transport::seed(options)?, options, store, now_ms)
+    }
+
+    /// What was in the store: `segments`, `bytes`, `cutBytes`, `wasClosed`, `leadership`, `queues`, `messages`.
+    pub fn restored(&self) -> JsValue {
+        let Some(restored) = &self.restored else { return JsValue::UNDEFINED };
+        let recovery = restored.recovery;
+        let counts = [
+            ("segments", recovery.segments as u64),
+            ("bytes", recovery.bytes),
+            ("cutBytes", recovery.cut_bytes),
+            ("leadership", recovery.leadership.into()),
+            ("queues", restored.queues as u64),
+            ("messages", restored.messages as u64),
+        ];
+        let mut report: Table = counts.into_iter().map(|(name, count)| (name, count as i64)).collect();
+        report.insert("wasClosed", Value::Bool(recovery.was_closed));
+        super::convert::write_table(&report)
+    }
+
+    /// Whether to flush the store now, unless that is under way.
+    #[wasm_bindgen(js_name = wantsFlush)]
+    pub fn wants_flush(&self) -> bool {
+        self.server.wants_flush()
+    }
+
+    /// A flush begins; the answer is for `flushed`.
+    #[wasm_bindgen(js_name = startFlush)]
+    pub fn start_flush(&mut self) -> f64 {
+        self.server.start_flush() as f64
+    }
+
+    /// A flush has ended well. A turn has to follow.
+    pub fn flushed(&mut self, mark: f64) {
+        self.server.flushed(mark as u64);
+    }
+
+    /// A flush has failed: nothing durable is done from now on. A turn has to follow.
+    #[wasm_bindgen(js_name = storeFailed)]
+    pub fn store_failed(&mut self, reason: &str) {
+        self.server.store_failed(reason);
+    }
+
+    /// Why nothing durable is done any more, if the store has failed.
+    #[wasm_bindgen(js_name = storeFailure)]
+    pub fn store_failure(&self) -> Option<String> {
+        self.server.store_failure().map(String::from)
+    }
+
+    /// Names all that was done so far, which is to be flushed.
+    #[wasm_bindgen(js_name = currentWrite)]
+    pub fn current_write(&mut self) -> f64 {
+        self.server.current_write() as f64
+    }
+
+    /// Whether what that names is durable.
+    #[wasm_bindgen(js_name = isDurable)]
+    pub fn is_durable(&self, write: f64) -> bool {
+        self.server.is_durable(write as u64)
+    }
+
+    /// Writes the journal to its end, after all connections have left; a last flush has to follow.
+    #[wasm_bindgen(js_name = closeJournal)]
+    pub fn close_journal(&mut self) {
+        self.server.close_journal();
+    }
+}
