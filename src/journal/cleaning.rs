@@ -1,0 +1,106 @@
+//! Cleaning: what still holds of the oldest segment is noted again, so that the segment can go.
+//!
+//! ```text
+//!   clean_next ... facts that still hold are noted again, in the write that is under way
+//!   clean_next     at the segment's end: it is cleaned
+//!   end_write      a batch without facts says that segments up to it are not needed; all that was noted again is before it
+//!   flushed        that batch is durable: the segment is removed
+//! ```
+//!
+//! A crash anywhere leaves either the segment and the chain to it, or everything of it that holds in later ones.
+
+use super::scan::{Scan, Step};
+use super::segment::{Batch, HEADER_BYTES};
+use super::{Journal, JournalError, Segment, StoreError};
+use crate::broker::Location;
+use crate::id::VirtualHostId;
+
+/// So much is read at a time.
+const CHUNK_BYTES: usize = 128 * 1024;
+/// So many segments may there be, and twice as many as their bytes would need, before there are too many small ones.
+const SMALL_SEGMENTS_MAX: u64 = 8;
+
+impl Journal {
+    /// Whether there is so much that is not needed any more, or in such small pieces, that it is time to clean.
+    #[must_use]
+    pub fn wants_cleaning(&self, live_bytes: u64) -> bool {
+        if self.failure.is_some() || self.dirty().is_none() {
+            return false;
+        }
+        let kept = self.kept.borrow();
+        let segments = kept.segments.iter().filter(|(segment, _)| segment.number >= self.clean_below);
+        let (count, bytes) = segments.fold((0, 0), |(count, bytes), (_, length)| (count + 1, bytes + length));
+        let is_wasteful = bytes > live_bytes + live_bytes / 4 * 3 + self.segment_bytes;
+        let is_scattered = count > SMALL_SEGMENTS_MAX + 2 * bytes / self.segment_bytes;
+        is_wasteful || is_scattered || self.clean_below < self.damaged_below
+    }
+
+    /// The next batch of the oldest segment, whose facts are to be noted again in this write where they still hold, and
+    /// where they begin. Nothing when the budget of this step is used up, the segment's end is reached, or there is
+    /// nothing to clean.
+    ///
+    /// # Errors
+    /// When the segment cannot be read or is damaged; then the journal has failed.
+    pub fn clean_next(
+        &mut self,
+        budget_bytes: &mut u64,
+    ) -> Result<Option<(VirtualHostId, &[u8], Location)>, StoreError> {
+        let host = match self.clean_step(budget_bytes) {
+            Ok(Some(host)) => host,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                self.fail(error.clone());
+                return Err(error);
+            }
+        };
+        let scan = self.cleaning.as_ref().expect("a batch was found by it");
+        let at = Location { segment: scan.segment().number, offset: scan.facts_offset() as u32 };
+        Ok(Some((host, scan.facts(), at)))
+    }
+
+    /// Goes on to the next batch that has facts, and tells whose they are.
+    fn clean_step(&mut self, budget_bytes: &mut u64) -> Result<Option<VirtualHostId>, StoreError> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        let begin = |(segment, length)| Scan::new(segment, HEADER_BYTES as u64, length, 0, CHUNK_BYTES);
+        let Some(mut scan) = self.cleaning.take().or_else(|| self.dirty().map(begin)) else {
+            return Ok(None);
+        };
+        while *budget_bytes > 0 {
+            let from = scan.offset();
+            let step = scan.step(&mut *self.kept.borrow_mut().store)?;
+            *budget_bytes = budget_bytes.saturating_sub(scan.offset() - from);
+            match step {
+                Step::Batch(Batch { host: Some(host), .. }) => {
+                    self.cleaning = Some(scan);
+                    return Ok(Some(host));
+                }
+                Step::Batch(_) => {}
+                Step::Damage => self.pass_damage(&mut scan)?,
+                Step::End => {
+                    self.clean_below = scan.segment().number + 1;
+                    return Ok(None);
+                }
+            }
+        }
+        self.cleaning = Some(scan);
+        Ok(None)
+    }
+
+    /// Goes on behind damage that a salvage has left out already.
+    fn pass_damage(&self, scan: &mut Scan) -> Result<(), StoreError> {
+        let (segment, offset) = (scan.segment(), scan.offset());
+        if segment.number >= self.damaged_below {
+            return Err(StoreError(JournalError::Damaged { segment, offset }.to_string().into()));
+        }
+        scan.skip(&mut *self.kept.borrow_mut().store).map(drop)
+    }
+
+    /// The oldest segment that is not cleaned yet, and its bytes. The one that is being written is never cleaned.
+    fn dirty(&self) -> Option<(Segment, u64)> {
+        let kept = self.kept.borrow();
+        let (_, older) = kept.segments.split_last()?;
+        older.iter().find(|(segment, _)| segment.number >= self.clean_below).copied()
+    }
+}

@@ -1,0 +1,61 @@
+//! Reader: gives facts back that the journal has.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::Kept;
+use crate::broker::{Location, Shelf};
+
+/// So much is read at a time: who reads one fact mostly reads the next ones, too.
+const CHUNK_BYTES: u64 = 256 * 1024;
+
+/// A way to the facts of a journal, beside the journal.
+#[derive(Debug)]
+pub struct Reader {
+    kept: Rc<RefCell<Kept>>,
+    /// Where the chunk begins. What was appended never changes, so it holds for as long as the segment is there.
+    at: Location,
+    chunk: Vec<u8>,
+}
+
+impl Reader {
+    pub(super) fn new(kept: Rc<RefCell<Kept>>) -> Self {
+        Self { kept, at: Location { segment: 0, offset: 0 }, chunk: Vec::new() }
+    }
+
+    /// Where in the chunk these bytes begin.
+    fn find(&self, at: Location, length: usize) -> Option<usize> {
+        let start = at.offset.checked_sub(self.at.offset)? as usize;
+        let is_there = at.segment == self.at.segment && start.checked_add(length)? <= self.chunk.len();
+        is_there.then_some(start)
+    }
+
+    /// Reads a chunk that begins with these bytes.
+    fn fill(&mut self, at: Location, length: usize) -> Option<()> {
+        self.chunk.clear();
+        self.chunk.shrink_to(CHUNK_BYTES as usize);
+        let mut kept = self.kept.borrow_mut();
+        let (segment, end) = kept.find(at.segment)?;
+        let rest_bytes = end.checked_sub(at.offset.into()).filter(|&rest| rest >= length as u64)?;
+        let bytes = rest_bytes.min(CHUNK_BYTES.max(length as u64)) as usize;
+        self.chunk.reserve_exact(bytes);
+        self.chunk.resize(bytes, 0);
+        let read = kept.store.read(segment, at.offset.into(), &mut self.chunk);
+        if read.is_err() {
+            self.chunk.clear();
+        }
+        self.at = at;
+        read.ok()
+    }
+}
+
+impl Shelf for Reader {
+    fn read(&mut self, at: Location, length: u32) -> Option<&[u8]> {
+        let length = length as usize;
+        if self.find(at, length).is_none() {
+            self.fill(at, length)?;
+        }
+        let start = self.find(at, length)?;
+        Some(&self.chunk[start..start + length])
+    }
+}

@@ -1,0 +1,134 @@
+//! Scan: the batches of a segment, one after the other, read in chunks.
+
+use super::segment::{BATCH_BYTES, BATCH_MAGIC, Batch};
+use super::store::{Segment, Store, StoreError};
+
+/// A walk over a segment's batches.
+#[derive(Debug)]
+pub(super) struct Scan {
+    segment: Segment,
+    /// Where the next batch begins.
+    offset: u64,
+    /// Where the batches end.
+    end: u64,
+    /// What the next batch is counted as; 0: whatever it says.
+    entry: u64,
+    /// So much is read at a time, or as much as a batch has.
+    chunk_bytes: usize,
+    /// Where the chunk begins; never behind `offset`, which is never behind the chunk's end.
+    chunk_offset: u64,
+    chunk: Vec<u8>,
+    facts_bytes: usize,
+}
+
+/// What a scan has come upon.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// A whole batch, which is behind the scan now.
+    Batch(Batch),
+    /// Something that is not the next batch; the scan stands before it.
+    Damage,
+    End,
+}
+
+impl Scan {
+    /// A walk from `offset`, where the batch is that is counted as `entry`; 0: as whatever it says.
+    pub(super) fn new(segment: Segment, offset: u64, end: u64, entry: u64, chunk_bytes: usize) -> Self {
+        Self { segment, offset, end, entry, chunk_bytes, chunk_offset: offset, chunk: Vec::new(), facts_bytes: 0 }
+    }
+
+    pub(super) fn segment(&self) -> Segment {
+        self.segment
+    }
+
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The facts of the batch that was found last.
+    pub(super) fn facts(&self) -> &[u8] {
+        let end = (self.offset - self.chunk_offset) as usize;
+        &self.chunk[end - self.facts_bytes..end]
+    }
+
+    /// Where they begin.
+    pub(super) fn facts_offset(&self) -> u64 {
+        self.offset - self.facts_bytes as u64
+    }
+
+    pub(super) fn step(&mut self, store: &mut dyn Store) -> Result<Step, StoreError> {
+        if self.offset == self.end {
+            return Ok(Step::End);
+        }
+        let Some(batch) = self.batch(store)?.filter(|batch| self.entry == 0 || batch.entry == self.entry) else {
+            return Ok(Step::Damage);
+        };
+        let whole_bytes = BATCH_BYTES + batch.facts_bytes as usize;
+        match self.ahead(store, whole_bytes)? {
+            Some(bytes) if batch.has_facts(&bytes[BATCH_BYTES..whole_bytes]) => {
+                self.facts_bytes = batch.facts_bytes as usize;
+                self.offset += whole_bytes as u64;
+                self.entry = batch.entry + 1;
+                Ok(Step::Batch(batch))
+            }
+            _ => Ok(Step::Damage),
+        }
+    }
+
+    /// Goes on to the next place where something like a later batch begins, or to the end.
+    pub(super) fn skip(&mut self, store: &mut dyn Store) -> Result<Option<Batch>, StoreError> {
+        while self.offset < self.end {
+            self.offset += 1;
+            let Some(bytes) = self.ahead(store, BATCH_BYTES)? else {
+                self.offset = self.end;
+                break;
+            };
+            let magic = bytes.windows(BATCH_MAGIC.len()).position(|window| window == BATCH_MAGIC);
+            self.offset += magic.unwrap_or(bytes.len() - BATCH_MAGIC.len()) as u64;
+            if let Some(batch) = self.batch(store)?.filter(|batch| batch.entry >= self.entry) {
+                self.entry = batch.entry;
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether what is damaged here was durable once: a later batch says so.
+    pub(super) fn was_flushed(&self, store: &mut dyn Store) -> Result<bool, StoreError> {
+        let mut rest = Self::new(self.segment, self.offset, self.end, self.entry, self.chunk_bytes);
+        while let Some(batch) = rest.skip(store)? {
+            if batch.flushed >= self.entry {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What stands before the facts of the batch that begins here.
+    fn batch(&mut self, store: &mut dyn Store) -> Result<Option<Batch>, StoreError> {
+        let (segment, offset) = (self.segment, self.offset as u32);
+        let bytes = self.ahead(store, BATCH_BYTES)?.and_then(<[u8]>::first_chunk);
+        Ok(bytes.and_then(|bytes| Batch::decode(bytes, segment, offset)))
+    }
+
+    /// At least so many bytes from here on; nothing when there are fewer.
+    fn ahead(&mut self, store: &mut dyn Store, count: usize) -> Result<Option<&[u8]>, StoreError> {
+        let rest_bytes = self.end - self.offset;
+        if count as u64 > rest_bytes {
+            return Ok(None);
+        }
+        let mut start = (self.offset - self.chunk_offset) as usize;
+        if self.chunk.len() - start < count {
+            self.chunk.drain(..start);
+            self.chunk.shrink_to(self.chunk_bytes);
+            self.chunk_offset = self.offset;
+            start = 0;
+            let held_bytes = self.chunk.len();
+            let bytes = rest_bytes.min(count.max(self.chunk_bytes) as u64) as usize;
+            self.chunk.reserve_exact(bytes - held_bytes);
+            self.chunk.resize(bytes, 0);
+            store.read(self.segment, self.offset + held_bytes as u64, &mut self.chunk[held_bytes..])?;
+        }
+        Ok(Some(&self.chunk[start..]))
+    }
+}

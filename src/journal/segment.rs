@@ -1,0 +1,232 @@
+//! Segment: the bytes of a journal, from its header to its last batch.
+//!
+//! A segment is a header and then batches without a gap. All numbers are little-endian, all checksums CRC-32.
+//!
+//! ```text
+//! header  0               8       12      16      20      24      28      32      36      40              48
+//!        +---------------+-------+-------+-------+-------+-------+-------+-------+-------+---------------+
+//!        | "PocketMQ"    |version|check- |number |leader-|previous       |       | oldest| entry         |
+//!        |               |       |sum    |       |ship   |number |leader.|length |       |               |
+//!        +---------------+-------+-------+-------+-------+-------+-------+-------+-------+---------------+
+//!
+//! batch   0       4       8       12      16              24              32      36      40              48
+//!        +-------+-------+-------+-------+---------------+---------------+-------+-------+---------------+-------+
+//!        | magic |check- |facts: |facts: | entry         | flushed       | oldest| flags | virtual host  | facts |
+//!        |       |sum    |length |checks.|               |               |       |       |               |  ...  |
+//!        +-------+-------+-------+-------+---------------+---------------+-------+-------+---------------+-------+
+//! ```
+//!
+//! - *entry*: headers and batches are counted together, from segment to segment, and each is one more than the one before.
+//! - *previous*: the segment before and how many bytes of it count; 0 of leadership 0: there is none.
+//! - *oldest*: segments with a lower number are not needed any more.
+//! - *flushed*: entries up to this one were known to be durable when the batch was written. So who finds a batch knows
+//!   whether what is damaged before it ever had to be whole.
+//! - *virtual host*: whose facts they are; all bits set: nobody's, and there are none.
+//! - *flags*: 1: the journal was closed here.
+//!
+//! The header's checksum is of all its other bytes. That of a batch is of the segment's number and leadership, of where
+//! in it the batch begins, and of the rest of its header: so a batch counts only where it was written, not in a message
+//! that has a journal's bytes for a body.
+//!
+//! Every later version begins a segment with these 48 bytes, so that this one can tell which version it is.
+
+use crc32fast::Hasher;
+
+use super::store::Segment;
+use crate::id::VirtualHostId;
+
+/// The version that is written, and the latest that can be read.
+pub(super) const VERSION: u32 = 1;
+/// A segment's header has so many bytes.
+pub(super) const HEADER_BYTES: usize = 48;
+/// Before a batch's facts are so many bytes.
+pub(super) const BATCH_BYTES: usize = 48;
+/// A batch begins so.
+pub(super) const BATCH_MAGIC: [u8; 4] = [0xb5, b'P', b'M', b'Q'];
+
+const MAGIC: [u8; 8] = *b"PocketMQ";
+const NOBODY: u64 = u64::MAX;
+const CLOSED: u32 = 1;
+
+/// How a segment begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) version: u32,
+    pub(super) segment: Segment,
+    /// The segment before, and how many of its bytes count.
+    pub(super) previous: Option<(Segment, u32)>,
+    pub(super) oldest: u32,
+    pub(super) entry: u64,
+}
+
+impl Header {
+    pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
+        let (previous, length) = self.previous.unwrap_or((Segment { number: 0, leadership: 0 }, 0));
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[..8].copy_from_slice(&MAGIC);
+        put_u32(&mut bytes, 8, self.version);
+        put_u32(&mut bytes, 16, self.segment.number);
+        put_u32(&mut bytes, 20, self.segment.leadership);
+        put_u32(&mut bytes, 24, previous.number);
+        put_u32(&mut bytes, 28, previous.leadership);
+        put_u32(&mut bytes, 32, length);
+        put_u32(&mut bytes, 36, self.oldest);
+        put_u64(&mut bytes, 40, self.entry);
+        let checksum = Self::checksum(&bytes);
+        put_u32(&mut bytes, 12, checksum);
+        bytes
+    }
+
+    /// Nothing unless it is whole.
+    pub(super) fn decode(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
+        if bytes[..8] != MAGIC || u32_at(bytes, 12) != Self::checksum(bytes) {
+            return None;
+        }
+        let segment = Segment { number: u32_at(bytes, 16), leadership: u32_at(bytes, 20) };
+        let previous = Segment { number: u32_at(bytes, 24), leadership: u32_at(bytes, 28) };
+        Some(Self {
+            version: u32_at(bytes, 8),
+            segment,
+            previous: (previous.leadership > 0).then_some((previous, u32_at(bytes, 32))),
+            oldest: u32_at(bytes, 36),
+            entry: u64_at(bytes, 40),
+        })
+    }
+
+    /// Whether the file of these first bytes is somebody else's. What was torn before it was flushed has no bytes, or zeros.
+    pub(super) fn is_foreign(bytes: &[u8; HEADER_BYTES]) -> bool {
+        bytes[..8] != MAGIC && bytes[..8] != [0; 8]
+    }
+
+    fn checksum(bytes: &[u8; HEADER_BYTES]) -> u32 {
+        let mut hasher = Hasher::new();
+        hasher.update(&bytes[..12]);
+        hasher.update(&bytes[16..]);
+        hasher.finalize()
+    }
+}
+
+/// What stands before a batch's facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Batch {
+    pub(super) entry: u64,
+    pub(super) flushed: u64,
+    pub(super) oldest: u32,
+    pub(super) host: Option<VirtualHostId>,
+    pub(super) is_closed: bool,
+    pub(super) facts_bytes: u32,
+    facts_checksum: u32,
+}
+
+impl Batch {
+    /// The batch of these facts.
+    pub(super) fn new(entry: u64, flushed: u64, oldest: u32, host: Option<VirtualHostId>, facts: &[u8]) -> Self {
+        let facts_bytes = facts.len() as u32;
+        Self { entry, flushed, oldest, host, is_closed: false, facts_bytes, facts_checksum: crc32fast::hash(facts) }
+    }
+
+    /// As it is written at this place.
+    pub(super) fn encode(&self, segment: Segment, offset: u32) -> [u8; BATCH_BYTES] {
+        let mut bytes = [0; BATCH_BYTES];
+        bytes[..4].copy_from_slice(&BATCH_MAGIC);
+        put_u32(&mut bytes, 8, self.facts_bytes);
+        put_u32(&mut bytes, 12, self.facts_checksum);
+        put_u64(&mut bytes, 16, self.entry);
+        put_u64(&mut bytes, 24, self.flushed);
+        put_u32(&mut bytes, 32, self.oldest);
+        put_u32(&mut bytes, 36, if self.is_closed { CLOSED } else { 0 });
+        put_u64(&mut bytes, 40, self.host.map_or(NOBODY, VirtualHostId::index));
+        let checksum = Self::checksum(&bytes, segment, offset);
+        put_u32(&mut bytes, 4, checksum);
+        bytes
+    }
+
+    /// Nothing unless it is whole and was written at this place.
+    pub(super) fn decode(bytes: &[u8; BATCH_BYTES], segment: Segment, offset: u32) -> Option<Self> {
+        if bytes[..4] != BATCH_MAGIC || u32_at(bytes, 4) != Self::checksum(bytes, segment, offset) {
+            return None;
+        }
+        let host = u64_at(bytes, 40);
+        Some(Self {
+            facts_bytes: u32_at(bytes, 8),
+            facts_checksum: u32_at(bytes, 12),
+            entry: u64_at(bytes, 16),
+            flushed: u64_at(bytes, 24),
+            oldest: u32_at(bytes, 32),
+            is_closed: u32_at(bytes, 36) & CLOSED != 0,
+            host: (host != NOBODY).then(|| VirtualHostId::from_index(host)),
+        })
+    }
+
+    /// Whether these are the facts that the batch was made with.
+    pub(super) fn has_facts(&self, facts: &[u8]) -> bool {
+        crc32fast::hash(facts) == self.facts_checksum
+    }
+
+    fn checksum(bytes: &[u8; BATCH_BYTES], segment: Segment, offset: u32) -> u32 {
+        let mut place = [0; 12];
+        put_u32(&mut place, 0, segment.number);
+        put_u32(&mut place, 4, segment.leadership);
+        put_u32(&mut place, 8, offset);
+        let mut hasher = Hasher::new();
+        hasher.update(&place);
+        hasher.update(&bytes[8..]);
+        hasher.finalize()
+    }
+}
+
+fn put_u32(bytes: &mut [u8], at: usize, number: u32) {
+    bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
+}
+
+fn put_u64(bytes: &mut [u8], at: usize, number: u64) {
+    bytes[at..at + 8].copy_from_slice(&number.to_le_bytes());
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEGMENT: Segment = Segment { number: 7, leadership: 3 };
+
+    #[test]
+    fn headers_come_back_and_every_flipped_bit_is_found() {
+        let previous = Segment { number: 6, leadership: 2 };
+        let header =
+            Header { version: 1, segment: SEGMENT, previous: Some((previous, 4096)), oldest: 5, entry: 1 << 40 };
+        let bytes = header.encode();
+        assert_eq!(Header::decode(&bytes), Some(header));
+        let first = Header { previous: None, ..header };
+        assert_eq!(Header::decode(&first.encode()), Some(first));
+        for bit in 0..HEADER_BYTES * 8 {
+            let mut flipped = bytes;
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Header::decode(&flipped), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn batches_come_back_only_where_they_were_written_and_whole() {
+        let batch = Batch::new(9, 8, 5, Some(VirtualHostId::from_index(1 << 24)), b"facts");
+        let bytes = batch.encode(SEGMENT, 48);
+        assert_eq!(Batch::decode(&bytes, SEGMENT, 48), Some(batch));
+        assert!(batch.has_facts(b"facts") && !batch.has_facts(b"fact"));
+        assert_eq!(Batch::decode(&bytes, SEGMENT, 49), None);
+        assert_eq!(Batch::decode(&bytes, Segment { leadership: 4, ..SEGMENT }, 48), None);
+        let closed = Batch { is_closed: true, ..Batch::new(9, 8, 5, None, b"") };
+        assert_eq!(Batch::decode(&closed.encode(SEGMENT, 48), SEGMENT, 48), Some(closed));
+        for bit in 0..BATCH_BYTES * 8 {
+            let mut flipped = bytes;
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Batch::decode(&flipped, SEGMENT, 48), None, "bit {bit}");
+        }
+    }
+}
