@@ -14,19 +14,15 @@
 //! Only the end of the last segment may be torn. Anywhere else, or where a later batch says that it was durable, what is
 //! not whole is damage, and recovery refuses; or, as a salvage, leaves it out and goes on behind it.
 
+use super::See;
 use super::error::JournalError;
 use super::scan::{Scan, Step};
 use super::segment::{HEADER_BYTES, Header, VERSION};
 use super::store::{Segment, Store};
 use crate::broker::Location;
-use crate::id::VirtualHostId;
-use crate::wire::Malformed;
 
 /// So much is read at a time.
 const CHUNK_BYTES: usize = 1024 * 1024;
-
-/// Sees each batch's facts, and where they begin.
-pub(super) type See<'a> = dyn FnMut(VirtualHostId, &[u8], Location) -> Result<(), Malformed> + 'a;
 
 /// What recovery has found.
 #[derive(Debug, Default)]

@@ -11,6 +11,12 @@ pub struct Segment {
     pub leadership: u32,
 }
 
+impl fmt::Display for Segment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "segment {} of leadership {}", self.number, self.leadership)
+    }
+}
+
 /// Why a store cannot do what it is asked: a sentence for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreError(pub Box<str>);
@@ -23,7 +29,8 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-/// Where a journal's bytes are kept. Nothing is durable before the host has flushed.
+/// Where a journal's bytes are kept. Nothing is durable before the host has flushed; but what a store finds when it is
+/// opened it makes durable before it lists it, for the journal goes on from there.
 pub trait Store {
     /// All segments that there are, in any order, with their lengths in bytes.
     ///
