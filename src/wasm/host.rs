@@ -22,7 +22,7 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{MessageEvent, MessagePort, WorkerGlobalScope};
 
 use super::Server;
-use super::journal::{StoreObject, reason};
+use super::journal::StoreObject;
 use super::options::{limits, stats};
 use crate::broker::Config;
 use crate::id::TransportId;
@@ -149,11 +149,7 @@ impl Inner {
     /// Flushes the store, if somebody waits for that.
     fn flush(&mut self) {
         let Some(store) = self.store.as_ref().filter(|_| self.server.wants_flush()) else { return };
-        let mark = self.server.start_flush();
-        match store.flush() {
-            Ok(()) => self.server.flushed(mark),
-            Err(thrown) => self.server.store_failed(&reason(&thrown).0),
-        }
+        store.flush_for(&mut self.server.server);
         self.wake();
     }
 

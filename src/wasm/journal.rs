@@ -32,11 +32,22 @@ extern "C" {
 
     /// Of a store that flushes at once; others are flushed by the host.
     #[wasm_bindgen(method, catch)]
-    pub(super) fn flush(this: &StoreObject) -> Result<(), JsValue>;
+    fn flush(this: &StoreObject) -> Result<(), JsValue>;
+}
+
+impl StoreObject {
+    /// Flushes at once what a server has appended.
+    pub(super) fn flush_for(&self, server: &mut crate::server::Server) {
+        let mark = server.start_flush();
+        match self.flush() {
+            Ok(()) => server.flushed(mark),
+            Err(thrown) => server.store_failed(&reason(&thrown).0),
+        }
+    }
 }
 
 /// What a store threw, in words.
-pub(super) fn reason(thrown: &JsValue) -> StoreError {
+fn reason(thrown: &JsValue) -> StoreError {
     let error = thrown.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
     StoreError(error.or_else(|| thrown.as_string()).unwrap_or_else(|| "The store failed.".into()).into())
 }
