@@ -73,6 +73,17 @@ export interface QueueStats {
   redelivered: number;
 }
 
+/** A journal's figures at a moment. */
+export interface JournalStats {
+  /** Bytes that it takes. */
+  bytes: number;
+  /** Bytes of these that are still needed. */
+  liveBytes: number;
+  segments: number;
+  /** Why nothing is kept any more, once something could not be written. */
+  failure?: string | undefined;
+}
+
 /** A broker's figures at a moment. */
 export interface Stats {
   /** Bytes held by messages and by content still being received. */
@@ -81,6 +92,8 @@ export interface Stats {
   channels: number;
   exchanges: number;
   queues: QueueStats[];
+  /** Where there is a journal. */
+  journal?: JournalStats | undefined;
 }
 
 /** What a declaration of a queue answers. */
@@ -130,6 +143,50 @@ export type Kind =
 
 /** One of a list, in the field names of RabbitMQ's management. */
 export type Report = Record<string, unknown>;
+
+/** One segment of a journal: its place in the row, under which leadership it was written, and its bytes. */
+export interface StoredSegment {
+  number: number;
+  leadership: number;
+  length: number;
+}
+
+/** Where a journal's bytes are kept. What it throws is one sentence that says what is wrong and what to do. */
+export interface Store {
+  /** All segments there are. */
+  segments(): StoredSegment[];
+  /** Fills `into`, a view of wasm memory, from `offset` on. Throws when there is less. */
+  read(number: number, leadership: number, offset: number, into: Uint8Array): void;
+  create(number: number, leadership: number): void;
+  /** `bytes` is a view of wasm memory: it is used before this returns. */
+  append(number: number, leadership: number, bytes: Uint8Array): void;
+  remove(number: number, leadership: number): void;
+  /** Makes durable all that was written before. */
+  flush(): void | Promise<void>;
+}
+
+/** How a journal is to be opened and written. */
+export interface JournalOptions {
+  /** Bytes of a segment before the next one begins (default 16 MiB). */
+  segmentBytes?: number | undefined;
+  /** Above these bytes of messages in memory the bodies of kept ones stay in the journal alone (default half of `memoryMaxBytes`). */
+  memoryPageBytes?: number | undefined;
+  /** Opens a damaged journal without what follows the damage. */
+  salvage?: boolean | undefined;
+}
+
+/** What a broker found in its journal. */
+export interface Restored {
+  segments: number;
+  bytes: number;
+  /** Bytes at the end that were never finished, or that were given up by `salvage`. */
+  cutBytes: number;
+  /** Whether the broker before this one was closed. */
+  wasClosed: boolean;
+  queues: number;
+  messages: number;
+  leadership: number;
+}
 
 /** The wasm class `Server`: a broker, its AMQP connections and the embedded verbs. Times are ms of one clock. */
 export interface Server {
@@ -184,12 +241,34 @@ export interface Server {
   batchLength(): number;
   batchTaken(): void;
   takeCancelled(): Uint32Array;
+  restored(): Restored | undefined;
+  /** Whether somebody waits for a flush. */
+  wantsFlush(): boolean;
+  /** Answers the mark that `flushed` is told once all that was written so far is durable. */
+  startFlush(): number;
+  flushed(mark: number): void;
+  storeFailed(reason: string): void;
+  storeFailure(): string | undefined;
+  /** The number of the write that what is done now will be in. */
+  currentWrite(): number;
+  isDurable(write: number): boolean;
+  /** After all connections have left: notes how far queues were delivered. A flush has to follow. */
+  closeJournal(): void;
   free(): void;
 }
 
-/** A new broker in this thread's wasm instance. */
-export function newServer(options: Limits & { seed: Uint8Array }, nowMs: number): Server {
-  return new WasmServer(options, nowMs);
+type ServerOptions = Limits & JournalOptions & { seed: Uint8Array };
+
+// What the generated declarations will say once the journal is in the artifact.
+interface Opening {
+  new (options: ServerOptions, nowMs: number): Server;
+  open(options: ServerOptions, store: Store, nowMs: number): Server;
+}
+
+/** A new broker in this thread's wasm instance: with a store, what its journal says; without, an empty one. */
+export function newServer(options: ServerOptions, nowMs: number, store?: Store): Server {
+  const wasm = WasmServer as unknown as Opening;
+  return store ? wasm.open(options, store, nowMs) : new wasm(options, nowMs);
 }
 
 /** Properties as AMQP's bytes. */

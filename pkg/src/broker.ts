@@ -163,7 +163,8 @@ export class Broker {
     callable(callback, "callback");
     const { consumerTag, onCancel, ...how } = consumption(options);
     const tag = this.#change((server) => server.consume(queue, consumerTag, how));
-    this.#consumers.add({ virtualHost: this.#virtualHost, tag, callback, onCancel });
+    const start = (server: Server) => server.consume(queue, tag, how);
+    this.#consumers.add({ virtualHost: this.#virtualHost, tag, callback, onCancel, start });
     return tag;
   }
 
@@ -178,12 +179,14 @@ export class Broker {
   ack(deliveryTag: number, options?: { multiple?: boolean }): void {
     whole(deliveryTag, "deliveryTag");
     const multiple = flag(record(options, "options", ["multiple"]).multiple, "multiple");
-    this.#change((server) => server.ack(deliveryTag, multiple));
+    const tag = this.#consumers.tagInBroker(deliveryTag);
+    this.#change((server) => server.ack(tag, multiple));
   }
 
   /** Settles many messages by one crossing into wasm. */
   ackBatch(deliveryTags: Iterable<number>): void {
-    const tags = Float64Array.from(list(deliveryTags, "deliveryTags"), (tag) => whole(tag, "each delivery tag"));
+    const tagOf = (tag: number) => this.#consumers.tagInBroker(whole(tag, "each delivery tag"));
+    const tags = Float64Array.from(list(deliveryTags, "deliveryTags"), tagOf);
     this.#change((server) => server.ackBatch(tags));
   }
 
@@ -200,9 +203,10 @@ export class Broker {
     if (delayMs !== undefined && (multiple || !requeue)) {
       throw new TypeError("delayMs is for one message that is requeued.");
     }
+    const tag = this.#consumers.tagInBroker(deliveryTag);
     this.#change((server) => {
-      if (delayMs === undefined) server.nack(deliveryTag, multiple, requeue);
-      else server.nackAfter(deliveryTag, delayMs);
+      if (delayMs === undefined) server.nack(tag, multiple, requeue);
+      else server.nackAfter(tag, delayMs);
     });
   }
 
@@ -222,6 +226,14 @@ export class Broker {
   deletePolicy(name: string): boolean {
     shortText(name, "policy");
     return this.#change((server) => server.deletePolicy(name));
+  }
+
+  /**
+   * Resolves when all that was done before is durable, where the broker keeps a journal, and at once where it is in memory. It
+   * rejects when the journal failed: what of it is kept is not known, then.
+   */
+  durable(): Promise<void> {
+    return this.#engine.durable();
   }
 
   /** The broker's figures now. */

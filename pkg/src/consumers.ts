@@ -13,6 +13,8 @@ export interface Consumer {
   tag: string;
   callback: ConsumerCallback;
   onCancel: (() => void) | undefined;
+  /** Starts it, under this tag. */
+  start: (server: Server) => void;
 }
 
 /** The embedded consumers of an engine. */
@@ -21,10 +23,14 @@ export class Consumers {
   /** By their handles: wasm counts consumers in the order in which they started. */
   readonly #consumers = new Map<number, Consumer>();
   #made = 0;
+  #highestTag = 0;
+  /** Delivery tags up to this one are of the time before the broker started again. */
+  #staleTags = 0;
 
   constructor(engine: Engine) {
     this.engine = engine;
     engine.afterTurn(() => this.#dispatch());
+    engine.afterRestart(() => this.#startAgain());
   }
 
   /** Takes note of the consumer that was started last. */
@@ -52,7 +58,33 @@ export class Consumers {
       server.batchTaken();
       return bytes;
     });
-    return batch ? readBatch(batch) : [];
+    const entries = batch ? readBatch(batch, this.#staleTags) : [];
+    for (const { message } of entries) this.#highestTag = Math.max(this.#highestTag, message.deliveryTag);
+    return entries;
+  }
+
+  /** A delivery tag as the broker counts, which begins anew when it starts again. */
+  tagInBroker(deliveryTag: number): number {
+    if (deliveryTag === 0) return 0;
+    if (deliveryTag > this.#staleTags) return deliveryTag - this.#staleTags;
+    const text = `unknown delivery tag ${deliveryTag}: it is of the time before the broker started again`;
+    throw Object.assign(new Error(text), { name: "PreconditionFailed" });
+  }
+
+  /** What was delivered is delivered again, under other tags; whose queue is gone is told. */
+  #startAgain(): void {
+    this.#staleTags = this.#highestTag;
+    const all = [...this.#consumers.values()];
+    this.#consumers.clear();
+    this.#made = 0;
+    for (const consumer of all) {
+      try {
+        this.engine.changeIn(consumer.virtualHost, consumer.start);
+        this.add(consumer);
+      } catch {
+        this.#run(() => consumer.onCancel?.());
+      }
+    }
   }
 
   #dispatch(): void {
@@ -63,7 +95,7 @@ export class Consumers {
     }));
     const cancelled = this.engine.ask((server) => server.takeCancelled());
     for (const { to, message } of deliveries) {
-      if (this.engine.closed) return;
+      if (this.engine.isAway) return;
       if (to) this.#run(() => to.callback(message));
     }
     for (const handle of cancelled) this.#cancelled(handle);

@@ -1,11 +1,54 @@
-// Instance: this thread's one wasm instance. It is loaded once, its memory is read here only, and a panic ends it for good.
+// Instance: this thread's wasm instance. Its memory is read here only, and a panic ends it for good: what was made in it refuses
+// every call from then on. A host that can make its brokers anew, from a journal, has the instance replaced.
+
+/** What a generated module has to offer for that. */
+export interface Glue {
+  /** Answers the exports of the instance that there is; without one it makes one of `module`. */
+  initSync(options: { module: BufferSource | WebAssembly.Module }): Exports;
+  /** Makes a new instance of the same module; handles of the old one throw. */
+  __wbg_reset_state(): void;
+}
+
+/** What an instance offers. */
+export interface Exports {
+  readonly memory: WebAssembly.Memory;
+}
+
+/** One instance, and what ended it. */
+export interface Instance {
+  panic: Error | undefined;
+}
+
+const NOTHING = { module: new Uint8Array(0) };
 
 let memory: WebAssembly.Memory | undefined;
-let panic: Error | undefined;
+let glue: Glue | undefined;
+let instance: Instance = { panic: undefined };
+
+/** What a call into an instance that panicked comes to. */
+export class Poisoned extends Error {
+  constructor(cause: Error) {
+    super("The broker stopped for good because of a bug in it (a panic); start a new thread or process.", { cause });
+  }
+}
 
 /** Takes note of the wasm that was loaded. */
-export function loaded(wasm: { readonly memory: WebAssembly.Memory }): void {
-  memory = wasm.memory;
+export function loaded(exports: Exports, by: Glue): void {
+  memory = exports.memory;
+  glue = by;
+}
+
+/** The instance that is in use. */
+export function currentInstance(): Instance {
+  return instance;
+}
+
+/** Has a new instance take the place of one that panicked. */
+export function replaceInstance(): void {
+  if (!glue) throw new Error("PocketMQ's wasm is not loaded.");
+  glue.__wbg_reset_state();
+  memory = glue.initSync(NOTHING).memory;
+  instance = { panic: undefined };
 }
 
 /** Copies bytes out of wasm memory, which moves when it grows: nothing may keep a view of it. */
@@ -14,25 +57,14 @@ export function copyOut(pointer: number, length: number): Uint8Array<ArrayBuffer
   return new Uint8Array(memory.buffer as ArrayBuffer, pointer, length).slice();
 }
 
-/** Runs a call into wasm. After a panic the instance's state cannot be trusted: this and every later call is refused. */
-export function guarded<T>(call: () => T): T {
-  if (panic) throw poisoned(panic);
+/** Runs a call into an instance. After a panic its state cannot be trusted: this and every later call is refused. */
+export function guarded<T>(called: Instance, call: () => T): T {
+  if (called.panic) throw new Poisoned(called.panic);
   try {
     return call();
   } catch (error) {
     if (!(error instanceof WebAssembly.RuntimeError)) throw error;
-    panic = error;
-    throw poisoned(error);
+    called.panic = error;
+    throw new Poisoned(error);
   }
-}
-
-/** Runs a last call into wasm, unless a panic came before it. */
-export function guardedLast(call: () => void): void {
-  if (!panic) guarded(call);
-}
-
-function poisoned(cause: Error): Error {
-  return new Error("The broker stopped for good because of a bug in it (a panic); start a new thread or process.", {
-    cause,
-  });
 }

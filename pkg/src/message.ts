@@ -31,9 +31,10 @@ export class Message {
   #properties: Properties | undefined;
 
   /** @internal */
-  constructor(recordBytes: Uint8Array<ArrayBuffer>, head: DataView, at: number) {
+  constructor(recordBytes: Uint8Array<ArrayBuffer>, head: DataView, at: number, tagsBefore: number) {
     this.#record = recordBytes;
-    this.deliveryTag = head.getFloat64(at + 8, true);
+    const tag = head.getFloat64(at + 8, true);
+    this.deliveryTag = tag && tag + tagsBefore;
     this.redelivered = head.getUint8(at + 16) === 1;
     this.#routingKeyAt = HEAD_BYTES + head.getUint8(at + 17);
     this.#propertiesAt = this.#routingKeyAt + head.getUint8(at + 18);
@@ -74,14 +75,14 @@ export interface BatchEntry {
   message: Message;
 }
 
-/** Reads a batch of deliveries. */
-export function readBatch(batch: Uint8Array<ArrayBuffer>): BatchEntry[] {
+/** Reads a batch of deliveries; `tagsBefore` were given out before the broker began to count. */
+export function readBatch(batch: Uint8Array<ArrayBuffer>, tagsBefore: number): BatchEntry[] {
   const head = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
   const entries: BatchEntry[] = [];
   for (let at = 0; at < batch.length; ) {
     const end = at + head.getUint32(at, true);
     const consumer = head.getUint32(at + 4, true);
-    const message = new Message(batch.subarray(at, end), head, at);
+    const message = new Message(batch.subarray(at, end), head, at, tagsBefore);
     entries.push({ consumer: consumer === NO_CONSUMER ? undefined : consumer, message });
     at = end;
   }

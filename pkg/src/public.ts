@@ -1,5 +1,16 @@
 // Public: what "pocketmq" exports, whichever way its wasm was loaded.
-export type { Limits, Properties, QueueStats, QueueStatus, Stats, Table, TableValue } from "./abi.js";
+export type {
+  JournalOptions,
+  JournalStats,
+  Limits,
+  Properties,
+  QueueStats,
+  QueueStatus,
+  Restored,
+  Stats,
+  Table,
+  TableValue,
+} from "./abi.js";
 export type { Body } from "./arguments.js";
 export { Broker, type ConsumerCallback } from "./broker.js";
 export type { Message, OutgoingMessage } from "./message.js";

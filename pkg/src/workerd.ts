@@ -1,8 +1,8 @@
 // "pocketmq" in workerd, which compiles no wasm at run time: the embedded broker.
-import { initSync } from "../wasm/broker/broker.js";
+import * as broker from "../wasm/broker/broker.js";
 import module from "../wasm/broker/broker_bg.wasm";
 import { loaded } from "./instance.js";
 
 export * from "./public.js";
 
-loaded(initSync({ module }));
+loaded(broker.initSync({ module }), broker);

@@ -74,7 +74,7 @@ test("every entry point can be imported; workerd gets its own", async () => {
   assert.deepEqual(names, [
     ["Broker"],
     ["Broker", "PortError", "listen"],
-    ["connectPort", "openBroker"],
+    ["connect", "connectPort", "openBroker"],
     ["mmc", "mmcDistribution"],
   ]);
   const resolve = 'console.log(import.meta.resolve("pocketmq"))';

@@ -7,6 +7,7 @@ import { AMQPBaseClient } from "@cloudamqp/amqp-client/amqp-base-client";
 import { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
 import { AMQPError } from "@cloudamqp/amqp-client/amqp-error";
 import { AMQPView } from "@cloudamqp/amqp-client/amqp-view";
+import type { Wire } from "./wire.js";
 
 const PROTOCOL_HEADER = new Uint8Array([65, 77, 81, 80, 0, 0, 9, 1]);
 const FRAME_HEAD_BYTES = 7;
@@ -32,16 +33,16 @@ export async function connectPort(port: MessagePort, options: ConnectOptions = {
   return client;
 }
 
-/** An AMQP client of one MessagePort. */
+/** An AMQP client of one MessagePort, or of what stands for one. */
 export class PortClient extends AMQPBaseClient {
-  readonly #port: MessagePort;
+  readonly #port: Wire;
   readonly #whenGone: (client: PortClient) => void;
   #rest = new Uint8Array(0);
   #readBytes = 0;
   #unsent: Uint8Array[] = [];
 
   /** @internal */
-  constructor(port: MessagePort, options: ConnectOptions, whenGone: (client: PortClient) => void = () => {}) {
+  constructor(port: Wire, options: ConnectOptions, whenGone: (client: PortClient) => void = () => {}) {
     const { user = "guest", password = "guest", vhost = "/", name } = options;
     // The client's own frame size, the smallest: it keeps a buffer of that size for each message not yet confirmed.
     super(vhost, user, password, name, "MessagePort");

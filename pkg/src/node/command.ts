@@ -1,5 +1,6 @@
 // Command: `pocketmq` on a terminal. It starts a broker, says where it is, and closes it on SIGINT or SIGTERM.
 import { parseArgs } from "node:util";
+import type { Restored } from "../abi.js";
 import { type ListeningBroker, type ListenOptions, listen } from "../node.js";
 import { fileOf, jsonOf, UsageError, userOf } from "./flags.js";
 import { version } from "./version.js";
@@ -29,6 +30,12 @@ Who may use it:
   --allowed-host NAME     a further name that requests may call this machine by (may be repeated)
   --allowed-origin URL    an origin whose pages may use the broker (may be repeated)
 
+What it keeps:
+  --data FOLDER           where durable queues, their persistent messages, users and so on are kept; without
+                          it all is in memory
+  --segment-bytes BYTES   bytes of a file of its journal (default 16777216)
+  --salvage               open a damaged journal without what follows the damage
+
 And:
   --memory-max BYTES      bytes of messages held at once (default 268435456)
   --memory-high BYTES     bytes above which publishing connections are blocked (default 4/5 of that)
@@ -51,6 +58,9 @@ const FLAGS = {
   "remote-guest": { type: "boolean" },
   "allowed-host": { type: "string", multiple: true },
   "allowed-origin": { type: "string", multiple: true },
+  data: { type: "string" },
+  "segment-bytes": { type: "string" },
+  salvage: { type: "boolean" },
   "memory-max": { type: "string" },
   "memory-high": { type: "string" },
   www: { type: "string" },
@@ -70,7 +80,12 @@ const FLAG_OF: Record<string, string> = {
   "tls.requireClientCertificate": "--tls-verify",
   users: "--user",
   remoteGuest: "--remote-guest",
+  data: "--data",
+  salvage: "--salvage",
 };
+
+/** Errors, by their names, that the broker goes on after. */
+const SURVIVED = ["Panic", "StoreFailure"];
 
 /** Runs the command with these arguments. */
 export async function run(args: string[]): Promise<void> {
@@ -86,10 +101,22 @@ export async function run(args: string[]): Promise<void> {
 }
 
 async function serve(options: ListenOptions): Promise<void> {
-  const broker = await listen({ ...options, onError: abort });
+  const broker = await listen({ ...options, onError });
   const urls = [broker.url, broker.amqpsUrl, broker.httpUrl].filter((url) => url !== undefined);
   console.log(`PocketMQ is ready: ${urls.join("  ·  ")}`);
+  if (broker.data !== undefined) console.log(kept(broker.data, broker.restored as Restored));
   closeOnSignal(broker);
+}
+
+function kept(folder: string, { segments, queues, messages, cutBytes }: Restored): string {
+  if (segments === 0) return `Its data is kept in ${folder}.`;
+  const recovered = `Recovered ${counted(messages, "message")} in ${counted(queues, "queue")} from ${folder}.`;
+  if (cutBytes === 0) return recovered;
+  return `${recovered} The last ${counted(cutBytes, "byte")}, of a write that was not finished, were cut off.`;
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 function closeOnSignal(broker: ListeningBroker): void {
@@ -124,6 +151,9 @@ function optionsOf(flags: ReturnType<typeof parsed>): ListenOptions {
     vhosts: flags.vhost,
     definitions: flags.definitions === undefined ? undefined : jsonOf(flags.definitions, "--definitions"),
     remoteGuest: flags["remote-guest"],
+    data: flags.data,
+    segmentBytes: bytes(flags["segment-bytes"], "--segment-bytes"),
+    salvage: flags.salvage,
     memoryMaxBytes: bytes(flags["memory-max"], "--memory-max"),
     memoryHighBytes: bytes(flags["memory-high"], "--memory-high"),
     www: flags.www,
@@ -169,6 +199,11 @@ function origin(text: string): string {
 function sentence(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return text.replace(/\bthe option ([\w.]+\w)/g, (whole, name: string) => FLAG_OF[name] ?? whole);
+}
+
+function onError(error: unknown): void {
+  if (!(error instanceof Error && SURVIVED.includes(error.name))) abort(error);
+  console.error(sentence(error));
 }
 
 function abort(error: unknown): never {

@@ -47,11 +47,12 @@ export class Connections {
   constructor(engine: Engine) {
     this.#engine = engine;
     engine.afterTurn(() => this.#flush());
+    engine.afterRestart(() => this.#drop());
   }
 
   /** Takes a new transport: a socket, or what is spoken over it. */
   accept(stream: Duplex, route: Route): void {
-    if (this.#engine.closed) return void stream.destroy();
+    if (this.#engine.isAway) return void stream.destroy();
     const id = this.#engine.change((server) => server.connect(peerOf(route)));
     const local = localEnd(route.socket);
     const peer: Peer = { id, stream, local, blocked: false };
@@ -74,11 +75,20 @@ export class Connections {
   /** Asks every peer to leave (connection.close 320) and waits until they have, at most `boundMs`. */
   async shutdown(boundMs: number): Promise<void> {
     try {
-      this.#engine.change((server) => server.shutdown());
+      if (!this.#engine.isAway) this.#engine.change((server) => server.shutdown());
       if (this.#streams.size > 0) await this.#empty(boundMs);
+      for (const peer of this.#peers.values()) this.#gone(peer);
     } finally {
       for (const stream of this.#streams) stream.destroy();
     }
+  }
+
+  /** The broker has forgotten them: their clients connect again. */
+  #drop(): void {
+    this.totals.closed += this.#peers.size;
+    this.#peers.clear();
+    this.#paused.clear();
+    for (const stream of this.#streams) stream.destroy();
   }
 
   #empty(boundMs: number): Promise<void> {

@@ -1,7 +1,7 @@
 // Listen: a broker on TCP ports of this machine, over TLS, HTTP and WebSocket where asked for.
 import type { Server as HttpServer } from "node:http";
 import { createServer, type Server as NetServer } from "node:net";
-import type { Stats } from "../abi.js";
+import type { Restored, Stats } from "../abi.js";
 import type { Broker } from "../broker.js";
 import { SystemClock } from "../clock.js";
 import { Consumers } from "../consumers.js";
@@ -10,9 +10,10 @@ import { checkedLimits } from "../options.js";
 import { reportUncaught } from "../report.js";
 import { GUEST } from "./access.js";
 import { Connections } from "./connections.js";
+import type { Data } from "./data.js";
 import type { GateRules } from "./gate.js";
 import { Operations } from "./operations.js";
-import { checked, type ListenOptions } from "./options.js";
+import { checked, journalOptions, type ListenOptions } from "./options.js";
 import { type Bound, bind, unbind } from "./ports.js";
 import { setUp } from "./set-up.js";
 
@@ -38,16 +39,25 @@ export class ListeningBroker {
   readonly httpPort: number | undefined;
   /** The embedded verbs, on the same exchanges and queues as the AMQP clients; in the virtual host `/`. */
   readonly broker: Broker;
+  /** The folder of `data`, from the root on; undefined for a broker in memory. */
+  readonly data: string | undefined;
+  /** What was found there at the start. */
+  readonly restored: Restored | undefined;
   readonly #operations: Operations;
   readonly #connections: Connections;
   readonly #bound: Bound[];
+  readonly #data: Data | undefined;
   #closing: Promise<void> | undefined;
 
   /** @internal */
-  constructor(operations: Operations, connections: Connections, host: string, { amqp, amqps, http }: Ports) {
+  constructor(operations: Operations, connections: Connections, host: string, ports: Ports, data: Data | undefined) {
+    const { amqp, amqps, http } = ports;
     this.#operations = operations;
     this.#connections = connections;
     this.#bound = [amqp, amqps, http].filter((bound) => bound !== undefined);
+    this.#data = data;
+    this.data = data?.path;
+    this.restored = data && operations.engine.restored;
     this.broker = operations.broker(DEFAULT_VIRTUAL_HOST);
     const at = `${operations.access.logIn(GUEST, GUEST, true) ? `${GUEST}:${GUEST}@` : ""}${host}`;
     [this.amqpPort, this.amqpsPort, this.httpPort] = [amqp.port, amqps?.port, http?.port];
@@ -83,14 +93,10 @@ export class ListeningBroker {
     try {
       await this.#connections.shutdown(LEAVE_MS);
     } finally {
-      this.#end();
+      for (const server of this.#bound.flatMap((bound) => bound.servers))
+        (server as Partial<HttpServer>).closeAllConnections?.();
+      await end(this.#operations.engine, this.#data);
     }
-  }
-
-  #end(): void {
-    for (const server of this.#bound.flatMap((bound) => bound.servers))
-      (server as Partial<HttpServer>).closeAllConnections?.();
-    this.#operations.engine.close();
   }
 }
 
@@ -103,23 +109,45 @@ export class ListeningBroker {
  */
 export async function listen(options?: ListenOptions): Promise<ListeningBroker> {
   const chosen = checked(options);
-  const engine = new Engine({
-    limits: checkedLimits(chosen),
-    clock: new SystemClock(),
-    soon: setImmediate,
-    onError: chosen.onError ?? reportUncaught,
-  });
+  const data = chosen.data === undefined ? undefined : await openData(chosen.data);
   const bound: Bound[] = [];
+  let engine: Engine | undefined;
   try {
+    engine = newEngine(chosen, data);
     const operations = new Operations(new Consumers(engine), { remoteGuest: chosen.remoteGuest ?? false });
-    setUp(operations, chosen);
+    setUp(operations, chosen, data?.access);
     const connections = new Connections(engine);
     const ports = await bindAll(chosen, operations, connections, bound);
-    return new ListeningBroker(operations, connections, urlHost(chosen.host), ports);
+    return new ListeningBroker(operations, connections, urlHost(chosen.host), ports, data);
   } catch (error) {
     bound.forEach(unbind);
-    engine.close();
+    await end(engine, data);
     throw error;
+  }
+}
+
+// What takes time to load is loaded when asked for: a test that has no use for it starts sooner.
+async function openData(path: string): Promise<Data> {
+  const { Data } = await import("./data.js");
+  return Data.open(path);
+}
+
+function newEngine(options: ListenOptions, data: Data | undefined): Engine {
+  return new Engine({
+    limits: checkedLimits(options),
+    journal: data && { ...journalOptions(options), store: data.store },
+    clock: new SystemClock(),
+    soon: setImmediate,
+    onError: options.onError ?? reportUncaught,
+  });
+}
+
+async function end(engine: Engine | undefined, data: Data | undefined): Promise<void> {
+  try {
+    await engine?.finish();
+  } finally {
+    engine?.close();
+    data?.close();
   }
 }
 
@@ -140,7 +168,6 @@ async function bindAll(
     "amqp",
     bind(() => amqpServer(connections), host, amqpPort, "amqpPort"),
   );
-  // What takes time to load is loaded when asked for: a test that has no use for it starts sooner.
   if (tls) {
     const { amqpsServers } = await import("./tls.js");
     await add("amqps", bind(amqpsServers(tls, connections), host, amqpsPort, "amqpsPort"));

@@ -3,8 +3,9 @@ import type { Kind, Report } from "../abi.js";
 import { shortText } from "../arguments.js";
 import { Broker } from "../broker.js";
 import type { Consumers } from "../consumers.js";
-import type { Engine } from "../engine.js";
+import { DEFAULT_VIRTUAL_HOST, type Engine } from "../engine.js";
 import { Access, type VirtualHost } from "./access.js";
+import type { AccessFile } from "./access-file.js";
 
 const NO_DESCRIPTION: VirtualHost = { description: "", tags: [] };
 
@@ -14,16 +15,30 @@ export class Operations {
   readonly access: Access;
   readonly #consumers: Consumers;
   readonly #brokers = new Map<string, Broker>();
+  #accessFile: AccessFile | undefined;
 
   constructor(consumers: Consumers, options: { remoteGuest: boolean }) {
     this.engine = consumers.engine;
     this.#consumers = consumers;
     const changed = () => this.engine.change((server) => server.accessChanged());
     this.access = new Access({ ...options, changed });
-    this.engine.change((server) => server.setAccess(this.access.rules()));
+    this.#tellAccess();
     for (const name of this.engine.ask((server) => server.virtualHosts())) {
-      this.access.setVirtualHost(name, { description: "Default virtual host", tags: [] });
+      const isFirst = name === DEFAULT_VIRTUAL_HOST;
+      this.access.setVirtualHost(name, isFirst ? { description: "Default virtual host", tags: [] } : NO_DESCRIPTION);
     }
+    this.engine.afterRestart(() => this.#startAgain());
+  }
+
+  /** Has what is done to users and permissions from now on written to a file. */
+  keepAccess(file: AccessFile): void {
+    this.#accessFile = file;
+  }
+
+  /** Resolves when all that was done before is kept, as far as it is kept at all. */
+  async durable(): Promise<void> {
+    this.#accessFile?.save(this.access);
+    await this.engine.durable();
   }
 
   /** The embedded verbs in a virtual host. */
@@ -77,5 +92,15 @@ export class Operations {
   /** Closes a listed connection (320), telling its client why. */
   close(connection: Report, reason: string): void {
     this.engine.change((server) => server.closeConnection(connection.id as number, reason));
+  }
+
+  #tellAccess(): void {
+    this.engine.change((server) => server.setAccess(this.access.rules()));
+  }
+
+  // A virtual host may have been made too late for the journal.
+  #startAgain(): void {
+    this.#tellAccess();
+    for (const name of this.access.virtualHosts.keys()) this.engine.change((server) => server.addVirtualHost(name));
   }
 }

@@ -1,7 +1,7 @@
 // Options: how a broker is to listen, and the checks of what was given.
 import { statSync } from "node:fs";
-import type { Limits } from "../abi.js";
-import { callable, flag, record, whole, wrong } from "../arguments.js";
+import type { JournalOptions, Limits } from "../abi.js";
+import { callable, flag, optionalWhole, record, whole, wrong } from "../arguments.js";
 import { LIMITS } from "../options.js";
 import type { Permissions } from "./access.js";
 import { isLoopback } from "./ports.js";
@@ -21,7 +21,7 @@ export interface UserOptions {
 }
 
 /** How to listen. */
-export interface ListenOptions extends Limits {
+export interface ListenOptions extends Limits, JournalOptions {
   /** The address to listen on. By default 127.0.0.1, and ::1 where the machine has IPv6. */
   host?: string | undefined;
   /** The port for AMQP (default 5672); 0 takes a free one. */
@@ -32,6 +32,8 @@ export interface ListenOptions extends Limits {
   tls?: TlsOptions | undefined;
   /** The port for HTTP and AMQP over WebSocket; 0 takes a free one. No HTTP when not given. */
   httpPort?: number | undefined;
+  /** The folder where durable queues, their persistent messages and so on are kept; made if need be. Without, all is in memory. */
+  data?: string | undefined;
   /** A folder of files to serve at `/`. */
   www?: string | undefined;
   /** Who may log in. Without any, here or in `definitions`, there is guest with the password guest. */
@@ -46,23 +48,35 @@ export interface ListenOptions extends Limits {
   allowedHosts?: readonly string[] | undefined;
   /** Origins, such as `https://app.example`, whose pages may use the broker over HTTP and WebSocket. */
   allowedOrigins?: readonly string[] | undefined;
-  /** Told when the broker panics or a consumer's callback throws. By default it is reported as an uncaught error. */
+  /**
+   * Told when the broker panics, when it cannot write to `data` any more, or when a consumer's callback throws. By default it is
+   * reported as an uncaught error. After an error whose `name` is `StoreFailure` or `Panic` the broker goes on.
+   */
   onError?: ((error: unknown) => void) | undefined;
 }
 
 const PORTS = ["amqpPort", "amqpsPort", "httpPort"] as const;
-const TEXTS = ["host", "www"] as const;
+const TEXTS = ["host", "data", "www"] as const;
 const LISTS = ["users", "vhosts", "allowedHosts", "allowedOrigins"] as const;
 const TLS = ["cert", "key", "ca", "requireClientCertificate"];
-const OTHERS = ["tls", "definitions", "remoteGuest", "onError"];
+const BYTES = ["segmentBytes", "memoryPageBytes"] as const;
+const OTHERS = ["tls", "definitions", "remoteGuest", "onError", "salvage"];
 
 /** Options as they were given, if each can be what it is. */
 export function checked(options: ListenOptions | undefined): ListenOptions {
-  const chosen: ListenOptions = record(options, "options", [...PORTS, ...TEXTS, ...LISTS, ...OTHERS, ...LIMITS]);
+  const chosen: ListenOptions = record(options, "options", [
+    ...PORTS,
+    ...TEXTS,
+    ...LISTS,
+    ...BYTES,
+    ...OTHERS,
+    ...LIMITS,
+  ]);
   for (const port of PORTS) if (chosen[port] !== undefined) whole(chosen[port], port, 0, 65_535);
   for (const name of TEXTS) {
     if (chosen[name] !== undefined && typeof chosen[name] !== "string") throw wrong(name, "a string", chosen[name]);
   }
+  for (const name of BYTES) optionalWhole(chosen[name], name, 1);
   for (const name of LISTS) {
     if (chosen[name] !== undefined && !Array.isArray(chosen[name])) {
       throw wrong(name, name === "users" ? "a list of objects" : "a list of strings", chosen[name]);
@@ -70,6 +84,11 @@ export function checked(options: ListenOptions | undefined): ListenOptions {
   }
   checkOthers(chosen);
   return chosen;
+}
+
+/** How the journal is wanted. */
+export function journalOptions({ salvage, segmentBytes, memoryPageBytes }: ListenOptions): JournalOptions {
+  return { salvage, segmentBytes, memoryPageBytes };
 }
 
 /** Throws unless somebody could use the broker where it is to listen. */
@@ -80,10 +99,12 @@ export function checkReach(host: string | undefined, hasOthers: boolean, remoteG
   );
 }
 
-function checkOthers({ tls, amqpsPort, definitions, remoteGuest, onError, www }: ListenOptions): void {
+function checkOthers({ tls, amqpsPort, definitions, remoteGuest, onError, www, data, salvage }: ListenOptions): void {
   record(tls, "tls", TLS);
   record(definitions, "definitions");
   flag(remoteGuest, "remoteGuest");
+  flag(salvage, "salvage");
+  if (data === "") throw new TypeError("data must be the name of a folder, not an empty text.");
   if (onError !== undefined) callable(onError, "onError");
   if (amqpsPort !== undefined && !tls) {
     throw new TypeError(

@@ -1,25 +1,34 @@
-// Set-up: the virtual hosts, users and definitions that a broker starts with.
+// Set-up: the virtual hosts, users and definitions that a broker starts with: those that were kept, then those of the options.
 import { shortText } from "../arguments.js";
 import { EVERYTHING, GUEST } from "./access.js";
+import type { AccessFile } from "./access-file.js";
 import { importDefinitions } from "./definitions/import.js";
 import { readDefinitions, readPermissions, readUser } from "./definitions/read.js";
 import { fields } from "./fields.js";
 import type { Operations } from "./operations.js";
 import { checkReach, type ListenOptions, type UserOptions } from "./options.js";
 
-/** Makes what the options name; guest, too, when they name no user. */
-export function setUp(operations: Operations, options: ListenOptions): void {
+/** Makes what was kept and what the options name; guest, too, when there is no user. */
+export function setUp(operations: Operations, options: ListenOptions, kept?: AccessFile): void {
   const { access } = operations;
+  kept?.restore(access);
   options.vhosts?.forEach((name, index) => {
     operations.setVirtualHost(shortText(name, `vhosts[${index}]`));
   });
-  if (options.definitions) importDefinitions(operations, readDefinitions(options.definitions));
+  const definitions = options.definitions && readDefinitions(options.definitions);
+  if (definitions) importDefinitions(operations, definitions);
   options.users?.forEach((user, index) => {
     addUser(operations, user, index);
   });
   const others = [...access.users.keys()].filter((name) => name !== GUEST);
   checkReach(options.host, others.length > 0, options.remoteGuest);
   if (access.users.size === 0) access.addGuest();
+  if (!kept) return;
+  kept.begin(
+    access,
+    [...(definitions?.users ?? []), ...(options.users ?? [])].map(({ name }) => name),
+  );
+  operations.keepAccess(kept);
 }
 
 function addUser({ access }: Operations, options: UserOptions, index: number): void {

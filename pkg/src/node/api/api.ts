@@ -60,7 +60,17 @@ export class Api {
     const asked = { params: found.params, query: new URLSearchParams(query), headers: request.headers, body };
     const call = new Call({ site: this.#site, user, ...asked });
     const answer = found.handle(call);
+    if (method !== "GET" && method !== "HEAD") await this.#kept();
     return answer instanceof Answer ? answer : new Answer(200, answer);
+  }
+
+  /** Whoever is told that something is done can count on it. */
+  async #kept(): Promise<void> {
+    try {
+      await this.#site.operations.durable();
+    } catch (error) {
+      throw new Refusal(500, "internal_error", `This is not kept: ${(error as Error).message}`);
+    }
   }
 
   #userOf(request: IncomingMessage): User {

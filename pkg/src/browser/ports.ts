@@ -1,0 +1,16 @@
+// "pocketmq/ports": the script of the SharedWorker that hands ports to who leads. Tabs of several releases share one only if its URL and what
+// it does never change: it knows nothing of what it passes on.
+
+let leader: MessagePort | undefined;
+
+self.addEventListener("connect", (event) => {
+  const [port] = (event as MessageEvent).ports;
+  if (!port) return;
+  port.onmessage = ({ data, ports: [passed] }) => {
+    if (data === "leads") {
+      leader = passed;
+      leader?.postMessage("known");
+    } else if (leader && passed) leader.postMessage(data, [passed]);
+    else port.postMessage("nobody");
+  };
+});

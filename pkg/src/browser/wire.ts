@@ -1,0 +1,68 @@
+// Wire: what carries messages to another thread: a MessagePort or, where none can be passed, a BroadcastChannel for two.
+import type { Limits, Stats } from "../abi.js";
+
+/** One end of it. */
+export interface Wire {
+  onmessage: ((event: MessageEvent) => void) | null;
+  postMessage(message: unknown, transfer?: Transferable[]): void;
+  close(): void;
+}
+
+/** What all of an origin's tabs that share a broker tell each other, by a BroadcastChannel named as `lockOf`. */
+export type News =
+  /** This worker serves from now on. */
+  | { type: "leads"; leader: string }
+  /** It could not open the files. */
+  | { type: "failed"; leader: string; reason: string }
+  /** Asks who leads to answer. */
+  | { type: "ping" }
+  | { type: "pong"; leader: string }
+  /** Asks who leads for a wire: a BroadcastChannel of this name. */
+  | { type: "join"; member: string; channel: string };
+
+/** What a page tells the worker that it started; `leader.ts` draws both. */
+export type ToWorker = { type: "serve"; member: string } | { type: "hand-out" } | { type: "leave" };
+
+export type FromWorker =
+  | { type: "leads"; leader: string }
+  | { type: "failed"; reason: string }
+  /** With a reason, by a bug; without, because it was asked to or somebody else leads. */
+  | { type: "ended"; reason?: string };
+
+/** What a member says to the leader over its wire. A wire for AMQP comes as a port beside it, or by a name. */
+export type ToLeader = { type: "open"; channel?: string } | { type: "stats"; id: number };
+
+/** What the leader says to a member. */
+export type FromLeader =
+  | { type: "welcome"; leader: string; storage: StorageKind; warning?: string }
+  | { type: "stats"; id: number; stats: SharedStats };
+
+/** Where a broker keeps what it must not forget. */
+export type StorageKind = "durable" | "memory";
+
+/** The figures of a shared broker at a moment. */
+export interface SharedStats extends Stats {
+  storage: {
+    kind: StorageKind;
+    /** Bytes that the whole origin takes, and may take. */
+    usageBytes: number;
+    quotaBytes: number;
+    /** Whether the browser has promised not to remove them when space is short. */
+    isPersisted: boolean;
+  };
+}
+
+/** What a leader's worker is told by its name. */
+export interface LeaderOptions {
+  name: string;
+  storage: StorageKind | "durable-or-memory";
+  limits: Limits;
+}
+
+/** The Web Lock that the leader holds, and the BroadcastChannel about it: protocol 1. Brokers in memory are others than durable ones. */
+export function lockOf({ name, storage }: Pick<LeaderOptions, "name" | "storage">): string {
+  return `pocketmq-1:${storage === "memory" ? "memory" : "durable"}:${name}`;
+}
+
+/** A new name that nobody else has. */
+export const uniqueName = (): string => crypto.randomUUID();

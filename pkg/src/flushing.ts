@@ -1,0 +1,104 @@
+// Flushing: when a journal is flushed, and who is told. There is one flush at a time; what comes meanwhile shares the next one.
+import type { Server, Store } from "./abi.js";
+import type { Engine } from "./engine.js";
+
+interface Waiting {
+  /** The write that must be durable. */
+  write: number;
+  resolve: () => void;
+  reject: (error: Error) => void;
+}
+
+/** What became of a journal that the broker goes on without: nothing is kept any more, and publishers are told so. */
+export class StoreFailure extends Error {
+  override readonly name = "StoreFailure";
+}
+
+/** The flushes of one engine's journal. */
+export class Flushing {
+  readonly #engine: Engine;
+  readonly #store: Store;
+  /** In the order of their writes. */
+  readonly #waiting: Waiting[] = [];
+  #underWay: Promise<void> | undefined;
+  #isToldOfFailure = false;
+
+  constructor(engine: Engine, store: Store) {
+    this.#engine = engine;
+    this.#store = store;
+  }
+
+  /** After a turn: starts a flush if somebody waits for one and none is under way. */
+  start(): void {
+    this.#tellFailure();
+    if (this.#underWay || !(this.#waiting.length > 0 || this.#engine.ask((server) => server.wantsFlush()))) return;
+    this.#underWay = this.#flush();
+  }
+
+  /** Resolves when all that was done before is durable. */
+  durable(): Promise<void> {
+    const write = this.#engine.ask((server) => server.currentWrite());
+    if (this.#isDurable(write)) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ write, resolve, reject });
+      this.#engine.touch();
+    });
+  }
+
+  /** Resolves when no flush is under way. */
+  async idle(): Promise<void> {
+    await this.#underWay;
+  }
+
+  /** The last flush, of a journal that is closed. */
+  async finish(): Promise<void> {
+    await this.idle();
+    this.#engine.change((server) => server.closeJournal());
+    this.#engine.turn();
+    await this.idle();
+    await this.#flush();
+  }
+
+  /** Ends the waiting of all who wait: what they wait for will not come. */
+  giveUp(reason: Error): void {
+    for (const { reject } of this.#waiting.splice(0)) reject(reason);
+  }
+
+  async #flush(): Promise<void> {
+    try {
+      const mark = this.#engine.ask((server) => server.startFlush());
+      await this.#store.flush();
+      this.#end((server) => server.flushed(mark));
+    } catch (error) {
+      this.#end((server) => server.storeFailed((error as Error).message));
+    }
+  }
+
+  // The answers that waited leave in a turn at once, which starts the next flush.
+  #end(tell: (server: Server) => void): void {
+    this.#underWay = undefined;
+    this.#engine.attempt(() => {
+      this.#engine.change(tell);
+      this.#release();
+      this.#engine.turn();
+    });
+  }
+
+  #release(): void {
+    const [waiting, first] = [this.#waiting, this.#waiting.findIndex(({ write }) => !this.#isDurable(write))];
+    for (const { resolve } of waiting.splice(0, first < 0 ? waiting.length : first)) resolve();
+  }
+
+  #isDurable(write: number): boolean {
+    return this.#engine.ask((server) => server.isDurable(write));
+  }
+
+  #tellFailure(): void {
+    const reason = this.#engine.ask((server) => server.storeFailure());
+    if (reason === undefined) return;
+    const failure = new StoreFailure(reason);
+    this.giveUp(failure);
+    if (!this.#isToldOfFailure) this.#engine.onError(failure);
+    this.#isToldOfFailure = true;
+  }
+}
