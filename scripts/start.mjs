@@ -1,5 +1,5 @@
 // Start: what `npm start` does: installs what is missing, builds what is out of date, and becomes the broker with the
-// page. Its arguments are those of the command line `pocketmq`.
+// page. Its arguments are those of the command line `pocketmq`; unless they name another folder, its data is in `data`.
 
 import { argv } from "node:process";
 import { pathToFileURL } from "node:url";
@@ -12,6 +12,6 @@ await runIfCalled(import.meta.url, async () => {
   await setUpToStart();
   await build();
   const commandLine = inRoot("pkg", "dist", "cli.js");
-  argv.splice(1, 1, commandLine, "--www", inRoot("www", "dist"));
+  argv.splice(1, 1, commandLine, "--www", inRoot("www", "dist"), "--data", inRoot("data"));
   await import(pathToFileURL(commandLine).href);
 });

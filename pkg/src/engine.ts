@@ -39,6 +39,8 @@ export class Panic extends Error {
 
 /** A call between a panic and the broker's new start. */
 class Restarting extends Error {
+  override readonly name = "Restarting";
+
   constructor(cause: unknown) {
     super("The broker met a bug in it (a panic) and starts again from its journal; try again in a moment.", { cause });
   }

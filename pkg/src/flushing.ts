@@ -31,7 +31,8 @@ export class Flushing {
   /** After a turn: starts a flush if somebody waits for one and none is under way. */
   start(): void {
     this.#tellFailure();
-    if (this.#underWay || !(this.#waiting.length > 0 || this.#engine.ask((server) => server.wantsFlush()))) return;
+    if (this.#waiting.length > 0) this.#askAgain();
+    if (this.#underWay || !this.#engine.ask((server) => server.wantsFlush())) return;
     this.#underWay = this.#flush();
   }
 
@@ -82,6 +83,12 @@ export class Flushing {
       this.#release();
       this.#engine.turn();
     });
+  }
+
+  // A flush that began meanwhile has made the broker forget that somebody waits; and what they did may have come to nothing.
+  #askAgain(): void {
+    const write = this.#engine.ask((server) => server.currentWrite());
+    if (this.#isDurable(write)) for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
 
   #release(): void {

@@ -49,6 +49,8 @@ export function refusalOf(error: unknown): Refusal | undefined {
   if (!(error instanceof Error)) return undefined;
   if (error.name === "NotFound") return new Refusal(404, "not_found", error.message);
   if (error.name === "AccessRefused") return notAuthorised(error.message);
+  if (error.name === "JournalFailed") return new Refusal(500, "internal_error", error.message);
+  if (error.name === "Restarting") return new Refusal(503, "service_unavailable", error.message);
   return REFUSED.includes(error.name) ? badRequest(error.message) : undefined;
 }
 
