@@ -11,7 +11,7 @@
 
 use super::scan::{Scan, Step};
 use super::segment::{Batch, HEADER_BYTES};
-use super::{Journal, JournalError, Segment, StoreError};
+use super::{Journal, JournalError, Noted, Segment, StoreError};
 use crate::broker::Location;
 use crate::id::VirtualHostId;
 
@@ -41,10 +41,7 @@ impl Journal {
     ///
     /// # Errors
     /// When the segment cannot be read or is damaged; then the journal has failed.
-    pub fn clean_next(
-        &mut self,
-        budget_bytes: &mut u64,
-    ) -> Result<Option<(VirtualHostId, &[u8], Location)>, StoreError> {
+    pub fn clean_next(&mut self, budget_bytes: &mut u64) -> Result<Option<Noted<'_>>, StoreError> {
         let host = match self.clean_step(budget_bytes) {
             Ok(Some(host)) => host,
             Ok(None) => return Ok(None),

@@ -48,6 +48,7 @@ struct File {
     segment: Segment,
     length: u64,
     header: Option<Header>,
+    is_foreign: bool,
 }
 
 /// How a segment ends.
@@ -70,6 +71,8 @@ pub(super) fn recover(store: &mut dyn Store, salvage: bool, see: &mut See<'_>) -
         recovery.found.cut_bytes += recovery.files[last].length - tail.end;
         recovery.chain(last, &tail)?;
         recovery.read(see)?;
+    } else if let Some(File { segment, .. }) = recovery.files.iter().find(|file| file.is_foreign) {
+        return Err(JournalError::NotAJournal { segment: *segment });
     }
     let Recovery { files, mut found, .. } = recovery;
     let is_stray = |file: &File| found.chain.iter().all(|(segment, _)| *segment != file.segment);
@@ -82,24 +85,20 @@ fn look(store: &mut dyn Store) -> Result<Vec<File>, JournalError> {
     let mut names = store.segments()?;
     names.sort_unstable_by_key(|(segment, _)| (segment.leadership, segment.number));
     let mut files = Vec::with_capacity(names.len());
-    let mut foreign = None;
     for (segment, length) in names {
-        let mut header = None;
+        let (mut header, mut is_foreign) = (None, false);
         if length >= HEADER_BYTES as u64 {
             let mut bytes = [0; HEADER_BYTES];
             store.read(segment, 0, &mut bytes)?;
             header = Header::decode(&bytes).filter(|header| header.segment == segment);
-            foreign = foreign.or(Header::is_foreign(&bytes).then_some(segment));
+            is_foreign = Header::is_foreign(&bytes);
         }
         if let Some(Header { version, .. }) = header.filter(|header| header.version > VERSION) {
             return Err(JournalError::NewerVersion { segment, version });
         }
-        files.push(File { segment, length, header });
+        files.push(File { segment, length, header, is_foreign });
     }
-    match foreign {
-        Some(segment) if files.iter().all(|file| file.header.is_none()) => Err(JournalError::NotAJournal { segment }),
-        _ => Ok(files),
-    }
+    Ok(files)
 }
 
 struct Recovery<'a> {
@@ -120,6 +119,7 @@ impl Recovery<'_> {
             if !Scan::new(segment, 0, length, entry, CHUNK_BYTES).was_flushed(self.store)? {
                 self.found.cut_bytes += length;
             } else if self.salvage {
+                self.found.damaged_below = segment.number + 1;
                 last = Some((above, self.tail(above)?));
             } else {
                 return Err(JournalError::Damaged { segment, offset: 0 });

@@ -15,7 +15,7 @@ pub(super) struct Scan {
     entry: u64,
     /// So much is read at a time, or as much as a batch has.
     chunk_bytes: usize,
-    /// Where the chunk begins; never behind `offset`, which is never behind the chunk's end.
+    /// Where the chunk begins; never behind `offset`.
     chunk_offset: u64,
     chunk: Vec<u8>,
     facts_bytes: usize,
@@ -117,7 +117,7 @@ impl Scan {
         if count as u64 > rest_bytes {
             return Ok(None);
         }
-        let mut start = (self.offset - self.chunk_offset) as usize;
+        let mut start = self.chunk.len().min((self.offset - self.chunk_offset) as usize);
         if self.chunk.len() - start < count {
             self.chunk.drain(..start);
             self.chunk.shrink_to(self.chunk_bytes);
