@@ -37,7 +37,7 @@ impl Journal {
 
     /// The next batch of the oldest segment, whose facts are to be noted again in this write where they still hold, and
     /// where they begin. Nothing when the budget of this step is used up, the segment's end is reached, or there is
-    /// nothing to clean.
+    /// nothing to clean. When the write ends in which the end of a segment was reached, nothing of it can be read any more.
     ///
     /// # Errors
     /// When the segment cannot be read or is damaged; then the journal has failed.

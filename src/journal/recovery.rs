@@ -112,7 +112,7 @@ impl Recovery<'_> {
     /// The last segment of the chain and how it ends. Above it are only files that were torn before they were flushed.
     fn last(&mut self) -> Result<Option<(usize, Tail)>, JournalError> {
         let whole = self.files.iter().rposition(|file| file.header.is_some());
-        let mut last = whole.map(|at| self.tail(at).map(|tail| (at, tail))).transpose()?;
+        let mut last = whole.map(|at| self.tail(at, None).map(|tail| (at, tail))).transpose()?;
         for above in whole.map_or(0, |at| at + 1)..self.files.len() {
             let entry = last.as_ref().map_or(1, |(_, tail)| tail.entry + 1);
             let File { segment, length, .. } = self.files[above];
@@ -120,7 +120,8 @@ impl Recovery<'_> {
                 self.found.cut_bytes += length;
             } else if self.salvage {
                 self.found.damaged_below = segment.number + 1;
-                last = Some((above, self.tail(above)?));
+                let below = last.as_ref().map(|(_, tail)| tail);
+                last = Some((above, self.tail(above, below)?));
             } else {
                 return Err(JournalError::Damaged { segment, offset: 0 });
             }
@@ -128,11 +129,11 @@ impl Recovery<'_> {
         Ok(last)
     }
 
-    /// Where a segment's last whole batch ends.
-    fn tail(&mut self, at: usize) -> Result<Tail, JournalError> {
+    /// How a segment ends; what it cannot say itself is as it was below.
+    fn tail(&mut self, at: usize, below: Option<&Tail>) -> Result<Tail, JournalError> {
         let mut scan = self.scan(at, self.files[at].length);
-        let header = self.files[at].header.as_ref();
-        let (entry, oldest) = header.map_or((0, 0), |header| (header.entry, header.oldest));
+        let header = self.files[at].header.map(|header| (header.entry, header.oldest));
+        let (entry, oldest) = header.or(below.map(|tail| (tail.entry, tail.oldest))).unwrap_or_default();
         let mut tail = Tail { end: scan.offset(), entry, oldest, is_closed: false };
         loop {
             match scan.step(self.store)? {

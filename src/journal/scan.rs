@@ -132,3 +132,56 @@ impl Scan {
         Ok(Some(&self.chunk[start..]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::{Files, Memory};
+    use super::*;
+
+    const SEGMENT: Segment = Segment { number: 1, leadership: 1 };
+
+    /// A segment of batches of 0 to 199 bytes of facts, without its header.
+    fn segment() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for entry in 1..=200u64 {
+            let facts = vec![entry as u8; entry as usize - 1];
+            let batch = Batch::new(entry, entry - 1, 1, None, &facts);
+            bytes.extend_from_slice(&batch.encode(SEGMENT, bytes.len() as u32));
+            bytes.extend_from_slice(&facts);
+        }
+        bytes
+    }
+
+    /// The entries that are found, damage being skipped.
+    fn entries(bytes: Vec<u8>, chunk_bytes: usize) -> Vec<u64> {
+        let mut scan = Scan::new(SEGMENT, 0, bytes.len() as u64, 1, chunk_bytes);
+        let mut store = Memory::new(Files::from([(SEGMENT, bytes)]));
+        let mut entries = Vec::new();
+        loop {
+            match scan.step(&mut store).unwrap() {
+                Step::Batch(batch) => {
+                    assert_eq!(scan.facts(), vec![batch.entry as u8; batch.entry as usize - 1]);
+                    entries.push(batch.entry);
+                }
+                Step::Damage => {
+                    assert!(scan.was_flushed(&mut store).unwrap());
+                    scan.skip(&mut store).unwrap();
+                }
+                Step::End => return entries,
+            }
+        }
+    }
+
+    #[test]
+    fn batches_are_found_in_chunks_of_any_size_and_behind_damage() {
+        for chunk_bytes in [1, 47, 48, 49, 64, 100, 1_000, 1 << 20] {
+            assert_eq!(entries(segment(), chunk_bytes), (1..=200).collect::<Vec<_>>());
+            let mut damaged = segment();
+            damaged[5] ^= 1;
+            damaged[48 + 48 + 1 + 48] ^= 1;
+            damaged[10_000] ^= 1;
+            let found = entries(damaged, chunk_bytes);
+            assert_eq!((found.len(), &found[..3]), (197, &[2, 4, 5][..]), "chunks of {chunk_bytes}");
+        }
+    }
+}

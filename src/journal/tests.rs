@@ -1,4 +1,4 @@
-//! Tests of the journal over a store in memory.
+//! Tests: what a journal promises, over a store in memory.
 
 use super::memory::{Files, Memory};
 use super::segment::HEADER_BYTES;
