@@ -22,6 +22,8 @@ mod cleaning;
 mod error;
 #[cfg(test)]
 mod memory;
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod properties;
 mod reader;
 mod recovery;
 mod scan;
@@ -44,12 +46,15 @@ use crate::wire::Malformed;
 use scan::Scan;
 use segment::{BATCH_BYTES, Batch, Header, VERSION};
 
-/// How large a segment may be asked to be; there is room for a large turn behind it, since offsets have 32 bits.
-const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+/// How large a segment may be asked to be: there has to be room for a large turn behind it, since offsets have 32 bits.
+const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 1024..=1 << 30;
 /// A batch has at most so many bytes of facts.
 const FACTS_BYTES_MAX: usize = 1 << 30;
 /// So much memory stays allocated for the next batch.
 const BUFFER_BYTES: usize = 256 * 1024;
+
+/// A batch to be cleaned away: whose facts, the facts, and where they begin.
+pub type Noted<'a> = (VirtualHostId, &'a [u8], Location);
 
 /// Sees a batch: whose facts, the facts, and where they begin.
 pub type See<'a> = dyn FnMut(VirtualHostId, &[u8], Location) -> Result<(), Malformed> + 'a;
@@ -148,7 +153,7 @@ impl Journal {
         let mut journal = Self {
             unneeded: found.strays.iter().map(stray).collect(),
             kept: Rc::new(RefCell::new(Kept { store, segments: found.chain })),
-            segment_bytes: options.segment_bytes.min(SEGMENT_BYTES_MAX),
+            segment_bytes: options.segment_bytes.clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end()),
             appended: found.entry,
             ended: found.entry,
             durable: found.entry,

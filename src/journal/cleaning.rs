@@ -11,7 +11,7 @@
 
 use super::scan::{Scan, Step};
 use super::segment::{Batch, HEADER_BYTES};
-use super::{Journal, JournalError, Segment, StoreError};
+use super::{Journal, JournalError, Noted, Segment, StoreError};
 use crate::broker::Location;
 use crate::id::VirtualHostId;
 
@@ -37,14 +37,11 @@ impl Journal {
 
     /// The next batch of the oldest segment, whose facts are to be noted again in this write where they still hold, and
     /// where they begin. Nothing when the budget of this step is used up, the segment's end is reached, or there is
-    /// nothing to clean.
+    /// nothing to clean. When the write ends in which the end of a segment was reached, nothing of it can be read any more.
     ///
     /// # Errors
     /// When the segment cannot be read or is damaged; then the journal has failed.
-    pub fn clean_next(
-        &mut self,
-        budget_bytes: &mut u64,
-    ) -> Result<Option<(VirtualHostId, &[u8], Location)>, StoreError> {
+    pub fn clean_next(&mut self, budget_bytes: &mut u64) -> Result<Option<Noted<'_>>, StoreError> {
         let host = match self.clean_step(budget_bytes) {
             Ok(Some(host)) => host,
             Ok(None) => return Ok(None),

@@ -48,6 +48,7 @@ struct File {
     segment: Segment,
     length: u64,
     header: Option<Header>,
+    is_foreign: bool,
 }
 
 /// How a segment ends.
@@ -70,6 +71,8 @@ pub(super) fn recover(store: &mut dyn Store, salvage: bool, see: &mut See<'_>) -
         recovery.found.cut_bytes += recovery.files[last].length - tail.end;
         recovery.chain(last, &tail)?;
         recovery.read(see)?;
+    } else if let Some(File { segment, .. }) = recovery.files.iter().find(|file| file.is_foreign) {
+        return Err(JournalError::NotAJournal { segment: *segment });
     }
     let Recovery { files, mut found, .. } = recovery;
     let is_stray = |file: &File| found.chain.iter().all(|(segment, _)| *segment != file.segment);
@@ -82,24 +85,20 @@ fn look(store: &mut dyn Store) -> Result<Vec<File>, JournalError> {
     let mut names = store.segments()?;
     names.sort_unstable_by_key(|(segment, _)| (segment.leadership, segment.number));
     let mut files = Vec::with_capacity(names.len());
-    let mut foreign = None;
     for (segment, length) in names {
-        let mut header = None;
+        let (mut header, mut is_foreign) = (None, false);
         if length >= HEADER_BYTES as u64 {
             let mut bytes = [0; HEADER_BYTES];
             store.read(segment, 0, &mut bytes)?;
             header = Header::decode(&bytes).filter(|header| header.segment == segment);
-            foreign = foreign.or(Header::is_foreign(&bytes).then_some(segment));
+            is_foreign = Header::is_foreign(&bytes);
         }
         if let Some(Header { version, .. }) = header.filter(|header| header.version > VERSION) {
             return Err(JournalError::NewerVersion { segment, version });
         }
-        files.push(File { segment, length, header });
+        files.push(File { segment, length, header, is_foreign });
     }
-    match foreign {
-        Some(segment) if files.iter().all(|file| file.header.is_none()) => Err(JournalError::NotAJournal { segment }),
-        _ => Ok(files),
-    }
+    Ok(files)
 }
 
 struct Recovery<'a> {
@@ -113,14 +112,16 @@ impl Recovery<'_> {
     /// The last segment of the chain and how it ends. Above it are only files that were torn before they were flushed.
     fn last(&mut self) -> Result<Option<(usize, Tail)>, JournalError> {
         let whole = self.files.iter().rposition(|file| file.header.is_some());
-        let mut last = whole.map(|at| self.tail(at).map(|tail| (at, tail))).transpose()?;
+        let mut last = whole.map(|at| self.tail(at, None).map(|tail| (at, tail))).transpose()?;
         for above in whole.map_or(0, |at| at + 1)..self.files.len() {
             let entry = last.as_ref().map_or(1, |(_, tail)| tail.entry + 1);
             let File { segment, length, .. } = self.files[above];
             if !Scan::new(segment, 0, length, entry, CHUNK_BYTES).was_flushed(self.store)? {
                 self.found.cut_bytes += length;
             } else if self.salvage {
-                last = Some((above, self.tail(above)?));
+                self.found.damaged_below = segment.number + 1;
+                let below = last.as_ref().map(|(_, tail)| tail);
+                last = Some((above, self.tail(above, below)?));
             } else {
                 return Err(JournalError::Damaged { segment, offset: 0 });
             }
@@ -128,11 +129,11 @@ impl Recovery<'_> {
         Ok(last)
     }
 
-    /// Where a segment's last whole batch ends.
-    fn tail(&mut self, at: usize) -> Result<Tail, JournalError> {
+    /// How a segment ends; what it cannot say itself is as it was below.
+    fn tail(&mut self, at: usize, below: Option<&Tail>) -> Result<Tail, JournalError> {
         let mut scan = self.scan(at, self.files[at].length);
-        let header = self.files[at].header.as_ref();
-        let (entry, oldest) = header.map_or((0, 0), |header| (header.entry, header.oldest));
+        let header = self.files[at].header.map(|header| (header.entry, header.oldest));
+        let (entry, oldest) = header.or(below.map(|tail| (tail.entry, tail.oldest))).unwrap_or_default();
         let mut tail = Tail { end: scan.offset(), entry, oldest, is_closed: false };
         loop {
             match scan.step(self.store)? {

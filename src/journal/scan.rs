@@ -15,7 +15,7 @@ pub(super) struct Scan {
     entry: u64,
     /// So much is read at a time, or as much as a batch has.
     chunk_bytes: usize,
-    /// Where the chunk begins; never behind `offset`, which is never behind the chunk's end.
+    /// Where the chunk begins; never behind `offset`.
     chunk_offset: u64,
     chunk: Vec<u8>,
     facts_bytes: usize,
@@ -117,7 +117,7 @@ impl Scan {
         if count as u64 > rest_bytes {
             return Ok(None);
         }
-        let mut start = (self.offset - self.chunk_offset) as usize;
+        let mut start = self.chunk.len().min((self.offset - self.chunk_offset) as usize);
         if self.chunk.len() - start < count {
             self.chunk.drain(..start);
             self.chunk.shrink_to(self.chunk_bytes);
@@ -130,5 +130,58 @@ impl Scan {
             store.read(self.segment, self.offset + held_bytes as u64, &mut self.chunk[held_bytes..])?;
         }
         Ok(Some(&self.chunk[start..]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::{Files, Memory};
+    use super::*;
+
+    const SEGMENT: Segment = Segment { number: 1, leadership: 1 };
+
+    /// A segment of batches of 0 to 199 bytes of facts, without its header.
+    fn segment() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for entry in 1..=200u64 {
+            let facts = vec![entry as u8; entry as usize - 1];
+            let batch = Batch::new(entry, entry - 1, 1, None, &facts);
+            bytes.extend_from_slice(&batch.encode(SEGMENT, bytes.len() as u32));
+            bytes.extend_from_slice(&facts);
+        }
+        bytes
+    }
+
+    /// The entries that are found, damage being skipped.
+    fn entries(bytes: Vec<u8>, chunk_bytes: usize) -> Vec<u64> {
+        let mut scan = Scan::new(SEGMENT, 0, bytes.len() as u64, 1, chunk_bytes);
+        let mut store = Memory::new(Files::from([(SEGMENT, bytes)]));
+        let mut entries = Vec::new();
+        loop {
+            match scan.step(&mut store).unwrap() {
+                Step::Batch(batch) => {
+                    assert_eq!(scan.facts(), vec![batch.entry as u8; batch.entry as usize - 1]);
+                    entries.push(batch.entry);
+                }
+                Step::Damage => {
+                    assert!(scan.was_flushed(&mut store).unwrap());
+                    scan.skip(&mut store).unwrap();
+                }
+                Step::End => return entries,
+            }
+        }
+    }
+
+    #[test]
+    fn batches_are_found_in_chunks_of_any_size_and_behind_damage() {
+        for chunk_bytes in [1, 47, 48, 49, 64, 100, 1_000, 1 << 20] {
+            assert_eq!(entries(segment(), chunk_bytes), (1..=200).collect::<Vec<_>>());
+            let mut damaged = segment();
+            damaged[5] ^= 1;
+            damaged[48 + 48 + 1 + 48] ^= 1;
+            damaged[10_000] ^= 1;
+            let found = entries(damaged, chunk_bytes);
+            assert_eq!((found.len(), &found[..3]), (197, &[2, 4, 5][..]), "chunks of {chunk_bytes}");
+        }
     }
 }
