@@ -323,13 +323,11 @@ pub(crate) fn read<'a>(reader: &mut Reader<'a>) -> Result<Fact<'a>, Malformed> {
             Fact::Partitions { front, known, added }
         }
         8 => {
-            let (source, destination) = (reader.short_string()?, read_destination(reader)?);
-            let (routing_key, arguments) = (reader.short_string()?, read_table(reader)?);
+            let (source, destination, routing_key, arguments) = read_bound(reader)?;
             Fact::Bound { source, destination, routing_key, arguments }
         }
         9 => {
-            let (source, destination) = (reader.short_string()?, read_destination(reader)?);
-            let (routing_key, arguments) = (reader.short_string()?, read_table(reader)?);
+            let (source, destination, routing_key, arguments) = read_bound(reader)?;
             Fact::Unbound { source, destination, routing_key, arguments }
         }
         10 => {
@@ -354,6 +352,23 @@ pub(crate) fn read<'a>(reader: &mut Reader<'a>) -> Result<Fact<'a>, Malformed> {
         17 => Fact::Publisher { id: reader.short_string()?, sequence: reader.longlong()?.cast_signed() },
         _ => return Err(Malformed("a fact of an unknown kind")),
     })
+}
+
+/// A binding's source, destination, routing key and arguments.
+pub(crate) type Bound<'a> = (&'a str, Destination, &'a str, Table);
+
+/// What of a binding's fact says which binding it is.
+pub(crate) fn binding_of(fact: &[u8]) -> &[u8] {
+    &fact[1..]
+}
+
+/// Reads what [`binding_of`] gave.
+pub(crate) fn read_binding(bytes: &[u8]) -> Result<Bound<'_>, Malformed> {
+    read_bound(&mut Reader::new(bytes))
+}
+
+fn read_bound<'a>(reader: &mut Reader<'a>) -> Result<Bound<'a>, Malformed> {
+    Ok((reader.short_string()?, read_destination(reader)?, reader.short_string()?, read_table(reader)?))
 }
 
 fn read_queue(reader: &mut Reader<'_>) -> Result<QueueId, Malformed> {

@@ -3,30 +3,36 @@
 //! Facts come in the order in which they were written, but not in that in which things happened: what was written down again
 //! comes late, so a queue's messages may come before the queue. What is left in the end holds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashSet;
+
+use foldhash::fast::FixedState;
 
 use super::exchange::{Destination, ExchangeKind};
-use super::fact::{Fact, Facts, Place};
+use super::fact::{self, Fact, Facts, Place};
 use super::message::{Message, Parts};
 use super::numbered::Numbered;
-use super::policy::Policy;
+use super::policy::Policies;
 use super::publisher::Publishers;
 use super::queue::tier_of;
 use super::shelf::Location;
+use crate::arena::Arena;
 use crate::id::QueueId;
 use crate::table::Table;
 use crate::wire::Malformed;
 
+/// A queue's messages come in few runs of rising positions; what fits into none of so many is sorted in.
+const RUNS_MAX: usize = 16;
+
 /// What the facts of one virtual host say.
 #[derive(Debug)]
 pub struct Image {
-    /// The virtual host's name, where a fact gives it one.
     name: Option<Box<str>>,
     is_gone: bool,
-    pub(super) exchanges: BTreeMap<Box<str>, ExchangeImage>,
-    pub(super) queues: BTreeMap<QueueId, QueueImage>,
-    pub(super) bindings: BTreeSet<BindingImage>,
-    pub(super) policies: BTreeMap<Box<str>, Policy>,
+    pub(super) exchanges: Vec<ExchangeImage>,
+    pub(super) queues: Arena<QueueId, QueueImage>,
+    /// As they were written down.
+    pub(super) bindings: HashSet<Box<[u8]>, FixedState>,
+    pub(super) policies: Policies,
     pub(super) delayed: Numbered<DelayedImage>,
     /// The highest number that a delayed message had.
     pub(super) delayed_number: u64,
@@ -43,14 +49,12 @@ pub struct Image {
 
 #[derive(Debug)]
 pub(super) struct ExchangeImage {
+    pub(super) name: Box<str>,
     pub(super) kind: ExchangeKind,
     pub(super) auto_delete: bool,
     pub(super) internal: bool,
     pub(super) arguments: Table,
 }
-
-/// Source, destination, routing key, and the arguments as they were written down.
-pub(super) type BindingImage = (Box<str>, Destination, Box<str>, Box<[u8]>);
 
 #[derive(Debug)]
 pub(super) struct DelayedImage {
@@ -62,10 +66,11 @@ pub(super) struct DelayedImage {
 #[derive(Debug, Default)]
 pub(super) struct QueueImage {
     pub(super) declared: Option<Declared>,
-    /// By how many there were before.
-    pub(super) partitions: BTreeMap<u16, Vec<QueueId>>,
-    /// By the first octet of the position.
-    pub(super) tiers: BTreeMap<u8, TierImage>,
+    /// Of a partition.
+    front: Option<QueueId>,
+    /// In the order in which they were added, each time with how many there were before.
+    pub(super) partitions: Vec<(u16, Vec<QueueId>)>,
+    pub(super) tiers: Vec<TierImage>,
     pub(super) waiting: Numbered<Held>,
     /// The number after the highest one that waited.
     pub(super) arrivals: u64,
@@ -78,9 +83,11 @@ pub(super) struct Declared {
     pub(super) arguments: Table,
 }
 
+/// The messages whose positions begin with the same octet.
 #[derive(Debug, Default)]
 pub(super) struct TierImage {
-    pub(super) held: BTreeMap<u64, Held>,
+    octet: u8,
+    runs: Vec<Numbered<Held>>,
     /// The position after the highest one that was ever used.
     pub(super) end: u64,
     pub(super) touched_below: u64,
@@ -93,6 +100,37 @@ pub(super) struct Held {
     pub(super) returns: u32,
 }
 
+impl TierImage {
+    fn insert(&mut self, position: u64, held: Held) {
+        let fits = |run: &Numbered<Held>| run.last().is_none_or(|last| last < position);
+        let place = self.runs.iter().position(fits).unwrap_or_else(|| {
+            if self.runs.len() < RUNS_MAX {
+                self.runs.push(Numbered::new());
+            }
+            self.runs.len() - 1
+        });
+        self.runs[place].insert(position, held);
+    }
+
+    fn get_mut(&mut self, position: u64) -> Option<&mut Held> {
+        self.runs.iter_mut().find_map(|run| run.get_mut(position))
+    }
+
+    fn remove(&mut self, position: u64) -> Option<Held> {
+        self.runs.iter_mut().find_map(|run| run.remove(position))
+    }
+
+    fn len(&self) -> usize {
+        self.runs.iter().map(Numbered::len).sum()
+    }
+
+    /// Takes the message of the lowest position.
+    pub(super) fn pop_first(&mut self) -> Option<(u64, Held)> {
+        let first = self.runs.iter().filter_map(Numbered::first).min()?;
+        self.remove(first).map(|held| (first, held))
+    }
+}
+
 impl Image {
     /// Of no facts yet. Above `page_bytes` of messages, bodies stay where they were written down.
     #[must_use]
@@ -100,10 +138,10 @@ impl Image {
         Self {
             name: None,
             is_gone: false,
-            exchanges: BTreeMap::new(),
-            queues: BTreeMap::new(),
-            bindings: BTreeSet::new(),
-            policies: BTreeMap::new(),
+            exchanges: Vec::new(),
+            queues: Arena::new(),
+            bindings: HashSet::default(),
+            policies: Policies::new(),
             delayed: Numbered::new(),
             delayed_number: 0,
             publishers: Publishers::default(),
@@ -123,17 +161,18 @@ impl Image {
         for fact in Facts::new(facts) {
             let (start, length, fact) = fact?;
             let offset = at.offset + start as u32;
-            self.add_one(fact, Location { offset, ..at }, length as u32);
+            self.add_one(fact, &facts[start..start + length], Location { offset, ..at });
         }
         Ok(())
     }
 
-    fn add_one(&mut self, fact: Fact<'_>, at: Location, length: u32) {
+    fn add_one(&mut self, fact: Fact<'_>, raw: &[u8], at: Location) {
         match fact {
             Fact::VirtualHost { name } => self.name = Some(name.into()),
             Fact::VirtualHostGone => self.is_gone = true,
             Fact::Exchange { name, kind, auto_delete, internal, arguments } => {
-                self.exchanges.insert(name.into(), ExchangeImage { kind, auto_delete, internal, arguments });
+                self.exchanges.retain(|exchange| *exchange.name != *name);
+                self.exchanges.push(ExchangeImage { name: name.into(), kind, auto_delete, internal, arguments });
             }
             Fact::ExchangeGone { name } => self.forget_exchange(name),
             Fact::Queue { queue, name, auto_delete, arguments } => {
@@ -142,20 +181,19 @@ impl Image {
             Fact::QueueGone { queue } => self.forget_queue(queue),
             Fact::Partitions { front, known, added } => {
                 for &queue in &added {
-                    self.queue(queue);
+                    self.queue(queue).front = Some(front);
                 }
-                self.queue(front).partitions.insert(known, added);
+                let partitions = &mut self.queue(front).partitions;
+                partitions.retain(|(other, _)| *other != known);
+                let place = partitions.partition_point(|(other, _)| *other < known);
+                partitions.insert(place, (known, added));
             }
-            Fact::Bound { source, destination, routing_key, arguments } => {
-                self.bindings.insert(binding(source, destination, routing_key, &arguments));
-            }
-            Fact::Unbound { source, destination, routing_key, arguments } => {
-                self.bindings.remove(&binding(source, destination, routing_key, &arguments));
-            }
-            Fact::Policy { name, policy } => drop(self.policies.insert(name.into(), policy)),
-            Fact::PolicyGone { name } => drop(self.policies.remove(name)),
+            Fact::Bound { .. } => drop(self.bindings.insert(fact::binding_of(raw).into())),
+            Fact::Unbound { .. } => drop(self.bindings.remove(fact::binding_of(raw))),
+            Fact::Policy { name, policy } => self.policies.set(name, &policy),
+            Fact::PolicyGone { name } => self.policies.delete(name),
             Fact::Message { places, parts } => {
-                let held = self.hold(&parts, Some((at, length)));
+                let held = self.hold(&parts, Some((at, raw.len() as u32)));
                 for place in places.iter() {
                     self.place(place, &held);
                 }
@@ -169,7 +207,7 @@ impl Image {
             }
             Fact::Gone { place, count } => self.empty_all(place, count.into()),
             Fact::Returned { queue, position, returns } => {
-                if let Some(held) = self.queue(queue).tier(position).held.get_mut(&position) {
+                if let Some(held) = self.queue(queue).tier(position).get_mut(position) {
                     held.returns = returns;
                 }
             }
@@ -195,10 +233,12 @@ impl Image {
     /// How many queues there are, partitions aside, and how many messages in them all.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
-        let messages =
-            |queue: &QueueImage| queue.tiers.values().map(|tier| tier.held.len()).sum::<usize>() + queue.waiting.len();
-        let queues = self.queues.values().filter(|queue| queue.declared.is_some()).count();
-        (queues, self.queues.values().map(messages).sum())
+        let (mut queues, mut messages) = (0, self.delayed.len());
+        for queue in self.queues.ids().into_iter().filter_map(|id| self.queues.get(id)) {
+            queues += usize::from(queue.declared.is_some());
+            messages += queue.waiting.len() + queue.tiers.iter().map(TierImage::len).sum::<usize>();
+        }
+        (queues, messages)
     }
 
     /// What the messages take in memory, and where they were written down, their places aside.
@@ -208,28 +248,28 @@ impl Image {
 
     /// Forgets what belongs to nothing that is there.
     pub(super) fn prune(&mut self) {
-        let declared = self.queues.iter().filter(|(_, queue)| queue.declared.is_some());
-        let mut there: BTreeSet<QueueId> = BTreeSet::new();
-        for (&id, queue) in declared {
-            there.insert(id);
-            there.extend(queue.partitions.values().flatten());
+        for id in self.queues.ids() {
+            let is_declared = |id| self.queues.get(id).is_some_and(|queue| queue.declared.is_some());
+            let front = self.queues.get(id).and_then(|queue| queue.front);
+            if !is_declared(front.unwrap_or(id)) {
+                self.forget_queue(id);
+            }
         }
-        let stray: Vec<_> = self.queues.keys().copied().filter(|id| !there.contains(id)).collect();
-        for id in stray {
-            self.forget_queue(id);
-            self.queues.remove(&id);
-        }
-        let is_stray = |delayed: &DelayedImage| !self.exchanges.contains_key(delayed.message.exchange());
-        let stray: Vec<_> =
-            self.delayed.iter().filter(|(_, delayed)| is_stray(delayed)).map(|(number, _)| number).collect();
-        for number in stray {
-            self.empty(Place::Delayed(number));
+        let numbers: Vec<_> = self.delayed.iter().map(|(number, _)| number).collect();
+        for number in numbers {
+            let exchange = self.delayed.get(number).map(|delayed| delayed.message.exchange());
+            if !self.exchanges.iter().any(|known| Some(&*known.name) == exchange) {
+                self.empty(Place::Delayed(number));
+            }
         }
     }
 
     fn queue(&mut self, queue: QueueId) -> &mut QueueImage {
         self.last_queue = self.last_queue.max(queue);
-        self.queues.entry(queue).or_default()
+        if self.queues.get(queue).is_none() {
+            self.queues.insert_at(queue, QueueImage::default());
+        }
+        self.queues.get_mut(queue).expect("it was added if it was missing")
     }
 
     /// A message, or what stands for it where there is no memory and it can be had again.
@@ -255,7 +295,7 @@ impl Image {
             Place::Queue(queue, position) => {
                 let tier = self.queue(queue).tier(position);
                 tier.end = tier.end.max(position + 1);
-                tier.held.insert(position, held);
+                tier.insert(position, held);
             }
             Place::Waiting(queue, number) => {
                 let queue = self.queue(queue);
@@ -269,7 +309,7 @@ impl Image {
     /// Takes out what is at a place, and answers how often it came back.
     fn empty(&mut self, place: Place) -> Option<u32> {
         let held = match place {
-            Place::Queue(queue, position) => self.queue(queue).tier(position).held.remove(&position),
+            Place::Queue(queue, position) => self.queue(queue).tier(position).remove(position),
             Place::Waiting(queue, number) => self.queue(queue).waiting.remove(number),
             Place::Delayed(number) => {
                 let delayed = self.delayed.remove(number);
@@ -298,37 +338,43 @@ impl Image {
     }
 
     fn forget_exchange(&mut self, name: &str) {
-        self.exchanges.remove(name);
+        self.exchanges.retain(|exchange| *exchange.name != *name);
         let gone = Destination::Exchange(name.into());
-        self.bindings.retain(|(source, destination, ..)| **source != *name && *destination != gone);
-        let theirs = self.delayed.iter().filter(|(_, delayed)| delayed.message.exchange() == name);
-        for number in theirs.map(|(number, _)| number).collect::<Vec<_>>() {
-            self.empty(Place::Delayed(number));
+        self.bindings.retain(|binding| {
+            let bound = fact::read_binding(binding);
+            !bound.is_ok_and(|(source, destination, ..)| source == name || destination == gone)
+        });
+        let numbers: Vec<_> = self.delayed.iter().map(|(number, _)| number).collect();
+        for number in numbers {
+            if self.delayed.get(number).is_some_and(|delayed| delayed.message.exchange() == name) {
+                self.empty(Place::Delayed(number));
+            }
         }
     }
 
     fn forget_queue(&mut self, id: QueueId) {
-        let queue = std::mem::take(self.queue(id));
-        for part in queue.partitions.into_values().flatten().collect::<Vec<_>>() {
+        let Some(queue) = self.queues.remove(id) else { return };
+        for part in queue.partitions.into_iter().flat_map(|(_, added)| added) {
             self.forget_queue(part);
         }
-        let held = queue.tiers.into_values().flat_map(|tier| tier.held.into_values());
-        for held in held.chain(queue.waiting.into_values()) {
+        for mut tier in queue.tiers {
+            while let Some((_, held)) = tier.pop_first() {
+                self.forget(held.message);
+            }
+        }
+        for held in queue.waiting.into_values() {
             self.forget(held.message);
         }
-        let gone = Destination::Queue(id);
-        self.bindings.retain(|(_, destination, ..)| *destination != gone);
     }
 }
 
 impl QueueImage {
     fn tier(&mut self, position: u64) -> &mut TierImage {
-        self.tiers.entry(tier_of(position)).or_default()
+        let octet = tier_of(position);
+        let place = self.tiers.iter().position(|tier| tier.octet == octet).unwrap_or_else(|| {
+            self.tiers.push(TierImage { octet, ..TierImage::default() });
+            self.tiers.len() - 1
+        });
+        &mut self.tiers[place]
     }
-}
-
-fn binding(source: &str, destination: Destination, routing_key: &str, arguments: &Table) -> BindingImage {
-    let mut encoded = Vec::new();
-    arguments.encode(&mut encoded).expect("a table that was decoded can be encoded");
-    (source.into(), destination, routing_key.into(), encoded.into())
 }

@@ -11,11 +11,15 @@
 //! wait until it is durable: such facts are counted ([`Broker::noted`]). Others follow in their time: what the broker does by
 //! itself, and what nobody is told of.
 
+use std::collections::HashSet;
+
+use foldhash::fast::FixedState;
+
 use super::error::Error;
 use super::exchange::{Destination, Exchange};
 use super::fact::{self, Fact, Facts, Place, Places};
 use super::headers;
-use super::message::Message;
+use super::message::{Message, Parts};
 use super::publisher;
 use super::record::Record;
 use super::shelf::{Location, Shelf};
@@ -33,6 +37,9 @@ const PLACES_MAX: usize = 60_000;
 const BUFFER_BYTES: usize = 4 << 20;
 /// About what a fact takes beside its names.
 const FACT_BYTES: usize = 24;
+
+/// The ids of publishers.
+type Ids = HashSet<Box<[u8]>, FixedState>;
 
 /// The facts of this turn that outlive the broker.
 #[derive(Debug)]
@@ -170,11 +177,11 @@ impl Keeper {
 
     fn note_purged(&mut self, state: &State, id: QueueId) {
         let Some(queue) = state.queue(id).filter(|queue| queue.is_kept) else { return };
-        for (position, message) in queue.ready() {
+        queue.each_ready(&mut |position, message| {
             if message.is_kept() {
                 self.put_gone(Place::Queue(id, position));
             }
-        }
+        });
         for (number, message) in queue.waiting() {
             if message.is_kept() {
                 self.put_gone(Place::Waiting(id, *number));
@@ -197,25 +204,22 @@ impl Keeper {
 
     /// Notes again what is in these facts and still holds, as they are about to go.
     fn recall(&mut self, state: &State, name: &str, bytes: &[u8]) -> Result<(), Malformed> {
-        let mut publishers: Vec<&str> = Vec::new();
-        let mut publisher_ids = Vec::new();
+        let mut publishers = Ids::default();
         for known in Facts::new(bytes) {
             let (start, length, fact) = known?;
             let raw = &bytes[start..start + length];
-            match fact {
+            match &fact {
                 Fact::Message { places, parts } => {
-                    publisher_ids
-                        .extend(headers::tell_broker(parts.properties).then(|| publisher::id_of(parts.properties)));
-                    self.recall_message(state, places, raw);
+                    note_publisher(parts, &mut publishers);
+                    self.recall_message(state, *places, raw);
                 }
                 Fact::Delayed { number, parts, .. } => {
-                    publisher_ids
-                        .extend(headers::tell_broker(parts.properties).then(|| publisher::id_of(parts.properties)));
-                    if state.kept_at(Place::Delayed(number)).is_some() {
+                    note_publisher(parts, &mut publishers);
+                    if state.kept_at(Place::Delayed(*number)).is_some() {
                         self.put_message(|out| out.extend_from_slice(raw));
                     }
                 }
-                Fact::Publisher { id, .. } => publishers.push(id),
+                Fact::Publisher { id, .. } => add(&mut publishers, id),
                 _ if still_holds(state, name, &fact) => {
                     self.bytes.extend_from_slice(raw);
                     self.last_gone = None;
@@ -223,11 +227,7 @@ impl Keeper {
                 _ => {}
             }
         }
-        let ids = publisher_ids.iter().flatten().map(|id| &**id);
-        publishers.extend(ids);
-        publishers.sort_unstable();
-        publishers.dedup();
-        for id in publishers {
+        for id in publishers.iter().filter_map(|id| std::str::from_utf8(id).ok()) {
             if let Some(sequence) = state.publishers().last_of(id) {
                 self.put_lazily(&Fact::Publisher { id, sequence });
             }
@@ -248,6 +248,21 @@ impl Keeper {
                 self.put_lazily(&Fact::Returned { queue, position, returns });
             }
         }
+    }
+}
+
+/// With a message goes what is known of its publisher.
+fn note_publisher(parts: &Parts<'_>, publishers: &mut Ids) {
+    if headers::tell_broker(parts.properties)
+        && let Some(id) = publisher::id_of(parts.properties)
+    {
+        add(publishers, &id);
+    }
+}
+
+fn add(publishers: &mut Ids, id: &str) {
+    if !publishers.contains(id.as_bytes()) {
+        publishers.insert(id.as_bytes().into());
     }
 }
 

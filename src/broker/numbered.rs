@@ -79,6 +79,11 @@ impl<T> Numbered<T> {
         self.slots.front().map(|&(number, _)| number)
     }
 
+    /// The highest number.
+    pub(crate) fn last(&self) -> Option<u64> {
+        self.slots.back().map(|&(number, _)| number)
+    }
+
     /// Takes the highest one.
     pub(crate) fn pop_last(&mut self) -> Option<(u64, T)> {
         let &(number, _) = self.slots.back()?;

@@ -370,18 +370,19 @@ impl Queue {
         self.part.as_mut()?.count_out(message)
     }
 
-    /// Ready messages in the order of their delivery.
-    pub(crate) fn ready(&self) -> impl Iterator<Item = (u64, &Message)> {
-        self.tiers.iter().rev().flat_map(|tier| {
-            let returned = tier.returned.iter().map(|(position, delivered)| (position, &delivered.message));
-            returned.chain((tier.fresh_position..).zip(&tier.fresh))
-        })
+    /// Shows the ready messages in the order of their delivery.
+    pub(crate) fn each_ready(&self, see: &mut dyn FnMut(u64, &Message)) {
+        for tier in self.tiers.iter().rev() {
+            tier.returned.iter().for_each(|(position, delivered)| see(position, &delivered.message));
+            (tier.fresh_position..).zip(&tier.fresh).for_each(|(position, message)| see(position, message));
+        }
     }
 
-    /// Unacked messages in order of their position.
-    pub(crate) fn unacked(&self) -> impl Iterator<Item = (u64, &Message)> {
-        let unacked = self.tiers.iter().rev().flat_map(|tier| tier.unacked.iter());
-        unacked.map(|(position, delivered)| (position, &delivered.message))
+    /// Shows the unacked messages in order of their position.
+    pub(crate) fn each_unacked(&self, see: &mut dyn FnMut(u64, &Message)) {
+        for tier in self.tiers.iter().rev() {
+            tier.unacked.iter().for_each(|(position, delivered)| see(position, &delivered.message));
+        }
     }
 
     /// Makes room for messages of this priority.

@@ -103,16 +103,14 @@ impl Broker {
     #[must_use]
     pub fn messages(&self, queue: &str) -> Option<Vec<MessageReport>> {
         let parts = self.parts_of(self.state.queue_named(queue)?);
-        let report = |is_unacked| {
-            move |(position, message): (u64, &super::Message)| MessageReport {
-                position,
-                is_unacked,
-                body: message.body().to_vec(),
-            }
-        };
         let mut messages = Vec::new();
         for part in parts.into_iter().filter_map(|part| self.state.queue(part)) {
-            messages.extend(part.ready().map(report(false)).chain(part.unacked().map(report(true))));
+            let mut add = |is_unacked, position, message: &super::Message| {
+                let body = if message.is_slip() { Vec::new() } else { message.body().to_vec() };
+                messages.push(MessageReport { position, is_unacked, body });
+            };
+            part.each_ready(&mut |position, message| add(false, position, message));
+            part.each_unacked(&mut |position, message| add(true, position, message));
         }
         messages.sort_by_key(|message| message.position);
         Some(messages)

@@ -2,15 +2,14 @@
 
 use super::Broker;
 use super::exchange::Destination;
+use super::fact;
 use super::headers;
 use super::image::{Declared, DelayedImage, ExchangeImage, Held, Image, QueueImage};
-use super::message::Message;
 use super::partition::{self, Move};
 use super::record::Record;
 use super::state::State;
 use super::upkeep::Due;
 use crate::id::QueueId;
-use crate::table::Table;
 
 impl Broker {
     /// Begins with what the facts say. `was_closed` tells whether they were written to their end: then it is known what was
@@ -22,8 +21,7 @@ impl Broker {
         for (number, due_ms) in delayed {
             self.timers.insert(due_ms, Due::Delay(number));
         }
-        let all: Vec<_> = self.state.all_queues().map(|(id, _)| id).collect();
-        for id in all {
+        for id in self.state.queue_ids() {
             self.watch_use(id);
             self.changed.push(id);
         }
@@ -33,36 +31,38 @@ impl Broker {
 impl State {
     fn restore(&mut self, image: Image, was_closed: bool) {
         let (memory_bytes, kept_bytes) = image.bytes();
+        self.count_restored(memory_bytes, kept_bytes);
         let Image {
             exchanges, policies, mut queues, bindings, delayed, delayed_number, publishers, last_queue, ..
         } = image;
-        self.count_restored(memory_bytes, kept_bytes);
-        for (name, exchange) in &exchanges {
-            let ExchangeImage { kind, auto_delete, internal, ref arguments } = *exchange;
-            self.apply(&Record::ExchangeDeclared { name, kind, durable: true, auto_delete, internal, arguments });
+        for ExchangeImage { name, kind, auto_delete, internal, arguments } in &exchanges {
+            let (kind, durable, auto_delete, internal) = (*kind, true, *auto_delete, *internal);
+            self.apply(&Record::ExchangeDeclared { name, kind, durable, auto_delete, internal, arguments });
         }
-        for (name, policy) in &policies {
+        for (name, policy) in policies.iter() {
             self.apply(&Record::PolicySet { name, policy });
         }
-        for (&queue, known) in &queues {
-            self.restore_declaration(queue, known);
+        for queue in queues.ids() {
+            self.restore_declaration(queue, queues.get(queue).expect("it is there"));
         }
-        for (source, destination, routing_key, arguments) in &bindings {
+        for binding in &bindings {
+            let bound = fact::read_binding(binding).expect("it was read before");
+            let (source, ref destination, routing_key, ref arguments) = bound;
             if self.exchange(source).is_some() && self.is_there(destination) {
-                let arguments = &Table::decode(arguments).expect("a table that was encoded can be decoded");
                 self.apply(&Record::Bound { source, destination, routing_key, arguments });
             }
         }
         for (number, DelayedImage { message, .. }) in delayed.into_iter() {
-            self.restore_delayed(number, message);
+            self.count_place(&message);
+            self.hold_delayed(number, message);
         }
         self.go_on_after(last_queue, delayed_number, publishers);
-        for (&id, queue) in &mut queues {
-            self.restore_messages(id, queue, was_closed);
+        for id in queues.ids() {
+            self.restore_messages(id, queues.get_mut(id).expect("it is there"), was_closed);
         }
         self.settle_slots();
-        for (id, queue) in queues {
-            self.restore_waiting(id, queue);
+        for id in queues.ids() {
+            self.restore_waiting(id, queues.remove(id).expect("it is there"));
             self.fetch_head(id);
         }
     }
@@ -78,14 +78,14 @@ impl State {
         let Some(Declared { name, auto_delete, arguments }) = &image.declared else { return };
         let (durable, exclusive, auto_delete) = (true, false, *auto_delete);
         self.apply(&Record::QueueDeclared { queue, name, durable, exclusive, auto_delete, arguments });
-        for partitions in image.partitions.values() {
+        for (_, partitions) in &image.partitions {
             self.apply(&Record::PartitionsAdded { front: queue, partitions });
         }
     }
 
     fn restore_messages(&mut self, id: QueueId, image: &mut QueueImage, was_closed: bool) {
-        for tier in std::mem::take(&mut image.tiers).into_values() {
-            for (position, held) in tier.held {
+        for tier in &mut image.tiers {
+            while let Some((position, held)) = tier.pop_first() {
                 self.restore_message(id, position, held);
             }
             let touched_below = if was_closed { tier.touched_below } else { tier.end };
@@ -102,8 +102,7 @@ impl State {
             let mut counted = headers::with_delivery_count(&message, returns, &mut Vec::new());
             counted.set_kept(true);
             self.count_in(&counted);
-            self.count_out(&message);
-            message = counted;
+            self.let_go_of(std::mem::replace(&mut message, counted));
         }
         self.count_place(&message);
         self.queue_mut(id).restore(position, message, returns, body_bytes as usize);
@@ -111,25 +110,27 @@ impl State {
 
     /// Seals each slot of which messages are in another partition than that which owns it.
     fn settle_slots(&mut self) {
-        let fronts: Vec<_> =
-            self.all_queues().filter(|(_, queue)| queue.partitions.is_some()).map(|(id, _)| id).collect();
-        for front in fronts {
-            let parts = self.partitions_mut(front).queues.clone();
-            let mut moves: Vec<Move> = parts.into_iter().flat_map(|part| self.moves_from(front, part)).collect();
-            moves.sort_unstable_by_key(|moved| (moved.slot, moved.from));
-            moves.dedup();
-            let sealed = moves.into_iter().filter(|&moved| self.seal(moved)).count();
-            self.partitions_mut(front).sealed += sealed;
+        for front in self.queue_ids() {
+            let Some(partitions) = self.queue(front).and_then(|queue| queue.partitions.as_ref()) else { continue };
+            let mut strayed: Vec<Option<QueueId>> = vec![None; partition::SLOTS];
+            for part in partitions.queues.clone() {
+                self.fetch_all(part);
+                self.queue_mut(part).each_ready(&mut |_, message| {
+                    strayed[usize::from(partition::slot(message))] = Some(part);
+                });
+                self.settle_slots_of(front, part, &strayed);
+                strayed.fill(None);
+            }
         }
     }
 
-    fn moves_from(&mut self, front: QueueId, part: QueueId) -> Vec<Move> {
-        self.fetch_all(part);
-        let owners = self.queue(front).and_then(|queue| queue.partitions.as_ref()).expect("a front has partitions");
-        let messages = self.queue(part).into_iter().flat_map(|queue| queue.ready());
-        let slots = messages.map(|(_, message)| partition::slot(message));
-        let moved = slots.map(|slot| Move { slot, from: part, to: owners.owner(slot) });
-        moved.filter(|moved| moved.from != moved.to).collect()
+    fn settle_slots_of(&mut self, front: QueueId, part: QueueId, strayed: &[Option<QueueId>]) {
+        for slot in (0u16..).zip(strayed).filter_map(|(slot, from)| from.map(|_| slot)) {
+            let to = self.partitions_mut(front).owner(slot);
+            if to != part && self.seal(Move { slot, from: part, to }) {
+                self.partitions_mut(front).sealed += 1;
+            }
+        }
     }
 
     fn restore_waiting(&mut self, id: QueueId, image: QueueImage) {
@@ -139,15 +140,9 @@ impl State {
         self.part_mut(id).count_on_from(image.arrivals);
         for (number, held) in image.waiting.into_iter() {
             self.count_place(&held.message);
-            match self.part_mut(id).hold_again(number, held.message) {
-                None => {}
-                Some(message) => self.enqueue_opened(id, number, message),
+            if let Some(message) = self.part_mut(id).hold_again(number, held.message) {
+                self.enqueue_opened(id, number, message);
             }
         }
-    }
-
-    fn restore_delayed(&mut self, number: u64, message: Message) {
-        self.count_place(&message);
-        self.hold_delayed(number, message);
     }
 }

@@ -273,6 +273,11 @@ impl State {
         self.all_queues().filter(|(_, queue)| queue.part.is_none())
     }
 
+    /// All queues and partitions.
+    pub(crate) fn queue_ids(&self) -> Vec<QueueId> {
+        self.queues.ids()
+    }
+
     /// Goes on after what was there before: neither ids nor numbers are given out again.
     pub(crate) fn go_on_after(&mut self, queue: QueueId, delayed: u64, publishers: Publishers) {
         self.queues.go_on_after(queue);
@@ -397,9 +402,11 @@ impl State {
     /// Seals a slot that has gone, if there are messages of it where it was.
     pub(crate) fn seal(&mut self, Move { slot, from, to }: Move) -> bool {
         self.fetch_all(from);
+        let mut older = 0;
+        let count = &mut |_, message: &Message| older += usize::from(partition::slot(message) == slot);
         let former = self.queue_mut(from);
-        let messages = former.ready().chain(former.unacked()).map(|(_, message)| message);
-        let older = messages.filter(|message| partition::slot(message) == slot).count();
+        former.each_ready(count);
+        former.each_unacked(count);
         if older == 0 {
             return false;
         }

@@ -64,7 +64,9 @@ impl Queue {
 
     /// Ready messages that stand in this queue as slips.
     pub(crate) fn slips(&self) -> Vec<u64> {
-        self.ready().filter(|(_, message)| message.is_slip()).map(|(position, _)| position).collect()
+        let mut slips = Vec::new();
+        self.each_ready(&mut |position, message| slips.extend(message.is_slip().then_some(position)));
+        slips
     }
 }
 

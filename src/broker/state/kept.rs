@@ -81,7 +81,7 @@ impl State {
     }
 
     /// Something else stands in its place.
-    pub(super) fn let_go_of(&mut self, message: Message) {
+    pub(crate) fn let_go_of(&mut self, message: Message) {
         if message.is_last() {
             self.count_out(&message);
         }
