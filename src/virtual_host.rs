@@ -96,20 +96,19 @@ impl VirtualHosts {
 
     /// Goes on with what facts say of the virtual hosts that there were, and has their brokers note facts from now on.
     /// Nobody must have used them yet.
-    pub(crate) fn restore(&mut self, images: Vec<(VirtualHostId, Image)>, was_closed: bool, shelves: Shelves) {
-        for (id, mut image) in images {
+    pub(crate) fn restore(&mut self, mut images: Vec<(VirtualHostId, Image)>, was_closed: bool, shelves: Shelves) {
+        for (id, image) in &mut images {
             self.made = self.made.max(id.index() + 1);
-            if image.is_gone() {
-                continue;
+            if let Some(name) = image.take_name().filter(|_| !image.is_gone()) {
+                self.insert(*id, &name);
             }
-            if let Some(name) = image.take_name() {
-                self.insert(id, &name);
-            }
+        }
+        self.hosts.iter_mut().for_each(|host| host.broker.keep_facts(shelves()));
+        for (id, image) in images {
             if let Some(broker) = self.broker_mut(id) {
                 broker.restore(image, was_closed);
             }
         }
-        self.hosts.iter_mut().for_each(|host| host.broker.keep_facts(shelves()));
         self.keeping = Some(Keeping { shelves, gone: Vec::new() });
     }
 

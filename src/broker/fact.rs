@@ -205,7 +205,7 @@ pub(crate) fn put(out: &mut Vec<u8>, fact: &Fact<'_>) {
         Fact::Exchange { name, kind, auto_delete, internal, arguments } => {
             put_named(out, 3, name);
             put_name(out, kind.name());
-            out.push(u8::from(*auto_delete) * AUTO_DELETE | u8::from(*internal) * INTERNAL);
+            out.push((u8::from(*auto_delete) * AUTO_DELETE) | (u8::from(*internal) * INTERNAL));
             put_table(out, arguments);
         }
         Fact::ExchangeGone { name } => put_named(out, 4, name),

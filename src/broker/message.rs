@@ -172,7 +172,7 @@ impl Message {
             self.0 = Arc::from(&self.0[..]);
         }
         let bytes = Arc::get_mut(&mut self.0).expect("a copy is shared with nobody");
-        bytes[22] = bytes[22] & !KEPT | u8::from(is_kept) * KEPT;
+        bytes[22] = (bytes[22] & !KEPT) | (u8::from(is_kept) * KEPT);
     }
 
     /// Whether its publisher wants it to outlive the broker.

@@ -346,7 +346,7 @@ impl Queue {
         let mut purged = Vec::with_capacity(self.ready_count);
         for tier in self.tiers.iter_mut().rev() {
             tier.fresh_position += tier.fresh.len() as u64;
-            let returned = std::mem::replace(&mut tier.returned, Numbered::new());
+            let returned = std::mem::take(&mut tier.returned);
             purged.extend(returned.into_values().map(|delivered| delivered.message));
             purged.extend(std::mem::take(&mut tier.fresh));
         }

@@ -133,7 +133,10 @@ impl Inner {
     fn turn(&mut self) -> u32 {
         let now = now_ms(&self.scope);
         let deadline = self.server.turn(now);
-        self.flush();
+        if let Some(store) = self.store.as_ref().filter(|_| self.server.wants_flush()) {
+            store.flush_for(&mut self.server.server);
+            self.wake();
+        }
         while let Some(id) = self.server.server.next_output() {
             self.write(id);
         }
@@ -144,13 +147,6 @@ impl Inner {
             }
         }
         if self.server.wants_turn() { 0 } else { (deadline - now).ceil().clamp(0.0, SLEEP_MAX_MS) as u32 }
-    }
-
-    /// Flushes the store, if somebody waits for that.
-    fn flush(&mut self) {
-        let Some(store) = self.store.as_ref().filter(|_| self.server.wants_flush()) else { return };
-        store.flush_for(&mut self.server.server);
-        self.wake();
     }
 
     fn write(&mut self, id: TransportId) {

@@ -125,7 +125,7 @@ impl Bench {
         let report = self.broker.report();
         let names: Vec<&str> = report.queues.iter().map(|queue| &*queue.name).collect();
         assert_eq!(names, self.reference.queue_names().collect::<Vec<_>>());
-        let twin = self.facts.twin.lock().unwrap();
+        let twin = self.facts.twin.borrow_mut();
         for name in names {
             let messages = self.broker.messages(name).unwrap();
             assert_eq!(twin.messages(name).as_ref(), Some(&messages), "the twin's {name}");

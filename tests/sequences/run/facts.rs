@@ -1,7 +1,8 @@
 //! Facts: what the broker's observer is shown, in the words of the reference.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::rc::Rc;
 
 use pocketmq::broker::{Broker, Record};
 use pocketmq::id::QueueId;
@@ -22,25 +23,25 @@ pub struct Log {
 /// Shared with the broker's observer.
 #[derive(Clone)]
 pub struct Facts {
-    log: Arc<Mutex<Log>>,
-    pub twin: Arc<Mutex<Broker>>,
+    log: Rc<RefCell<Log>>,
+    pub twin: Rc<RefCell<Broker>>,
 }
 
 impl Facts {
     /// Of this broker, which the twin follows.
     pub fn of(broker: &mut Broker, twin: Broker) -> Self {
-        let facts = Self { log: Arc::default(), twin: Arc::new(Mutex::new(twin)) };
-        let (log, twin) = (Arc::clone(&facts.log), Arc::clone(&facts.twin));
+        let facts = Self { log: Rc::default(), twin: Rc::new(RefCell::new(twin)) };
+        let (log, twin) = (Rc::clone(&facts.log), Rc::clone(&facts.twin));
         broker.observe(move |record| {
-            twin.lock().unwrap().apply(record);
-            log.lock().unwrap().note(record);
+            twin.borrow_mut().apply(record);
+            log.borrow_mut().note(record);
         });
         facts
     }
 
     /// What came before a message was handed over, and what after.
     pub fn take(&self) -> (Vec<Fact>, Vec<Fact>) {
-        let mut log = self.log.lock().unwrap();
+        let mut log = self.log.borrow_mut();
         log.was_handed_over = false;
         (std::mem::take(&mut log.before), std::mem::take(&mut log.after))
     }
