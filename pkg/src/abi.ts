@@ -259,16 +259,9 @@ export interface Server {
 
 type ServerOptions = Limits & JournalOptions & { seed: Uint8Array };
 
-// What the generated declarations will say once the journal is in the artifact.
-interface Opening {
-  new (options: ServerOptions, nowMs: number): Server;
-  open(options: ServerOptions, store: Store, nowMs: number): Server;
-}
-
 /** A new broker in this thread's wasm instance: with a store, what its journal says; without, an empty one. */
 export function newServer(options: ServerOptions, nowMs: number, store?: Store): Server {
-  const wasm = WasmServer as unknown as Opening;
-  return store ? wasm.open(options, store, nowMs) : new wasm(options, nowMs);
+  return store ? WasmServer.open(options, store, nowMs) : new WasmServer(options, nowMs);
 }
 
 /** Properties as AMQP's bytes. */

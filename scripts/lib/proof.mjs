@@ -44,10 +44,11 @@ export function steps() {
     },
     { name: "package", minutes: 10, commands: [npmTest("pkg")] },
     { name: "clients", minutes: 15, commands: [[execPath, "tests/clients/run.mjs"]] },
+    { name: "kill -9", minutes: 30, commands: [nodeTest("tests/kill/*.test.mjs")] },
     {
       name: "page",
       minutes: 10,
-      commands: [npmTest("www"), ["sh", "-c", "node --test --test-reporter=spec tests/pages/*.test.mjs"]],
+      commands: [npmTest("www"), nodeTest("tests/pages/*.test.mjs")],
     },
   ];
 }
@@ -75,6 +76,9 @@ const biome = () => [
 
 /** @param {string} folder */
 const typeCheck = (folder) => [npmProgram("tsc"), "--noEmit", "-p", folder];
+
+/** @param {string} files */
+const nodeTest = (files) => ["sh", "-c", `node --test --test-reporter=spec ${files}`];
 
 /** @param {string} workspace */
 const npmTest = (workspace) => ["npm", "test", "-w", workspace];
