@@ -166,6 +166,7 @@ impl Broker {
     pub fn turn(&mut self, now_ms: u64) {
         self.set_now(now_ms);
         self.fall_due();
+        self.tend_changed();
     }
 
     /// When there will be something due next. Verbs and [`poll`](Self::poll) may bring it nearer.

@@ -44,7 +44,7 @@ use crate::broker::Location;
 use crate::id::VirtualHostId;
 use crate::wire::Malformed;
 use scan::Scan;
-use segment::{BATCH_BYTES, Batch, Header, VERSION};
+use segment::{BATCH_BYTES, Batch, Header, Needed, VERSION};
 
 /// How large a segment may be asked to be: there has to be room for a large turn behind it, since offsets have 32 bits.
 const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 1024..=1 << 30;
@@ -100,8 +100,8 @@ pub struct Journal {
     appended: u64,
     ended: u64,
     durable: u64,
-    /// Segments below it are not needed, as the last batch says.
-    oldest: u32,
+    /// What is before is not needed, as later batches say.
+    needed: Needed,
     /// Segments below it are cleaned; from the end of this write on they are not needed.
     clean_below: u32,
     /// Segments below it may have damage that a salvage has left out: they are cleaned in any case.
@@ -157,8 +157,8 @@ impl Journal {
             appended: found.entry,
             ended: found.entry,
             durable: found.entry,
-            oldest: found.oldest,
-            clean_below: found.oldest,
+            needed: found.needed,
+            clean_below: found.needed.number,
             damaged_below: found.damaged_below,
             cleaning: None,
             buffer: Vec::new(),
@@ -193,11 +193,13 @@ impl Journal {
 
     /// Ends a write: all virtual hosts' facts of this turn are appended. Without any, the write's number stays as it was.
     pub fn end_write(&mut self) {
-        if self.clean_below > self.oldest {
-            self.oldest = self.clean_below;
+        if self.clean_below > self.needed.number {
+            self.needed = Needed::all_of(self.clean_below);
             if self.write(None, &[], false).is_ok() {
                 self.retire();
             }
+        } else if let Some(scan) = &self.cleaning {
+            self.needed = Needed { number: scan.segment().number, offset: scan.offset() as u32 };
         }
         self.ended = self.appended;
     }
@@ -293,7 +295,7 @@ impl Journal {
         }
         let (segment, offset) = self.kept.borrow().last();
         check_room(offset, facts)?;
-        let mut batch = Batch::new(self.appended + 1, self.durable, self.oldest, host, facts);
+        let mut batch = Batch::new(self.appended + 1, self.durable, self.needed, host, facts);
         batch.is_closed = is_closed;
         self.buffer.clear();
         self.buffer.extend_from_slice(&batch.encode(segment, offset as u32));
@@ -309,11 +311,11 @@ impl Journal {
         let mut kept = self.kept.borrow_mut();
         let previous = kept.segments.last().map(|&(segment, length)| (segment, length as u32));
         if previous.is_none() {
-            self.oldest = segment.number;
+            self.needed = Needed::all_of(segment.number);
             self.clean_below = segment.number;
         }
         let entry = self.appended + 1;
-        let header = Header { version: VERSION, segment, previous, oldest: self.oldest, entry };
+        let header = Header { version: VERSION, segment, previous, needed: self.needed, entry };
         kept.store.create(segment)?;
         kept.segments.push((segment, 0));
         kept.append(&header.encode())?;
@@ -324,7 +326,7 @@ impl Journal {
     /// Lets the segments go that are not needed, once the last entry is durable.
     fn retire(&mut self) {
         let mut kept = self.kept.borrow_mut();
-        let needed = kept.segments.partition_point(|(segment, _)| segment.number < self.oldest);
+        let needed = kept.segments.partition_point(|(segment, _)| segment.number < self.needed.number);
         let entry = self.appended;
         let unneeded = kept.segments.drain(..needed);
         self.unneeded.extend(unneeded.map(|(segment, length)| Unneeded { segment, length, entry }));

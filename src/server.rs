@@ -60,6 +60,8 @@ pub struct Server {
     flush_due_ms: Option<u64>,
     /// The embedding program waits for what was done so far.
     is_flush_wanted: bool,
+    /// The journal's new segment is not durable yet: another crash would make the last end be as it was.
+    is_opening: bool,
     /// There is more of the journal's oldest segment to look at.
     is_cleaning: bool,
 }
@@ -129,6 +131,7 @@ impl Server {
             journal: None,
             flush_due_ms: None,
             is_flush_wanted: false,
+            is_opening: false,
             is_cleaning: false,
         }
     }
@@ -251,7 +254,9 @@ impl Server {
         self.virtual_hosts.turn(self.now_ms);
         self.unblock();
         self.tick();
-        self.deliver(embedder);
+        if !self.is_opening {
+            self.deliver(embedder);
+        }
         self.write();
         self.agenda.has_resumed |= self.agenda.blocked.iter().any(|&id| self.may_go_on(id));
         let deadlines = [self.virtual_hosts.deadline_ms(), self.agenda.timers.deadline(), self.flush_due_ms];

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //!   clean_next ... facts that still hold are noted again, in the write that is under way
+//!   end_write      later batches say that the segment is not needed before where it was read to
 //!   clean_next     at the segment's end: it is cleaned
 //!   end_write      a batch without facts says that segments up to it are not needed; all that was noted again is before it
 //!   flushed        that batch is durable: the segment is removed
 //! ```
 //!
-//! A crash anywhere leaves either the segment and the chain to it, or everything of it that holds in later ones.
+//! A crash anywhere leaves either the segment and the chain to it, or everything of it that holds in later ones; and what
+//! was noted again is not read a second time.
 
 use super::scan::{Scan, Step};
 use super::segment::{Batch, HEADER_BYTES};
@@ -60,7 +62,11 @@ impl Journal {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
-        let begin = |(segment, length)| Scan::new(segment, HEADER_BYTES as u64, length, 0, CHUNK_BYTES);
+        let needed = self.needed;
+        let begin = |(segment, length): (Segment, u64)| {
+            let from = if needed.number == segment.number { needed.offset } else { HEADER_BYTES as u32 };
+            Scan::new(segment, from.into(), length, 0, CHUNK_BYTES)
+        };
         let Some(mut scan) = self.cleaning.take().or_else(|| self.dirty().map(begin)) else {
             return Ok(None);
         };

@@ -17,7 +17,7 @@
 use super::See;
 use super::error::JournalError;
 use super::scan::{Scan, Step};
-use super::segment::{HEADER_BYTES, Header, VERSION};
+use super::segment::{HEADER_BYTES, Header, Needed, VERSION};
 use super::store::{Segment, Store};
 use crate::broker::Location;
 
@@ -37,7 +37,7 @@ pub(super) struct Found {
     pub(super) leadership: u32,
     /// What the last header or batch was counted as.
     pub(super) entry: u64,
-    pub(super) oldest: u32,
+    pub(super) needed: Needed,
     pub(super) was_closed: bool,
     pub(super) cut_bytes: u64,
     /// Segments below this number have damage that was left out.
@@ -55,7 +55,7 @@ struct File {
 struct Tail {
     end: u64,
     entry: u64,
-    oldest: u32,
+    needed: Needed,
     is_closed: bool,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn recover(store: &mut dyn Store, salvage: bool, see: &mut See<'_>) -
     recovery.found.leadership = recovery.files.last().map_or(0, |file| file.segment.leadership);
     if let Some((last, tail)) = recovery.last()? {
         recovery.found.entry = tail.entry;
-        recovery.found.oldest = tail.oldest;
+        recovery.found.needed = tail.needed;
         recovery.found.was_closed = tail.is_closed;
         recovery.found.cut_bytes += recovery.files[last].length - tail.end;
         recovery.chain(last, &tail)?;
@@ -132,14 +132,14 @@ impl Recovery<'_> {
     /// How a segment ends; what it cannot say itself is as it was below.
     fn tail(&mut self, at: usize, below: Option<&Tail>) -> Result<Tail, JournalError> {
         let mut scan = self.scan(at, self.files[at].length);
-        let header = self.files[at].header.map(|header| (header.entry, header.oldest));
-        let (entry, oldest) = header.or(below.map(|tail| (tail.entry, tail.oldest))).unwrap_or_default();
-        let mut tail = Tail { end: scan.offset(), entry, oldest, is_closed: false };
+        let header = self.files[at].header.map(|header| (header.entry, header.needed));
+        let (entry, needed) = header.or(below.map(|tail| (tail.entry, tail.needed))).unwrap_or_default();
+        let mut tail = Tail { end: scan.offset(), entry, needed, is_closed: false };
         loop {
             match scan.step(self.store)? {
                 Step::Batch(batch) => {
                     let is_closed = batch.is_closed;
-                    tail = Tail { end: scan.offset(), entry: batch.entry, oldest: batch.oldest, is_closed };
+                    tail = Tail { end: scan.offset(), entry: batch.entry, needed: batch.needed, is_closed };
                 }
                 Step::Damage if scan.was_flushed(self.store)? => self.leave_out(&mut scan)?,
                 Step::Damage | Step::End => return Ok(tail),
@@ -155,7 +155,7 @@ impl Recovery<'_> {
             if end > HEADER_BYTES as u64 {
                 self.found.chain.push((self.files[at].segment, end));
             }
-            match self.before(at, tail.oldest)? {
+            match self.before(at, tail.needed.number)? {
                 Some(before) => (at, end) = before,
                 None => break,
             }
@@ -206,7 +206,13 @@ impl Recovery<'_> {
     fn read(&mut self, see: &mut See<'_>) -> Result<(), JournalError> {
         for (segment, end) in self.found.chain.clone() {
             let at = self.files.iter().position(|file| file.segment == segment).expect("the chain is of files");
-            let mut scan = self.scan(at, end);
+            let mut scan = match self.found.needed {
+                // What is before has been noted again.
+                Needed { number, offset } if number == segment.number && u64::from(offset) <= end => {
+                    Scan::new(segment, offset.into(), end, 0, CHUNK_BYTES)
+                }
+                _ => self.scan(at, end),
+            };
             loop {
                 match scan.step(self.store)? {
                     Step::Batch(batch) => {

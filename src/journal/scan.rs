@@ -137,6 +137,7 @@ impl Scan {
 mod tests {
     use super::super::memory::{Files, Memory};
     use super::*;
+    use crate::journal::segment::Needed;
 
     const SEGMENT: Segment = Segment { number: 1, leadership: 1 };
 
@@ -145,7 +146,7 @@ mod tests {
         let mut bytes = Vec::new();
         for entry in 1..=200u64 {
             let facts = vec![entry as u8; entry as usize - 1];
-            let batch = Batch::new(entry, entry - 1, 1, None, &facts);
+            let batch = Batch::new(entry, entry - 1, Needed::all_of(1), None, &facts);
             bytes.extend_from_slice(&batch.encode(SEGMENT, bytes.len() as u32));
             bytes.extend_from_slice(&facts);
         }
@@ -174,11 +175,11 @@ mod tests {
 
     #[test]
     fn batches_are_found_in_chunks_of_any_size_and_behind_damage() {
-        for chunk_bytes in [1, 47, 48, 49, 64, 100, 1_000, 1 << 20] {
+        for chunk_bytes in [1, 51, 52, 53, 64, 100, 1_000, 1 << 20] {
             assert_eq!(entries(segment(), chunk_bytes), (1..=200).collect::<Vec<_>>());
             let mut damaged = segment();
             damaged[5] ^= 1;
-            damaged[48 + 48 + 1 + 48] ^= 1;
+            damaged[52 + 52 + 1 + 52] ^= 1;
             damaged[10_000] ^= 1;
             let found = entries(damaged, chunk_bytes);
             assert_eq!((found.len(), &found[..3]), (197, &[2, 4, 5][..]), "chunks of {chunk_bytes}");

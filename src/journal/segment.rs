@@ -1,24 +1,24 @@
 //! Segment: the bytes of a journal, from its header to its last batch.
 //!
-//! A segment is a header and then batches without a gap. All numbers are little-endian, all checksums CRC-32.
+//! A segment is a header and then batches without a gap. All numbers are little-endian, all checksums the lower half of XXH64 with seed 0.
 //!
 //! ```text
-//! header  0               8       12      16      20      24      28      32      36      40              48
-//!        +---------------+-------+-------+-------+-------+-------+-------+-------+-------+---------------+
-//!        | "PocketMQ"    |version|check- |number |leader-|previous       |       | oldest| entry         |
-//!        |               |       |sum    |       |ship   |number |leader.|length |       |               |
-//!        +---------------+-------+-------+-------+-------+-------+-------+-------+-------+---------------+
+//! header  0               8       12      16      20      24      28      32      36      40      44              52
+//!        +---------------+-------+-------+-------+-------+-------+-------+-------+-------+-------+---------------+
+//!        | "PocketMQ"    |version|check- |number |leader-|previous       |       | needed        | entry         |
+//!        |               |       |sum    |       |ship   |number |leader.|length |number |offset |               |
+//!        +---------------+-------+-------+-------+-------+-------+-------+-------+-------+-------+---------------+
 //!
-//! batch   0       4       8       12      16              24              32      36      40              48
-//!        +-------+-------+-------+-------+---------------+---------------+-------+-------+---------------+-------+
-//!        | magic |check- |facts: |facts: | entry         | flushed       | oldest| flags | virtual host  | facts |
-//!        |       |sum    |length |checks.|               |               |       |       |               |  ...  |
-//!        +-------+-------+-------+-------+---------------+---------------+-------+-------+---------------+-------+
+//! batch   0       4       8       12      16              24              32      36      40      44              52
+//!        +-------+-------+-------+-------+---------------+---------------+-------+-------+-------+---------------+-------+
+//!        | magic |check- |facts: |facts: | entry         | flushed       | needed        | flags | virtual host  | facts |
+//!        |       |sum    |length |checks.|               |               |number |offset |       |               |  ...  |
+//!        +-------+-------+-------+-------+---------------+---------------+-------+-------+-------+---------------+-------+
 //! ```
 //!
 //! - *entry*: headers and batches are counted together, from segment to segment, and each is one more than the one before.
 //! - *previous*: the segment before and how many bytes of it count; 0 of leadership 0: there is none.
-//! - *oldest*: segments with a lower number are not needed any more.
+//! - *needed*: the oldest segment that is needed still, and from where on.
 //! - *flushed*: entries up to this one were known to be durable when the batch was written. So who finds a batch knows
 //!   whether what is damaged before it ever had to be whole.
 //! - *virtual host*: whose facts they are; all bits set: nobody's, and there are none.
@@ -28,9 +28,9 @@
 //! in it the batch begins, and of the rest of its header: so a batch counts only where it was written, not in a message
 //! that has a journal's bytes for a body.
 //!
-//! Every later version begins a segment with these 48 bytes, so that this one can tell which version it is.
+//! Every later version begins a segment with these 52 bytes, so that this one can tell which version it is.
 
-use crc32fast::Hasher;
+use xxhash_rust::xxh64::{Xxh64, xxh64};
 
 use super::store::Segment;
 use crate::id::VirtualHostId;
@@ -38,15 +38,29 @@ use crate::id::VirtualHostId;
 /// The version that is written, and the latest that can be read.
 pub(super) const VERSION: u32 = 1;
 /// A segment's header has so many bytes.
-pub(super) const HEADER_BYTES: usize = 48;
+pub(super) const HEADER_BYTES: usize = 52;
 /// Before a batch's facts are so many bytes.
-pub(super) const BATCH_BYTES: usize = 48;
+pub(super) const BATCH_BYTES: usize = 52;
 /// A batch begins so.
 pub(super) const BATCH_MAGIC: [u8; 4] = [0xb5, b'P', b'M', b'Q'];
 
 const MAGIC: [u8; 8] = *b"PocketMQ";
 const NOBODY: u64 = u64::MAX;
 const CLOSED: u32 = 1;
+
+/// From where on a journal is needed; what is before has been noted again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Needed {
+    pub(super) number: u32,
+    pub(super) offset: u32,
+}
+
+impl Needed {
+    /// From the beginning of a segment on.
+    pub(super) fn all_of(number: u32) -> Self {
+        Self { number, offset: HEADER_BYTES as u32 }
+    }
+}
 
 /// How a segment begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +69,7 @@ pub(super) struct Header {
     pub(super) segment: Segment,
     /// The segment before, and how many of its bytes count.
     pub(super) previous: Option<(Segment, u32)>,
-    pub(super) oldest: u32,
+    pub(super) needed: Needed,
     pub(super) entry: u64,
 }
 
@@ -70,8 +84,9 @@ impl Header {
         put_u32(&mut bytes, 24, previous.number);
         put_u32(&mut bytes, 28, previous.leadership);
         put_u32(&mut bytes, 32, length);
-        put_u32(&mut bytes, 36, self.oldest);
-        put_u64(&mut bytes, 40, self.entry);
+        put_u32(&mut bytes, 36, self.needed.number);
+        put_u32(&mut bytes, 40, self.needed.offset);
+        put_u64(&mut bytes, 44, self.entry);
         let checksum = Self::checksum(&bytes);
         put_u32(&mut bytes, 12, checksum);
         bytes
@@ -88,8 +103,8 @@ impl Header {
             version: u32_at(bytes, 8),
             segment,
             previous: (previous.leadership > 0).then_some((previous, u32_at(bytes, 32))),
-            oldest: u32_at(bytes, 36),
-            entry: u64_at(bytes, 40),
+            needed: Needed { number: u32_at(bytes, 36), offset: u32_at(bytes, 40) },
+            entry: u64_at(bytes, 44),
         })
     }
 
@@ -99,10 +114,7 @@ impl Header {
     }
 
     fn checksum(bytes: &[u8; HEADER_BYTES]) -> u32 {
-        let mut hasher = Hasher::new();
-        hasher.update(&bytes[..12]);
-        hasher.update(&bytes[16..]);
-        hasher.finalize()
+        checksum([&bytes[..12], &bytes[16..]])
     }
 }
 
@@ -111,7 +123,7 @@ impl Header {
 pub(super) struct Batch {
     pub(super) entry: u64,
     pub(super) flushed: u64,
-    pub(super) oldest: u32,
+    pub(super) needed: Needed,
     pub(super) host: Option<VirtualHostId>,
     pub(super) is_closed: bool,
     pub(super) facts_bytes: u32,
@@ -120,9 +132,9 @@ pub(super) struct Batch {
 
 impl Batch {
     /// The batch of these facts.
-    pub(super) fn new(entry: u64, flushed: u64, oldest: u32, host: Option<VirtualHostId>, facts: &[u8]) -> Self {
-        let facts_bytes = facts.len() as u32;
-        Self { entry, flushed, oldest, host, is_closed: false, facts_bytes, facts_checksum: crc32fast::hash(facts) }
+    pub(super) fn new(entry: u64, flushed: u64, needed: Needed, host: Option<VirtualHostId>, facts: &[u8]) -> Self {
+        let (facts_bytes, facts_checksum) = (facts.len() as u32, xxh64(facts, 0) as u32);
+        Self { entry, flushed, needed, host, is_closed: false, facts_bytes, facts_checksum }
     }
 
     /// As it is written at this place.
@@ -133,9 +145,10 @@ impl Batch {
         put_u32(&mut bytes, 12, self.facts_checksum);
         put_u64(&mut bytes, 16, self.entry);
         put_u64(&mut bytes, 24, self.flushed);
-        put_u32(&mut bytes, 32, self.oldest);
-        put_u32(&mut bytes, 36, if self.is_closed { CLOSED } else { 0 });
-        put_u64(&mut bytes, 40, self.host.map_or(NOBODY, VirtualHostId::index));
+        put_u32(&mut bytes, 32, self.needed.number);
+        put_u32(&mut bytes, 36, self.needed.offset);
+        put_u32(&mut bytes, 40, if self.is_closed { CLOSED } else { 0 });
+        put_u64(&mut bytes, 44, self.host.map_or(NOBODY, VirtualHostId::index));
         let checksum = Self::checksum(&bytes, segment, offset);
         put_u32(&mut bytes, 4, checksum);
         bytes
@@ -146,21 +159,21 @@ impl Batch {
         if bytes[..4] != BATCH_MAGIC || u32_at(bytes, 4) != Self::checksum(bytes, segment, offset) {
             return None;
         }
-        let host = u64_at(bytes, 40);
+        let host = u64_at(bytes, 44);
         Some(Self {
             facts_bytes: u32_at(bytes, 8),
             facts_checksum: u32_at(bytes, 12),
             entry: u64_at(bytes, 16),
             flushed: u64_at(bytes, 24),
-            oldest: u32_at(bytes, 32),
-            is_closed: u32_at(bytes, 36) & CLOSED != 0,
+            needed: Needed { number: u32_at(bytes, 32), offset: u32_at(bytes, 36) },
+            is_closed: u32_at(bytes, 40) & CLOSED != 0,
             host: (host != NOBODY).then(|| VirtualHostId::from_index(host)),
         })
     }
 
     /// Whether these are the facts that the batch was made with.
     pub(super) fn has_facts(&self, facts: &[u8]) -> bool {
-        crc32fast::hash(facts) == self.facts_checksum
+        xxh64(facts, 0) as u32 == self.facts_checksum
     }
 
     fn checksum(bytes: &[u8; BATCH_BYTES], segment: Segment, offset: u32) -> u32 {
@@ -168,11 +181,14 @@ impl Batch {
         put_u32(&mut place, 0, segment.number);
         put_u32(&mut place, 4, segment.leadership);
         put_u32(&mut place, 8, offset);
-        let mut hasher = Hasher::new();
-        hasher.update(&place);
-        hasher.update(&bytes[8..]);
-        hasher.finalize()
+        checksum([&place, &bytes[8..]])
     }
+}
+
+fn checksum(parts: [&[u8]; 2]) -> u32 {
+    let mut hasher = Xxh64::new(0);
+    parts.into_iter().for_each(|part| hasher.update(part));
+    hasher.digest() as u32
 }
 
 fn put_u32(bytes: &mut [u8], at: usize, number: u32) {
@@ -200,8 +216,13 @@ mod tests {
     #[test]
     fn headers_come_back_and_every_flipped_bit_is_found() {
         let previous = Segment { number: 6, leadership: 2 };
-        let header =
-            Header { version: 1, segment: SEGMENT, previous: Some((previous, 4096)), oldest: 5, entry: 1 << 40 };
+        let header = Header {
+            version: 1,
+            segment: SEGMENT,
+            previous: Some((previous, 4096)),
+            needed: Needed::all_of(5),
+            entry: 1 << 40,
+        };
         let bytes = header.encode();
         assert_eq!(Header::decode(&bytes), Some(header));
         let first = Header { previous: None, ..header };
@@ -215,13 +236,13 @@ mod tests {
 
     #[test]
     fn batches_come_back_only_where_they_were_written_and_whole() {
-        let batch = Batch::new(9, 8, 5, Some(VirtualHostId::from_index(1 << 24)), b"facts");
+        let batch = Batch::new(9, 8, Needed::all_of(5), Some(VirtualHostId::from_index(1 << 24)), b"facts");
         let bytes = batch.encode(SEGMENT, 48);
         assert_eq!(Batch::decode(&bytes, SEGMENT, 48), Some(batch));
         assert!(batch.has_facts(b"facts") && !batch.has_facts(b"fact"));
         assert_eq!(Batch::decode(&bytes, SEGMENT, 49), None);
         assert_eq!(Batch::decode(&bytes, Segment { leadership: 4, ..SEGMENT }, 48), None);
-        let closed = Batch { is_closed: true, ..Batch::new(9, 8, 5, None, b"") };
+        let closed = Batch { is_closed: true, ..Batch::new(9, 8, Needed::all_of(5), None, b"") };
         assert_eq!(Batch::decode(&closed.encode(SEGMENT, 48), SEGMENT, 48), Some(closed));
         for bit in 0..BATCH_BYTES * 8 {
             let mut flipped = bytes;

@@ -1,7 +1,7 @@
 //! Tests: what a journal promises, over a store in memory.
 
 use super::memory::{Files, Memory};
-use super::segment::HEADER_BYTES;
+use super::segment::{HEADER_BYTES, Needed};
 use super::*;
 use crate::broker::Shelf;
 
@@ -114,7 +114,7 @@ fn damage_of_what_was_flushed_is_refused_and_says_where() {
     let error = open_with(&damaged, &SMALL).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "segment 1 of leadership 1 is damaged at byte 48: restore it from a copy, or salvage what is left of the journal"
+        "segment 1 of leadership 1 is damaged at byte 52: restore it from a copy, or salvage what is left of the journal"
     );
 }
 
@@ -331,7 +331,7 @@ fn what_is_no_journal_or_a_later_one_is_refused() {
     let segment = Segment { number: 1, leadership: 1 };
     let store = Memory::new(Files::from([(segment, vec![b'x'; 100])]));
     assert_eq!(open_with(&store, &SMALL).unwrap_err(), JournalError::NotAJournal { segment });
-    let header = Header { version: VERSION + 1, segment, previous: None, oldest: 1, entry: 1 };
+    let header = Header { version: VERSION + 1, segment, previous: None, needed: Needed::all_of(1), entry: 1 };
     let store = Memory::new(Files::from([(segment, header.encode().to_vec())]));
     assert_eq!(open_with(&store, &SMALL).unwrap_err(), JournalError::NewerVersion { segment, version: 2 });
     assert_eq!(store.files().len(), 1);
@@ -347,5 +347,5 @@ fn facts_that_are_not_understood_are_refused() {
     let why = Malformed("a field ends too early");
     let error = Journal::open(Box::new(store), &SMALL, &mut |_, _, _| Err(why)).unwrap_err();
     let segment = Segment { number: 1, leadership: 1 };
-    assert_eq!(error, JournalError::Malformed { segment, offset: 96, why });
+    assert_eq!(error, JournalError::Malformed { segment, offset: 104, why });
 }

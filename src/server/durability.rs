@@ -30,7 +30,8 @@ pub struct Restored {
 }
 
 impl Server {
-    /// A server that keeps what is durable in a store, and goes on with what is there.
+    /// A server that keeps what is durable in a store, and goes on with what is there. The host flushes once before it
+    /// serves anybody: until then nothing is delivered.
     ///
     /// # Errors
     /// When the store cannot be used, or what is in it cannot be relied on.
@@ -57,6 +58,7 @@ impl Server {
         let reader = journal.reader();
         server.virtual_hosts.restore(images, recovery.was_closed, Box::new(move || Box::new(reader.clone())));
         server.journal = Some(Box::new(journal));
+        server.is_opening = true;
         server.journal_moved();
         Ok((server, Restored { recovery, queues, messages }))
     }
@@ -102,7 +104,8 @@ impl Server {
     #[must_use]
     pub fn wants_flush(&self) -> bool {
         let Some(journal) = self.journal.as_deref() else { return false };
-        let is_awaited = self.is_flush_wanted || !self.agenda.waiting.is_empty() || !journal.may_append();
+        let is_awaited =
+            self.is_opening || self.is_flush_wanted || !self.agenda.waiting.is_empty() || !journal.may_append();
         let is_due = self.flush_due_ms.is_some_and(|due_ms| due_ms <= self.now_ms);
         journal.failure().is_none() && journal.has_unflushed() && (is_awaited || is_due)
     }
@@ -119,6 +122,7 @@ impl Server {
         let Some(journal) = &mut self.journal else { return };
         journal.flushed(mark);
         let durable_write = journal.durable_write();
+        self.is_opening = false;
         self.journal_moved();
         for id in std::mem::take(&mut self.agenda.waiting) {
             if let Some(held) = self.connections.get_mut(id) {
