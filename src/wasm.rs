@@ -17,6 +17,8 @@ mod journal;
 mod model;
 mod operator;
 mod options;
+#[cfg(feature = "lab")]
+mod planted;
 mod properties;
 mod topology;
 mod transport;

@@ -259,6 +259,13 @@ test("a publish or get that cannot be is one clear sentence", async (t) => {
     [
       "POST",
       "/exchanges/%2F/amq.default/publish",
+      { ...message, payload: "no base64?", payload_encoding: "base64" },
+      400,
+      "payload must be base64.",
+    ],
+    [
+      "POST",
+      "/exchanges/%2F/amq.default/publish",
       { ...message, properties: { delivery_mode: "x" } },
       400,
       "properties.delivery_mode must be a whole number.",

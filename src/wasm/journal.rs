@@ -2,6 +2,7 @@
 
 use wasm_bindgen::prelude::*;
 
+use super::operator::matches;
 use super::options::{Fields, limits};
 use super::{Server, named_error};
 use crate::broker::Config;
@@ -98,6 +99,7 @@ impl Server {
         let config = Config { seed, limits: limits(options)? };
         let opened = crate::server::Server::open(config, Box::new(store), &journal, now as u64);
         let (mut server, restored) = opened.map_err(|error| not_opened(&error))?;
+        server.virtual_hosts_mut().iter_mut().for_each(|host| host.broker.set_matcher(matches));
         let embedded = Embedded::new(server.virtual_hosts_mut());
         Ok(Self { server, embedded, restored: Some(restored) })
     }

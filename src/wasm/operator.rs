@@ -23,7 +23,7 @@ extern "C" {
     fn test(this: &Pattern, name: &str) -> bool;
 }
 
-fn matches(pattern: &str, name: &str) -> bool {
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
     Pattern::new(pattern).is_ok_and(|pattern| pattern.test(name))
 }
 

@@ -158,7 +158,7 @@ export class Member {
   #obey(worker: Worker, message: FromWorker): void {
     if (message.type === "failed") {
       this.#forgetWorker();
-      this.#fail(message.reason);
+      this.#refused(message.reason);
     }
     if (message.type === "ended") this.#ended(worker, message.reason);
     if (message.type !== "leads") return;
@@ -211,7 +211,7 @@ export class Member {
 
   #hear(news: News): void {
     if (news.type === "leads") this.#changed(news.leader);
-    if (news.type === "failed") this.#fail(news.reason);
+    if (news.type === "failed") this.#refused(news.reason);
   }
 
   #changed(leader: string | undefined): void {
@@ -220,6 +220,12 @@ export class Member {
     this.#wake();
     if (this.#link?.leader !== leader) this.#drop();
     for (const then of this.#whenChanged) then(leader);
+  }
+
+  /** Who was next could not open the files, and who led before is gone. */
+  #refused(reason: string): void {
+    this.#changed(undefined);
+    this.#fail(reason);
   }
 
   /** Nobody can lead, for now: who waits for a link is told why. */

@@ -2,7 +2,7 @@
 //
 // The journal asks and is answered at once, while the file system opens, makes and removes files in its own time. So every segment is
 // opened before the journal is, some empty files wait for segments to come, and removed ones vanish later. Their names mean nothing:
-// which segment a file is stands in the journal's own header, the first bytes of it. A file without one is an empty file in waiting.
+// which segment a file is stands in the journal's own header, the first bytes of it. A file too short for one waits for a segment.
 //
 // A file that is open elsewhere is that of a former leader in a frozen tab. It is copied as it is, and what its writer adds later,
 // unaware that it leads no longer, is in nobody's journal.
@@ -10,8 +10,8 @@ import type { Store, StoredSegment } from "../abi.js";
 import { uniqueName } from "./wire.js";
 
 const MAGIC = 0x514d74656b636f50n; // "PocketMQ", as little-endian as the journal
-const NUMBER_AT = 12;
-const LEADERSHIP_AT = 16;
+const NUMBER_AT = 16;
+const LEADERSHIP_AT = 20;
 const HEADER_BYTES = 48;
 /** Empty files in waiting: a segment is full long before another two of them are. */
 const SPARES = 2;
@@ -139,10 +139,10 @@ export class OpfsStore implements Store {
     if (which) {
       this.#segments.set(keyOf(which.number, which.leadership), { ...which, length, name: file.name, content });
       if (this.#open().length > OPEN_MAX) await this.#snapshot(this.#open()[0]);
-    } else if (handle) {
+    } else if (handle && length < HEADER_BYTES) {
       handle.truncate(0);
       this.#spares.push({ name: file.name, handle });
-    }
+    } else handle?.close();
   }
 
   /** The segments that are open, the one opened first at the beginning. */

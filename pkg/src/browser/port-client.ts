@@ -68,10 +68,11 @@ export class PortClient extends AMQPBaseClient {
     this.#unsent.push(bytes.slice());
   }
 
-  /** Ends the connection without the usual goodbye: the broker is gone. */
+  /** Ends the connection without the usual goodbye: the broker is gone, or nothing more is expected of it. */
   disconnect(error: AMQPError): void {
     const wasOpen = !this.closed;
     this.closed = true;
+    this.#port.postMessage(null);
     this.#port.close();
     this.#whenGone(this);
     this.connectPromise?.[1](error);

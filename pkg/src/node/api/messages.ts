@@ -8,6 +8,7 @@ import type { Route } from "./router.js";
 import { exchangeOf, queueOf } from "./topology.js";
 
 const COUNT_MAX = 100_000;
+const BASE64 = /^[A-Za-z0-9+/=\s]*$/;
 const NAMES = {
   content_type: "contentType",
   content_encoding: "contentEncoding",
@@ -51,8 +52,10 @@ function publish(call: Call): unknown {
 
 function payloadOf({ body }: Call): Buffer {
   const [payload, encoding] = [body.text("payload"), body.text("payload_encoding")];
-  if (encoding !== "string" && encoding !== "base64") throw body.wrong("payload_encoding", "string or base64");
-  return Buffer.from(payload, encoding === "base64" ? "base64" : "utf8");
+  if (encoding === "string") return Buffer.from(payload);
+  if (encoding !== "base64") throw body.wrong("payload_encoding", "string or base64");
+  if (!BASE64.test(payload)) throw body.wrong("payload", "base64");
+  return Buffer.from(payload, "base64");
 }
 
 function readProperties({ body }: Call): Properties {

@@ -1,0 +1,207 @@
+// Data in a folder: what is kept over a restart, and what is said when it cannot be kept.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import amqplib from "amqplib";
+import { listen } from "pocketmq/node";
+import { apiOf } from "./support/api.mjs";
+
+const cli = fileURLToPath(new URL("../dist/cli.js", import.meta.url));
+const KEPT = { persistent: true };
+
+function folder(t) {
+  const path = mkdtempSync(join(tmpdir(), "pocketmq-durable-"));
+  t.after(() => rmSync(path, { recursive: true }));
+  return path;
+}
+
+async function started(t, data, options = {}) {
+  const broker = await listen({ amqpPort: 0, data, ...options });
+  t.after(() => broker.close());
+  return broker;
+}
+
+/** The command on a folder, perhaps by way of a shell that limits it: the lines that it says, and how it ends. */
+async function command(t, data, args = [], before = "") {
+  const all = [process.execPath, cli, "--amqp-port", "0", "--http-port", "0", "--data", data, ...args];
+  const line = `${before} exec ${all.map((part) => `'${part}'`).join(" ")}`;
+  const child = spawn("sh", ["-c", line], { stdio: ["ignore", "pipe", "pipe"] });
+  t.after(() => child.kill("SIGKILL"));
+  const complaints = createInterface({ input: child.stderr })[Symbol.asyncIterator]();
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const ended = once(child, "close");
+  const nextLine = async (of) => (await of.next()).value;
+  return { child, ended, said: () => nextLine(lines), complained: () => nextLine(complaints) };
+}
+
+async function ready(t, ...how) {
+  const running = await command(t, ...how);
+  const [, url, httpUrl] = /^PocketMQ is ready: (amqp:\S+) +· +(http:\S+)$/.exec(await running.said());
+  return { ...running, url, httpUrl, recovered: await running.said() };
+}
+
+async function channelOf(url, kind = "createConfirmChannel") {
+  const connection = await amqplib.connect(url);
+  connection.on("error", () => {});
+  const channel = await connection[kind]();
+  channel.on("error", () => {});
+  return channel;
+}
+
+test("what is durable is there after SIGTERM and a new start, and nothing else", async (t) => {
+  const data = folder(t);
+  const first = await ready(t, data, ["--vhost", "other"]);
+  assert.equal(first.recovered, `Its data is kept in ${data}.`);
+  const channel = await channelOf(first.url);
+  await channel.assertExchange("logs", "topic", { durable: true });
+  await channel.assertExchange("brief", "fanout", { durable: false });
+  await channel.assertQueue("kept", { durable: true, maxLength: 100 });
+  await channel.assertQueue("passing", { durable: false });
+  await channel.bindQueue("kept", "logs", "a.#");
+  channel.publish("logs", "a.b", Buffer.from("first"), { ...KEPT, headers: { n: 1 }, messageId: "m" });
+  channel.publish("logs", "a.b", Buffer.from("second"), KEPT);
+  channel.publish("logs", "a.b", Buffer.from("transient"));
+  channel.sendToQueue("passing", Buffer.from("gone"), KEPT);
+  await channel.waitForConfirms();
+  assert.equal((await channel.get("kept")).content.toString(), "first");
+  const api = apiOf(first);
+  assert.equal((await api("PUT", "/policies/%2F/short", { pattern: "^k", definition: { expires: 9e8 } })).status, 201);
+  assert.equal((await api("PUT", "/vhosts/third", { description: "by hand" })).status, 201);
+  assert.equal((await api("PUT", "/users/bob", { password: "secret", tags: "management" })).status, 201);
+  assert.equal((await api("PUT", "/permissions/third/bob", { configure: "", write: ".*", read: "" })).status, 201);
+  first.child.kill("SIGTERM");
+  assert.deepEqual(await first.ended, [0, null]);
+
+  const second = await ready(t, data);
+  assert.equal(second.recovered, `Recovered 2 messages in 1 queue from ${data}.`);
+  const again = apiOf(second);
+  const named = async (path) =>
+    (await again("GET", path)).body.map(({ name }) => name).filter((name) => !/^amq|^$/.test(name));
+  assert.deepEqual(await named("/queues"), ["kept"]);
+  assert.deepEqual(await named("/exchanges/%2F"), ["logs"]);
+  assert.deepEqual(await named("/policies"), ["short"]);
+  assert.deepEqual(await named("/vhosts"), ["/", "other", "third"]);
+  assert.deepEqual(await named("/users"), ["bob", "guest"]);
+  assert.equal((await again("GET", "/vhosts/third")).body.description, "by hand");
+  const { body: permissions } = await again("GET", "/permissions/third/bob");
+  assert.deepEqual(permissions, { user: "bob", vhost: "third", configure: "", write: ".*", read: "" });
+  assert.equal((await apiOf(second, "bob:secret")("GET", "/whoami")).body.name, "bob");
+  const { body: queue } = await again("GET", "/queues/%2F/kept");
+  assert.deepEqual([queue.arguments, queue.policy], [{ "x-max-length": 100 }, "short"]);
+  const back = await channelOf(second.url);
+  const messages = [await back.get("kept", { noAck: true }), await back.get("kept", { noAck: true })];
+  assert.deepEqual(
+    messages.map(({ content, fields }) => [String(content), fields.redelivered]),
+    [
+      ["first", true],
+      ["second", false],
+    ],
+  );
+  assert.deepEqual([messages[0].properties.headers, messages[0].properties.messageId], [{ n: 1 }, "m"]);
+  back.publish("logs", "a.x", Buffer.from("third"), KEPT);
+  await back.waitForConfirms();
+  assert.equal((await back.get("kept")).content.toString(), "third");
+});
+
+test("a deleted user stays deleted, and flags win over what was kept", async (t) => {
+  const data = folder(t);
+  const first = await listen({ amqpPort: 0, httpPort: 0, data });
+  const api = apiOf(first);
+  for (const user of ["ann", "ben"]) await api("PUT", `/users/${user}`, { password: user, tags: "administrator" });
+  assert.equal((await api("DELETE", "/users/ben")).status, 204);
+  await first.close();
+  const users = [{ name: "ann", password: "new", tags: ["administrator"] }];
+  const second = await started(t, data, { httpPort: 0, users });
+  const { body } = await apiOf(second, "ann:new")("GET", "/users");
+  assert.deepEqual(body.map(({ name }) => name).sort(), ["ann", "guest"]);
+  assert.equal((await apiOf(second, "ann:ann")("GET", "/users")).status, 401);
+});
+
+test("an embedded program is told when what it did is durable, and the API answers then", async (t) => {
+  const data = folder(t);
+  const { broker } = await started(t, data);
+  broker.declareQueue("q", { durable: true });
+  broker.publish("", "q", "x", { deliveryMode: 2 });
+  const before = sizeOf(data);
+  await broker.durable();
+  assert.ok(sizeOf(data) > before);
+  await broker.durable();
+  assert.deepEqual(Object.keys(broker.stats().journal).sort(), ["bytes", "liveBytes", "segments"]);
+});
+
+test("a folder that is in use, and one that cannot be, are one sentence", async (t) => {
+  const data = folder(t);
+  const first = await ready(t, data);
+  const second = await command(t, data);
+  assert.match(
+    await second.complained(),
+    /^The folder .* is in use by another broker \(process \d+\); end that one, or name another folder by --data\.$/,
+  );
+  assert.deepEqual(await second.ended, [1, null]);
+  first.child.kill("SIGKILL");
+  await first.ended;
+  await ready(t, data);
+  const file = join(folder(t), "file");
+  writeFileSync(file, "");
+  const third = await command(t, file);
+  assert.equal(
+    await third.complained(),
+    `${file} could not be made because there is a file of that name; name a folder by --data.`,
+  );
+});
+
+test("when the disk is full publishers are told by nacks, the operator by a line, and nothing confirmed is lost", async (t) => {
+  const data = folder(t);
+  // 512 KiB for a file, in blocks of 512 bytes: what stands for a disk is a limit that needs no rights.
+  const first = await ready(t, data, [], "ulimit -f 1024;");
+  const channel = await channelOf(first.url);
+  await channel.assertQueue("q", { durable: true });
+  const confirmed = new Set();
+  let refused = 0;
+  const publish = (n) => {
+    const body = Buffer.alloc(1_000);
+    body.writeUInt32BE(n);
+    return new Promise((resolve) => {
+      channel.sendToQueue("q", body, KEPT, (error) => {
+        if (error) refused++;
+        else confirmed.add(n);
+        resolve();
+      });
+    });
+  };
+  for (let from = 0; refused === 0; from += 50)
+    await Promise.all(Array.from({ length: 50 }, (_, i) => publish(from + i)));
+  assert.match(
+    await first.complained(),
+    /\.segment could not be written because files may not be larger here; raise the limit \(ulimit -f\), then start the broker again\.$/,
+  );
+  const { body } = await apiOf(first)("GET", "/overview");
+  assert.ok(body);
+  const put = await apiOf(first)("PUT", "/queues/%2F/another", { durable: true });
+  assert.equal(put.status, 500);
+  const passing = await channelOf(first.url);
+  await passing.assertQueue("passing", { durable: false });
+  passing.sendToQueue("passing", Buffer.from("still"));
+  await passing.waitForConfirms();
+  first.child.kill("SIGTERM");
+  await first.ended;
+
+  const second = await started(t, data);
+  const there = new Set(
+    second.broker.getBatch("q", 10_000).map(({ body }) => new DataView(body.buffer, body.byteOffset).getUint32(0)),
+  );
+  const lost = [...confirmed].filter((n) => !there.has(n));
+  t.diagnostic(`${confirmed.size} confirmed, ${refused} refused, ${there.size} there`);
+  assert.deepEqual(lost, []);
+  assert.ok(confirmed.size > 100);
+});
+
+function sizeOf(data) {
+  return readdirSync(data).reduce((sum, name) => sum + statSync(join(data, name)).size, 0);
+}

@@ -1,0 +1,152 @@
+// A broker with a journal outlives a panic: planted in the lab, in the middle of publishing by the routing key "panic".
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import amqplib from "amqplib";
+import { apiOf } from "./support/api.mjs";
+import { labPackage } from "./support/lab.mjs";
+
+const dist = labPackage("panic-recovery");
+const { Server } = await import(new URL("../wasm/broker/broker.js", dist));
+const { listen, Broker } = await import(new URL("node.js", dist));
+const KEPT = { persistent: true };
+
+const open = Server.open;
+Server.open = (...how) => {
+  const server = open(...how);
+  server.panicOn("panic");
+  return server;
+};
+
+async function started(t, options = {}) {
+  const data = mkdtempSync(join(tmpdir(), "pocketmq-panic-"));
+  t.after(() => rmSync(data, { recursive: true }));
+  const errors = [];
+  const told = [];
+  const onError = (error) => {
+    errors.push(error);
+    for (const tell of told.splice(0)) tell(error);
+  };
+  const broker = await listen({ amqpPort: 0, data, onError, ...options });
+  t.after(() => broker.close().catch(() => {}));
+  return { broker, data, errors, nextError: () => new Promise((resolve) => told.push(resolve)) };
+}
+
+async function channelOf(url) {
+  const connection = await amqplib.connect(url);
+  connection.on("error", () => {});
+  const channel = await connection.createConfirmChannel();
+  channel.on("error", () => {});
+  const gone = once(connection, "close");
+  return { channel, gone };
+}
+
+test("after a panic the ports stay, clients connect again, and nothing confirmed is lost", async (t) => {
+  const { broker, nextError } = await started(t, {
+    httpPort: 0,
+    users: [{ name: "guest", password: "guest", tags: ["administrator"] }],
+  });
+  const first = await channelOf(broker.url);
+  const bystander = await channelOf(broker.url);
+  await first.channel.assertQueue("q", { durable: true });
+  await first.channel.assertQueue("panic", { durable: true });
+  for (let n = 0; n < 500; n++) first.channel.sendToQueue("q", Buffer.from(`${n}`), KEPT);
+  await first.channel.waitForConfirms();
+  const from = performance.now();
+  const told = nextError();
+  first.channel.sendToQueue("panic", Buffer.from("x"), KEPT);
+  await Promise.all([first.gone, bystander.gone]);
+  const error = await told;
+  t.diagnostic(`clients were gone and the broker back after ${(performance.now() - from).toFixed(0)} ms`);
+  assert.equal(error.name, "Panic");
+  assert.match(error.message, /started again from its journal/);
+  const second = await channelOf(broker.url);
+  assert.equal((await second.channel.checkQueue("q")).messageCount, 500);
+  const { content, fields } = await second.channel.get("q");
+  assert.deepEqual([String(content), fields.redelivered], ["0", true]);
+  second.channel.sendToQueue("q", Buffer.from("after"), KEPT);
+  await second.channel.waitForConfirms();
+  const { status, body } = await apiOf(broker)("GET", "/queues/%2F/q");
+  assert.deepEqual([status, body.messages], [200, 501]);
+});
+
+test("embedded consumers start again; delivery tags of before are refused; whose queue is gone is told", async (t) => {
+  const { broker: listening, nextError } = await started(t);
+  const { broker } = listening;
+  broker.declareQueue("q", { durable: true });
+  broker.declareQueue("passing");
+  broker.publish("", "q", "a", { deliveryMode: 2 });
+  broker.publish("", "q", "b", { deliveryMode: 2 });
+  await broker.durable();
+  const seen = [];
+  const waiting = [];
+  const messages = (count) =>
+    new Promise((resolve) => {
+      const look = () => seen.length >= count && resolve(seen.splice(0));
+      waiting.push(look);
+      look();
+    });
+  broker.consume("q", (message) => {
+    seen.push(message);
+    for (const look of waiting) look();
+  });
+  const cancelled = new Promise((resolve) => broker.consume("passing", () => {}, { onCancel: resolve }));
+  const before = await messages(2);
+  const told = nextError();
+  broker.declareQueue("panic", { durable: true });
+  const lost = assert.rejects(broker.durable(), { message: /panic/ });
+  assert.throws(() => broker.publish("", "panic", "x", { deliveryMode: 2 }), { name: "Restarting" });
+  assert.throws(() => broker.stats(), { name: "Restarting" });
+  await lost;
+  assert.equal((await told).name, "Panic");
+  await cancelled;
+  const after = await messages(2);
+  assert.deepEqual(
+    after.map((message) => [message.text(), message.redelivered]),
+    [
+      ["a", true],
+      ["b", true],
+    ],
+  );
+  assert.throws(() => broker.ack(before[0].deliveryTag), { name: "PreconditionFailed" });
+  for (const { deliveryTag } of after) broker.ack(deliveryTag);
+  await broker.durable();
+  assert.equal(broker.deleteQueue("q", { ifEmpty: true }), 0);
+});
+
+test("a broker in memory beside it stops for good, and a new one can be made", async (t) => {
+  const { broker: listening, nextError } = await started(t);
+  const inMemory = new Broker();
+  inMemory.declareQueue("q");
+  const told = nextError();
+  listening.broker.declareQueue("panic", { durable: true });
+  assert.throws(() => listening.broker.publish("", "panic", "x"), { name: "Restarting" });
+  assert.throws(() => inMemory.publish("", "q", "x"), { message: /stopped for good/ });
+  await told;
+  assert.throws(() => inMemory.publish("", "q", "x"), { message: /stopped for good/ });
+  inMemory.close();
+  const another = new Broker();
+  another.declareQueue("q");
+  another.close();
+});
+
+test("who panics again and again is not started again", async (t) => {
+  const { broker: listening, errors, nextError } = await started(t);
+  const { broker } = listening;
+  for (let panics = 1; panics <= 3; panics++) {
+    const told = nextError();
+    broker.declareQueue("panic", { durable: true });
+    assert.throws(() => broker.publish("", "panic", "x"), { name: "Restarting" });
+    await told;
+  }
+  broker.declareQueue("panic", { durable: true });
+  assert.throws(() => broker.publish("", "panic", "x"), { message: /stopped for good/ });
+  assert.throws(() => broker.stats(), { message: /stopped for good/ });
+  assert.deepEqual(
+    errors.map(({ name }) => name),
+    ["Panic", "Panic", "Panic"],
+  );
+});

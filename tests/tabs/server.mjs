@@ -1,0 +1,75 @@
+// Server: the built package as it is, unbundled, on an origin of its own. Two releases of it lie at two addresses.
+
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { extname, join, normalize } from "node:path";
+import { inRoot } from "../../scripts/lib/paths.mjs";
+
+const TYPES = {
+  ".js": "text/javascript",
+  ".mjs": "text/javascript",
+  ".wasm": "application/wasm",
+  ".html": "text/html",
+};
+const DIST = process.env.POCKETMQ_DIST ?? inRoot("pkg", "dist");
+const CLIENT = inRoot("node_modules", "@cloudamqp", "amqp-client", "lib", "mjs");
+
+const page = (release) => `<!doctype html><title>Tab</title><link rel="icon" href="data:,">
+<script>globalThis.loaded = new Promise((resolve) => { globalThis.isLoaded = resolve; });</script>
+<script type="module" src="/${release}/program.js"></script>`;
+
+/** Where an address is on the disk. */
+function fileOf(path) {
+  const [, release, folder, ...rest] = path.split("/");
+  const within = normalize(rest.join("/"));
+  if (!/^[12]$/.test(release)) return undefined;
+  if (folder === "program.js") return inRoot("tests", "tabs", "program.mjs");
+  if (folder === "member.js") return inRoot("tests", "tabs", "member.mjs");
+  if (folder === "dist") return join(DIST, within);
+  if (folder === "wasm") return inRoot("pkg", "wasm", within);
+  if (folder === "amqp-client") return join(CLIENT, within);
+  return undefined;
+}
+
+/** Browsers know no packages: their names become addresses, in workers too. */
+function addressed(source, release) {
+  return source
+    .replaceAll(/"@cloudamqp\/amqp-client\/([\w-]+)"/g, `"/${release}/amqp-client/$1.js"`)
+    .replaceAll('"pocketmq/browser"', `"/${release}/dist/browser.js"`);
+}
+
+/** @param {import("node:http").IncomingMessage} request */
+const json = async (request) => JSON.parse(Buffer.concat(await request.toArray()).toString());
+
+/** Serves until it is closed; what tabs post is noted in the ledger. @param {import("./ledger.mjs").Ledger} [ledger] */
+export async function serve(ledger) {
+  const server = createServer(async (request, response) => {
+    const { pathname } = new URL(request.url, "http://origin");
+    if (request.method === "POST") {
+      ledger.note(await json(request));
+      return response.end();
+    }
+    const [, release] = pathname.split("/");
+    if (/^\/[12]\/$/.test(pathname)) return response.setHeader("content-type", "text/html").end(page(release));
+    const file = fileOf(pathname);
+    const type = TYPES[extname(pathname)];
+    try {
+      const bytes = await readFile(file);
+      response
+        .setHeader("content-type", type)
+        .end(type === "text/javascript" ? addressed(String(bytes), release) : bytes);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    origin: `http://127.0.0.1:${server.address().port}`,
+    close() {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}

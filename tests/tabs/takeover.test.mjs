@@ -1,0 +1,90 @@
+// Takeover: who leads is closed under load, and the whole browser is killed. Nothing that was confirmed is lost or doubled, and
+// nothing that was durably acked comes again.
+
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { LAUNCH } from "./browsers.mjs";
+import { Ledger } from "./ledger.mjs";
+import { serve } from "./server.mjs";
+
+const ROUNDS = process.env.POCKETMQ_SOAK ? 20 : 2;
+const TABS = 3;
+const CONFIRMED_A_ROUND = 300;
+const FORCED = { maxRetries: 10, recursive: true };
+
+for (const [name, launch] of Object.entries(LAUNCH)) {
+  describe(`in ${name}`, () => {
+    test(`${ROUNDS} times the tab that leads is closed`, { timeout: 120_000 + ROUNDS * 20_000 }, async (t) => {
+      const { ledger, start } = await prepare(t, launch);
+      const { browser, openTab } = await start();
+      const tabs = [];
+      const takeovers = [];
+      for (let round = 0; round <= ROUNDS; round++) {
+        while (tabs.length < TABS) tabs.push(await openTab());
+        await ledger.more(CONFIRMED_A_ROUND);
+        if (round === ROUNDS) break;
+        // Who waited longest for the lock leads.
+        const closedMs = Date.now();
+        await tabs.shift().close();
+        await ledger.more(CONFIRMED_A_ROUND);
+        const [survivor] = tabs;
+        takeovers.push(Math.round((await survivor.evaluate(() => globalThis.times.at(-1))) - closedMs));
+      }
+      for (const tab of tabs) await tab.close();
+      report(name, ledger, await drained(browser));
+      console.log(`${name}: taken over after ${takeovers.sort((a, b) => a - b).join(", ")} ms`);
+    });
+
+    test(`${ROUNDS} times the browser is killed`, { timeout: 120_000 + ROUNDS * 30_000 }, async (t) => {
+      const { ledger, start } = await prepare(t, launch);
+      for (let round = 0; round < ROUNDS; round++) {
+        const { browser, openTab } = await start();
+        for (let tab = 0; tab < 2; tab++) await openTab();
+        await ledger.more(CONFIRMED_A_ROUND);
+        await browser.kill();
+      }
+      const { browser } = await start();
+      report(name, ledger, await drained(browser));
+    });
+  });
+}
+
+/** A profile and an origin that last, and how to start a browser with them. */
+async function prepare(t, launch) {
+  const ledger = new Ledger();
+  const server = await serve(ledger);
+  const profile = await mkdtemp(join(tmpdir(), "pocketmq-tabs-"));
+  let browser;
+  t.after(async () => {
+    await browser?.close();
+    server.close();
+    await rm(profile, FORCED);
+  });
+  const page = `${server.origin}/1/`;
+  let opened = 0;
+  const start = async () => {
+    browser = await launch(profile);
+    const openTab = async () => {
+      const tab = await browser.open(page);
+      await tab.evaluate((name) => globalThis.work(name), `tab${opened++}`);
+      return tab;
+    };
+    return { browser: { ...browser, page }, openTab };
+  };
+  return { ledger, start };
+}
+
+async function drained(browser) {
+  const tab = await browser.open(browser.page);
+  return tab.evaluate(() => globalThis.drain());
+}
+
+function report(name, ledger, left) {
+  const figures = ledger.figures(left);
+  console.log(`${name}: ${JSON.stringify(figures)}`);
+  const { lost, returned, doubled } = figures;
+  assert.deepEqual({ lost, returned, doubled }, { lost: 0, returned: 0, doubled: 0 });
+}
