@@ -80,11 +80,11 @@ export class Connection {
   async stats(): Promise<SharedStats> {
     for (;;) {
       await this.client();
-      const link = this.#link;
+      const link = await this.#member.link();
       try {
-        if (link) return await link.stats();
-      } catch (error) {
-        if (link === this.#link) throw error;
+        return await link.stats();
+      } catch {
+        // It led when it was asked: whoever does now will answer.
       }
     }
   }
