@@ -21,6 +21,7 @@ use super::fact::{self, Fact, Facts, Place, Places};
 use super::headers;
 use super::message::{Message, Parts};
 use super::publisher;
+use super::publishing::Routed;
 use super::record::Record;
 use super::shelf::{Location, Shelf};
 use super::state::State;
@@ -349,6 +350,24 @@ impl Broker {
     pub fn recall(&mut self, name: &str, facts: &[u8]) -> Result<(), Malformed> {
         let Self { state, keeper: Some(keeper), .. } = self else { return Ok(()) };
         keeper.recall(state, name, facts)
+    }
+
+    /// A message has come that its publisher sent before. The first may not be durable yet: who waits for the second waits
+    /// for a fact that comes after it.
+    pub(super) fn note_seen(&mut self, message: &Message) -> Routed {
+        let Self { state, keeper: Some(keeper), .. } = self else { return Routed::Queued(1) };
+        if !message.is_persistent() {
+            return Routed::Queued(1);
+        }
+        if keeper.has_failed {
+            return Routed::Refused;
+        }
+        if let Some(id) = publisher::id_of(message.properties())
+            && let Some(sequence) = state.publishers().last_of(&id)
+        {
+            keeper.put(&Fact::Publisher { id: &id, sequence });
+        }
+        Routed::Queued(1)
     }
 
     /// Notes the name of the virtual host that the broker is for.

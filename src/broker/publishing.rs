@@ -78,7 +78,7 @@ impl Broker {
     /// Sends a message, unless its publisher has sent it before: then that was enough.
     pub(super) fn send_once(&mut self, message: Message) -> Routed {
         if message.tells_broker() && self.state.publishers().has_seen(&message) {
-            return Routed::Queued(1);
+            return self.note_seen(&message);
         }
         self.send(message, None)
     }
