@@ -34,9 +34,9 @@ async function holder(t, path) {
     const { Data } = await import(${JSON.stringify(new URL("../dist/node/data.js", import.meta.url).href)});
     await Data.open(${JSON.stringify(path)});
     console.log("taken");
-    setInterval(() => {}, 1e6);`;
+    process.stdin.resume();`;
   const child = spawn(process.execPath, ["--input-type=module", "--eval", script], {
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["pipe", "pipe", "inherit"],
   });
   t.after(() => child.kill("SIGKILL"));
   await once(createInterface({ input: child.stdout }), "line");

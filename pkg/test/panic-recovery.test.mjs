@@ -1,6 +1,5 @@
 // A broker with a journal outlives a panic: planted in the lab, in the middle of publishing by the routing key "panic".
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -40,7 +39,7 @@ async function channelOf(url) {
   connection.on("error", () => {});
   const channel = await connection.createConfirmChannel();
   channel.on("error", () => {});
-  const gone = once(connection, "close");
+  const gone = new Promise((resolve) => connection.once("close", resolve));
   return { channel, gone };
 }
 
@@ -82,16 +81,15 @@ test("embedded consumers start again; delivery tags of before are refused; whose
   broker.publish("", "q", "b", { deliveryMode: 2 });
   await broker.durable();
   const seen = [];
-  const waiting = [];
+  let look = () => {};
   const messages = (count) =>
     new Promise((resolve) => {
-      const look = () => seen.length >= count && resolve(seen.splice(0));
-      waiting.push(look);
+      look = () => seen.length >= count && resolve(seen.splice(0));
       look();
     });
   broker.consume("q", (message) => {
     seen.push(message);
-    for (const look of waiting) look();
+    look();
   });
   const cancelled = new Promise((resolve) => broker.consume("passing", () => {}, { onCancel: resolve }));
   const before = await messages(2);
@@ -119,7 +117,7 @@ test("embedded consumers start again; delivery tags of before are refused; whose
 
 test("a broker in memory beside it stops for good, and a new one can be made", async (t) => {
   const { broker: listening, nextError } = await started(t);
-  const inMemory = new Broker();
+  const inMemory = new Broker({ onError: () => {} });
   inMemory.declareQueue("q");
   const told = nextError();
   listening.broker.declareQueue("panic", { durable: true });
