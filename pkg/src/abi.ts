@@ -171,6 +171,8 @@ export interface JournalOptions {
   segmentBytes?: number | undefined;
   /** Above these bytes of messages in memory the bodies of kept ones stay in the journal alone (default half of `memoryMaxBytes`). */
   memoryPageBytes?: number | undefined;
+  /** Under which leadership it is written at least; the journal takes a higher one if it has seen this one (default 1). */
+  leadership?: number | undefined;
   /** Opens a damaged journal without what follows the damage. */
   salvage?: boolean | undefined;
 }

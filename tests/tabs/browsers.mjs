@@ -63,7 +63,9 @@ async function launchFirefox(profile) {
     capabilities: { alwaysMatch: { "moz:firefoxOptions": options, timeouts: { script: SCRIPT_MS } } },
   });
   const base = `/session/${session.sessionId}`;
-  const open = async (url) => firefoxTab(command, base, url);
+  // A session whose current window is closed can open no other one.
+  const home = await command("GET", `${base}/window`);
+  const open = async (url) => firefoxTab(command, base, home, url);
   const kill = async () => {
     process.kill(session.capabilities["moz:processID"], "SIGKILL");
     child.kill("SIGKILL");
@@ -72,13 +74,10 @@ async function launchFirefox(profile) {
   return { open, kill, close: kill };
 }
 
-async function firefoxTab(command, base, url) {
+async function firefoxTab(command, base, home, url) {
   const { handle } = await command("POST", `${base}/window/new`, { type: "tab" });
-  const within = (method, path, body) =>
-    command.all([
-      ["POST", `${base}/window`, { handle }],
-      [method, `${base}${path}`, body],
-    ]);
+  const switchTo = (handle) => ["POST", `${base}/window`, { handle }];
+  const within = (method, path, body) => command.all([switchTo(handle), [method, `${base}${path}`, body]]);
   await within("POST", "/url", { url });
   const evaluate = async (run, ...args) => {
     // The driver's own scripts run beside the page's globals, not among them.
@@ -87,7 +86,7 @@ async function firefoxTab(command, base, url) {
     return unwrapped(JSON.parse(await within("POST", "/execute/async", { script, args: [] })));
   };
   await evaluate(() => globalThis.loaded);
-  return { evaluate, close: () => within("DELETE", "/window") };
+  return { evaluate, close: () => command.all([switchTo(handle), ["DELETE", `${base}/window`], switchTo(home)]) };
 }
 
 /** Sends WebDriver's commands one after the other: a session has one current window. */

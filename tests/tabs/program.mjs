@@ -1,18 +1,23 @@
 // Program: what runs in each tab of the tests, reached from outside.
 import { connect } from "pocketmq/browser";
 
-const BATCH = 50;
+const BATCH = 25;
+const PACE_MS = 25;
 const PREFETCH = 20;
 const REPORT_MS = 25;
 
 let unreported = [];
+let reporting = Promise.resolve();
 
-/** Tells the ledger, outside of this tab. */
-async function report() {
-  if (unreported.length === 0) return;
-  const entries = unreported;
-  unreported = [];
-  await fetch("/ledger", { method: "POST", body: JSON.stringify(entries) });
+/** Tells the ledger, outside of this tab, all that there is to tell: one request at a time. */
+function report() {
+  reporting = reporting.then(async () => {
+    if (unreported.length === 0) return;
+    const entries = unreported;
+    unreported = [];
+    await fetch("/ledger", { method: "POST", body: JSON.stringify(entries) });
+  });
+  return reporting;
 }
 
 /** Publishes and consumes until the tab is closed; answers when both have begun. */
@@ -36,7 +41,8 @@ async function publish(channel, tab) {
       await channel.basicPublish("", "load", body, { deliveryMode: 2 });
       unreported.push(["confirmed", body]);
     });
-    await Promise.all(publishing);
+    const paced = new Promise((resolve) => setTimeout(resolve, PACE_MS));
+    await Promise.all([...publishing, paced]);
   }
 }
 
@@ -62,17 +68,16 @@ async function consume(connection, times) {
   });
 }
 
-/** Takes all that is in the queue. */
+/** The bodies of all that is in the queue; they stay there. */
 async function drain(options) {
   const connection = await connect(options);
   const channel = await connection.channel();
   const bodies = [];
-  await channel.basicConsume("load", { noAck: true }, (message) => bodies.push(message.bodyString()));
+  await channel.basicConsume("load", { noAck: false }, (message) => bodies.push(message.bodyString()));
   for (;;) {
     const { queues } = await connection.stats();
     const { ready, unacked } = queues.find(({ name }) => name === "load");
-    if (ready + unacked > 0) continue;
-    await channel.prefetch(PREFETCH);
+    if (ready > 0 || unacked > bodies.length) continue;
     await connection.close();
     return bodies;
   }

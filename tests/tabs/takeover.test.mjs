@@ -27,11 +27,11 @@ for (const [name, launch] of Object.entries(LAUNCH)) {
         await ledger.more(CONFIRMED_A_ROUND);
         if (round === ROUNDS) break;
         // Who waited longest for the lock leads.
-        const closedMs = Date.now();
         await tabs.shift().close();
+        const closedMs = Date.now();
         await ledger.more(CONFIRMED_A_ROUND);
-        const [survivor] = tabs;
-        takeovers.push(Math.round((await survivor.evaluate(() => globalThis.times.at(-1))) - closedMs));
+        const times = await tabs[0].evaluate(() => globalThis.times);
+        takeovers.push(Math.round(times.at(-1) - closedMs));
       }
       for (const tab of tabs) await tab.close();
       report(name, ledger, await drained(browser));

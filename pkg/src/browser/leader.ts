@@ -13,12 +13,14 @@ import * as broker from "../../wasm/broker/broker.js";
 import { loaded } from "../instance.js";
 import { load } from "../load.js";
 import { Leadership } from "./leadership.js";
-import { LEASE_MS, Lease } from "./lease.js";
+import { LEASE_MS, Lease, ownLock } from "./lease.js";
 import { Watch } from "./watch.js";
 import { type FromWorker, type LeaderOptions, lockOf, type News, type ToWorker, uniqueName } from "./wire.js";
 
 /** Opening a large journal takes seconds, in which nothing is said. */
 const OPENING_MAX_MS = 30_000;
+/** So long may pass between the lock and the first word of who was granted it. */
+const UNHEARD_MAX_MS = 1_000;
 /** A SharedWorker that knows who leads says so within milliseconds, if there is one. */
 const HAND_OUT_MS = 250;
 
@@ -30,7 +32,8 @@ const news = new BroadcastChannel(lock);
 const standing = new AbortController();
 const watch = new Watch((message) => news.postMessage(message), considerStealing);
 let leadership: Leadership | undefined;
-let openingSeenMs: number | undefined;
+/** Who holds the lock and was never heard, and since when. */
+let unheard: { clientId: string | undefined; sinceMs: number } | undefined;
 
 self.onmessage = ({ data, ports: [port] }: MessageEvent<ToWorker>) => {
   if (data.type === "serve" && port) void leadership?.serve(port, data.member);
@@ -45,8 +48,19 @@ news.onmessage = ({ data }: MessageEvent<News>) => {
 };
 
 loaded(await load(broker, new URL("../../wasm/broker/broker_bg.wasm", import.meta.url)), broker);
+await holdOwnLock();
 void hold({ signal: standing.signal });
 watch.start();
+
+/** Held as long as this worker lives. */
+function holdOwnLock(): Promise<void> {
+  return new Promise((resolve) => {
+    void navigator.locks.request(ownLock(lock, me), () => {
+      resolve();
+      return new Promise(() => {});
+    });
+  });
+}
 
 /** Leads while it holds the lock. */
 async function hold(how: LockOptions): Promise<void> {
@@ -60,12 +74,13 @@ async function hold(how: LockOptions): Promise<void> {
 
 async function lead(stolen: boolean): Promise<void> {
   watch.stop();
-  const lease = await Lease.of(lock);
+  const lease = new Lease(lock, me);
   try {
     leadership = await navigator.locks.request(openingLock, { steal: true }, async () => {
       if (stolen) await new Promise((resolve) => setTimeout(resolve, LEASE_MS));
       return Leadership.open(options, { leader: me, lease, stolen, whenLost: end, whenFailed: fail });
     });
+    if (!(await lease.renew())) return end();
   } catch (error) {
     return refuse(error as Error);
   }
@@ -74,17 +89,23 @@ async function lead(stolen: boolean): Promise<void> {
   await new Promise(() => {});
 }
 
-/** Steals the lock of who is silent, unless the files are being opened. */
+/** Steals the lock of who is silent. Who has not said anything yet may be opening the files. */
 async function considerStealing(): Promise<void> {
   const { held = [] } = await navigator.locks.query();
-  if (held.some(({ name }) => name === openingLock)) {
-    openingSeenMs ??= performance.now();
-    if (performance.now() - openingSeenMs < OPENING_MAX_MS) return;
-  }
+  const holderOf = (lock: string) => held.find(({ name }) => name === lock)?.clientId;
+  const clientId = holderOf(lock);
+  const wasHeard = watch.leader !== undefined && holderOf(ownLock(lock, watch.leader)) === clientId;
+  if (clientId === undefined || !(wasHeard || isTooLate(clientId, holderOf(openingLock) !== undefined))) return;
   if (!watch.isSilent) return;
   watch.stop();
   standing.abort();
   await hold({ steal: true });
+}
+
+function isTooLate(clientId: string, isOpening: boolean): boolean {
+  const nowMs = performance.now();
+  if (unheard?.clientId !== clientId) unheard = { clientId, sinceMs: nowMs };
+  return nowMs - unheard.sinceMs > (isOpening ? OPENING_MAX_MS : UNHEARD_MAX_MS);
 }
 
 /** Serves whose ports come over this one, and tells everybody. */

@@ -44,7 +44,7 @@ export class Leadership {
     this.#engine = new Engine({
       limits: options.limits,
       clock: new SystemClock(),
-      journal: storage.store && { store: storage.store },
+      journal: storage.store && { store: storage.store, leadership: storage.store.leadership },
       soon: macrotasks(),
       onError: (error) => this.#report(error),
     });
@@ -101,7 +101,8 @@ export class Leadership {
     const { usage = 0, quota = 0 } = await navigator.storage.estimate();
     const isPersisted = await navigator.storage.persisted();
     const broker: Stats = this.#engine.ask((server) => server.stats());
-    return { ...broker, storage: { kind: this.#storage.kind, usageBytes: usage, quotaBytes: quota, isPersisted } };
+    const storage = { kind: this.#storage.kind, usageBytes: usage, quotaBytes: quota, isPersisted };
+    return { ...broker, restored: this.#engine.restored, storage };
   }
 }
 

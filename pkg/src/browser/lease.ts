@@ -4,24 +4,22 @@
 /** For so long after the lock was seen held the leader may speak; who stole it is silent until then. */
 export const LEASE_MS = 200;
 
-/** A Web Lock that this worker holds until it ends. */
+/** The lock that a worker holds from its beginning to its end: by it the lock manager tells who is who. */
+export function ownLock(lock: string, worker: string): string {
+  return `${lock}:${worker}`;
+}
+
+/** A Web Lock that this worker was granted. */
 export class Lease {
   readonly #lock: string;
-  readonly #holder: string | undefined;
-  #seenMs: number;
+  readonly #own: string;
+  #seenMs = -LEASE_MS;
   #looking: Promise<boolean> | undefined;
 
-  /** @param holder the lock manager's name for this worker */
-  private constructor(lock: string, holder: string | undefined, seenMs: number) {
+  /** @param worker the one that has it */
+  constructor(lock: string, worker: string) {
     this.#lock = lock;
-    this.#holder = holder;
-    this.#seenMs = seenMs;
-  }
-
-  /** Taken by who has just been granted the lock. */
-  static async of(lock: string): Promise<Lease> {
-    const nowMs = performance.now();
-    return new Lease(lock, await holderOf(lock), nowMs);
+    this.#own = ownLock(lock, worker);
   }
 
   /** Whether the lock was seen held just now. */
@@ -39,13 +37,10 @@ export class Lease {
 
   async #look(): Promise<boolean> {
     const nowMs = performance.now();
-    if ((await holderOf(this.#lock)) !== this.#holder) return false;
-    this.#seenMs = nowMs;
-    return true;
+    const { held = [] } = await navigator.locks.query();
+    const holderOf = (lock: string) => held.find(({ name }) => name === lock)?.clientId;
+    const isHeld = holderOf(this.#lock) === holderOf(this.#own);
+    if (isHeld) this.#seenMs = nowMs;
+    return isHeld;
   }
-}
-
-async function holderOf(lock: string): Promise<string | undefined> {
-  const { held = [] } = await navigator.locks.query();
-  return held.find(({ name }) => name === lock)?.clientId;
 }

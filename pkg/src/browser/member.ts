@@ -18,7 +18,7 @@ import {
 } from "./wire.js";
 
 const ANSWER_MS = 300;
-const AGAIN_MS = 500;
+const AGAIN_MS = 750;
 const LEAVING_MS = 2_000;
 /** Workers that ended by bugs within a minute, until this tab gives up. */
 const ENDS_MAX = 5;
@@ -237,9 +237,10 @@ export class Member {
   async #find(): Promise<Link> {
     await this.#alive;
     for (;;) {
-      const woken = this.#woken();
+      const news = this.#nextNews();
       const before = this.#leader;
-      const link = (await this.#byOwn()) ?? (await this.#byShared()) ?? (await this.#byBroadcast());
+      // Whoever is on the way to nobody turns back as soon as somebody leads.
+      const link = await Promise.race([this.#byAnyWay(), news]);
       if (this.#left.signal.aborted) throw new Error("This connection is closed.");
       // Another one may lead since this one answered.
       const isLast = this.#leader === before || this.#leader === link?.leader;
@@ -250,16 +251,21 @@ export class Member {
       }
       link?.close();
       if (this.#failure) throw this.#failure;
-      await woken;
+      if (this.#leader === before) await news;
     }
   }
 
-  /** Until there is news, or for a while: news may be missed. */
-  #woken(): Promise<void> {
+  /** Resolves when there is news, or after a while: some may be missed. */
+  #nextNews(): Promise<undefined> {
     return new Promise((resolve) => {
-      this.#wake = resolve;
-      setTimeout(resolve, AGAIN_MS);
+      const wake = () => resolve(undefined);
+      this.#wake = wake;
+      setTimeout(wake, AGAIN_MS);
     });
+  }
+
+  async #byAnyWay(): Promise<Link | undefined> {
+    return (await this.#byOwn()) ?? (await this.#byShared()) ?? (await this.#byBroadcast());
   }
 
   async #byOwn(): Promise<Link | undefined> {

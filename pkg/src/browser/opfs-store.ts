@@ -4,6 +4,9 @@
 // opened before the journal is, some empty files wait for segments to come, and removed ones vanish later. Their names mean nothing:
 // which segment a file is stands in the journal's own header, the first bytes of it. A file too short for one waits for a segment.
 //
+// A leadership has a number that no other one ever has: a file of that name, which only its claimant can open. So the segments of two
+// workers that both believe to lead have different names, and the journal tells whose count.
+//
 // A file that is open elsewhere is that of a former leader in a frozen tab. It is copied as it is, and what its writer adds later,
 // unaware that it leads no longer, is in nobody's journal.
 import type { Store, StoredSegment } from "../abi.js";
@@ -18,6 +21,7 @@ const SPARES = 2;
 /** Browsers have a limit of open files; older segments are read as snapshots. */
 const OPEN_MAX = 16;
 const AGAIN_MS = 5;
+const CLAIM = /^leadership-(\d+)$/;
 
 /** A file that is open for this worker alone. */
 interface Handle {
@@ -55,9 +59,17 @@ export class OpfsStore implements Store {
   /** What the file system was asked to do in its own time, in order. */
   #later: Promise<void> = Promise.resolve();
   #shortage: unknown;
+  #claim: Handle | undefined;
+  #leadership = 0;
+  #wasRead = false;
 
   private constructor(directory: Directory) {
     this.#directory = directory;
+  }
+
+  /** The number of the leadership that writes from now on. */
+  get leadership(): number {
+    return this.#leadership;
   }
 
   /**
@@ -66,15 +78,22 @@ export class OpfsStore implements Store {
    */
   static async open(name: string, patienceMs: number): Promise<OpfsStore> {
     const store = new OpfsStore(await directoryOf(name));
-    const files: FileHandle[] = [];
-    for await (const entry of store.#directory.values()) if (entry.kind === "file") files.push(entry as FileHandle);
     const untilMs = performance.now() + patienceMs;
-    for (const file of files) await store.#take(file, untilMs);
+    const claims: string[] = [];
+    for (const file of await store.#files()) {
+      if (CLAIM.test(file.name)) claims.push(file.name);
+      else await store.#take(file, untilMs);
+    }
+    await store.#claimLeadership(claims);
     await store.#stock();
     return store;
   }
 
+  /** After a panic it is another worker that opens the files again, under a leadership of its own. */
   segments(): StoredSegment[] {
+    if (this.#wasRead)
+      throw new Error("PocketMQ's worker met a bug in it (a panic); another one goes on from its files.");
+    this.#wasRead = true;
     return [...this.#segments.values()].map(({ number, leadership, length }) => ({ number, leadership, length }));
   }
 
@@ -123,6 +142,7 @@ export class OpfsStore implements Store {
   close(): void {
     for (const { content } of this.#segments.values()) if ("handle" in content) content.handle.close();
     for (const { handle } of this.#spares) handle.close();
+    this.#claim?.close();
   }
 
   #segment(number: number, leadership: number): Segment {
@@ -131,12 +151,39 @@ export class OpfsStore implements Store {
     return segment;
   }
 
+  async #files(): Promise<FileHandle[]> {
+    const files: FileHandle[] = [];
+    for await (const entry of this.#directory.values()) if (entry.kind === "file") files.push(entry as FileHandle);
+    return files;
+  }
+
+  /** Takes the first number above all that were ever taken. Its file is written to once: an empty one is nobody's yet. */
+  async #claimLeadership(claims: string[]): Promise<void> {
+    const claimed = claims.map((name) => Number(CLAIM.exec(name)?.[1]));
+    const written = [...this.#segments.values()].map(({ leadership }) => leadership);
+    for (let number = Math.max(0, ...claimed, ...written) + 1; ; number++) {
+      const name = `leadership-${number}`;
+      const file = (await this.#directory.getFileHandle(name, { create: true })) as FileHandle;
+      const handle = await opened(file, 0);
+      if (handle?.getSize() === 0) {
+        handle.write(new Uint8Array(1), { at: 0 });
+        this.#claim = handle;
+        this.#leadership = number;
+        break;
+      }
+      handle?.close();
+    }
+    for (const name of claims) this.#then(() => this.#directory.removeEntry(name).catch(() => {}));
+  }
+
   async #take(file: FileHandle, untilMs: number): Promise<void> {
     const handle = await opened(file, untilMs);
     const content = handle ? { handle } : { bytes: new Uint8Array(await (await file.getFile()).arrayBuffer()) };
     const length = handle ? handle.getSize() : (content as { bytes: Uint8Array }).bytes.length;
     const which = whichSegment(content, length);
     if (which) {
+      // What its writer left in the system's hands has to be durable before anything is built on it.
+      if (handle) this.#touched.add(handle);
       this.#segments.set(keyOf(which.number, which.leadership), { ...which, length, name: file.name, content });
       if (this.#open().length > OPEN_MAX) await this.#snapshot(this.#open()[0]);
     } else if (handle && length < HEADER_BYTES) {

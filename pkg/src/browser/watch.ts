@@ -8,6 +8,8 @@ const SILENT_MS = 450;
 export class Watch {
   readonly #say: (news: News) => void;
   readonly #whenSilent: () => void;
+  /** Who was heard last. */
+  leader: string | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   #heardMs = 0;
   #tickedMs = 0;
@@ -30,8 +32,10 @@ export class Watch {
     return performance.now() - this.#heardMs > SILENT_MS;
   }
 
-  hear({ type }: News): void {
-    if (type === "pong" || type === "leads") this.#heardMs = performance.now();
+  hear(news: News): void {
+    if (news.type !== "pong" && news.type !== "leads") return;
+    this.leader = news.leader;
+    this.#heardMs = performance.now();
   }
 
   #tick(): void {

@@ -1,5 +1,5 @@
 // Wire: what carries messages to another thread: a MessagePort or, where none can be passed, a BroadcastChannel for two.
-import type { Limits, Stats } from "../abi.js";
+import type { Limits, Restored, Stats } from "../abi.js";
 
 /** One end of it. */
 export interface Wire {
@@ -42,6 +42,8 @@ export type StorageKind = "durable" | "memory";
 
 /** The figures of a shared broker at a moment. */
 export interface SharedStats extends Stats {
+  /** What who leads found in its files. */
+  restored?: Restored | undefined;
   storage: {
     kind: StorageKind;
     /** Bytes that the whole origin takes, and may take. */
