@@ -32,7 +32,7 @@ Who may use it:
 
 What it keeps:
   --data FOLDER           where durable queues, their persistent messages, users and so on are kept; without
-                          it all is in memory
+                          it, or with '', all is in memory
   --segment-bytes BYTES   bytes of a file of its journal (default 16777216)
   --salvage               open a damaged journal without what follows the damage
 
@@ -151,7 +151,7 @@ function optionsOf(flags: ReturnType<typeof parsed>): ListenOptions {
     vhosts: flags.vhost,
     definitions: flags.definitions === undefined ? undefined : jsonOf(flags.definitions, "--definitions"),
     remoteGuest: flags["remote-guest"],
-    data: flags.data,
+    data: flags.data || undefined,
     segmentBytes: bytes(flags["segment-bytes"], "--segment-bytes"),
     salvage: flags.salvage,
     memoryMaxBytes: bytes(flags["memory-max"], "--memory-max"),
