@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -153,6 +153,20 @@ test("a folder that is in use, and one that cannot be, are one sentence", async 
   assert.equal(
     await third.complained(),
     `${file} could not be made because there is a file of that name; name a folder by --data.`,
+  );
+});
+
+test("a folder that this user may not write to is one sentence", async (t) => {
+  const data = folder(t);
+  chmodSync(data, 0o555);
+  // An administrator may write anywhere, so somebody else tries it.
+  const user = process.getuid() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+  const child = spawn(process.execPath, [cli, "--data", data], { ...user, stdio: ["ignore", "ignore", "pipe"] });
+  const [[code], text] = await Promise.all([once(child, "close"), child.stderr.toArray()]);
+  assert.equal(code, 1);
+  assert.equal(
+    Buffer.concat(text).toString(),
+    `${data} could not be locked because this user may not; give it the right to, or name another folder by --data.\n`,
   );
 });
 
