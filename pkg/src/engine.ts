@@ -98,11 +98,17 @@ export class Engine {
     return this.ask((server) => server.restored());
   }
 
+  /** With a journal: makes durable what was found in it. Nobody may be served before. */
+  async begin(): Promise<void> {
+    await this.#flushing?.begin((call) => this.#call(call));
+  }
+
   /** Calls into the broker, without consequences to handle. */
   ask<T>(call: (server: Server) => T): T {
     if (this.#closed) throw new Error("This broker is closed.");
+    if (this.#restarting) throw new Restarting(this.#instance.panic);
     try {
-      return guarded(this.#instance, () => call(this.#server));
+      return this.#call(call);
     } catch (error) {
       if (!(error instanceof Poisoned) || !this.#restartsAfter()) throw error;
       throw new Restarting(error.cause);
@@ -202,6 +208,10 @@ export class Engine {
     return guarded(this.#instance, () => newServer(options, this.clock.now(), store));
   }
 
+  #call<T>(call: (server: Server) => T): T {
+    return guarded(this.#instance, () => call(this.#server));
+  }
+
   #use(server: Server, virtualHost: string): void {
     if (this.#inUse === virtualHost) return;
     server.useVirtualHost(virtualHost);
@@ -218,7 +228,6 @@ export class Engine {
 
   /** Whether the broker starts again after the panic that it just met; if so, it will soon. */
   #restartsAfter(): boolean {
-    if (this.#restarting) return true;
     const flushing = this.#flushing;
     if (!flushing) return false;
     const nowMs = performance.now();
@@ -239,6 +248,7 @@ export class Engine {
     this.#instance = currentInstance();
     try {
       this.#server = this.#newServer();
+      await this.begin();
     } catch (error) {
       // There is no broker behind this any more.
       this.#instance = { panic: error as Error };
@@ -246,10 +256,10 @@ export class Engine {
     } finally {
       this.#restarting = undefined;
     }
-    this.#begin(flushing, panic);
+    this.#goOn(flushing, panic);
   }
 
-  #begin(flushing: Flushing, panic: Error | undefined): void {
+  #goOn(flushing: Flushing, panic: Error | undefined): void {
     this.#inUse = DEFAULT_VIRTUAL_HOST;
     this.#turnIsDue = false;
     const told = new Panic("The broker met a bug in it (a panic) and started again from its journal.", {

@@ -28,12 +28,19 @@ export class Flushing {
     this.#store = store;
   }
 
+  /** The first flush, before anybody is served: from then on what was found stays. Throws when it failed. */
+  async begin(ask: Engine["ask"]): Promise<void> {
+    ask(await this.#outcome(ask((server) => server.startFlush())));
+    const failure = ask((server) => server.storeFailure());
+    if (failure !== undefined) throw new StoreFailure(failure);
+  }
+
   /** After a turn: starts a flush if somebody waits for one and none is under way. */
   start(): void {
     this.#tellFailure();
     if (this.#waiting.length > 0) this.#askAgain();
     if (this.#underWay || !this.#engine.ask((server) => server.wantsFlush())) return;
-    this.#underWay = this.#flush();
+    this.#flush();
   }
 
   /** Resolves when all that was done before is durable. */
@@ -57,7 +64,8 @@ export class Flushing {
     this.#engine.change((server) => server.closeJournal());
     this.#engine.turn();
     await this.idle();
-    await this.#flush();
+    this.#flush();
+    await this.idle();
   }
 
   /** Ends the waiting of all who wait: what they wait for will not come. */
@@ -65,13 +73,19 @@ export class Flushing {
     for (const { reject } of this.#waiting.splice(0)) reject(reason);
   }
 
-  async #flush(): Promise<void> {
+  #flush(): void {
+    const mark = this.#engine.ask((server) => server.startFlush());
+    this.#underWay = this.#outcome(mark).then((tell) => this.#end(tell));
+  }
+
+  /** Flushes the store; answers what the broker is to be told of it. */
+  async #outcome(mark: number): Promise<(server: Server) => void> {
     try {
-      const mark = this.#engine.ask((server) => server.startFlush());
       await this.#store.flush();
-      this.#end((server) => server.flushed(mark));
+      return (server) => server.flushed(mark);
     } catch (error) {
-      this.#end((server) => server.storeFailed((error as Error).message));
+      const { message } = error as Error;
+      return (server) => server.storeFailed(message);
     }
   }
 

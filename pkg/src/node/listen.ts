@@ -114,6 +114,7 @@ export async function listen(options?: ListenOptions): Promise<ListeningBroker> 
   let engine: Engine | undefined;
   try {
     engine = newEngine(chosen, data);
+    await engine.begin();
     const operations = new Operations(new Consumers(engine), { remoteGuest: chosen.remoteGuest ?? false });
     setUp(operations, chosen, data?.access);
     const connections = new Connections(engine);
