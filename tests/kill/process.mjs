@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
 import { inRoot } from "../../scripts/lib/paths.mjs";
 
 const READY = /^PocketMQ is ready: (amqp:\S+)/;
-const RECOVERED = /^Recovered (\d+) messages? in (\d+) queues? from /;
+const RECOVERED = /^Recovered (\d+) messages? in \d+ queues? from /;
 
 /** Starts a broker on a folder and waits until it is there: how long that took, and what it says it recovered. */
 export async function startOn(folder, ...flags) {
@@ -26,11 +26,11 @@ export async function startOn(folder, ...flags) {
   const [ready, data] = [(await lines.next()).value, (await lines.next()).value];
   const [, url] = READY.exec(ready) ?? [];
   if (url === undefined) throw new Error(`The broker was not ready: ${ready ?? ""}\n${stderr}`);
-  const [, messages = "0", queues = "0"] = RECOVERED.exec(data) ?? [];
+  const [, messages = "0"] = RECOVERED.exec(data) ?? [];
   return {
     url,
     readyMs: performance.now() - began,
-    recovered: { messages: Number(messages), queues: Number(queues) },
+    messages: Number(messages),
     /** Ends it at once: it learns nothing of it. */
     kill,
     /** Asks it to end. */
