@@ -75,10 +75,8 @@ export interface QueueStats {
 
 /** A journal's figures at a moment. */
 export interface JournalStats {
-  /** Bytes that it takes. */
+  /** Bytes that it takes in its store. */
   bytes: number;
-  /** Bytes of these that are still needed. */
-  liveBytes: number;
   segments: number;
   /** Why nothing is kept any more, once something could not be written. */
   failure?: string | undefined;
