@@ -178,17 +178,17 @@ impl Keeper {
 
     fn note_purged(&mut self, state: &State, id: QueueId) {
         let Some(queue) = state.queue(id).filter(|queue| queue.is_kept) else { return };
-        queue.each_ready(&mut |position, message| {
+        let mut is_noted = false;
+        let mut note = |place, message: &Message| {
             if message.is_kept() {
-                self.put_gone(Place::Queue(id, position));
+                self.put_gone(place);
+                is_noted = true;
             }
-        });
-        for (number, message) in queue.waiting() {
-            if message.is_kept() {
-                self.put_gone(Place::Waiting(id, *number));
-            }
-        }
-        self.noted += 1;
+        };
+        queue.each_ready(&mut |position, message| note(Place::Queue(id, position), message));
+        queue.waiting().for_each(|(number, message)| note(Place::Waiting(id, *number), message));
+        // What nobody wrote down can never be durable.
+        self.noted += u64::from(is_noted);
     }
 
     /// Messages that waited in a partition have got a position: they are written down there.
