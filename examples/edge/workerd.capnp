@@ -19,6 +19,7 @@ const edge :Workerd.Worker = (
     (name = "pkg/dist/clock.js", esModule = embed "../../pkg/dist/clock.js"),
     (name = "pkg/dist/consumers.js", esModule = embed "../../pkg/dist/consumers.js"),
     (name = "pkg/dist/engine.js", esModule = embed "../../pkg/dist/engine.js"),
+    (name = "pkg/dist/flushing.js", esModule = embed "../../pkg/dist/flushing.js"),
     (name = "pkg/dist/instance.js", esModule = embed "../../pkg/dist/instance.js"),
     (name = "pkg/dist/message.js", esModule = embed "../../pkg/dist/message.js"),
     (name = "pkg/dist/options.js", esModule = embed "../../pkg/dist/options.js"),
