@@ -46,6 +46,8 @@ async function chromiumTab(page, url) {
   return {
     evaluate: (run, ...args) => page.evaluate(`(${wrapped(run)})(...${JSON.stringify(args)})`).then(unwrapped),
     close: () => page.close(),
+    /** The workers that it has started. */
+    workers: () => page.workers(),
     async setFrozen(frozen) {
       await (await session()).send("Page.setWebLifecycleState", { state: frozen ? "frozen" : "active" });
     },

@@ -20,6 +20,14 @@ function report() {
   return reporting;
 }
 
+/** Connects, and declares a queue. */
+async function join(options) {
+  const connection = await connect(options);
+  const channel = await connection.channel();
+  await channel.queueDeclare("q");
+  Object.assign(globalThis, { connection, channel });
+}
+
 /** Publishes and consumes until the tab is closed; answers when both have begun. */
 async function work(tab, options) {
   const connection = await connect(options);
@@ -83,5 +91,5 @@ async function drain(options) {
   }
 }
 
-Object.assign(globalThis, { connect, work, drain });
+Object.assign(globalThis, { connect, join, work, drain });
 globalThis.isLoaded();

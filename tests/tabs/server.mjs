@@ -1,4 +1,5 @@
-// Server: the built package as it is, unbundled, on an origin of its own. Two releases of it lie at two addresses.
+// Server: the built package as it is, unbundled, on an origin of its own. Two releases of it lie at two addresses; a third one has
+// the lab's artifact in the broker's place.
 
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
@@ -17,16 +18,16 @@ const CLIENT = inRoot("node_modules", "@cloudamqp", "amqp-client", "lib", "mjs")
 
 const page = (release) => `<!doctype html><title>Tab</title><link rel="icon" href="data:,">
 <script>globalThis.loaded = new Promise((resolve) => { globalThis.isLoaded = resolve; });</script>
-<script type="module" src="/${release}/program.js"></script>`;
+<script type="module" src="/${release}/program.mjs"></script>`;
 
 /** Where an address is on the disk. */
 function fileOf(path) {
   const [, release, folder, ...rest] = path.split("/");
   const within = normalize(rest.join("/"));
-  if (!/^[12]$/.test(release)) return undefined;
-  if (folder === "program.js") return inRoot("tests", "tabs", "program.mjs");
-  if (folder === "member.js") return inRoot("tests", "tabs", "member.mjs");
+  if (!/^[123]$/.test(release)) return undefined;
+  if (rest.length === 0) return inRoot("tests", "tabs", folder);
   if (folder === "dist") return join(DIST, within);
+  if (folder === "wasm" && release === "3") return inRoot("pkg", "wasm", within.replaceAll("broker", "lab"));
   if (folder === "wasm") return inRoot("pkg", "wasm", within);
   if (folder === "amqp-client") return join(CLIENT, within);
   return undefined;
@@ -36,7 +37,9 @@ function fileOf(path) {
 function addressed(source, release) {
   return source
     .replaceAll(/"@cloudamqp\/amqp-client\/([\w-]+)"/g, `"/${release}/amqp-client/$1.js"`)
-    .replaceAll('"pocketmq/browser"', `"/${release}/dist/browser.js"`);
+    .replaceAll('"pocketmq/browser"', `"/${release}/dist/browser.js"`)
+    .replaceAll('"pocketmq/leader"', `"/${release}/dist/browser/leader.js"`)
+    .replaceAll('"pocketmq/wasm"', `"/${release}/wasm/broker/broker.js"`);
 }
 
 /** @param {import("node:http").IncomingMessage} request */
@@ -51,7 +54,7 @@ export async function serve(ledger) {
       return response.end();
     }
     const [, release] = pathname.split("/");
-    if (/^\/[12]\/$/.test(pathname)) return response.setHeader("content-type", "text/html").end(page(release));
+    if (/^\/[123]\/$/.test(pathname)) return response.setHeader("content-type", "text/html").end(page(release));
     const file = fileOf(pathname);
     const type = TYPES[extname(pathname)];
     try {

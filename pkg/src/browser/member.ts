@@ -269,7 +269,8 @@ export class Member {
   }
 
   async #byOwn(): Promise<Link | undefined> {
-    if (!this.#worker || this.#own === undefined) return undefined;
+    const leads = this.#own !== undefined && (this.#leader ?? this.#own) === this.#own;
+    if (!this.#worker || !leads) return undefined;
     const { port1, port2 } = new MessageChannel();
     tell(this.#worker, { type: "serve", member: this.#life }, port2);
     return linked(port1);
@@ -361,8 +362,8 @@ function linkOver(wire: Wire, { leader, storage, warning }: FromLeader & { type:
     leader,
     storage,
     warning,
-    open: () => Promise.race([wire instanceof MessagePort ? openPort(wire) : openChannel(wire), closed]),
-    stats: () => Promise.race([stats(), closed]),
+    open: () => Promise.race([closed, wire instanceof MessagePort ? openPort(wire) : openChannel(wire)]),
+    stats: () => Promise.race([closed, stats()]),
     close: () => {
       wire.close();
       close(new Error("Another tab leads now."));

@@ -15,7 +15,8 @@ import { uniqueName } from "./wire.js";
 const MAGIC = 0x514d74656b636f50n; // "PocketMQ", as little-endian as the journal
 const NUMBER_AT = 16;
 const LEADERSHIP_AT = 20;
-const HEADER_BYTES = 48;
+/** So many first bytes of a segment every version of the journal begins with alike. */
+const NAME_BYTES = 24;
 /** Empty files in waiting: a segment is full long before another two of them are. */
 const SPARES = 2;
 /** Browsers have a limit of open files; older segments are read as snapshots. */
@@ -186,7 +187,7 @@ export class OpfsStore implements Store {
       if (handle) this.#touched.add(handle);
       this.#segments.set(keyOf(which.number, which.leadership), { ...which, length, name: file.name, content });
       if (this.#open().length > OPEN_MAX) await this.#snapshot(this.#open()[0]);
-    } else if (handle && length < HEADER_BYTES) {
+    } else if (handle && length < NAME_BYTES) {
       handle.truncate(0);
       this.#spares.push({ name: file.name, handle });
     } else handle?.close();
@@ -262,8 +263,8 @@ async function directoryOf(name: string): Promise<Directory> {
 
 /** Which segment a file is; undefined where no header is whole. */
 function whichSegment(content: Content, length: number): { number: number; leadership: number } | undefined {
-  if (length < HEADER_BYTES) return undefined;
-  const header = new Uint8Array(HEADER_BYTES);
+  if (length < NAME_BYTES) return undefined;
+  const header = new Uint8Array(NAME_BYTES);
   readContent(content, 0, header);
   const view = new DataView(header.buffer);
   if (view.getBigUint64(0, true) !== MAGIC) return undefined;

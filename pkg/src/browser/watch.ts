@@ -22,6 +22,7 @@ export class Watch {
   start(): void {
     this.#heardMs = this.#tickedMs = performance.now();
     this.#timer = setInterval(() => this.#tick(), PING_MS);
+    this.#say({ type: "ping" });
   }
 
   stop(): void {
