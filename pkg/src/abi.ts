@@ -171,7 +171,7 @@ export interface JournalOptions {
   memoryPageBytes?: number | undefined;
   /** Under which leadership it is written at least; the journal takes a higher one if it has seen this one (default 1). */
   leadership?: number | undefined;
-  /** Opens a damaged journal without what follows the damage. */
+  /** Opens a damaged journal without what is damaged. */
   salvage?: boolean | undefined;
 }
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -154,6 +154,28 @@ test("a folder that is in use, and one that cannot be, are one sentence", async 
     await third.complained(),
     `${file} could not be made because there is a file of that name; name a folder by --data.`,
   );
+});
+
+test("a damaged journal is refused by the name of its file, and salvaged when asked to", async (t) => {
+  const data = folder(t);
+  const first = await listen({ amqpPort: 0, data });
+  first.broker.declareQueue("q", { durable: true });
+  for (const text of ["before", "damaged", "after"]) {
+    first.broker.publish("", "q", text, { deliveryMode: 2 });
+    await first.broker.durable();
+  }
+  await first.close();
+  const [name] = readdirSync(data);
+  const bytes = readFileSync(join(data, name));
+  bytes.write("Damaged", bytes.indexOf("damaged"));
+  writeFileSync(join(data, name), bytes);
+  const second = await command(t, data);
+  const said = await second.complained();
+  assert.ok(said.startsWith(`${join(data, name)} is damaged at byte `), said);
+  assert.ok(said.endsWith(": restore it from a copy, or salvage what is left of the journal by --salvage."), said);
+  assert.deepEqual(await second.ended, [1, null]);
+  const third = await ready(t, data, ["--salvage"]);
+  assert.match(third.recovered, /^Recovered 2 messages in 1 queue from .* What was damaged is left out: \d+ bytes\.$/);
 });
 
 test("a folder that this user may not write to is one sentence", async (t) => {

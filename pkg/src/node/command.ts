@@ -34,7 +34,7 @@ What it keeps:
   --data FOLDER           where durable queues, their persistent messages, users and so on are kept; without
                           it, or with '', all is in memory
   --segment-bytes BYTES   bytes of a file of its journal (default 16777216)
-  --salvage               open a damaged journal without what follows the damage
+  --salvage               open a damaged journal without what is damaged
 
 And:
   --memory-max BYTES      bytes of messages held at once (default 268435456)
@@ -104,15 +104,18 @@ async function serve(options: ListenOptions): Promise<void> {
   const broker = await listen({ ...options, onError });
   const urls = [broker.url, broker.amqpsUrl, broker.httpUrl].filter((url) => url !== undefined);
   console.log(`PocketMQ is ready: ${urls.join("  ·  ")}`);
-  if (broker.data !== undefined) console.log(kept(broker.data, broker.restored as Restored));
+  if (broker.data !== undefined) console.log(kept(broker.data, broker.restored as Restored, options.salvage));
   closeOnSignal(broker);
 }
 
-function kept(folder: string, { segments, queues, messages, cutBytes }: Restored): string {
+function kept(folder: string, restored: Restored, isSalvaged = false): string {
+  const { segments, queues, messages, cutBytes } = restored;
   if (segments === 0) return `Its data is kept in ${folder}.`;
   const recovered = `Recovered ${counted(messages, "message")} in ${counted(queues, "queue")} from ${folder}.`;
   if (cutBytes === 0) return recovered;
-  return `${recovered} The last ${counted(cutBytes, "byte")}, of a write that was not finished, were cut off.`;
+  const cut = counted(cutBytes, "byte");
+  if (isSalvaged) return `${recovered} What was damaged is left out: ${cut}.`;
+  return `${recovered} The end of the journal, a write that was not finished, is cut off: ${cut}.`;
 }
 
 function counted(count: number, what: string): string {

@@ -1,6 +1,7 @@
 // Data: the folder of a broker that keeps what is durable: the segments of its journal, and its users, behind a lock.
+import { join } from "node:path";
 import { AccessFile } from "./access-file.js";
-import { FileStore } from "./file-store.js";
+import { FileStore, segmentFile } from "./file-store.js";
 import { Folder } from "./folder.js";
 
 /** A folder, taken by one broker. */
@@ -29,6 +30,16 @@ export class Data {
   /** Where it is, from the root on. */
   get path(): string {
     return this.#folder.path;
+  }
+
+  /** An error of the journal's, as the operator of this folder understands it; others stay as they are. */
+  explained(error: unknown): unknown {
+    if (!(error instanceof Error && error.name === "JournalError")) return error;
+    const fileOf = (_: string, number: string, leadership: string) =>
+      join(this.path, segmentFile(Number(number), Number(leadership)));
+    const text = error.message.replace(/segment (\d+) of leadership (\d+)/g, fileOf);
+    const option = text.includes("salvage") ? " by the option salvage" : "";
+    return new Error(text.endsWith(".") ? text : `${text}${option}.`, { cause: error });
   }
 
   /** Lets it go. No flush may be under way. */

@@ -27,6 +27,11 @@ const OPEN_MAX = 64;
 const syncData = promisify(fdatasync);
 const syncAll = promisify(fsync);
 
+/** The file of a segment. */
+export function segmentFile(number: number, leadership: number): string {
+  return `${[leadership, number].map((part) => String(part).padStart(10, "0")).join("-")}.segment`;
+}
+
 interface Segment {
   readonly path: string;
   readonly descriptor: number;
@@ -128,8 +133,7 @@ export class FileStore implements Store {
   }
 
   #pathOf(number: number, leadership: number): string {
-    const [first, second] = [leadership, number].map((part) => String(part).padStart(10, "0"));
-    return join(this.#folder, `${first}-${second}.segment`);
+    return join(this.#folder, segmentFile(number, leadership));
   }
 
   #segment(number: number, leadership: number): Segment {

@@ -123,7 +123,7 @@ export async function listen(options?: ListenOptions): Promise<ListeningBroker> 
   } catch (error) {
     bound.forEach(unbind);
     await end(engine, data);
-    throw error;
+    throw data ? data.explained(error) : error;
   }
 }
 
