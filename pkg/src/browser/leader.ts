@@ -15,7 +15,15 @@ import { load } from "../load.js";
 import { Leadership } from "./leadership.js";
 import { LEASE_MS, Lease, ownLock } from "./lease.js";
 import { Watch } from "./watch.js";
-import { type FromWorker, type LeaderOptions, lockOf, type News, type ToWorker, uniqueName } from "./wire.js";
+import {
+  type FromWorker,
+  type LeaderOptions,
+  lockOf,
+  type News,
+  PairChannel,
+  type ToWorker,
+  uniqueName,
+} from "./wire.js";
 
 /** Opening a large journal takes seconds, in which nothing is said. */
 const OPENING_MAX_MS = 30_000;
@@ -44,7 +52,7 @@ self.onmessage = ({ data, ports: [port] }: MessageEvent<ToWorker>) => {
 news.onmessage = ({ data }: MessageEvent<News>) => {
   watch.hear(data);
   if (data.type === "ping" && leadership) news.postMessage({ type: "pong", leader: me });
-  if (data.type === "join") void leadership?.serve(new BroadcastChannel(data.channel), data.member);
+  if (data.type === "join") void leadership?.serve(new PairChannel(data.channel), data.member);
 };
 
 loaded(await load(broker, new URL("../../wasm/broker/broker_bg.wasm", import.meta.url)), broker);

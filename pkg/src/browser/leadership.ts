@@ -6,7 +6,15 @@ import { StoreFailure } from "../flushing.js";
 import type { Lease } from "./lease.js";
 import { OpfsStore } from "./opfs-store.js";
 import { PortHost } from "./port-host.js";
-import type { FromLeader, LeaderOptions, SharedStats, StorageKind, ToLeader, Wire } from "./wire.js";
+import {
+  type FromLeader,
+  type LeaderOptions,
+  PairChannel,
+  type SharedStats,
+  type StorageKind,
+  type ToLeader,
+  type Wire,
+} from "./wire.js";
 
 const LEAVING_MS = 1_000;
 /** The files of a worker that has just ended are free a little later than its lock. */
@@ -117,7 +125,7 @@ async function storageFor({ name, storage }: LeaderOptions, stolen: boolean): Pr
 }
 
 function channel(name = ""): Wire {
-  return new BroadcastChannel(name);
+  return new PairChannel(name);
 }
 
 function say(wire: Wire, message: FromLeader): void {

@@ -9,6 +9,7 @@ import {
   type LeaderOptions,
   lockOf,
   type News,
+  PairChannel,
   type SharedStats,
   type StorageKind,
   type ToLeader,
@@ -26,8 +27,8 @@ const ENDS_WITHIN_MS = 60_000;
 
 /** How this thread takes part. */
 export interface MemberOptions extends LeaderOptions {
-  /** Where the script of the SharedWorker is; false for none. */
-  portBroker: string | URL | false;
+  /** Where the script of the SharedWorker is, if it is not the package's own; false for none. */
+  portBroker?: string | URL | false | undefined;
   /** Starts a leader's worker; the package's own by default. */
   worker?: ((name: string) => Worker) | undefined;
 }
@@ -292,7 +293,7 @@ export class Member {
 
   #byBroadcast(): Promise<Link | undefined> {
     const channel = uniqueName();
-    const wire = new BroadcastChannel(channel);
+    const wire = new PairChannel(channel);
     this.#news.postMessage({ type: "join", member: this.#life, channel } satisfies News);
     return linked(wire);
   }
@@ -301,6 +302,7 @@ export class Member {
   #sharedWorker(): SharedWorker | undefined {
     const { portBroker } = this.#options;
     if (portBroker === false || typeof SharedWorker !== "function") return undefined;
+    if (portBroker === undefined) return startPorts(this.#lock);
     return new SharedWorker(portBroker, { type: "module", name: this.#lock });
   }
 
@@ -320,9 +322,14 @@ export class Member {
   }
 }
 
-/** Bundlers find the worker's script by this very expression. */
+// Bundlers find the workers' scripts by these very expressions.
+
 function startLeader(name: string): Worker {
   return new Worker(new URL("./leader.js", import.meta.url), { type: "module", name });
+}
+
+function startPorts(name: string): SharedWorker {
+  return new SharedWorker(new URL("./ports.js", import.meta.url), { type: "module", name });
 }
 
 function tell(worker: Worker, message: ToWorker, ...ports: MessagePort[]): void {
@@ -390,7 +397,7 @@ async function openPort(wire: Wire): Promise<Wire> {
 /** Nothing keeps what is said to a BroadcastChannel before the other end listens: so that is waited for. */
 function openChannel(wire: Wire): Promise<Wire> {
   const channel = uniqueName();
-  const opened = new BroadcastChannel(channel);
+  const opened = new PairChannel(channel);
   wire.postMessage({ type: "open", channel } satisfies ToLeader);
   return new Promise((resolve) => {
     opened.onmessage = () => resolve(opened);

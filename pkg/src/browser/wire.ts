@@ -8,6 +8,20 @@ export interface Wire {
   close(): void;
 }
 
+/** A BroadcastChannel for two. As with a port, what is said after its end goes nowhere. */
+export class PairChannel extends BroadcastChannel implements Wire {
+  #isClosed = false;
+
+  override postMessage(message: unknown): void {
+    if (!this.#isClosed) super.postMessage(message);
+  }
+
+  override close(): void {
+    this.#isClosed = true;
+    super.close();
+  }
+}
+
 /** What all of an origin's tabs that share a broker tell each other, by a BroadcastChannel named as `lockOf`. */
 export type News =
   /** This worker serves from now on. */
