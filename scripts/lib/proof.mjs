@@ -45,6 +45,7 @@ export function steps() {
     { name: "package", minutes: 10, commands: [npmTest("pkg")] },
     { name: "clients", minutes: 15, commands: [[execPath, "tests/clients/run.mjs"]] },
     { name: "kill -9", minutes: 30, commands: [nodeTest("tests/kill/*.test.mjs")] },
+    { name: "tabs", minutes: 60, commands: [nodeTest("tests/tabs/*.test.mjs")] },
     {
       name: "page",
       minutes: 10,

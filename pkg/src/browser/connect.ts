@@ -44,15 +44,9 @@ export async function connect(options: ShareOptions = {}): Promise<Connection> {
     throw new TypeError(`name: 1 to 64 letters, digits, "_", "." or "-" were expected, not "${name}".`);
   if (navigator.locks === undefined)
     throw new Error("Tabs share a broker by Web Locks, which browsers offer to pages from https:// or localhost only.");
-  const ports = portBroker ?? defaultPortBroker();
-  const member = join({ name, storage, limits, portBroker: ports, worker });
+  const member = join({ name, storage, limits, portBroker, worker });
   if (storage !== "memory") askToPersist();
   return new Connection(member, { user, password, vhost, name: connectionName }).connected();
-}
-
-/** Bundlers find the script by this expression; they may name it anew in each release. */
-function defaultPortBroker(): URL {
-  return new URL("./ports.js", import.meta.url);
 }
 
 /** The browser may then ask the user, or decide by itself. Only pages may ask. */

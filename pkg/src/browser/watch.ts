@@ -1,8 +1,8 @@
 // Watch: notices from another tab that who leads has become silent. One of those who stand by asks, all of them hear the answer.
 import type { News } from "./wire.js";
 
-const PING_MS = 150;
-const SILENT_MS = 450;
+const PING_MS = 100;
+const SILENT_MS = 400;
 
 /** How long nobody who leads was heard. */
 export class Watch {
@@ -42,7 +42,7 @@ export class Watch {
   #tick(): void {
     const nowMs = performance.now();
     // Who did not run itself has nothing to say about others.
-    if (nowMs - this.#tickedMs > 2 * PING_MS) this.#heardMs = nowMs;
+    if (nowMs - this.#tickedMs > 3 * PING_MS) this.#heardMs = nowMs;
     this.#tickedMs = nowMs;
     if (this.isSilent) this.#whenSilent();
     else if (nowMs - this.#heardMs >= PING_MS / 2) this.#say({ type: "ping" });
