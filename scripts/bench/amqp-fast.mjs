@@ -44,28 +44,29 @@ export class FastConnection {
   #confirms = new Confirms();
 
   received = 0;
-  batch = BATCH;
   onProgress = () => {};
   onFailure = (_error) => {};
   /** Is shown what came and where a body begins in it. */
   onBody = (_bytes, _at) => {};
 
-  static async open(url, queue, body) {
+  /** A durable one declares a durable queue and publishes persistent messages. */
+  static async open(url, queue, body, { durable = false, batch = BATCH } = {}) {
     const { hostname, port, username, password } = new URL(url);
     const socket = connect({ host: hostname, port: Number(port) || 5672, noDelay: true });
     await once(socket, "connect");
-    const connection = new FastConnection(socket, queue, body);
+    const connection = new FastConnection(socket, queue, body, { durable, batch });
     await connection.#handshake(`\0${username || "guest"}\0${password || "guest"}`);
-    await connection.#call(1, 50, 10, u16(0), short(queue), u8(0), u32(0));
+    await connection.#call(1, 50, 10, u16(0), short(queue), u8(durable ? 2 : 0), u32(0));
     await connection.#call(1, 85, 10, u8(0));
     return connection;
   }
 
-  constructor(socket, queue, body) {
+  constructor(socket, queue, body, { durable, batch }) {
     this.socket = socket;
     this.queue = queue;
     this.body = body;
-    this.publishes = publishes(queue, body, BATCH);
+    this.batch = batch;
+    this.publishes = publishes(queue, body, batch, durable);
     socket.on("data", (bytes) => this.#receive(bytes));
     socket.on("error", (error) => this.#fail(error));
     socket.on("close", () => this.#fail(new Error("The broker hung up.")));
@@ -198,9 +199,13 @@ class Confirms {
   }
 }
 
+/** Only a delivery mode, of 2. */
+const PERSISTENT = Buffer.concat([u16(0x1000), u8(2)]);
+
 /** The same message over and over, as it goes over the wire. */
-function publishes(queue, body, count) {
+function publishes(queue, body, count, durable) {
   const publish = method(1, 60, 40, u16(0), short(""), short(queue), u8(0));
-  const header = frame(HEADER, 1, u16(60), u16(0), u32(0), u32(body.length), u16(0));
+  const properties = durable ? PERSISTENT : u16(0);
+  const header = frame(HEADER, 1, u16(60), u16(0), u32(0), u32(body.length), properties);
   return Buffer.concat(Array(count).fill(Buffer.concat([publish, header, frame(BODY, 1, body)])));
 }

@@ -16,6 +16,21 @@ export const LOADS = {
   "end to end, confirms and acks": endToEnd,
 };
 
+/** One message after the other, each when the last one is confirmed. */
+export async function publishOneByOne(open, milliseconds) {
+  const clock = new Stopwatch(milliseconds);
+  const connection = await open();
+  await clock.time(() =>
+    publishUntil(
+      connection,
+      () => clock.over,
+      (sent) => sent === connection.confirmed,
+    ),
+  );
+  await connection.close({ deleteQueue: true });
+  return connection.confirmed / clock.seconds;
+}
+
 /** Emptying the queue between the rounds takes no part in the time. */
 async function publish(open, milliseconds) {
   const clock = new Stopwatch(milliseconds);

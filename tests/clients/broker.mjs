@@ -42,9 +42,9 @@ export async function startPrivateBroker() {
 }
 
 /** Starts the command line program and waits for its ready line. */
-export async function startPocketmq({ amqpPort = 0 } = {}) {
+export async function startPocketmq({ amqpPort = 0, flags = [] } = {}) {
   if (!existsSync(CLI)) throw new Error("pkg/dist/cli.js is missing: run `npm run build` first.");
-  const server = spawn(process.execPath, [CLI, "--amqp-port", String(amqpPort), "--http-port", "0"], {
+  const server = spawn(process.execPath, [CLI, "--amqp-port", String(amqpPort), "--http-port", "0", ...flags], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   process.once("exit", () => server.kill());
