@@ -19,6 +19,7 @@ after(async () => {
   await broker?.close();
 });
 
+const DURABLE = "?v=1&storage=durable";
 const open = (query, options) => openPage(browser, `${broker.httpUrl}/${query}`, options);
 
 /** What axe-core finds, in its words. */
@@ -32,7 +33,7 @@ async function violations(page) {
 for (const colorScheme of ["light", "dark"]) {
   for (const width of [1440, 768, 360]) {
     test(`axe finds nothing at ${width} px, ${colorScheme}, and nothing sticks out`, async () => {
-      const { page, errors, close } = await open("", { viewport: { width, height: 900 }, colorScheme });
+      const { page, errors, close } = await open(DURABLE, { viewport: { width, height: 900 }, colorScheme });
       await textMatches(page, "[data-cell=L-difference]", /%$/);
       await page.click("#chart-table summary");
       assert.deepEqual(await violations(page), []);
@@ -62,7 +63,7 @@ test("axe finds nothing while the queue grows, is paused, or the broker is gone"
 });
 
 test("every control is reached by Tab, shows that it is, and is large enough to hit", async () => {
-  const { page, close } = await open("", { viewport: { width: 360, height: 740 } });
+  const { page, close } = await open(DURABLE, { viewport: { width: 360, height: 740 } });
   const reached = await page.evaluate(() => document.activeElement?.id);
   const stops = [reached];
   for (;;) {
@@ -83,7 +84,19 @@ test("every control is reached by Tab, shows that it is, and is large enough to 
     stops.push(stop.name);
   }
   const controls = ["lambda", "mu", "consumers"].flatMap((name) => [name, `${name}-slider`]);
-  const expected = ["a", "tab", "theme", ...controls, "pause", "purge", "plot", "summary"];
+  const expected = [
+    "a",
+    "tab",
+    "theme",
+    "durable",
+    "reload",
+    "second-tab",
+    ...controls,
+    "pause",
+    "purge",
+    "plot",
+    "summary",
+  ];
   assert.deepEqual(stops.filter(Boolean), expected);
   await close();
 });

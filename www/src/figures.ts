@@ -2,7 +2,7 @@
 import { element, setText } from "./dom.ts";
 import { count, longDuration, percent, plain, quantity } from "./format.ts";
 import type { LinkState } from "./link.ts";
-import type { BrokerChoice, Settings } from "./settings.ts";
+import type { Settings } from "./settings.ts";
 import type { Measured, Sample } from "./statistics.ts";
 import type { Verdict } from "./verdict.ts";
 
@@ -12,14 +12,20 @@ const MU_OFF = 0.02;
 /** Within so many messages' work, a few late acks are nothing to talk about. */
 const MU_WORTH_A_WORD_S = 2;
 
-const CONNECTING: Record<BrokerChoice, string> = {
-  tab: "Starting the broker in this tab…",
+/** The three brokers that there are. */
+type Where = "memory" | "durable" | "server";
+
+const CONNECTING: Record<Where, string> = {
+  memory: "Starting the broker in this tab…",
+  durable: "Starting the broker that all tabs share…",
   server: "Connecting to the broker behind npm start…",
 };
-const CONNECTED: Record<BrokerChoice, string> = {
-  tab: "The broker runs in a worker of this tab.",
+const CONNECTED: Record<Where, string> = {
+  memory: "The broker runs in a worker of this tab.",
+  durable: "The broker keeps its messages in this browser’s files, for all tabs.",
   server: "Connected by AMQP over WebSocket to the broker behind npm start.",
 };
+const TAKEOVER = "The tab with the broker is gone: another one takes over…";
 
 export class Figures {
   readonly #ready = element("ready");
@@ -32,6 +38,8 @@ export class Figures {
   readonly #notice = element("link-state");
   readonly #noticeText = element("link-text");
   readonly #retry = element("retry");
+  readonly #storage = element("storage");
+  readonly #secondTab = element("second-tab");
 
   /** The broker's counts; `perSquare` when the picture shows density. */
   counts({ ready, unacked }: Sample, consumers: number, perSquare: number | undefined): void {
@@ -39,6 +47,11 @@ export class Figures {
     setText(this.#readyUnit, perSquare === undefined ? "waiting" : `a square is ${count(perSquare)}`);
     setText(this.#unacked, count(unacked));
     setText(this.#unackedUnit, `of ${count(consumers)} in hand`);
+  }
+
+  /** Nothing is counted yet. */
+  unknown(): void {
+    for (const figure of [this.#ready, this.#unacked]) setText(figure, "–");
   }
 
   rates({ lambda, mu, seconds }: Measured, settings: Settings): void {
@@ -49,19 +62,38 @@ export class Figures {
     setText(this.#badge, `${percent(Math.abs(off))} ${off < 0 ? "slow" : "fast"}`);
   }
 
-  link(state: LinkState, broker: BrokerChoice, reason: string | undefined): void {
+  link(state: LinkState, settings: Settings, reason = ""): void {
+    const where = whereOf(settings);
     document.documentElement.dataset.link = state;
     this.#notice.dataset.state = state;
     this.#retry.hidden = state !== "lost";
-    const texts = { connecting: CONNECTING[broker], connected: CONNECTED[broker], lost: lostText(broker, reason) };
+    this.#storage.hidden = where === "server";
+    this.#secondTab.hidden = where !== "durable";
+    const texts = {
+      connecting: CONNECTING[where],
+      connected: `${CONNECTED[where]} ${reason}`.trim(),
+      lost: lostText(where, reason),
+    };
     setText(this.#noticeText, texts[state]);
+  }
+
+  /** Who has the durable broker: this many tabs, or another one in a moment. */
+  tabs(count: number, takeover = false): void {
+    const shared =
+      count > 1 ? `${plain(count)} tabs share this queue; the broker keeps it in the browser’s files.` : "";
+    setText(this.#noticeText, takeover ? TAKEOVER : shared || CONNECTED.durable);
+  }
+
+  /** What a reload of the page did to the queue. */
+  reloaded(before: number, after: number): void {
+    setText(element("reload-text"), `Messages before the reload: ${count(before)}; after it: ${count(after)}.`);
   }
 
   /** How soon after the page began to load the first message was delivered. */
   firstDelivery(ms: number): void {
     setText(
       this.#noticeText,
-      `${CONNECTED.tab} First message: ${plain(Math.round(ms))} ms after the page began to load.`,
+      `${CONNECTED.memory} First message: ${plain(Math.round(ms))} ms after the page began to load.`,
     );
   }
 
@@ -77,7 +109,12 @@ export class Figures {
   }
 }
 
-function lostText(broker: BrokerChoice, reason = ""): string {
-  if (broker === "tab") return `The broker in this tab is gone: ${reason}`;
+function whereOf({ broker, storage }: Settings): Where {
+  return broker === "server" ? broker : storage;
+}
+
+function lostText(where: Where, reason: string): string {
+  if (where === "memory") return `The broker in this tab is gone: ${reason}`;
+  if (where === "durable") return `There is no broker for the tabs to share: ${reason}`;
   return `No broker answers behind this page: ${reason} Start one with npm start, and open the page that it serves.`;
 }

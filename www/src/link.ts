@@ -1,8 +1,8 @@
 // Link: the page's one connection to whichever broker it shows: the load worker that publishes and consumes there, and the
 // broker's own counts, asked for ten times a second.
-import type { Command, Events, Load, Report } from "./load/messages.ts";
-import type { BrokerChoice, Settings } from "./settings.ts";
-import { ServerSource, type Source, TabSource } from "./sources.ts";
+import type { Command, Counts, Events, Load, Report } from "./load/messages.ts";
+import type { Settings } from "./settings.ts";
+import { ServerSource, SharedSource, type Source, TabSource } from "./sources.ts";
 import type { Sample } from "./statistics.ts";
 
 const SAMPLE_EVERY_MS = 100;
@@ -10,7 +10,10 @@ const SAMPLE_EVERY_MS = 100;
 export type LinkState = "connecting" | "connected" | "lost";
 
 export interface LinkCallbacks {
+  /** With a reason where it is lost, or connected to less than what was asked for. */
   onState(state: LinkState, reason?: string): void;
+  /** Another tab leads the shared broker from now on, or will in a moment. */
+  onTakeover(done: boolean): void;
   onEvents(events: Events): void;
   onSample(sample: Sample): void;
   onFirstDelivery(at: number): void;
@@ -29,6 +32,7 @@ export class Link {
   #state: LinkState = "connecting";
   #sampleTimer: ReturnType<typeof setTimeout> | undefined;
   #onDisconnected: (() => void) | undefined;
+  #onCounts: ((counts: Counts) => void) | undefined;
   #switching: Promise<void> = Promise.resolve();
 
   constructor() {
@@ -65,10 +69,11 @@ export class Link {
     this.#send({ kind: "purge" });
   }
 
-  async #switch({ lambda, mu, consumers, broker, seed }: Settings, paused: boolean): Promise<void> {
+  async #switch(settings: Settings, paused: boolean): Promise<void> {
+    const { lambda, mu, consumers, seed } = settings;
     this.#enter("connecting");
     try {
-      const opening = this.#open(broker);
+      const opening = this.#open(settings);
       this.#worker ??= this.#startWorker();
       const [source] = await Promise.all([opening, this.#disconnect()]);
       this.#source = source;
@@ -80,13 +85,21 @@ export class Link {
     }
   }
 
-  async #open(broker: BrokerChoice): Promise<Source> {
+  async #open({ broker, storage }: Settings): Promise<Source> {
     if (broker === "server") return new ServerSource();
+    if (storage === "durable") return new SharedSource(() => this.#askWorker());
     this.#tab ??= TabSource.open().catch((error) => {
       this.#tab = undefined;
       throw error;
     });
     return this.#tab;
+  }
+
+  #askWorker(): Promise<Counts> {
+    return new Promise((resolve) => {
+      this.#onCounts = resolve;
+      this.#send({ kind: "count" });
+    });
   }
 
   #startWorker(): Worker {
@@ -118,8 +131,14 @@ export class Link {
   #handle(report: Report): void {
     switch (report.kind) {
       case "connected":
-        this.#enter("connected");
+        this.#enter("connected", report.warning);
         void this.#sample();
+        break;
+      case "counts":
+        this.#onCounts?.(report.counts);
+        break;
+      case "takeover":
+        this.#tell((callbacks) => callbacks.onTakeover(report.done));
         break;
       case "events":
         this.#tell((callbacks) => callbacks.onEvents(report.events));

@@ -1,20 +1,24 @@
 // Load worker: connects to the broker that the page names, and runs the load there; away from the page's drawing.
-import type { AMQPBaseClient } from "@cloudamqp/amqp-client/amqp-base-client";
 import { AMQPWebSocketClient } from "@cloudamqp/amqp-client/amqp-websocket-client";
-import { connectPort } from "pocketmq/browser";
-import { Driver } from "./load/driver.ts";
-import type { Command, Report, Target } from "./load/messages.ts";
+import { connectPort, connect as connectShared, type Connection as SharedConnection } from "pocketmq/browser";
+import { type Connection, Driver } from "./load/driver.ts";
+import { type Command, countsOf, type Report, type Target } from "./load/messages.ts";
+
+/** The broker that all tabs share; in memory where the browser keeps no files, as in a private window. */
+const SHARED = { name: "page", storage: "durable-or-memory", connectionName: "page" } as const;
 
 let driver: Driver | undefined;
+let shared: SharedConnection | undefined;
 let wanted = false;
 let commands: Promise<void> = Promise.resolve();
 
 // One after the other: a change of load must not overtake the connect before it.
 self.onmessage = ({ data }: MessageEvent<Command>) => {
+  if (data.kind === "count") return void count().catch(lost);
   commands = commands.then(() => run(data)).catch(lost);
 };
 
-async function run(command: Command): Promise<void> {
+async function run(command: Exclude<Command, { kind: "count" }>): Promise<void> {
   switch (command.kind) {
     case "connect":
       return connect(command);
@@ -34,28 +38,51 @@ async function run(command: Command): Promise<void> {
 async function connect({ target, load, seed, paused }: Command & { kind: "connect" }): Promise<void> {
   wanted = true;
   const connection = await open(target);
-  connection.onerror = lost;
-  connection.ondisconnect = (error) => lost(error ?? new Error("The broker closed the connection."));
   driver = new Driver(connection, load, seed, {
     onEvents: (events) => report({ kind: "events", events }),
     onFirstDelivery: () => report({ kind: "first-delivery", at: performance.timeOrigin + performance.now() }),
     onError: lost,
   });
   await driver.start(paused);
-  report({ kind: "connected" });
+  report({ kind: "connected", warning: shared?.warning });
+}
+
+/** Says what the shared broker counts; nothing once it is left. */
+async function count(): Promise<void> {
+  const asked = shared;
+  const stats = await asked?.stats().catch((error) => {
+    if (asked === shared) throw error;
+  });
+  if (stats && asked === shared) report({ kind: "counts", counts: countsOf(stats) });
 }
 
 async function disconnect(): Promise<void> {
   wanted = false;
   const leaving = driver;
   driver = undefined;
+  shared = undefined;
   await leaving?.stop();
   report({ kind: "disconnected" });
 }
 
-function open(target: Target): Promise<AMQPBaseClient> {
-  if ("port" in target) return connectPort(target.port, { name: "page" });
-  return new AMQPWebSocketClient({ url: target.url, name: "page", logger: null }).connect();
+async function open(target: Target): Promise<Connection> {
+  if ("shared" in target) return openShared();
+  const connection =
+    "port" in target
+      ? await connectPort(target.port, { name: "page" })
+      : await new AMQPWebSocketClient({ url: target.url, name: "page", logger: null }).connect();
+  connection.onerror = lost;
+  connection.ondisconnect = (error) => lost(error ?? new Error("The broker closed the connection."));
+  return connection;
+}
+
+/** This one goes on by itself when another tab takes over. */
+async function openShared(): Promise<Connection> {
+  shared = await connectShared(SHARED);
+  shared.onerror = lost;
+  shared.ondisconnect = () => report({ kind: "takeover", done: false });
+  shared.onreconnect = () => report({ kind: "takeover", done: true });
+  return shared;
 }
 
 // Many answers fail when a connection goes; the page hears of the first.
@@ -64,6 +91,7 @@ function lost(error: unknown): void {
   wanted = false;
   const wasConnected = driver;
   driver = undefined;
+  shared = undefined;
   wasConnected?.stop().catch(() => {});
   const reason = error instanceof Error ? error.message : "There is no answer.";
   report({ kind: "lost", reason });

@@ -6,17 +6,22 @@ import { element, setText } from "./dom.ts";
 import { Figures } from "./figures.ts";
 import { count, quantity } from "./format.ts";
 import type { Link, LinkState } from "./link.ts";
-import type { Events } from "./load/messages.ts";
+import type { Events, Load } from "./load/messages.ts";
 import { readPalette } from "./palette.ts";
+import { beforeReload, reloadWith } from "./reload.ts";
 import { Scene } from "./scene/scene.ts";
-import { type BrokerChoice, type Settings, writeSettings } from "./settings.ts";
+import { type Settings, writeSettings } from "./settings.ts";
 import { type Measured, type Sample, Statistics } from "./statistics.ts";
+import { Tabs, together } from "./tabs.ts";
 import { wireTheme } from "./theme.ts";
 import { halfWidth, type Mmc, predict, type Theory } from "./theory.ts";
 import { verdict } from "./verdict.ts";
 
 /** The polite live region says how things stand this often. */
 const SUMMARY_EVERY_MS = 10_000;
+
+/** Other tabs are looked for this often. */
+const TABS_EVERY_MS = 500;
 
 export class Page {
   readonly #link: Link;
@@ -26,6 +31,12 @@ export class Page {
   #theory: Theory | undefined;
   #frozenMs = 0;
   #summaryAt = 0;
+  #tabsAt = 0;
+  /** What other tabs do with the same queue. */
+  #others: Load[] = [];
+  #inQueue = 0;
+  #beforeReload = beforeReload();
+  readonly #tabs = new Tabs();
   readonly #stillness = matchMedia("(prefers-reduced-motion: reduce)");
   readonly #statistics = new Statistics();
   readonly #figures = new Figures();
@@ -49,10 +60,21 @@ export class Page {
     this.#wire();
     link.attach({
       onState: (state, reason) => this.#onState(state, reason),
+      onTakeover: (done) => this.#onTakeover(done),
       onEvents: (events) => this.#onEvents(events),
       onSample: (sample) => this.#onSample(sample),
       onFirstDelivery: (at) => this.#onFirstDelivery(at),
     });
+  }
+
+  /** Whether the queue is that of all tabs. */
+  get #isShared(): boolean {
+    return this.#settings.broker === "tab" && this.#settings.storage === "durable";
+  }
+
+  /** What is done with the queue, by all tabs that share it. */
+  get #load(): Load {
+    return this.#others.length > 0 ? together([this.#settings, ...this.#others]) : this.#settings;
   }
 
   /** The model is wasm, too: it comes when the broker is there, so as not to be in its way. */
@@ -66,14 +88,13 @@ export class Page {
     for (const name of ["lambda", "mu", "consumers"] satisfies ControlName[]) {
       new Control(name, document, this.#settings[name], (value) => this.#change({ [name]: value }));
     }
-    for (const radio of document.querySelectorAll<HTMLInputElement>("#broker input")) {
-      radio.checked = radio.value === this.#settings.broker;
-      radio.addEventListener("change", () => this.#switch(radio.value as BrokerChoice));
-    }
+    for (const name of ["broker", "storage"] as const) this.#wireChoice(name);
     element("controls").addEventListener("submit", (event) => event.preventDefault());
     element("pause").addEventListener("click", () => this.#togglePause());
     element("purge").addEventListener("click", () => this.#purge());
     element("retry").addEventListener("click", () => this.#connect());
+    element("reload").addEventListener("click", () => reloadWith(this.#inQueue));
+    this.#linkSecondTab();
     this.#stillness.addEventListener("change", ({ matches }) => {
       this.#scene.setStill(matches);
       this.#chart.setStill(matches);
@@ -85,13 +106,25 @@ export class Page {
     });
   }
 
+  #wireChoice(name: "broker" | "storage"): void {
+    for (const radio of document.querySelectorAll<HTMLInputElement>(`#${name} input`)) {
+      radio.checked = radio.value === this.#settings[name];
+      radio.addEventListener("change", () => this.#switch({ [name]: radio.value }));
+    }
+  }
+
   #connect(): void {
     void this.#link.connect(this.#settings, this.#paused);
   }
 
-  #switch(broker: BrokerChoice): void {
-    this.#keep({ broker });
+  #switch(part: Partial<Settings>): void {
+    this.#keep(part);
+    this.#others = [];
+    this.#beforeReload = undefined;
+    setText(element("reload-text"), "");
+    this.#figures.unknown();
     this.#forget();
+    this.#predict();
     this.#chart.clear();
     this.#connect();
   }
@@ -100,12 +133,19 @@ export class Page {
     this.#keep(part);
     this.#scene.setConsumers(this.#settings.consumers);
     this.#link.setLoad(this.#settings);
+    if (this.#isShared) this.#tabs.announce(this.#settings);
     this.#predict();
   }
 
   #keep(part: Partial<Settings>): void {
     this.#settings = { ...this.#settings, ...part };
     history.replaceState(null, "", writeSettings(this.#settings));
+    this.#linkSecondTab();
+  }
+
+  /** It opens as this one is. */
+  #linkSecondTab(): void {
+    element<HTMLAnchorElement>("second-tab").href = writeSettings(this.#settings);
   }
 
   #togglePause(): void {
@@ -129,17 +169,24 @@ export class Page {
 
   #predict(): void {
     if (!this.#mmc) return;
-    const { consumers } = this.#settings;
-    this.#theory = predict(this.#mmc, this.#settings);
-    this.#figures.verdict(verdict(this.#theory, this.#settings));
+    const { consumers } = this.#load;
+    this.#theory = predict(this.#mmc, this.#load);
+    this.#figures.verdict(verdict(this.#theory, this.#load));
     setText(element("model-name"), consumers > 0 ? `M/M/${consumers}` : "no consumer");
   }
 
   #onState(state: LinkState, reason?: string): void {
-    this.#figures.link(state, this.#settings.broker, reason);
+    this.#figures.link(state, this.#settings, reason);
+    this.#tabs.announce(state === "connected" && this.#isShared ? this.#settings : undefined);
     for (const id of ["pause", "purge"]) element<HTMLButtonElement>(id).disabled = state !== "connected";
     if (state === "lost") this.#scene.clear();
     if (state !== "connecting" && !this.#mmc) void this.#loadModel();
+  }
+
+  /** Whoever leads next counts anew. */
+  #onTakeover(done: boolean): void {
+    this.#figures.tabs(this.#others.length + 1, !done);
+    this.#statistics.reset();
   }
 
   #onEvents(events: Events): void {
@@ -151,7 +198,8 @@ export class Page {
   }
 
   #onSample(sample: Sample): void {
-    const { consumers } = this.#settings;
+    const { consumers } = this.#load;
+    this.#inQueue = sample.ready + sample.unacked;
     this.#statistics.sample(sample, !this.#paused);
     const measured = this.#statistics.measured(consumers);
     this.#scene.counted(sample.ready);
@@ -160,13 +208,32 @@ export class Page {
     if (this.#theory) this.#comparison.show(measured, this.#theory);
     this.#chart.push(chartPoint(sample, measured, this.#theory));
     this.#summarise(sample, measured);
+    this.#sayReload();
+    if (this.#isShared) void this.#meetTabs(sample.at);
+  }
+
+  #sayReload(): void {
+    if (this.#beforeReload !== undefined) this.#figures.reloaded(this.#beforeReload, this.#inQueue);
+    this.#beforeReload = undefined;
+  }
+
+  /** Looks for other tabs; the theory is of all of them. */
+  async #meetTabs(at: number): Promise<void> {
+    if (at - this.#tabsAt < TABS_EVERY_MS) return;
+    this.#tabsAt = at;
+    const others = await this.#tabs.others();
+    if (!this.#isShared || JSON.stringify(others) === JSON.stringify(this.#others)) return;
+    this.#others = others;
+    this.#statistics.reset();
+    this.#figures.tabs(others.length + 1);
+    this.#predict();
   }
 
   #onFirstDelivery(at: number): void {
     const ms = at - performance.timeOrigin;
     document.documentElement.dataset.firstDeliveryMs = String(Math.round(ms));
     performance.measure("page load to first delivery", { start: 0, end: ms });
-    if (this.#settings.broker === "tab") this.#figures.firstDelivery(ms);
+    if (this.#settings.broker === "tab" && !this.#isShared) this.#figures.firstDelivery(ms);
   }
 
   #summarise({ at, ready, unacked }: Sample, { L }: Measured): void {

@@ -4,13 +4,17 @@ import type { Load } from "./load/messages.ts";
 
 export type BrokerChoice = "tab" | "server";
 
+/** Where a broker in the tab keeps its messages; the durable one is shared by all tabs. */
+export type Storage = "memory" | "durable";
+
 export interface Settings extends Load {
   broker: BrokerChoice;
+  storage: Storage;
   seed: number;
 }
 
 /** The seed is one of those whose first minute is neither lucky nor unlucky. */
-export const DEFAULTS: Settings = { lambda: 8, mu: 10, consumers: 1, broker: "tab", seed: 12 };
+export const DEFAULTS: Settings = { lambda: 8, mu: 10, consumers: 1, broker: "tab", storage: "memory", seed: 12 };
 
 /** What the controls allow; a mu of 0 would be no service at all. */
 export const LIMITS = {
@@ -30,13 +34,14 @@ export function readSettings(query: string): Settings {
     mu: limited("mu", numberOf(values, "mu")),
     consumers: Math.round(limited("consumers", numberOf(values, "consumers"))),
     broker: values.get("broker") === "server" ? "server" : "tab",
+    storage: values.get("storage") === "durable" ? "durable" : "memory",
     seed: Math.trunc(numberOf(values, "seed")),
   };
 }
 
 /** The query that brings these settings back. */
 export function writeSettings(settings: Settings): string {
-  const { lambda, mu, consumers, broker, seed } = settings;
+  const { lambda, mu, consumers, broker, storage, seed } = settings;
   const values = new URLSearchParams({
     v: VERSION,
     lambda: String(lambda),
@@ -44,6 +49,7 @@ export function writeSettings(settings: Settings): string {
     consumers: String(consumers),
     broker,
   });
+  if (storage !== DEFAULTS.storage) values.set("storage", storage);
   if (seed !== DEFAULTS.seed) values.set("seed", String(seed));
   return `?${values}`;
 }

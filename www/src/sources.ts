@@ -1,21 +1,11 @@
 // Sources: the brokers that the page can show. Each says where its AMQP is, and what it counts for the page's queue.
 import { openBroker, type WorkerBroker } from "pocketmq/browser";
-import { QUEUE, type Target } from "./load/messages.ts";
-
-/** The broker's counts for the page's queue. */
-export interface Counts {
-  ready: number;
-  unacked: number;
-  /** Messages that ever arrived. */
-  published: number;
-}
+import { type Counts, countsOf, QUEUE, type Target } from "./load/messages.ts";
 
 export interface Source {
   target(): Target;
   counts(): Promise<Counts>;
 }
-
-const NOTHING: Counts = { ready: 0, unacked: 0, published: 0 };
 
 /** The broker in a worker of this tab. */
 export class TabSource implements Source {
@@ -34,8 +24,20 @@ export class TabSource implements Source {
   }
 
   async counts(): Promise<Counts> {
-    const { queues } = await this.#broker.stats();
-    return queues.find(({ name }) => name === QUEUE) ?? NOTHING;
+    return countsOf(await this.#broker.stats());
+  }
+}
+
+/** The broker that all tabs share, and that keeps its messages: the load's own connection asks it. */
+export class SharedSource implements Source {
+  readonly counts: () => Promise<Counts>;
+
+  constructor(ask: () => Promise<Counts>) {
+    this.counts = ask;
+  }
+
+  target(): Target {
+    return { shared: true };
   }
 }
 
@@ -60,11 +62,10 @@ export class ServerSource implements Source {
     if (!answer.ok) throw new Error(`/api/queues answers ${answer.status}.`);
     const queues: QueueReport[] = await answer.json();
     const queue = queues.find(({ name }) => name === QUEUE);
-    if (!queue) return NOTHING;
     return {
-      ready: queue.messages_ready,
-      unacked: queue.messages_unacknowledged,
-      published: queue.message_stats?.publish ?? 0,
+      ready: queue?.messages_ready ?? 0,
+      unacked: queue?.messages_unacknowledged ?? 0,
+      published: queue?.message_stats?.publish ?? 0,
     };
   }
 }

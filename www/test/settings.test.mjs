@@ -5,7 +5,7 @@ import { source } from "./load-source.mjs";
 const { DEFAULTS, readSettings, writeSettings } = await source("settings.ts");
 
 test("an address brings its settings back", () => {
-  const settings = { lambda: 2.5, mu: 0.75, consumers: 7, broker: "server", seed: 42 };
+  const settings = { lambda: 2.5, mu: 0.75, consumers: 7, broker: "server", storage: "durable", seed: 42 };
   assert.deepEqual(readSettings(writeSettings(settings)), settings);
   assert.deepEqual(readSettings(writeSettings(DEFAULTS)), DEFAULTS);
 });

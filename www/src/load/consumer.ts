@@ -1,7 +1,7 @@
 // Consumer: one channel with prefetch 1 that holds each message for its service time and then acks it.
-import type { AMQPBaseClient } from "@cloudamqp/amqp-client/amqp-base-client";
 import type { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
 import type { AMQPMessage } from "@cloudamqp/amqp-client/amqp-message";
+import type { Connection } from "./driver.ts";
 import { type Body, QUEUE } from "./messages.ts";
 import type { Service } from "./service.ts";
 
@@ -29,7 +29,7 @@ export class Consumer {
   }
 
   /** Starts to consume. */
-  async join(connection: AMQPBaseClient, onMessage: (message: AMQPMessage) => void): Promise<void> {
+  async join(connection: Connection, onMessage: (message: AMQPMessage) => void): Promise<void> {
     const channel = await connection.channel();
     this.#channel = channel;
     await channel.basicQos(1);

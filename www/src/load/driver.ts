@@ -2,7 +2,6 @@
 //
 // One timer is set for the earliest event that is due: an arrival, or the end of a service. When it fires, late as timers
 // are, everything that is due by then is done.
-import type { AMQPBaseClient } from "@cloudamqp/amqp-client/amqp-base-client";
 import type { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
 import type { AMQPMessage } from "@cloudamqp/amqp-client/amqp-message";
 import { Arrivals } from "./arrivals.ts";
@@ -15,8 +14,18 @@ import { Service } from "./service.ts";
 /** Events are reported this often at most. */
 const REPORT_EVERY_MS = 33;
 
+/** A broker that keeps messages keeps those of this delivery mode. */
+const PERSISTENT = 2;
+
 /** A wake-up this late means that the browser had frozen the worker: that time never was. */
 const FROZEN_MS = 1000;
+
+/** What the driver needs of a connection, of whichever client it is. */
+export interface Connection {
+  readonly closed: boolean;
+  channel(): Promise<AMQPChannel>;
+  close(): Promise<void>;
+}
 
 export interface DriverCallbacks {
   onEvents(events: Events): void;
@@ -25,7 +34,7 @@ export interface DriverCallbacks {
 }
 
 export class Driver {
-  readonly #connection: AMQPBaseClient;
+  readonly #connection: Connection;
   readonly #callbacks: DriverCallbacks;
   readonly #clock = new RunningClock();
   readonly #run = crypto.randomUUID();
@@ -48,7 +57,7 @@ export class Driver {
   #epochStart = 0;
   #events: Events;
 
-  constructor(connection: AMQPBaseClient, load: Load, seed: number, callbacks: DriverCallbacks) {
+  constructor(connection: Connection, load: Load, seed: number, callbacks: DriverCallbacks) {
     this.#connection = connection;
     this.#callbacks = callbacks;
     this.#load = load;
@@ -165,6 +174,7 @@ export class Driver {
     this.#events.published.push({ id: body.id, producer });
     const confirmed = this.#producers[producer]?.basicPublish("", QUEUE, JSON.stringify(body), {
       appId: "pocketmq-page",
+      deliveryMode: PERSISTENT,
     });
     if (confirmed) this.#guard(confirmed);
     this.#reportSoon();

@@ -13,8 +13,21 @@ export interface Load {
   consumers: number;
 }
 
-/** Where the broker is: the other end of a port, or the address of a WebSocket. */
-export type Target = { port: MessagePort } | { url: string };
+/** The broker's counts for the page's queue. */
+export interface Counts {
+  ready: number;
+  unacked: number;
+  /** Messages that ever arrived. */
+  published: number;
+}
+
+/** What a broker's figures say of that queue. */
+export function countsOf({ queues }: { queues: ({ name: string } & Counts)[] }): Counts {
+  return queues.find(({ name }) => name === QUEUE) ?? { ready: 0, unacked: 0, published: 0 };
+}
+
+/** Where the broker is: the other end of a port, the address of a WebSocket, or the one that all tabs share. */
+export type Target = { port: MessagePort } | { url: string } | { shared: true };
 
 /** To the worker. */
 export type Command =
@@ -23,11 +36,16 @@ export type Command =
   | { kind: "pause" }
   | { kind: "resume" }
   | { kind: "purge" }
+  /** Asks the shared broker; others are asked by the page itself. */
+  | { kind: "count" }
   | { kind: "disconnect" };
 
 /** From the worker. */
 export type Report =
-  | { kind: "connected" }
+  | { kind: "connected"; warning?: string | undefined }
+  /** Another tab leads the shared broker, or will in a moment. */
+  | { kind: "takeover"; done: boolean }
+  | { kind: "counts"; counts: Counts }
   /** The first delivery since the worker started, in ms since 1970. */
   | { kind: "first-delivery"; at: number }
   | { kind: "lost"; reason: string }

@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { connected, figureIs, launchChromium, openPage, screenshot, startBroker, textMatches } from "./harness.mjs";
+
+let broker;
+let browser;
+
+before(async () => {
+  [broker, browser] = await Promise.all([startBroker(), launchChromium()]);
+});
+
+after(async () => {
+  await browser?.close();
+  await broker?.close();
+});
+
+const open = (query) => openPage(browser, `${broker.httpUrl}/${query}`);
+
+/** Presses Reload when there is something in the queue, and answers what the page says it did to that. */
+async function reload(page) {
+  await figureIs(page, "ready", 50, 1e6);
+  await page.click("#reload");
+  await textMatches(page, "#reload-text", /^Messages before the reload: .*; after it: .*\.$/);
+  await connected(page);
+  const text = await page.textContent("#reload-text");
+  const [before, after] = text.replaceAll(",", "").match(/\d+/g).map(Number);
+  return { before, after };
+}
+
+test("a reload empties the queue in memory, and the durable one has all its messages still", async () => {
+  // Nobody serves: a queue that is kept has only grown.
+  const { page, errors, close } = await open("?v=1&lambda=100&mu=10&consumers=0");
+  const inMemory = await reload(page);
+  assert.ok(inMemory.after < inMemory.before, JSON.stringify(inMemory));
+
+  await page.check("#storage input[value=durable]");
+  await textMatches(page, "#link-text", /^The broker keeps its messages in this browser’s files/);
+  const durable = await reload(page);
+  assert.ok(durable.before >= 50 && durable.after >= durable.before, JSON.stringify(durable));
+  assert.equal(new URL(page.url()).searchParams.get("storage"), "durable");
+  assert.ok(await page.isChecked("#storage input[value=durable]"));
+
+  await page.check("#storage input[value=memory]");
+  await textMatches(page, "#link-text", /in a worker of this tab/);
+  assert.equal(await page.textContent("#reload-text"), "");
+  assert.ok(await page.isHidden("#second-tab"));
+  assert.deepEqual(errors, []);
+  await close();
+});
+
+test("two tabs share the durable queue, the theory is of both, and the second goes on when the first is closed", async () => {
+  const { page, errors, close } = await open("?v=1&lambda=40&mu=10&consumers=1&storage=durable");
+  await textMatches(page, "#verdict-headline", /^The queue grows by 30 messages a second\.$/);
+  const [other] = await Promise.all([page.context().waitForEvent("page"), page.click("#second-tab")]);
+  other.on("pageerror", (error) => errors.push(error.message));
+  for (const tab of [page, other]) {
+    await tab.bringToFront();
+    await textMatches(tab, "#link-text", /^2 tabs share this queue/);
+    await textMatches(tab, "#verdict-headline", /^The queue grows by 60 messages a second\.$/);
+    await textMatches(tab, "#model-name", /^M\/M\/2$/);
+    await textMatches(tab, "#unacked-unit", /of 2 in hand/);
+    await figureIs(tab, "ready", 100, 1e6);
+  }
+  await screenshot(other, "page-two-tabs");
+  assert.deepEqual(errors, []);
+
+  const shared = Number((await other.textContent("#ready")).replaceAll(",", ""));
+  await page.close();
+  await textMatches(other, "#link-text", /^The broker keeps its messages in this browser’s files/);
+  await textMatches(other, "#model-name", /^M\/M\/1$/);
+  await figureIs(other, "ready", shared + 20, 1e6);
+  await figureIs(other, "lambda-measured", 1, 1000);
+  assert.deepEqual(errors, []);
+  await close();
+});
+
+test("the storage is of the tab's broker alone: the one behind npm start has its own", async () => {
+  const { page, errors, close } = await open("?v=1&storage=durable");
+  await page.check("#broker input[value=server]");
+  await textMatches(page, "#link-text", /^Connected by AMQP over WebSocket/);
+  assert.ok(await page.isHidden("#storage"));
+  await page.check("#broker input[value=tab]");
+  await textMatches(page, "#link-text", /^The broker keeps its messages in this browser’s files/);
+  assert.ok(await page.isVisible("#second-tab"));
+  assert.deepEqual(errors, []);
+  await close();
+});

@@ -1,0 +1,18 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { source } from "./load-source.mjs";
+
+const { together } = await source("tabs.ts");
+
+test("several tabs' loads are one", () => {
+  const loads = [
+    { lambda: 8, mu: 10, consumers: 1 },
+    { lambda: 4, mu: 20, consumers: 3 },
+    { lambda: 1, mu: 99, consumers: 0 },
+  ];
+  assert.deepEqual(together(loads), { lambda: 13, mu: 17.5, consumers: 4 });
+});
+
+test("without a consumer there is no rate of service", () => {
+  assert.deepEqual(together([{ lambda: 8, mu: 10, consumers: 0 }]), { lambda: 8, mu: 0, consumers: 0 });
+});
