@@ -2,6 +2,9 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
   channelClosed,
   connect,
@@ -13,6 +16,7 @@ import {
   ownQueue,
   unique,
 } from "../amqplib.mjs";
+import { startPocketmq } from "../broker.mjs";
 import { Wire } from "../wire.mjs";
 import { capabilities } from "./methods.mjs";
 import { byArguments, effects, policies, queueArguments } from "./settings.mjs";
@@ -160,6 +164,24 @@ async function expiration(t, broker) {
   assert.equal(properties.headers["x-death"][0]["original-expiration"], "5");
 }
 
+/** What is persistent is there after a restart, and what is not is gone. */
+async function deliveryMode(t) {
+  const data = mkdtempSync(join(tmpdir(), "pocketmq-compatibility-"));
+  t.after(() => rmSync(data, { recursive: true }));
+  const queue = unique("kept");
+  const first = await startPocketmq({ flags: ["--data", data] });
+  const channel = await (await connect(t, first.url)).createConfirmChannel();
+  await channel.assertQueue(queue, { durable: true });
+  for (const deliveryMode of [1, 2]) channel.sendToQueue(queue, Buffer.from(`${deliveryMode}`), { deliveryMode });
+  await channel.waitForConfirms();
+  await first.stop();
+  const second = await startPocketmq({ flags: ["--data", data] });
+  t.after(second.stop);
+  const again = await openChannel(await connect(t, second.url));
+  assert.equal((await again.get(queue, { noAck: true })).content.toString(), "2");
+  assert.equal(await again.get(queue), false);
+}
+
 async function userId(t, broker) {
   assert.equal((await delivered(t, broker, { userId: "guest" })).properties.userId, "guest");
   const channel = await broker.channel(t);
@@ -182,6 +204,7 @@ async function sentAgain(t, broker) {
 export const properties = {
   works: {
     priority: queueArguments.works["x-max-priority"],
+    "delivery-mode": deliveryMode,
     expiration,
     "reply-to": capabilities.direct_reply_to,
     "user-id": userId,
@@ -199,13 +222,6 @@ export const properties = {
     },
     "x-publisher-id": sentAgain,
     "x-publisher-sequence": sentAgain,
-  },
-  "no effect": {
-    "delivery-mode": async (t, broker) => {
-      for (const deliveryMode of [1, 2]) {
-        assert.equal((await delivered(t, broker, { deliveryMode })).properties.deliveryMode, deliveryMode);
-      }
-    },
   },
 };
 
