@@ -13,7 +13,7 @@ const TYPES = {
   ".wasm": "application/wasm",
   ".html": "text/html",
 };
-const DIST = process.env.POCKETMQ_DIST ?? inRoot("pkg", "dist");
+const PACKAGE = process.env.POCKETMQ_PACKAGE ?? inRoot("pkg");
 const CLIENT = inRoot("node_modules", "@cloudamqp", "amqp-client", "lib", "mjs");
 
 const page = (release) => `<!doctype html><title>Tab</title><link rel="icon" href="data:,">
@@ -26,9 +26,9 @@ function fileOf(path) {
   const within = normalize(rest.join("/"));
   if (!/^[123]$/.test(release)) return undefined;
   if (rest.length === 0) return inRoot("tests", "tabs", folder);
-  if (folder === "dist") return join(DIST, within);
-  if (folder === "wasm" && release === "3") return inRoot("pkg", "wasm", within.replaceAll("broker", "lab"));
-  if (folder === "wasm") return inRoot("pkg", "wasm", within);
+  if (folder === "dist") return join(PACKAGE, "dist", within);
+  if (folder === "wasm" && release === "3") return join(PACKAGE, "wasm", within.replaceAll("broker", "lab"));
+  if (folder === "wasm") return join(PACKAGE, "wasm", within);
   if (folder === "amqp-client") return join(CLIENT, within);
   return undefined;
 }

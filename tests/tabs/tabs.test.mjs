@@ -192,6 +192,28 @@ for (const [name, launch] of Object.entries(LAUNCH)) {
       assert.ok(storage.quotaBytes > storage.usageBytes && journal.bytes > 0);
     });
 
+    test("durable confirmed messages a second from a tab", async (t) => {
+      const { openConnected } = family(t);
+      const tab = await openConnected();
+      const rates = await tab.evaluate(
+        async (messages, rounds) => {
+          const rates = [];
+          const body = new Uint8Array(100);
+          for (let round = 0; round < rounds; round++) {
+            const fromMs = performance.now();
+            const publish = () => globalThis.channel.basicPublish("", "q", body, { deliveryMode: 2 });
+            await Promise.all(Array.from({ length: messages }, publish));
+            rates.push(Math.round((messages / (performance.now() - fromMs)) * 1_000));
+          }
+          const { messageCount } = await globalThis.channel.queueDeclare("q", { passive: true });
+          return messageCount === rounds * messages && rates;
+        },
+        ...[10_000, 5],
+      );
+      assert.ok(rates);
+      console.log(`${name}: durable confirmed messages a second from a tab: ${rates.join(", ")}`);
+    });
+
     if (name !== "chromium") return;
 
     test("a leader that does not run is taken over from, and says nothing when it runs again", async (t) => {

@@ -16,7 +16,8 @@ import type { AMQPMessage } from "@cloudamqp/amqp-client/amqp-message";
 import type { AMQPProperties } from "@cloudamqp/amqp-client/amqp-properties";
 import type { Connection } from "./connection.js";
 import type { PortClient } from "./port-client.js";
-import { type Body, Publisher } from "./publisher.js";
+import type { Body } from "./publication.js";
+import { Publisher } from "./publisher.js";
 import { uniqueName } from "./wire.js";
 
 type Callback = (message: AMQPMessage) => void | Promise<void>;
@@ -33,7 +34,7 @@ interface Consuming {
 /** An AMQP channel of the broker that all tabs share; its methods are those of @cloudamqp/amqp-client's. */
 export class Channel extends AMQPChannel {
   readonly #connection: Connection;
-  readonly #publisher = new Publisher();
+  readonly #publisher: Publisher;
   readonly #consuming = new Map<string, Consuming>();
   #inner: AMQPChannel;
   #mode: "confirm" | "transaction" | undefined;
@@ -49,8 +50,14 @@ export class Channel extends AMQPChannel {
     this.onerror = () => {};
     this.onReturn = () => {};
     this.#connection = connection;
+    this.#publisher = new Publisher(inner);
     this.#inner = inner;
     this.#follow(inner);
+  }
+
+  /** @internal The broker has room for messages again. */
+  unblocked(): void {
+    this.#publisher.resume();
   }
 
   /** @internal Goes on as this channel of a new leader's client. */

@@ -134,6 +134,9 @@ export class Connection {
     this.#client = client;
     this.#link = link;
     await client.connect();
+    client.onunblocked = () => {
+      for (const channel of this.#channels.values()) channel.unblocked();
+    };
     this.topology.isInMemory = link.storage === "memory";
     await this.topology.declareAgain(() => client.channel());
     for (const channel of this.#channels.values()) await channel.attach(client);

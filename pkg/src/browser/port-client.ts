@@ -63,9 +63,14 @@ export class PortClient extends AMQPBaseClient {
 
   /** Posts bytes, together with all that is sent until the running code is done: each post costs far more than its bytes. */
   override async send(bytes: Uint8Array): Promise<void> {
-    if (this.#unsent.length === 0) queueMicrotask(() => this.#post());
     // A copy, as the client goes on writing into its buffer.
-    this.#unsent.push(bytes.slice());
+    this.sendWhole(bytes.slice());
+  }
+
+  /** @internal Sends bytes that nobody will write to. */
+  sendWhole(bytes: Uint8Array): void {
+    if (this.#unsent.length === 0) queueMicrotask(() => this.#post());
+    this.#unsent.push(bytes);
   }
 
   /** Ends the connection without the usual goodbye: the broker is gone, or nothing more is expected of it. */

@@ -1,60 +1,68 @@
 // Publisher: what a channel published and has no confirm for yet, numbered, to be sent again to the next leader.
+//
+//   numbers    1 2 3 4 5 6 7 8 9
+//              . . . x . x|x|         . confirmed    x sent, waits for its confirm    the others: still to be sent
+//                          └ next
 import type { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
-import type { AMQPProperties } from "@cloudamqp/amqp-client/amqp-properties";
-import { uniqueName } from "./wire.js";
+import type { PortClient } from "./port-client.js";
+import { Encoder, type Publication } from "./publication.js";
 
-/** The client keeps a buffer of a frame's size for each message that it has sent and that is not confirmed. */
-const WINDOW = 2_048;
-const ID = "x-publisher-id";
+/** So many wait for confirms at most: more at once would only wait in the leader, and be sent twice when it goes. */
+const WINDOW = 4_096;
 
-/** What a message's body may be made from. */
-export type Body = string | Uint8Array | ArrayBuffer | null;
-
-/** A message, and where it goes. */
-export interface Publication {
-  exchange: string;
-  routingKey: string;
-  data: Body;
-  properties: AMQPProperties;
-  mandatory: boolean;
-  immediate: boolean;
-}
-
-interface Unconfirmed extends Publication {
+interface Unconfirmed {
   readonly number: number;
+  readonly frames: Uint8Array;
   readonly resolve: (number: number) => void;
   readonly reject: (error: Error) => void;
 }
 
 /** The messages of one channel. */
 export class Publisher {
-  readonly #id = uniqueName();
+  readonly #encoder: Encoder;
   readonly #unconfirmed = new Map<number, Unconfirmed>();
   #published = 0;
   #channel: AMQPChannel | undefined;
-  /** The first number that was not sent on this channel. */
   #next = 1;
-  /** How many sent ones wait for a confirm on it. */
-  #waiting = 0;
+  /** The numbers of those sent on this channel that are not confirmed, by its delivery tags. */
+  readonly #sent = new Map<number, number>();
+  #lastTag = 0;
+
+  constructor(channel: AMQPChannel) {
+    this.#encoder = new Encoder(channel.id, channel.connection.frameMax);
+  }
 
   /** Fulfilled with the message's number when it is confirmed. */
-  publish(publication: Publication): Promise<number> {
-    const number = ++this.#published;
+  async publish(publication: Publication): Promise<number> {
+    const number = this.#published + 1;
+    const frames = this.#encoder.encode(publication, number);
+    this.#published = number;
     return new Promise((resolve, reject) => {
-      const { data, properties } = publication;
-      const kept = { ...publication, data: copied(data), properties: this.#numbered(properties, number) };
-      this.#unconfirmed.set(number, { ...kept, number, resolve, reject });
-      this.#send();
+      this.#unconfirmed.set(number, { number, frames, resolve, reject });
+      this.resume();
     });
   }
 
   /** Sends what is not confirmed over this channel, which is in confirm mode, and what comes from now on. */
   start(channel: AMQPChannel): void {
     this.#channel = channel;
-    this.#waiting = 0;
+    this.#sent.clear();
+    this.#lastTag = 0;
     [this.#next = this.#published + 1] = this.#unconfirmed.keys();
-    channel.connection.onunblocked = () => this.#send();
-    this.#send();
+    channel.publishConfirmed = (tag, multiple, nack) => this.#confirmed(tag, multiple, nack);
+    this.resume();
+  }
+
+  /** Sends what may be sent. */
+  resume(): void {
+    const channel = this.#channel;
+    if (!channel || channel.closed || channel.connection.blocked) return;
+    while (this.#next <= this.#published && this.#sent.size < WINDOW) {
+      const message = this.#unconfirmed.get(this.#next++);
+      if (!message) continue;
+      this.#sent.set(++this.#lastTag, message.number);
+      (channel.connection as PortClient).sendWhole(message.frames);
+    }
   }
 
   /** Nothing is sent or confirmed any more. */
@@ -64,44 +72,20 @@ export class Publisher {
     this.#unconfirmed.clear();
   }
 
-  #send(): void {
-    const channel = this.#channel;
-    if (!channel) return;
-    while (this.#next <= this.#published && this.#waiting < WINDOW && !channel.closed && !channel.connection.blocked) {
-      const message = this.#unconfirmed.get(this.#next++);
-      if (message) this.#sendOne(channel, message);
+  #confirmed(tag: number, multiple: boolean, nack: boolean): void {
+    for (const each of multiple ? this.#sent.keys() : [tag]) {
+      if (each > tag) break;
+      this.#settle(each, nack);
     }
+    this.resume();
   }
 
-  #sendOne(channel: AMQPChannel, message: Unconfirmed): void {
-    const { exchange, routingKey, data, properties, mandatory, immediate } = message;
-    this.#waiting++;
-    channel.basicPublish(exchange, routingKey, data, properties, mandatory, immediate).then(
-      () => this.#settled(channel, message, () => message.resolve(message.number)),
-      (error: Error) => {
-        // With a channel that is closed the leader may be gone: the next one is sent it again.
-        if (!channel.closed) this.#settled(channel, message, () => message.reject(error));
-      },
-    );
+  #settle(tag: number, nack: boolean): void {
+    const number = this.#sent.get(tag) ?? 0;
+    const message = this.#unconfirmed.get(number);
+    this.#sent.delete(tag);
+    this.#unconfirmed.delete(number);
+    if (nack) message?.reject(new Error("The broker refused the message: its queue is full, or it cannot be stored."));
+    else message?.resolve(number);
   }
-
-  #settled(channel: AMQPChannel, { number }: Unconfirmed, tell: () => void): void {
-    if (!this.#unconfirmed.delete(number)) return;
-    tell();
-    if (channel !== this.#channel) return;
-    this.#waiting--;
-    this.#send();
-  }
-
-  /** An application that numbers its messages itself goes on doing so. */
-  #numbered(properties: AMQPProperties, number: number): AMQPProperties {
-    if (properties.headers?.[ID] !== undefined) return properties;
-    return { ...properties, headers: { ...properties.headers, [ID]: this.#id, "x-publisher-sequence": number } };
-  }
-}
-
-/** As it is now, whatever the application does with its buffer. */
-function copied(data: Body): Body {
-  if (data instanceof Uint8Array) return data.slice();
-  return data instanceof ArrayBuffer ? data.slice(0) : data;
 }
