@@ -212,8 +212,8 @@ impl Image {
                 }
             }
             Fact::Delivered { queue, below } => {
-                let tier = self.queue(queue).tier(below);
-                tier.touched_below = tier.touched_below.max(below);
+                // Each end notes all of them, so the last one holds.
+                self.queue(queue).tier(below).touched_below = below;
             }
             Fact::Publisher { id, sequence } => self.publishers.set(id, sequence),
         }
