@@ -46,6 +46,11 @@ async function chromiumTab(page, url) {
   return {
     evaluate: (run, ...args) => page.evaluate(`(${wrapped(run)})(...${JSON.stringify(args)})`).then(unwrapped),
     close: () => page.close(),
+    /** Lets the origin have so many bytes. */
+    async setQuota(bytes) {
+      const { origin } = new URL(url);
+      await (await session()).send("Storage.overrideQuotaForOrigin", { origin, quotaSize: bytes });
+    },
     /** The workers that it has started. */
     workers: () => page.workers(),
     async setFrozen(frozen) {

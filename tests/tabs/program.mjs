@@ -1,10 +1,8 @@
 // Program: what runs in each tab of the tests, reached from outside.
 import { connect } from "pocketmq/browser";
 
-const BATCH = 25;
-const PACE_MS = 25;
+const BATCH = 20;
 const PREFETCH = 20;
-const REPORT_MS = 25;
 
 let unreported = [];
 let reporting = Promise.resolve();
@@ -31,14 +29,17 @@ async function join(options) {
 /** Publishes and consumes until the tab is closed; answers when both have begun. */
 async function work(tab, options) {
   const connection = await connect(options);
-  const times = [];
-  connection.ondisconnect = () => times.push(performance.timeOrigin + performance.now());
-  connection.onreconnect = () => times.push(performance.timeOrigin + performance.now());
-  Object.assign(globalThis, { connection, times });
+  const takeovers = { lost: 0, lastMs: 0 };
+  connection.ondisconnect = () => {
+    takeovers.lost++;
+  };
+  connection.onreconnect = () => {
+    takeovers.lastMs = performance.timeOrigin + performance.now();
+  };
+  Object.assign(globalThis, { connection, takeovers });
   const channel = await connection.channel();
   await channel.queueDeclare("load");
-  await consume(connection, times);
-  setInterval(report, REPORT_MS);
+  await consume(connection, takeovers);
   void publish(channel, tab);
 }
 
@@ -49,30 +50,33 @@ async function publish(channel, tab) {
       await channel.basicPublish("", "load", body, { deliveryMode: 2 });
       unreported.push(["confirmed", body]);
     });
-    const paced = new Promise((resolve) => setTimeout(resolve, PACE_MS));
-    await Promise.all([...publishing, paced]);
+    await Promise.all(publishing);
+    await report();
   }
 }
 
 /** An ack is durable once a later answer on its channel has arrived, from the same leader. */
-async function consume(connection, times) {
+async function consume(connection, takeovers) {
   const channel = await connection.channel();
   await channel.prefetch(PREFETCH);
   let acked = [];
-  let leader = 0;
+  let ackedAt = 0;
   await channel.basicConsume("load", { noAck: false }, async (message) => {
-    if (leader !== times.length) acked = [];
-    leader = times.length;
+    const leader = takeovers.lost;
     const body = message.bodyString();
     unreported.push(["settled", body]);
     await report();
+    // Of a former leader: it will come again.
+    if (leader !== takeovers.lost) return;
+    if (leader !== ackedAt) acked = [];
+    ackedAt = leader;
     void message.ack();
     acked.push(body);
     if (acked.length < PREFETCH) return;
     const batch = acked;
     acked = [];
     await channel.prefetch(PREFETCH);
-    if (leader === times.length) for (const each of batch) unreported.push(["acked", each]);
+    if (leader === takeovers.lost) for (const each of batch) unreported.push(["acked", each]);
   });
 }
 

@@ -216,6 +216,20 @@ for (const [name, launch] of Object.entries(LAUNCH)) {
 
     if (name !== "chromium") return;
 
+    test("without any more space publishes are refused, and what was confirmed stays", async (t) => {
+      const { openConnected } = family(t);
+      const tab = await openConnected();
+      await publish(tab, "kept");
+      await tab.setQuota(1);
+      const big = (size) => globalThis.channel.basicPublish("", "q", new Uint8Array(size), { deliveryMode: 2 });
+      await assert.rejects(tab.evaluate(big, 2 ** 20), /refused the message|no more storage/);
+      const { journal } = await tab.evaluate(() => globalThis.connection.stats());
+      assert.match(journal.failure, /no more storage.* free disk space/);
+      await tab.setQuota(2 ** 30);
+      await tab.close();
+      assert.equal(await take(await openConnected()), "kept");
+    });
+
     test("a leader that does not run is taken over from, and says nothing when it runs again", async (t) => {
       const { options, openConnected } = family(t);
       const leader = await openConnected();

@@ -102,13 +102,13 @@ export class OpfsStore implements Store {
     const segment = this.#segment(number, leadership);
     if (offset + into.length > segment.length)
       throw new Error(`PocketMQ's file ${segment.name} is shorter than it was.`);
-    attempt(segment.name, "read", () => readContent(segment.content, offset, into));
+    attempt(`file ${segment.name}`, "read", () => readContent(segment.content, offset, into));
   }
 
   create(number: number, leadership: number): void {
     const spare = this.#spares.shift();
     this.#restock();
-    if (!spare) throw problem("a new file", "made", this.#shortage);
+    if (!spare) throw problem("next file", "made", this.#shortage);
     const content = { handle: spare.handle };
     this.#segments.set(keyOf(number, leadership), { number, leadership, length: 0, name: spare.name, content });
     this.#closeOldest();
@@ -118,8 +118,8 @@ export class OpfsStore implements Store {
     const segment = this.#segment(number, leadership);
     const { content, length: at } = segment;
     if (!("handle" in content)) throw new Error(`PocketMQ's file ${segment.name} belongs to a former leader.`);
-    const written = attempt(segment.name, "written", () => content.handle.write(bytes, { at }));
-    if (written < bytes.length) throw noSpace(segment.name);
+    const written = attempt(`file ${segment.name}`, "written", () => content.handle.write(bytes, { at }));
+    if (written < bytes.length) throw noSpace(`file ${segment.name}`);
     segment.length += written;
     this.#touched.add(content.handle);
   }
@@ -184,7 +184,7 @@ export class OpfsStore implements Store {
     const which = whichSegment(content, length);
     if (which) {
       // What its writer left in the system's hands has to be durable before anything is built on it.
-      if (handle) this.#touched.add(handle);
+      handle?.flush();
       this.#segments.set(keyOf(which.number, which.leadership), { ...which, length, name: file.name, content });
       if (this.#open().length > OPEN_MAX) await this.#snapshot(this.#open()[0]);
     } else if (handle && length < NAME_BYTES) {
@@ -290,7 +290,7 @@ async function opened(file: FileHandle, untilMs: number): Promise<Handle | undef
     try {
       return await file.createSyncAccessHandle();
     } catch (error) {
-      if ((error as Error).name !== "NoModificationAllowedError") throw problem(file.name, "opened", error);
+      if ((error as Error).name !== "NoModificationAllowedError") throw problem(`file ${file.name}`, "opened", error);
       if (performance.now() >= untilMs) return undefined;
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }
