@@ -1,123 +1,22 @@
 //! Golden: a journal that version 1 wrote, with each kind of fact in it, which every later version must read.
 //!
-//! `POCKETMQ_WRITE_GOLDEN=1 cargo test --test golden` writes the file of the present version; what is released stays as it is.
-#![cfg(not(target_arch = "wasm32"))]
+//! `POCKETMQ_WRITE_GOLDEN=1 cargo test --test journal` writes the file of the present version; what is released stays as it is.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::rc::Rc;
 
-use pocketmq::broker::{
-    ApplyTo, Binding, Broker, Config, ExchangeDeclaration, Policy, Publication, QueueDeclaration, Routed,
-};
-use pocketmq::id::ChannelId;
-use pocketmq::journal::{Options, Segment, Store, StoreError};
+use pocketmq::broker::{ApplyTo, Binding, Policy, Routed};
+use pocketmq::journal::Segment;
 use pocketmq::limits::Limits;
-use pocketmq::properties::{Properties, PropertyValues};
-use pocketmq::server::Server;
+use pocketmq::properties::PropertyValues;
 use pocketmq::table::{Table, Value};
 
-const NOW_MS: u64 = 1_800_000_000_000;
+use super::program::{NOW_MS, Program, flush, open};
+use super::store::Bytes;
+
 const LATER_MS: u64 = NOW_MS + 60_000;
 
-/// The bytes of each segment, shared with whoever looks at them afterwards.
-#[derive(Clone, Default)]
-struct Bytes(Rc<RefCell<BTreeMap<Segment, Vec<u8>>>>);
-
-impl Store for Bytes {
-    fn segments(&mut self) -> Result<Vec<(Segment, u64)>, StoreError> {
-        Ok(self.0.borrow().iter().map(|(segment, bytes)| (*segment, bytes.len() as u64)).collect())
-    }
-
-    fn read(&mut self, segment: Segment, offset: u64, into: &mut [u8]) -> Result<(), StoreError> {
-        let start = offset as usize;
-        let segments = self.0.borrow();
-        let bytes = segments.get(&segment).and_then(|bytes| bytes.get(start..start + into.len()));
-        into.copy_from_slice(bytes.ok_or(StoreError("There is less.".into()))?);
-        Ok(())
-    }
-
-    fn create(&mut self, segment: Segment) -> Result<(), StoreError> {
-        self.0.borrow_mut().insert(segment, Vec::new());
-        Ok(())
-    }
-
-    fn append(&mut self, segment: Segment, bytes: &[u8]) -> Result<(), StoreError> {
-        self.0.borrow_mut().get_mut(&segment).expect("it was created").extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn remove(&mut self, segment: Segment) -> Result<(), StoreError> {
-        self.0.borrow_mut().remove(&segment);
-        Ok(())
-    }
-}
-
 fn path() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "golden", "version-1.journal"].iter().collect()
-}
-
-fn open(store: &Bytes) -> Server {
-    let config = Config { seed: [7; 32], limits: Limits::default() };
-    let (mut server, _) = Server::open(config, Box::new(store.clone()), &Options::default(), NOW_MS).unwrap();
-    flush(&mut server, NOW_MS);
-    server
-}
-
-fn flush(server: &mut Server, now_ms: u64) {
-    server.turn(now_ms, &mut ());
-    let mark = server.start_flush();
-    server.flushed(mark);
-}
-
-/// The embedding program's end of a broker.
-struct Program<'a> {
-    broker: &'a mut Broker,
-    channel: ChannelId,
-}
-
-impl<'a> Program<'a> {
-    fn of(broker: &'a mut Broker) -> Self {
-        let connection = broker.open_connection();
-        let channel = broker.open_channel(connection, 1);
-        Self { broker, channel }
-    }
-
-    fn exchange(&mut self, name: &str, kind: &str, arguments: &Table) {
-        let (passive, durable, auto_delete, internal) = (false, true, false, false);
-        let declaration = ExchangeDeclaration { name, kind, passive, durable, auto_delete, internal, arguments };
-        self.broker.declare_exchange(self.channel, &declaration).unwrap();
-    }
-
-    fn queue(&mut self, name: &str, arguments: &Table) {
-        let (passive, durable, exclusive, auto_delete) = (false, true, false, false);
-        let declaration = QueueDeclaration { name, passive, durable, exclusive, auto_delete, arguments };
-        self.broker.declare_queue(self.channel, &declaration).unwrap();
-    }
-
-    fn bind(&mut self, source: &str, destination: &str, routing_key: &str) {
-        let arguments = &Table::new();
-        self.broker.bind_queue(self.channel, &Binding { source, destination, routing_key, arguments }).unwrap();
-    }
-
-    fn publish(&mut self, exchange: &str, routing_key: &str, body: &str, values: PropertyValues) -> Routed {
-        let mut raw = Vec::new();
-        PropertyValues { delivery_mode: Some(2), ..values }.encode(&mut raw).unwrap();
-        let (properties, body) = (Properties::parse(&raw).unwrap(), body.as_bytes());
-        let publication = Publication { exchange, routing_key, properties, body, mandatory: false };
-        self.broker.publish(self.channel, &publication).unwrap()
-    }
-
-    fn send(&mut self, queue: &str, body: &str) {
-        assert_eq!(self.publish("", queue, body, PropertyValues::default()), Routed::Queued(1));
-    }
-
-    /// The next message of a queue, which stays unacked: its body and whether it may have been delivered before.
-    fn get(&mut self, queue: &str) -> Option<(String, bool, u64)> {
-        let got = self.broker.get(self.channel, queue, false).unwrap()?;
-        Some((String::from_utf8(got.message.body().to_vec()).unwrap(), got.redelivered, got.delivery_tag))
-    }
+    [env!("CARGO_MANIFEST_DIR"), "tests", "journal", "version-1.journal"].iter().collect()
 }
 
 fn with_headers(headers: Table) -> PropertyValues {
@@ -136,7 +35,7 @@ fn numbered(sequence: i64) -> PropertyValues {
 /// Does one thing of each kind, and ends cleanly.
 fn write() -> Vec<u8> {
     let store = Bytes::default();
-    let mut server = open(&store);
+    let mut server = open(&store, Limits::default());
     let mut program = Program::of(server.broker_mut());
     program.exchange("topics", "topic", &Table::new());
     program.exchange("later", "x-delayed-message", &one("x-delayed-type", "direct"));
@@ -196,7 +95,7 @@ fn what_version_1_wrote_is_read() {
     let store = Bytes::default();
     let bytes = std::fs::read(path()).unwrap();
     store.0.borrow_mut().insert(Segment { number: 1, leadership: 1 }, bytes);
-    let mut server = open(&store);
+    let mut server = open(&store, Limits::default());
     let names: Vec<_> = server.virtual_hosts().iter().map(|host| host.name().to_owned()).collect();
     assert_eq!(names, ["/", "other"]);
     let policies: Vec<_> =
