@@ -39,6 +39,7 @@ function addressed(source, release) {
     .replaceAll(/"@cloudamqp\/amqp-client\/([\w-]+)"/g, `"/${release}/amqp-client/$1.js"`)
     .replaceAll('"pocketmq/browser"', `"/${release}/dist/browser.js"`)
     .replaceAll('"pocketmq/leader"', `"/${release}/dist/browser/leader.js"`)
+    .replaceAll('"pocketmq/opfs-store"', `"/${release}/dist/browser/opfs-store.js"`)
     .replaceAll('"pocketmq/wasm"', `"/${release}/wasm/broker/broker.js"`);
 }
 

@@ -192,6 +192,24 @@ for (const [name, launch] of Object.entries(LAUNCH)) {
       assert.ok(storage.quotaBytes > storage.usageBytes && journal.bytes > 0);
     });
 
+    test("more segments than are kept open can be read, and are there again", async (t) => {
+      const { options, open } = family(t);
+      const tab = await open();
+      const run = (isNew) =>
+        tab.evaluate(
+          (task) => {
+            const worker = new Worker("store.mjs", { type: "module", name: JSON.stringify(task) });
+            return new Promise((resolve, reject) => {
+              worker.addEventListener("message", ({ data }) => resolve(data));
+              worker.addEventListener("error", ({ message }) => reject(message));
+            }).finally(() => worker.terminate());
+          },
+          { ...options, isNew },
+        );
+      assert.deepEqual(await run(true), { leadership: 1, found: 0, whole: 0, readBack: 40 });
+      assert.deepEqual(await run(false), { leadership: 2, found: 20, whole: 20, readBack: 0 });
+    });
+
     test("durable confirmed messages a second from a tab", async (t) => {
       const { openConnected } = family(t);
       const tab = await openConnected();

@@ -313,7 +313,8 @@ export class Member {
     const rest = () => this.#forgetWorker();
     const wakeUp = () => {
       this.#stand();
-      this.#wake();
+      // What was said meanwhile may not have been kept for it.
+      this.#changed(undefined);
     };
     document.addEventListener("freeze", rest, { signal });
     document.addEventListener("resume", wakeUp, { signal });

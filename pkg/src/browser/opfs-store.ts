@@ -139,6 +139,11 @@ export class OpfsStore implements Store {
     this.#touched.clear();
   }
 
+  /** Resolves when all that the file system was asked for is done. */
+  settled(): Promise<void> {
+    return this.#later;
+  }
+
   /** Lets go of all files. */
   close(): void {
     for (const { content } of this.#segments.values()) if ("handle" in content) content.handle.close();
