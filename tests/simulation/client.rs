@@ -8,7 +8,7 @@ use pocketmq::id::TransportId;
 use super::ledger::{Message, TokenId};
 use super::peer::{self, Answer, Call, call};
 use super::timeline::Turn;
-use super::topology::{EXCHANGES, LATER, QueueSpec};
+use super::topology::{EXCHANGES, LATER, QUEUES, QueueSpec};
 
 /// What a channel is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -297,6 +297,13 @@ impl Content {
         let exchange = answer.text_at(at).to_owned();
         let key = answer.text_at(at + 1 + exchange.len()).to_owned();
         Self { consumer, delivery_tag, is_redelivered, exchange, key, ..Self::default() }
+    }
+
+    /// For who follows what happens.
+    pub fn told(&self) -> String {
+        let Self { queue, delivery_tag, is_redelivered, body, .. } = self;
+        let id = body.get(..8).unwrap_or_default().escape_ascii();
+        format!("{id} from {} as {delivery_tag}, redelivered={is_redelivered}", QUEUES[*queue].name)
     }
 
     /// Takes a header or body frame; whether it is whole now.

@@ -14,6 +14,7 @@ use super::client::{Channel, Client, Content, Mode, Publisher};
 use super::disk::Disk;
 use super::ledger::{Arrival, Checked, Clock, Ledger, violation};
 use super::mutations::Mutation;
+use super::peer;
 use super::random::Random;
 use super::topology::{DEAD, QUEUES};
 
@@ -45,6 +46,8 @@ pub struct World {
     serials: u32,
     /// So many boundaries of flushes are passed until everything crashes.
     pub fuse: Option<usize>,
+    /// What happens is told.
+    pub is_told: bool,
     /// How many requests the clients have made.
     pub operations: u64,
 }
@@ -90,6 +93,7 @@ impl World {
             mutation,
             flushing: None,
             fuse: None,
+            is_told: std::env::var_os("POCKETMQ_TELL").is_some(),
             messages: 0,
             serials: 0,
             operations: 0,
@@ -146,7 +150,15 @@ impl World {
 
     pub fn send(&mut self, client: usize, bytes: &[u8]) {
         self.operations += 1;
+        self.tell(|world| format!("{}: {:?}", world.clients[client].serial, peer::answers(bytes.strip_prefix(peer::HEADER).unwrap_or(bytes))));
         self.server.receive(self.clients[client].transport, bytes);
+    }
+
+    /// Tells what happens, where one seed alone is looked at.
+    pub fn tell(&self, text: impl FnOnce(&Self) -> String) {
+        if self.is_told {
+            eprintln!("turn {} at {}: {}", self.clock.turn, self.clock.now_ms - BEGIN_MS, text(self));
+        }
     }
 
     pub fn ledger(&mut self, client: usize) -> &mut Ledger {
@@ -231,6 +243,7 @@ impl World {
     /// A message is at its client.
     fn arrive(&mut self, Delivered { client, channel, content }: Delivered) -> Checked {
         let clock = self.clock;
+        self.tell(|world| format!("{} gets on {channel}: {}", world.clients[client].serial, content.told()));
         let queue = content.queue;
         let arrival = arrival_of(&content)?;
         let holder = (!content.no_ack).then_some((self.clients[client].serial, channel));
@@ -267,6 +280,7 @@ impl World {
     }
 
     pub fn start_flush(&mut self) -> Checked {
+        self.tell(|_| "flush".into());
         self.burn()?;
         let mark = self.server.start_flush();
         self.disk.start_flush();
@@ -282,6 +296,7 @@ impl World {
     pub fn finish_flush(&mut self) -> Checked {
         let mark = self.flushing.take().expect("a flush that ends was begun");
         let flushed = self.disk.finish_flush();
+        self.tell(|_| "flushed".into());
         self.burn()?;
         match flushed {
             Ok(()) => self.server.flushed(mark),

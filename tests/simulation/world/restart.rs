@@ -26,6 +26,7 @@ const OVERHEAD_BYTES: usize = 16 << 10;
 impl World {
     /// The server ends, and another one takes over what it left.
     pub fn restart(&mut self, ending: Ending) -> Checked {
+        self.tell(|_| format!("{ending:?}"));
         let publishers = self.end(ending)?;
         self.open()?;
         self.recover()?;
