@@ -137,7 +137,7 @@ impl Channel {
         }
     }
 
-    /// Whether all that it caused is known to be durable, as nothing is awaited.
+    /// Whether nothing is awaited.
     pub fn is_quiet(&self) -> bool {
         self.awaited.is_empty() && self.unconfirmed.is_empty()
     }

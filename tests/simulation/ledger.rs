@@ -156,6 +156,11 @@ impl Ledger {
         }
     }
 
+    /// Whether what was done up to this turn is known to be durable.
+    pub fn is_promised(&self, turn: Turn) -> bool {
+        turn <= self.promised
+    }
+
     /// A queue was made, if there was none. Whether it is certain that this was new.
     pub fn declare_queue(&mut self, queue: usize, clock: Clock) -> bool {
         let is_new = self.queues[queue].must_be(|&exists| !exists);
@@ -250,7 +255,7 @@ impl Ledger {
         }
         self.tokens[id].states.change(clock.turn, |state| {
             let mut returned = state.clone();
-            if returned.place == Place::At(queue) {
+            if returned.place == Place::At(queue) && QUEUES[queue].is_quorum {
                 returned.returns = (state.returns.0 + 1, state.returns.1 + 1);
             }
             vec![returned]
@@ -279,6 +284,11 @@ impl Ledger {
             Some(token) => violation(format!("lost: {}", token.told())),
             None => Ok(()),
         }
+    }
+
+    /// For who follows what happens: all that may be somewhere.
+    pub fn told(&self) -> String {
+        self.active.iter().map(|&id| format!("\n    {}", self.tokens[id].told())).collect()
     }
 
     /// What the last crash went back to was narrowed: so are all alternatives.
@@ -332,7 +342,9 @@ impl Token {
         let Message { id, exchange, key, is_persistent, .. } = &*self.message;
         let kind = if *is_persistent { "persistent" } else { "transient" };
         let (queue, states) = (QUEUES[self.origin].name, self.states.states().collect::<Vec<_>>());
-        format!("{kind} message {id} of '{exchange}' by '{key}' to '{queue}' in turn {}, now {states:?}", self.arrived)
+        let held = if self.holder.is_some() { "unacked" } else { "" };
+        let (turn, expires_ms) = (self.arrived, self.expires_ms);
+        format!("{kind} message {id} of '{exchange}' by '{key}' to '{queue}' in turn {turn}, {expires_ms:?}, now {held} {states:?}")
     }
 }
 

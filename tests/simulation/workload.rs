@@ -269,7 +269,9 @@ impl World {
 
     /// What is got leaves its queue at once, and is only known with the answer: so nothing else is waited for.
     fn get_some(&mut self, client: usize, number: u16, queue: usize) -> Checked {
-        if !self.channel(client, number).is_quiet() {
+        let channel = self.channel(client, number);
+        let (is_quiet, caused) = (channel.is_quiet(), channel.caused);
+        if !is_quiet || !self.ledger(client).is_promised(caused) {
             return Ok(());
         }
         let no_ack = queue != DEAD && self.random.chance(20);

@@ -235,7 +235,7 @@ impl World {
         let consumers = here.flat_map(|client| &client.channels).flat_map(|channel| &channel.consumers);
         let waiting = consumers.filter(|consumer| {
             let has_room = consumer.no_ack || consumer.prefetch == 0 || consumer.unacked < consumer.prefetch.into();
-            has_room && QUEUES[consumer.queue].partitions.is_none()
+            has_room && consumer.is_known && QUEUES[consumer.queue].partitions.is_none()
         });
         waiting.map(|consumer| consumer.queue)
     }
@@ -247,7 +247,11 @@ impl World {
         let queue = content.queue;
         let arrival = arrival_of(&content)?;
         let holder = (!content.no_ack).then_some((self.clients[client].serial, channel));
-        let token = self.ledger(client).delivered(&arrival, holder, clock)?;
+        let delivered = self.ledger(client).delivered(&arrival, holder, clock);
+        if delivered.is_err() {
+            self.tell(|world| world.ledgers[world.clients[client].host].told() + &crate::dump::dump(&world.server));
+        }
+        let token = delivered?;
         let channel = self.channel(client, channel);
         channel.last_tag += 1;
         if content.delivery_tag != channel.last_tag {

@@ -46,7 +46,8 @@ impl Ledger {
                 let place = if is_kept { state.place } else { Place::Gone };
                 let was_delivered = state.was_delivered || forgets_deliveries && matches!(place, Place::At(_));
                 // Who had it may or may not count as one who gave it back.
-                let returns = (state.returns.0, state.returns.1 + u32::from(state.was_delivered));
+                let counts = matches!(place, Place::At(queue) if QUEUES[queue].is_quorum);
+                let returns = (state.returns.0, state.returns.1 + u32::from(state.was_delivered && counts));
                 State { place, was_delivered, returns, ..state.clone() }
             });
         }

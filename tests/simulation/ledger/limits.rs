@@ -1,6 +1,6 @@
 //! Limits: what leaves a queue by itself, when it has expired or is too much, and who may not be kept waiting.
 
-use super::{Checked, Clock, Ledger, Token, TokenId, end_in, violation};
+use super::{Checked, Clock, Ledger, Place, State, Token, TokenId, end_in, violation};
 use crate::topology::QUEUES;
 
 /// Whether something stands before a message in its queue.
@@ -26,7 +26,8 @@ impl Ledger {
     fn ready(&self, queue: usize) -> Vec<TokenId> {
         let is_ready = |id: &TokenId| self.tokens[*id].holder.is_none() && self.tokens[*id].may_be_at(queue);
         let mut ready: Vec<_> = self.active.iter().copied().filter(is_ready).collect();
-        ready.sort_by_key(|&id| self.tokens[id].states.states().map(|state| state.order.0).min());
+        let is_there = |state: &&State| state.place == Place::At(queue);
+        ready.sort_by_key(|&id| self.tokens[id].states.states().filter(is_there).map(|state| state.order.0).min());
         ready
     }
 

@@ -97,6 +97,7 @@ impl World {
             }
             Expected::Count(expected, least, most) if expected == id => {
                 let count = count_in(answer);
+                self.tell(|world| world.ledgers[world.clients[client].host].told());
                 if !(least..=most).contains(&count) {
                     return violation(format!("{count} messages instead of {least} to {most}: {answer:?}"));
                 }
