@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use pocketmq::id::TransportId;
 
-use super::ledger::{Message, TokenId};
+use super::ledger::{Checked, Message, TokenId, violation};
 use super::peer::{self, Answer, Call, call};
 use super::timeline::Turn;
 use super::topology::{EXCHANGES, LATER, QUEUES, QueueSpec};
@@ -57,7 +57,7 @@ pub struct Unconfirmed {
     pub turn: Option<Turn>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Consumer {
     pub tag: String,
     pub queue: usize,
@@ -65,7 +65,10 @@ pub struct Consumer {
     /// How many unacked messages it may have; 0 for any number.
     pub prefetch: u16,
     pub unacked: usize,
+    /// Its answer has come.
     pub is_known: bool,
+    /// It is cancelled, but that has no answer yet.
+    pub is_leaving: bool,
 }
 
 /// A delivery that is not settled.
@@ -112,7 +115,9 @@ pub struct Channel {
     pub unconfirmed: BTreeMap<u64, Unconfirmed>,
     pub consumers: Vec<Consumer>,
     pub leases: BTreeMap<u64, Lease>,
-    pub last_tag: u64,
+    last_tag: u64,
+    /// How many consumers there were.
+    pub consumed: usize,
     pub prefetch: u16,
     pub caused: Turn,
     pub transaction: Vec<Step>,
@@ -130,11 +135,22 @@ impl Channel {
             consumers: Vec::new(),
             leases: BTreeMap::new(),
             last_tag: 0,
+            consumed: 0,
             prefetch: 0,
             caused: 0,
             transaction: Vec::new(),
             arriving: None,
         }
+    }
+
+    /// A message begins to arrive.
+    pub fn begin(&mut self, content: Content) -> Checked {
+        self.last_tag += 1;
+        if content.delivery_tag != self.last_tag {
+            return violation(format!("delivery tag {} after {}", content.delivery_tag, self.last_tag - 1));
+        }
+        self.arriving = Some(content);
+        Ok(())
     }
 
     /// Whether nothing is awaited.

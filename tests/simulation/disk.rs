@@ -95,16 +95,9 @@ impl Disk {
         self.0.borrow().after_power_loss(random).into()
     }
 
-    /// What is left when only the program stops: everything that was written.
+    /// What is left when only the program stops: everything that was written, as durable as it was.
     pub fn after_kill(&self) -> Self {
-        let platter = self.0.borrow();
-        Platter { live: platter.live.clone(), durable: platter.live.clone(), lie: platter.lie, ..Platter::default() }
-            .into()
-    }
-
-    /// Another disk of the same content.
-    pub fn copied(&self) -> Self {
-        self.0.borrow().clone().into()
+        Platter { flushing: None, room_bytes: None, ..self.0.borrow().clone() }.into()
     }
 }
 

@@ -222,6 +222,12 @@ impl Ledger {
         self.active.iter().map(|&id| &self.tokens[id]).any(|token| token.holder.is_none() && is_kept(token))
     }
 
+    /// Whether something in a queue may expire.
+    pub fn has_mortals(&self, queue: usize) -> bool {
+        let is_mortal = |token: &Token| token.expires_ms.is_some() && token.may_be_at(queue);
+        self.active.iter().any(|&id| is_mortal(&self.tokens[id]))
+    }
+
     /// What the messages that outlive the broker take, written down, at most.
     pub fn kept_bytes(&self) -> usize {
         let bytes = |token: &Token| {

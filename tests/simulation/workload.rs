@@ -157,8 +157,8 @@ impl World {
         match self.random.weighed(&[40, 30, 8, 10, 4, 3, 1, 2, 3, 4, 3, 1, 4]) {
             0 => self.publish_some(client, number),
             1 => self.settle_some(client, number),
-            2 => self.consume_some(client, number, queue),
-            3 => self.get_some(client, number, queue)?,
+            2 => self.consume_some(client, number, queue)?,
+            3 => self.get_some(client, number, queue),
             4 => self.look_at_queue(client, number, queue),
             5 => self.cancel(client, number),
             6 => self.purge(client, number, queue),
@@ -260,22 +260,37 @@ impl World {
         self.settle(client, number, tag, is_multiple, outcome);
     }
 
-    fn consume_some(&mut self, client: usize, number: u16, queue: usize) {
+    /// While the answer is held back so are the deliveries, though nobody else gets those messages any more: then nothing
+    /// else is done before it comes.
+    fn consume_some(&mut self, client: usize, number: u16, queue: usize) -> Checked {
         let no_ack = self.random.chance(10);
-        if self.channel(client, number).consumers.len() < 3 {
-            self.consume(client, number, queue, no_ack);
-        }
-    }
-
-    /// What is got leaves its queue at once, and is only known with the answer: so nothing else is waited for.
-    fn get_some(&mut self, client: usize, number: u16, queue: usize) -> Checked {
-        let channel = self.channel(client, number);
-        let (is_quiet, caused) = (channel.is_quiet(), channel.caused);
-        if !is_quiet || !self.ledger(client).is_promised(caused) {
+        let is_settled = self.is_settled(client, number);
+        let is_simple = QUEUES[queue].max_length.is_none() && !self.ledger(client).has_mortals(queue);
+        if self.channel(client, number).consumers.len() >= 3 || !is_settled && !is_simple {
             return Ok(());
         }
-        let no_ack = queue != DEAD && self.random.chance(20);
-        self.get(client, number, queue, no_ack);
-        Ok(())
+        self.consume(client, number, queue, no_ack);
+        if is_settled {
+            return Ok(());
+        }
+        self.turn()?;
+        self.flush()?;
+        self.flush()
+    }
+
+    /// Whether the next answer on a channel comes at once.
+    fn is_settled(&mut self, client: usize, number: u16) -> bool {
+        let channel = self.channel(client, number);
+        let (is_quiet, caused) = (channel.is_quiet(), channel.caused);
+        is_quiet && self.ledger(client).is_promised(caused)
+    }
+
+    /// What is got leaves its queue at once, and is only known with the answer: so nothing else is
+    /// waited for, and nothing dies by it.
+    fn get_some(&mut self, client: usize, number: u16, queue: usize) {
+        if self.is_settled(client, number) && !self.ledger(client).has_mortals(queue) {
+            let no_ack = queue != DEAD && self.random.chance(20);
+            self.get(client, number, queue, no_ack);
+        }
     }
 }

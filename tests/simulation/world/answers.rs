@@ -9,6 +9,7 @@ const GOT: (u16, u16) = (60, 71);
 const GOT_NOTHING: (u16, u16) = (60, 72);
 const DECLARED: (u16, u16) = (50, 11);
 const CONSUMES: (u16, u16) = (60, 21);
+const CANCELLED: (u16, u16) = (60, 31);
 
 impl World {
     /// A client reads what it was sent.
@@ -79,8 +80,7 @@ impl World {
             return violation(format!("a delivery before the consume-ok of {tag}"));
         }
         (content.queue, content.no_ack) = (consumer.queue, consumer.no_ack);
-        channel.arriving = Some(content);
-        Ok(())
+        channel.begin(content)
     }
 
     /// The answer to what was asked first of all that has none yet.
@@ -92,6 +92,9 @@ impl World {
         let id = answer.id();
         match awaited.expected {
             Expected::Answer(expected) if expected == id => {
+                if id == CANCELLED {
+                    channel.consumers.retain(|consumer| consumer.tag != answer.text_at(4));
+                }
                 let consumer = if id == CONSUMES { channel.consumer_mut(answer.text_at(4)) } else { None };
                 consumer.into_iter().for_each(|consumer| consumer.is_known = true);
             }
@@ -103,7 +106,7 @@ impl World {
                 }
             }
             Expected::Got { queue, no_ack } if id == GOT => {
-                channel.arriving = Some(Content { queue, no_ack, ..Content::of(answer) });
+                channel.begin(Content { queue, no_ack, ..Content::of(answer) })?;
             }
             Expected::Got { queue, .. } if id == GOT_NOTHING => {
                 let clock = self.clock;

@@ -29,6 +29,11 @@ impl World {
         self.tell(|_| format!("{ending:?}"));
         let publishers = self.end(ending)?;
         self.open()?;
+        while self.random.chance(10) {
+            self.end(Ending::PowerLoss)?;
+            self.open()?;
+        }
+        self.settle_in()?;
         self.recover()?;
         publishers.into_iter().try_for_each(|(host, publisher)| self.join(host, publisher))
     }
@@ -70,10 +75,16 @@ impl World {
         self.finish_flush()
     }
 
+    /// Before a host serves anybody it flushes: what it found is durable then, and the last clean end is over.
+    fn settle_in(&mut self) -> Checked {
+        self.start_flush()?;
+        self.finish_flush()
+    }
+
     /// A server on the disk as it is. To read it twice comes to the same.
     fn open(&mut self) -> Checked {
         if self.random.chance(20) {
-            let [once, twice] = [self.disk.copied(), self.disk.copied()];
+            let [once, twice] = [self.disk.after_kill(), self.disk.after_kill()];
             drop(self.server_on(once.clone())?);
             let (first, second) = (dump(&self.server_on(once)?), dump(&self.server_on(twice)?));
             if first != second {
@@ -148,6 +159,9 @@ impl World {
     fn look_at_messages(&mut self, client: usize) -> Checked {
         let number = self.open_channel(client, Mode::Plain);
         for queue in 0..QUEUES.len() {
+            if self.ledger(client).has_mortals(queue) {
+                continue;
+            }
             for _ in 0..self.ledger(client).ready_counts(queue).1 {
                 self.get(client, number, queue, false);
                 self.turn()?;

@@ -151,19 +151,22 @@ impl World {
 
     pub fn consume(&mut self, client: usize, number: u16, queue: usize, no_ack: bool) {
         let channel = self.channel(client, number);
-        let tag = format!("{}-{}-{}", QUEUES[queue].name, number, channel.consumers.len());
-        if channel.consumers.iter().any(|consumer| consumer.tag == tag) {
-            return;
-        }
+        channel.consumed += 1;
+        let tag = format!("{}-{}-{}", QUEUES[queue].name, number, channel.consumed);
         let prefetch = channel.prefetch;
-        channel.consumers.push(Consumer { tag: tag.clone(), queue, no_ack, prefetch, unacked: 0, is_known: false });
+        let consumer = Consumer { tag: tag.clone(), queue, no_ack, prefetch, ..Consumer::default() };
+        channel.consumers.push(consumer);
         self.send(client, &peer::consume(QUEUES[queue].name, &tag, if no_ack { 2 } else { 0 }).on(number));
         self.await_answer(client, number, (60, 21));
     }
 
     pub fn cancel(&mut self, client: usize, number: u16) {
-        let Some(consumer) = self.channel(client, number).consumers.pop() else { return };
-        self.send(client, &call(60, 30).text(&consumer.tag).octet(0).on(number));
+        let Some(consumer) = self.channel(client, number).consumers.last_mut().filter(|last| !last.is_leaving) else {
+            return;
+        };
+        consumer.is_leaving = true;
+        let tag = consumer.tag.clone();
+        self.send(client, &call(60, 30).text(&tag).octet(0).on(number));
         self.await_answer(client, number, (60, 31));
     }
 
