@@ -81,6 +81,16 @@ impl Disk {
         self.0.borrow_mut().room_bytes = bytes;
     }
 
+    /// For who follows what happens: how long each segment is, and how much of it is durable.
+    pub fn told(&self) -> String {
+        let platter = self.0.borrow();
+        let durable = |segment| platter.durable.get(segment).map_or(0, Vec::len);
+        let told = platter.live.iter().map(|(segment, file)| {
+            format!("{}/{}: {} of {}", segment.number, segment.leadership, durable(segment), file.len())
+        });
+        told.collect::<Vec<_>>().join(", ")
+    }
+
     /// What takes room on it now.
     pub fn live_bytes(&self) -> usize {
         self.0.borrow().live.values().map(Vec::len).sum()

@@ -96,6 +96,7 @@ pub struct Token {
     /// Who has it unacked: client and channel.
     pub holder: Option<(u32, u16)>,
     arrived: Turn,
+    arrived_ms: u64,
     expires_ms: Option<u64>,
     due_ms: Option<u64>,
 }

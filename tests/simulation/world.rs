@@ -296,7 +296,7 @@ impl World {
     pub fn finish_flush(&mut self) -> Checked {
         let mark = self.flushing.take().expect("a flush that ends was begun");
         let flushed = self.disk.finish_flush();
-        self.tell(|_| "flushed".into());
+        self.tell(|world| format!("flushed: {}", world.disk.told()));
         self.burn()?;
         match flushed {
             Ok(()) => self.server.flushed(mark),

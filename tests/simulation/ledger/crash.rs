@@ -21,6 +21,19 @@ impl Ledger {
         self.restart(Span { from: last, to: last }, false);
     }
 
+    /// It ended once more after a clean end, before anything else was durable: whether that end was clean is not known.
+    pub fn end_again(&mut self, clock: Clock) {
+        for &id in &self.active {
+            self.tokens[id].states.change(clock.turn, |state| {
+                let mut doubted = vec![state.clone()];
+                if matches!(state.place, Place::At(_)) && !state.was_delivered {
+                    doubted.push(State { was_delivered: true, ..state.clone() });
+                }
+                doubted
+            });
+        }
+    }
+
     fn restart(&mut self, span: Span, forgets_deliveries: bool) {
         for (queue, exists) in self.queues.iter_mut().enumerate() {
             let survives = !QUEUES[queue].is_transient;

@@ -32,7 +32,7 @@ impl Ledger {
         if token.holder.is_some() {
             return violation(format!("delivered while somebody has it: {}", token.told()));
         }
-        if token.is_expired(queue, clock) && token.arrived != clock.turn {
+        if token.is_expired(queue, clock) && token.arrived_ms != clock.now_ms {
             return violation(format!("delivered after it expired: {}", token.told()));
         }
         check_content(arrival, &token.message)?;

@@ -45,7 +45,7 @@ impl Ledger {
             let ttl_ms = [message.ttl_ms, spec.ttl_ms].into_iter().flatten().min();
             token.expires_ms = ttl_ms.map(|ttl_ms| clock.now_ms + ttl_ms);
             token.due_ms = message.delay_ms.map(|delay_ms| clock.now_ms + delay_ms);
-            token.arrived = clock.turn;
+            (token.arrived, token.arrived_ms) = (clock.turn, clock.now_ms);
         }
         id
     }
@@ -62,6 +62,7 @@ impl Ledger {
                 states: Timeline::new(unborn),
                 holder: None,
                 arrived: 0,
+                arrived_ms: 0,
                 expires_ms: None,
                 due_ms: None,
             });

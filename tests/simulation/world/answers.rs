@@ -1,6 +1,7 @@
 //! Answers: what the server says to a client, and what that promises.
 
 use super::{Delivered, World};
+use crate::dump::dump;
 use crate::client::{Content, Expected, Unconfirmed};
 use crate::ledger::{Checked, Place, violation};
 use crate::peer::{self, Answer, answers};
@@ -100,8 +101,8 @@ impl World {
             }
             Expected::Count(expected, least, most) if expected == id => {
                 let count = count_in(answer);
-                self.tell(|world| world.ledgers[world.clients[client].host].told());
                 if !(least..=most).contains(&count) {
+                    self.tell(|world| world.ledgers[world.clients[client].host].told() + &dump(&world.server));
                     return violation(format!("{count} messages instead of {least} to {most}: {answer:?}"));
                 }
             }

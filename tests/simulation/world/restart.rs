@@ -30,7 +30,9 @@ impl World {
         let publishers = self.end(ending)?;
         self.open()?;
         while self.random.chance(10) {
-            self.end(Ending::PowerLoss)?;
+            self.disk = self.disk.after_power_loss(&mut self.random);
+            let clock = self.clock;
+            self.ledgers.iter_mut().for_each(|ledger| ledger.end_again(clock));
             self.open()?;
         }
         self.settle_in()?;
@@ -98,7 +100,10 @@ impl World {
     fn server_on(&self, disk: crate::disk::Disk) -> Checked<Server> {
         let opened = Server::open(config(&self.sizes), Box::new(disk), &options(&self.sizes), self.clock.now_ms);
         match opened {
-            Ok((server, _)) => Ok(server),
+            Ok((server, restored)) => {
+                self.tell(|_| format!("{restored:?}"));
+                Ok(server)
+            }
             Err(error) => violation(format!("the journal is refused: {error}")),
         }
     }
