@@ -105,9 +105,10 @@ impl Disk {
         self.0.borrow().after_power_loss(random).into()
     }
 
-    /// What is left when only the program stops: everything that was written, as durable as it was.
+    /// What is left when only the program stops: everything that was written. Who finds it makes it durable first of all.
     pub fn after_kill(&self) -> Self {
-        Platter { flushing: None, room_bytes: None, ..self.0.borrow().clone() }.into()
+        let Platter { live, lie, .. } = self.0.borrow().clone();
+        Platter { durable: live.clone(), live, lie, ..Platter::default() }.into()
     }
 }
 

@@ -274,8 +274,7 @@ impl World {
             return Ok(());
         }
         self.turn()?;
-        self.flush()?;
-        self.flush()
+        self.answer_all()
     }
 
     /// Whether the next answer on a channel comes at once.

@@ -20,6 +20,8 @@ pub enum Ending {
 const LONG_MS: u64 = 100_000;
 /// Turns in which a broker without traffic has to have cleaned up.
 const QUIET_TURNS: usize = 200;
+/// An answer waits no longer than this: for the flush under way, for that of a full segment, for that of its facts.
+const FLUSHES: usize = 4;
 /// What topology, publishers and the journal's own headers take.
 const OVERHEAD_BYTES: usize = 16 << 10;
 
@@ -178,6 +180,7 @@ impl World {
 
     /// No more faults, and no more traffic: everything is taken from all queues, and then nothing is left.
     pub fn drain(&mut self) -> Checked {
+        self.answer_all()?;
         while !self.clients.is_empty() {
             self.disconnect(0);
         }
@@ -194,6 +197,19 @@ impl World {
         Ok(())
     }
 
+    /// Nobody waits for an answer any more: the host flushes for as long as somebody waits.
+    pub fn answer_all(&mut self) -> Checked {
+        for _ in 0..FLUSHES {
+            let mut channels = self.clients.iter().flat_map(|client| &client.channels);
+            if self.flushing.is_none() && channels.all(|channel| channel.is_quiet()) {
+                return Ok(());
+            }
+            self.flush()?;
+            self.turn()?;
+        }
+        violation(format!("somebody waits in vain: {:?}", self.clients))
+    }
+
     fn drain_host(&mut self, host: usize) -> Checked {
         self.join(host, Publisher { name: "nobody".into(), last: 0, unconfirmed: [].into() })?;
         let client = self.clients.len() - 1;
@@ -201,8 +217,7 @@ impl World {
         for queue in 0..QUEUES.len() {
             self.consume(client, number, queue, false);
             self.turn()?;
-            self.flush()?;
-            // All but what was delivered before the consumer was known.
+            self.answer_all()?;
             while let Some((&last, _)) = self.channel(client, number).leases.last_key_value() {
                 self.settle(client, number, last, true, Outcome::Acked);
                 self.turn()?;
@@ -212,8 +227,8 @@ impl World {
             self.look_at_queue(client, number, queue);
             self.turn()?;
         }
+        self.answer_all()?;
         self.ledgers[host].check_drained()?;
-        self.flush()?;
         self.disconnect(client);
         self.turn()
     }
