@@ -14,6 +14,7 @@ use std::rc::Rc;
 
 use pocketmq::journal::{Segment, Store, StoreError};
 
+use super::forge::{Forgery, Known, forge};
 use super::random::Random;
 
 /// A lost or torn write leaves whole sectors.
@@ -28,6 +29,8 @@ pub enum Lie {
     ForgetsLastWrite,
     /// A segment's removal is durable before the copies of what was in it.
     RemovesEarly,
+    /// What is written is not what is true.
+    Forges(Forgery),
 }
 
 /// A handle to it; the server's store is another one.
@@ -48,6 +51,7 @@ struct Platter {
     /// So many more bytes fit.
     room_bytes: Option<usize>,
     lie: Option<Lie>,
+    known: Known,
 }
 
 #[derive(Clone, Debug)]
@@ -60,9 +64,7 @@ enum Write {
 impl Disk {
     /// One that lies.
     pub fn lying(lie: Lie) -> Self {
-        let disk = Self::default();
-        disk.0.borrow_mut().lie = Some(lie);
-        disk
+        Platter { lie: Some(lie), ..Platter::default() }.into()
     }
 
     /// Begins to make durable what is written so far.
@@ -96,10 +98,6 @@ impl Disk {
         self.0.borrow().live.values().map(Vec::len).sum()
     }
 
-    pub fn has_pending(&self) -> bool {
-        !self.0.borrow().pending.is_empty()
-    }
-
     /// What is left when the machine stops now.
     pub fn after_power_loss(&self, random: &mut Random) -> Self {
         self.0.borrow().after_power_loss(random).into()
@@ -107,8 +105,8 @@ impl Disk {
 
     /// What is left when only the program stops: everything that was written. Who finds it makes it durable first of all.
     pub fn after_kill(&self) -> Self {
-        let Platter { live, lie, .. } = self.0.borrow().clone();
-        Platter { durable: live.clone(), live, lie, ..Platter::default() }.into()
+        let Platter { live, lie, known, .. } = self.0.borrow().clone();
+        Platter { durable: live.clone(), live, lie, known, ..Platter::default() }.into()
     }
 }
 
@@ -166,7 +164,7 @@ impl Platter {
             let durable = self.durable.get(segment).map_or(0, Vec::len);
             cut_zeros(file, durable, random);
         }
-        Self { live: files.clone(), durable: files, lie: self.lie, ..Self::default() }
+        Self { live: files.clone(), durable: files, lie: self.lie, known: self.known.clone(), ..Self::default() }
     }
 }
 
@@ -236,6 +234,11 @@ impl Store for Disk {
         if !platter.live.contains_key(&segment) {
             return Err(StoreError(format!("{segment:?} is not there").into()));
         }
+        let mut bytes = bytes.to_vec();
+        if let Some(Lie::Forges(forgery)) = platter.lie {
+            let offset = platter.live[&segment].len();
+            forge(&mut bytes, segment, offset, forgery, &mut platter.known);
+        }
         let fits = platter.room_bytes.map_or(bytes.len(), |room| room.min(bytes.len()));
         platter.room_bytes = platter.room_bytes.map(|room| room - fits);
         platter.write(Write::Append(segment, bytes[..fits].to_vec()));
@@ -302,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_takes_a_part() {
+    fn one_that_is_full_takes_a_part() {
         let mut disk = disk();
         disk.set_room(Some(3));
         assert!(disk.append(SECOND, b"more").is_err());

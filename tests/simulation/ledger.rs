@@ -332,11 +332,16 @@ impl Ledger {
 
 impl Token {
     pub fn may_be_at(&self, queue: usize) -> bool {
-        self.states.may_be(|state| state.place == Place::At(queue))
+        self.comes_to(queue) && self.states.may_be(|state| state.place == Place::At(queue))
     }
 
     pub fn must_be_at(&self, queue: usize) -> bool {
-        self.states.must_be(|state| state.place == Place::At(queue))
+        self.comes_to(queue) && self.states.must_be(|state| state.place == Place::At(queue))
+    }
+
+    /// Whether it ever is in this queue.
+    fn comes_to(&self, queue: usize) -> bool {
+        self.origin == queue || queue == DEAD
     }
 
     /// Whether its time to live in the queue that it came to is over.

@@ -1,14 +1,14 @@
 //! Mutations: bugs that are planted around the core, so that one sees that the checker finds them.
 
 use super::disk::{Disk, Lie};
+use super::forge::Forgery;
+use super::workload::{Plan, run};
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
     /// The server is told of a flush before it happened.
     ConfirmsBeforeFlush,
-    /// An ack never arrives.
-    DropsAcks,
     /// A transaction is written as several.
     CommitsInParts,
     /// What the disk does.
@@ -22,4 +22,68 @@ impl Mutation {
             _ => Disk::default(),
         }
     }
+}
+
+/// A bug that hides in so many workloads is not found.
+const SEEDS: u64 = 60;
+const STEPS: usize = 150;
+
+/// What is said of the first workload that finds it.
+fn found(mutation: Mutation) -> Option<String> {
+    (0..SEEDS).find_map(|seed| {
+        let found = run(Plan { seed, steps: STEPS, crashes: 40, mutation: Some(mutation) }).err()?;
+        Some(format!("seed {seed}: {found}"))
+    })
+}
+
+/// One of these must be what is said of it.
+fn assert_found(mutation: Mutation, expected: &[&str]) {
+    let told = found(mutation).unwrap_or_else(|| panic!("{mutation:?} was not found"));
+    println!("{mutation:?}: {told}");
+    assert!(expected.iter().any(|text| told.contains(text)), "{mutation:?}: {told}");
+}
+
+#[test]
+fn a_confirm_before_the_flush_is_found() {
+    assert_found(Mutation::ConfirmsBeforeFlush, &["lost", "instead of", "promise"]);
+}
+
+#[test]
+fn a_flush_that_does_nothing_is_found() {
+    assert_found(Mutation::OfDisk(Lie::FlushesNothing), &["lost", "instead of", "no queue"]);
+}
+
+#[test]
+fn a_last_write_that_no_flush_covers_is_found() {
+    assert_found(Mutation::OfDisk(Lie::ForgetsLastWrite), &["lost", "instead of", "no queue"]);
+}
+
+#[test]
+fn a_segment_that_goes_before_its_copies_are_durable_is_found() {
+    assert_found(Mutation::OfDisk(Lie::RemovesEarly), &["lost", "instead of", "damaged", "refused"]);
+}
+
+#[test]
+fn a_transaction_in_parts_is_found() {
+    assert_found(Mutation::CommitsInParts, &["lost", "half", "went back", "instead of"]);
+}
+
+#[test]
+fn an_ack_that_is_not_written_is_found() {
+    assert_found(Mutation::OfDisk(Lie::Forges(Forgery::ForgetsAcks)), &["returned", "instead of"]);
+}
+
+#[test]
+fn half_a_fan_out_is_found() {
+    assert_found(Mutation::OfDisk(Lie::Forges(Forgery::HalvesFanOut)), &["lost", "half", "passed", "instead of"]);
+}
+
+#[test]
+fn a_position_that_is_lost_in_cleaning_is_found() {
+    assert_found(Mutation::OfDisk(Lie::Forges(Forgery::LosesPositions)), &["passed over", "returned", "redelivered"]);
+}
+
+#[test]
+fn returns_that_are_not_written_are_found() {
+    assert_found(Mutation::OfDisk(Lie::Forges(Forgery::ForgetsReturns)), &["returns=0"]);
 }

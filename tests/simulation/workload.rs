@@ -39,7 +39,9 @@ pub fn run(plan: Plan) -> Checked<Tally> {
     world.meet()?;
     let mut crashes = 0;
     for _ in 0..plan.steps {
-        if world.random.below(1000) < plan.crashes {
+        // What a transaction does at once must not come apart.
+        let likely = if std::mem::take(&mut world.has_committed) { 10 } else { 1 };
+        if world.random.below(1000) < plan.crashes * likely {
             let ending = *world.random.pick(&[Ending::PowerLoss, Ending::PowerLoss, Ending::Kill, Ending::Close]);
             if world.random.chance(30) {
                 world.act_unturned();
@@ -49,10 +51,37 @@ pub fn run(plan: Plan) -> Checked<Tally> {
         } else {
             world.step()?;
         }
-        world.forget();
+        if world.random.chance(10) {
+            world.forget();
+        }
     }
     world.drain()?;
     Ok(Tally { operations: world.operations, crashes })
+}
+
+/// The disk is full at some moment. Whoever waits is told so, nothing is promised any more that cannot be kept, and after
+/// the operator has made room everything is there that was promised before.
+pub fn run_full(plan: Plan) -> Checked<Tally> {
+    let mut world = World::new(Random::new(plan.seed), plan.mutation)?;
+    world.live(plan.steps / 4)?;
+    let room = world.random.below(3_000);
+    world.disk.set_room(Some(room));
+    for _ in 0..plan.steps {
+        if world.has_failed() {
+            break;
+        }
+        world.step()?;
+    }
+    for _ in 0..plan.steps / 8 {
+        world.step_failed()?;
+    }
+    let ending = *world.random.pick(&[Ending::PowerLoss, Ending::Kill]);
+    world.restart(ending)?;
+    for _ in 0..plan.steps / 8 {
+        world.step()?;
+    }
+    world.drain()?;
+    Ok(Tally { operations: world.operations, crashes: 1 })
 }
 
 /// Crashes at every flush boundary: before the flush, after it, and after the server has heard of it.
@@ -135,6 +164,14 @@ impl World {
             self.flush()?;
         }
         self.check_bytes()
+    }
+
+    /// Publishers go on, though nothing can be kept.
+    fn step_failed(&mut self) -> Checked {
+        if let Some((client, number)) = self.any_channel() {
+            self.publish_some(client, number);
+        }
+        self.turn()
     }
 
     /// Something that the server takes in, but does not come to end.

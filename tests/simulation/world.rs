@@ -4,14 +4,16 @@ mod answers;
 mod restart;
 mod verbs;
 
-use pocketmq::broker::Config;
+use pocketmq::broker::{ApplyTo, Config, Policy};
 use pocketmq::journal::Options;
 use pocketmq::limits::Limits;
 use pocketmq::protocol::amqp::Peer;
 use pocketmq::server::Server;
+use pocketmq::table::Value;
 
 use super::client::{Channel, Client, Content, Mode, Publisher};
 use super::disk::Disk;
+use super::dump::dump;
 use super::ledger::{Arrival, Checked, Clock, Ledger, violation};
 use super::mutations::Mutation;
 use super::peer;
@@ -19,9 +21,12 @@ use super::random::Random;
 use super::topology::{DEAD, QUEUES};
 
 pub use restart::Ending;
+use restart::ALL_BYTES;
 
 pub const HOSTS: [&str; 2] = ["/", "other"];
 const BEGIN_MS: u64 = 1_700_000_000_000;
+/// Longer than any workload.
+const LONG_TIMEOUT_MS: i32 = 100_000_000;
 
 /// How small everything is.
 #[derive(Clone, Debug)]
@@ -46,6 +51,8 @@ pub struct World {
     serials: u32,
     /// So many boundaries of flushes are passed until everything crashes.
     pub fuse: Option<usize>,
+    /// Somebody has just committed a transaction.
+    pub has_committed: bool,
     /// What happens is told.
     pub is_told: bool,
     /// How many requests the clients have made.
@@ -76,7 +83,7 @@ impl World {
     pub fn new(mut random: Random, mutation: Option<Mutation>) -> Checked<Self> {
         let sizes = Sizes {
             segment_bytes: *random.pick(&[4 << 10, 8 << 10, 16 << 10, 64 << 10]),
-            page_bytes: *random.pick(&[0, 1 << 10, 4 << 10, 1 << 20]),
+            page_bytes: *random.pick(&[0, 1 << 10, 4 << 10, ALL_BYTES]),
             clients: 2 + random.below(3),
         };
         let disk = mutation.map_or_else(Disk::default, Mutation::disk);
@@ -93,12 +100,18 @@ impl World {
             mutation,
             flushing: None,
             fuse: None,
+            has_committed: false,
             is_told: std::env::var_os("POCKETMQ_TELL").is_some(),
             messages: 0,
             serials: 0,
             operations: 0,
         };
-        world.server.virtual_hosts_mut().add(HOSTS[1]);
+        let hosts = world.server.virtual_hosts_mut();
+        hosts.add(HOSTS[1]);
+        let first = hosts.first().id();
+        let definition = [("consumer-timeout", Value::I32(LONG_TIMEOUT_MS))].into_iter().collect();
+        let policy = Policy { pattern: "late".into(), apply_to: ApplyTo::Queues, priority: 1, definition };
+        hosts.broker_mut(first).expect("it stays").set_policy("patient", &policy).expect("it makes sense");
         world.turn()?;
         world.flush()?;
         Ok(world)
@@ -159,6 +172,11 @@ impl World {
         if self.is_told {
             eprintln!("turn {} at {}: {}", self.clock.turn, self.clock.now_ms - BEGIN_MS, text(self));
         }
+    }
+
+    /// What may be in a client's virtual host, and what is.
+    pub fn told(&self, client: usize) -> String {
+        self.ledgers[self.clients[client].host].told() + "\n" + &dump(&self.server, |_, _, _| true)
     }
 
     pub fn ledger(&mut self, client: usize) -> &mut Ledger {
@@ -245,11 +263,14 @@ impl World {
         let clock = self.clock;
         self.tell(|world| format!("{} gets on {channel}: {}", world.clients[client].serial, content.told()));
         let queue = content.queue;
+        if !self.is_open(client, channel) {
+            return Ok(());
+        }
         let arrival = arrival_of(&content)?;
         let holder = (!content.no_ack).then_some((self.clients[client].serial, channel));
         let delivered = self.ledger(client).delivered(&arrival, holder, clock);
         if delivered.is_err() {
-            self.tell(|world| world.ledgers[world.clients[client].host].told() + &crate::dump::dump(&world.server));
+            self.tell(|world| world.told(client));
         }
         let token = delivered?;
         let channel = self.channel(client, channel);

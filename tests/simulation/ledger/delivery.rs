@@ -107,15 +107,14 @@ fn see(token: &mut Token, arrival: &Arrival) -> Checked<Span> {
             && state.was_delivered == arrival.is_redelivered
             && (!counts || (state.returns.0..=state.returns.1).contains(&arrival.returns))
     };
-    let told = token.told();
-    let Some(span) = token.states.observe(is_seen) else {
-        return violation(if token.states.may_be(is_there) {
-            format!("redelivered={}, returns={}, but: {told}", arrival.is_redelivered, arrival.returns)
-        } else {
-            format!("returned to '{}': {told}", QUEUES[arrival.queue].name)
-        });
-    };
-    Ok(span)
+    if let Some(span) = token.states.observe(is_seen) {
+        return Ok(span);
+    }
+    violation(if token.states.may_be(is_there) {
+        format!("redelivered={}, returns={}, but: {}", arrival.is_redelivered, arrival.returns, token.told())
+    } else {
+        format!("returned to '{}': {}", QUEUES[arrival.queue].name, token.told())
+    })
 }
 
 /// Whether one message comes before another in a queue, whatever happens.

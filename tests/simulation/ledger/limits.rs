@@ -1,5 +1,7 @@
 //! Limits: what leaves a queue by itself, when it has expired or is too much, and who may not be kept waiting.
 
+use std::collections::BTreeSet;
+
 use super::{Checked, Clock, Ledger, Place, State, Token, TokenId, end_in, violation};
 use crate::topology::QUEUES;
 
@@ -14,8 +16,11 @@ enum Ahead {
 impl Ledger {
     /// After all deliveries of a turn but those of dead letters.
     pub fn trim(&mut self, clock: Clock) {
+        let tokens = self.active.iter().map(|&id| &self.tokens[id]);
+        let overdue: BTreeSet<_> =
+            tokens.filter(|token| token.is_expired(token.origin, clock)).map(|token| token.origin).collect();
+        overdue.into_iter().for_each(|queue| self.expire(queue, clock));
         for (queue, spec) in QUEUES.iter().enumerate() {
-            self.expire(queue, clock);
             if let Some(max) = spec.max_length.filter(|_| !spec.refuses) {
                 self.drop_heads(queue, max, clock);
             }

@@ -29,7 +29,8 @@ impl Ledger {
 
     fn publish_to(&mut self, queue: usize, message: &Rc<Message>, clock: Clock) -> TokenId {
         let spec = &QUEUES[queue];
-        let may_refuse = spec.refuses && self.ready_counts(queue).1 >= spec.max_length.unwrap_or(usize::MAX);
+        let is_full = spec.refuses && self.ready_counts(queue).1 >= spec.max_length.unwrap_or(usize::MAX);
+        let may_refuse = is_full || self.failed.is_some() && Self::keeps(queue, message);
         let order = order_of(clock.turn, self.arrivals % (1 << 19));
         let place = if message.delay_ms.is_some() { Place::Held } else { Place::At(queue) };
         let arrived = State { place, order: (order, order), returns: (0, 0), was_delivered: false };
@@ -74,6 +75,15 @@ impl Ledger {
     pub fn keeps(queue: usize, message: &Message) -> bool {
         let spec = &QUEUES[queue];
         !spec.is_transient && (message.is_persistent || spec.is_quorum)
+    }
+
+    /// The same of a message that is known by its body.
+    pub fn keeps_body(&self, queue: &str, body: &[u8]) -> bool {
+        let id = body.get(..8).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        let queue = QUEUES.iter().position(|spec| spec.name == queue);
+        let Some((id, queue)) = id.zip(queue) else { return false };
+        let known = self.by_message.range((id, 0)..).next().map(|(_, &token)| &self.tokens[token]);
+        known.is_some_and(|token| token.message.id == id && Self::keeps(queue, &token.message))
     }
 
     /// What the delayed exchange held long enough goes on.

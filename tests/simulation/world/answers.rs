@@ -1,7 +1,6 @@
 //! Answers: what the server says to a client, and what that promises.
 
 use super::{Delivered, World};
-use crate::dump::dump;
 use crate::client::{Content, Expected, Unconfirmed};
 use crate::ledger::{Checked, Place, violation};
 use crate::peer::{self, Answer, answers};
@@ -40,7 +39,7 @@ impl World {
         }
     }
 
-    fn is_open(&self, client: usize, number: u16) -> bool {
+    pub(super) fn is_open(&self, client: usize, number: u16) -> bool {
         self.clients[client].channels.iter().any(|channel| channel.number == number)
     }
 
@@ -102,7 +101,7 @@ impl World {
             Expected::Count(expected, least, most) if expected == id => {
                 let count = count_in(answer);
                 if !(least..=most).contains(&count) {
-                    self.tell(|world| world.ledgers[world.clients[client].host].told() + &dump(&world.server));
+                    self.tell(|world| world.told(client));
                     return violation(format!("{count} messages instead of {least} to {most}: {answer:?}"));
                 }
             }

@@ -26,7 +26,8 @@ impl World {
     /// The channel has caused something that its next answer waits for.
     fn cause(&mut self, client: usize, number: u16, is_kept: bool) {
         let turn = self.clock.turn;
-        if is_kept {
+        // After a failure of the store nothing is kept any more.
+        if is_kept && !self.has_failed() {
             self.channel(client, number).caused = turn;
         }
     }
@@ -53,7 +54,8 @@ impl World {
     pub fn look_at_queue(&mut self, client: usize, number: u16, queue: usize) {
         self.send(client, &peer::declare_queue(QUEUES[queue].name, 1).on(number));
         let (least, most) = self.ledger(client).ready_counts(queue);
-        let limit = QUEUES[queue].max_length.unwrap_or(usize::MAX);
+        // What comes back may be more than a queue takes that refuses.
+        let limit = QUEUES[queue].max_length.filter(|_| !QUEUES[queue].refuses).unwrap_or(usize::MAX);
         let exists = &self.ledger(client).queues[queue];
         let expected = if exists.must_be(|&exists| exists) {
             Expected::Count((50, 11), least.min(limit), most.min(limit))
@@ -208,9 +210,6 @@ impl World {
             Outcome::Rejected => call(60, 120).longlong(tag).octet(bits),
             Outcome::Requeued => call(60, 120).longlong(tag).octet(bits | 2),
         };
-        if self.mutation == Some(Mutation::DropsAcks) && outcome == Outcome::Acked && self.random.chance(20) {
-            return;
-        }
         self.send(client, &frame.on(number));
     }
 
@@ -237,6 +236,7 @@ impl World {
 
     /// Does what the transaction was to do.
     pub fn commit(&mut self, client: usize, number: u16) {
+        self.has_committed = true;
         let clock = self.clock;
         for step in std::mem::take(&mut self.channel(client, number).transaction) {
             match step {
