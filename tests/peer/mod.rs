@@ -79,8 +79,7 @@ pub fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
 }
 
 pub fn start_ok(mechanism: &str, response: &[u8], capabilities: &[&str]) -> Call {
-    let entries: Vec<u8> =
-        capabilities.iter().flat_map(|name| Call::new().text(name).octet(b't').octet(1).0).collect();
+    let entries: Vec<u8> = capabilities.iter().flat_map(|name| Call::new().text(name).octet(b't').octet(1).0).collect();
     let properties = Call::new().text("capabilities").octet(b'F').bytes(&entries).0;
     call(10, 11).bytes(&properties).text(mechanism).bytes(response).text("en_US")
 }

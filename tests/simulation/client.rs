@@ -194,13 +194,7 @@ pub struct Client {
 impl Client {
     pub fn hello(host: &str) -> Vec<u8> {
         let login = peer::plain_login(&["consumer_cancel_notify", "basic.nack", "publisher_confirms"]);
-        [
-            peer::HEADER.to_vec(),
-            login.on(0),
-            peer::tune_ok(0, 0, 0).on(0),
-            peer::open(host).on(0),
-        ]
-        .concat()
+        [peer::HEADER.to_vec(), login.on(0), peer::tune_ok(0, 0, 0).on(0), peer::open(host).on(0)].concat()
     }
 }
 

@@ -84,9 +84,8 @@ fn move_far(position: &mut [u8]) {
 /// How long the fact is that begins here.
 fn fact_bytes(bytes: &[u8]) -> usize {
     let short_string = |at: usize| at + 1 + usize::from(bytes[at]);
-    let long_string = |at: usize| {
-        at + 4 + u32::from_be_bytes(*bytes[at..].first_chunk().expect("a length has four bytes")) as usize
-    };
+    let long_string =
+        |at: usize| at + 4 + u32::from_be_bytes(*bytes[at..].first_chunk().expect("a length has four bytes")) as usize;
     let content = |at: usize| long_string(long_string(short_string(short_string(at + 8))));
     match bytes[0] {
         2 => 1,

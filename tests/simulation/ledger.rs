@@ -356,7 +356,9 @@ impl Token {
         let (queue, states) = (QUEUES[self.origin].name, self.states.states().collect::<Vec<_>>());
         let held = if self.holder.is_some() { "unacked" } else { "" };
         let (turn, expires_ms) = (self.arrived, self.expires_ms);
-        format!("{kind} message {id} of '{exchange}' by '{key}' to '{queue}' in turn {turn}, {expires_ms:?}, now {held} {states:?}")
+        format!(
+            "{kind} message {id} of '{exchange}' by '{key}' to '{queue}' in turn {turn}, {expires_ms:?}, now {held} {states:?}"
+        )
     }
 }
 

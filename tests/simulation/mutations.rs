@@ -25,8 +25,8 @@ impl Mutation {
 }
 
 /// A bug that hides in so many workloads is not found.
-const SEEDS: u64 = 60;
-const STEPS: usize = 150;
+const SEEDS: u64 = 100;
+const STEPS: usize = 100;
 
 /// What is said of the first workload that finds it.
 fn found(mutation: Mutation) -> Option<String> {

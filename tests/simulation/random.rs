@@ -32,6 +32,12 @@ impl Random {
     /// The place of one of these, each as likely as its weight says.
     pub fn weighed(&mut self, weights: &[usize]) -> usize {
         let mut rest = self.below(weights.iter().sum());
-        weights.iter().position(|&weight| rest.checked_sub(weight).is_none_or(|less| (rest = less) != ())).unwrap()
+        for (place, &weight) in weights.iter().enumerate() {
+            match rest.checked_sub(weight) {
+                Some(less) => rest = less,
+                None => return place,
+            }
+        }
+        unreachable!("less than the sum of all is within one of them")
     }
 }

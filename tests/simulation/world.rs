@@ -20,8 +20,8 @@ use super::peer;
 use super::random::Random;
 use super::topology::{DEAD, QUEUES};
 
-pub use restart::Ending;
 use restart::ALL_BYTES;
+pub use restart::Ending;
 
 pub const HOSTS: [&str; 2] = ["/", "other"];
 const BEGIN_MS: u64 = 1_700_000_000_000;
@@ -131,8 +131,7 @@ impl World {
     pub fn join(&mut self, host: usize, publisher: Publisher) -> Checked {
         self.serials += 1;
         let transport = self.server.connect(Peer { loopback: true, ..Peer::default() });
-        let client =
-            Client { transport, host, serial: self.serials, channels: Vec::new(), next_channel: 1, publisher };
+        let client = Client { transport, host, serial: self.serials, channels: Vec::new(), next_channel: 1, publisher };
         self.clients.push(client);
         let client = self.clients.len() - 1;
         self.send(client, &Client::hello(HOSTS[host]));
@@ -163,7 +162,13 @@ impl World {
 
     pub fn send(&mut self, client: usize, bytes: &[u8]) {
         self.operations += 1;
-        self.tell(|world| format!("{}: {:?}", world.clients[client].serial, peer::answers(bytes.strip_prefix(peer::HEADER).unwrap_or(bytes))));
+        self.tell(|world| {
+            format!(
+                "{}: {:?}",
+                world.clients[client].serial,
+                peer::answers(bytes.strip_prefix(peer::HEADER).unwrap_or(bytes))
+            )
+        });
         self.server.receive(self.clients[client].transport, bytes);
     }
 

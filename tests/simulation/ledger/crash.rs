@@ -1,6 +1,6 @@
 //! Crash: what is left of everything when the broker ends, cleanly or not.
 
-use super::{Clock, Ledger, Place, State, Token, violation, Checked};
+use super::{Checked, Clock, Ledger, Place, State, Token, violation};
 use crate::timeline::{Span, Turn};
 use crate::topology::{BINDINGS, QUEUES};
 

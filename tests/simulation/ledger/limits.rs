@@ -69,9 +69,8 @@ impl Ledger {
     /// These queues have a consumer with room: nothing that it may have is left there.
     pub fn check_nobody_waits(&self, queues: impl Iterator<Item = usize>, clock: Clock) -> Checked {
         for queue in queues {
-            let is_left = |token: &&Token| {
-                token.holder.is_none() && token.must_be_at(queue) && !token.is_expired(queue, clock)
-            };
+            let is_left =
+                |token: &&Token| token.holder.is_none() && token.must_be_at(queue) && !token.is_expired(queue, clock);
             if let Some(token) = self.active.iter().map(|&id| &self.tokens[id]).find(is_left) {
                 return violation(format!("a consumer waits, but not delivered: {}", token.told()));
             }

@@ -22,8 +22,7 @@ impl Ledger {
         }
         let leads = |(place, _): &(usize, _)| self.bindings[*place].must_be(|&is_bound| is_bound);
         let bindings = BINDINGS.iter().enumerate().filter(leads).map(|(_, binding)| binding);
-        let matching =
-            bindings.filter(|binding| binding.exchange == message.exchange && binding.matches(message.key));
+        let matching = bindings.filter(|binding| binding.exchange == message.exchange && binding.matches(message.key));
         matching.map(|binding| binding.queue).collect()
     }
 

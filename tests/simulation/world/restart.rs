@@ -34,7 +34,8 @@ impl World {
         let publishers = self.end(ending)?;
         let before = (ending == Ending::Close).then(|| self.kept());
         self.open()?;
-        if let Some(difference) = before.map(|before| difference(&before, &self.kept())).filter(|told| !told.is_empty()) {
+        if let Some(difference) = before.map(|before| difference(&before, &self.kept())).filter(|told| !told.is_empty())
+        {
             return violation(format!("not as it was closed:{difference}"));
         }
         while self.random.chance(10) {
