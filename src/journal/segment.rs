@@ -108,9 +108,11 @@ impl Header {
         })
     }
 
-    /// Whether the file of these first bytes is somebody else's. What was torn before it was flushed has no bytes, or zeros.
+    /// Whether the file of these first bytes is somebody else's. What was torn before it was flushed has some of our first
+    /// bytes, or none, and zeros behind them.
     pub(super) fn is_foreign(bytes: &[u8; HEADER_BYTES]) -> bool {
-        bytes[..8] != MAGIC && bytes[..8] != [0; 8]
+        let ours = bytes.iter().zip(MAGIC).take_while(|(byte, own)| *byte == own).count();
+        bytes[ours..MAGIC.len()].iter().any(|&byte| byte != 0)
     }
 
     fn checksum(bytes: &[u8; HEADER_BYTES]) -> u32 {

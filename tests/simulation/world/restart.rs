@@ -20,8 +20,9 @@ pub enum Ending {
 const LONG_MS: u64 = 100_000;
 /// Turns in which a broker without traffic has to have cleaned up.
 const QUIET_TURNS: usize = 200;
-/// An answer waits no longer than this: for the flush under way, for that of a full segment, for that of its facts.
-const FLUSHES: usize = 4;
+/// An answer waits for three flushes at most: that under way, that of a full segment, that of its facts. Each of them is
+/// asked for twice.
+const FLUSHES: usize = 8;
 /// More than all messages of a workload take.
 pub const ALL_BYTES: usize = 1 << 20;
 /// What topology, publishers and the journal's own headers take.
