@@ -142,16 +142,11 @@ impl Platter {
 
     fn after_power_loss(&self, random: &mut Random) -> Self {
         let mut files = self.durable.clone();
-<<<<<<< HEAD
-        for write in &self.pending {
-            match write {
-=======
         // Often the first writes were all made already.
         let made = if random.chance(60) { random.below(self.pending.len() + 1) } else { 0 };
         for (place, write) in self.pending.iter().enumerate() {
             match write {
                 _ if place < made => apply(&mut files, write),
->>>>>>> sim
                 Write::Append(segment, bytes) => {
                     // A later write may survive this one: then there are zeros in its place.
                     let file = files.entry(*segment).or_default();
@@ -163,11 +158,7 @@ impl Platter {
                 _ => {}
             }
         }
-<<<<<<< HEAD
-        let lost = self.pending.iter().filter_map(|write| match write {
-=======
         let lost = self.pending[made..].iter().filter_map(|write| match write {
->>>>>>> sim
             Write::Create(segment) if random.chance(30) => Some(*segment),
             _ => None,
         });

@@ -99,11 +99,7 @@ fn fact_bytes(bytes: &[u8]) -> usize {
             let key = if bytes[destination] == 0 { destination + 9 } else { short_string(destination + 1) };
             long_string(short_string(key))
         }
-<<<<<<< HEAD
-        10 => long_string(short_string(short_string(1)) + 5),
-=======
         10 => long_string(short_string(short_string(short_string(1))) + 4),
->>>>>>> sim
         MESSAGE => content(3 + PLACE_BYTES * usize::from(short_at(bytes, 1))),
         13 => content(17),
         GONE | RETURNED => 21,

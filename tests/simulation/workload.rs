@@ -221,11 +221,7 @@ impl World {
         Ok(())
     }
 
-<<<<<<< HEAD
-    fn publish_some(&mut self, client: usize, number: u16) {
-=======
     pub fn publish_some(&mut self, client: usize, number: u16) {
->>>>>>> sim
         for _ in 0..=self.random.below(6) {
             let message = Rc::new(self.message(client, number));
             if message.sequence.is_some() {

@@ -294,12 +294,6 @@ impl World {
         Ok(())
     }
 
-<<<<<<< HEAD
-    /// Makes all durable that was done so far, as a host does after a turn.
-    pub fn flush(&mut self) -> Checked {
-        if self.flushing.is_none() && self.server.wants_flush() {
-            self.start_flush()?;
-=======
     /// Makes all durable that was done so far, as a host does after a turn; it may take its time.
     pub fn flush(&mut self) -> Checked {
         if self.flushing.is_none() && self.server.wants_flush() {
@@ -307,7 +301,6 @@ impl World {
             if self.random.chance(30) {
                 return Ok(());
             }
->>>>>>> sim
         }
         if self.flushing.is_some() {
             self.finish_flush()?;
