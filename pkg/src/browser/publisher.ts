@@ -45,6 +45,8 @@ export class Publisher {
 
   /** Sends what is not confirmed over this channel, which is in confirm mode, and what comes from now on. */
   start(channel: AMQPChannel): void {
+    // Its delivery tags count on, however often it was put into confirm mode.
+    if (channel === this.#channel) return;
     this.#channel = channel;
     this.#sent.clear();
     this.#lastTag = 0;
