@@ -13,14 +13,19 @@ pub const HEADER: &[u8] = b"AMQP\0\0\x09\x01";
 pub const END: u8 = 0xCE;
 
 /// The arguments of a method, appended one by one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Call(Vec<u8>);
 
 pub fn call(class: u16, method: u16) -> Call {
-    Call(Vec::new()).short(class).short(method)
+    Call::new().short(class).short(method)
 }
 
 impl Call {
+    /// Values that are no method.
+    pub fn new() -> Self {
+        Self(Vec::new())
+    }
+
     pub fn octet(mut self, value: u8) -> Self {
         self.0.push(value);
         self
@@ -74,9 +79,8 @@ pub fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
 }
 
 pub fn start_ok(mechanism: &str, response: &[u8], capabilities: &[&str]) -> Call {
-    let entries: Vec<u8> =
-        capabilities.iter().flat_map(|name| Call(Vec::new()).text(name).octet(b't').octet(1).0).collect();
-    let properties = Call(Vec::new()).text("capabilities").octet(b'F').bytes(&entries).0;
+    let entries: Vec<u8> = capabilities.iter().flat_map(|name| Call::new().text(name).octet(b't').octet(1).0).collect();
+    let properties = Call::new().text("capabilities").octet(b'F').bytes(&entries).0;
     call(10, 11).bytes(&properties).text(mechanism).bytes(response).text("en_US")
 }
 
@@ -125,11 +129,11 @@ pub fn declare_queue_with(name: &str, bits: u8, arguments: &[Call]) -> Call {
 
 /// An entry of a table.
 pub fn text_entry(name: &str, value: &str) -> Call {
-    Call(Vec::new()).text(name).octet(b'S').bytes(value.as_bytes())
+    Call::new().text(name).octet(b'S').bytes(value.as_bytes())
 }
 
 pub fn number_entry(name: &str, value: u32) -> Call {
-    Call(Vec::new()).text(name).octet(b'I').long(value)
+    Call::new().text(name).octet(b'I').long(value)
 }
 
 /// bits: no-local 1, no-ack 2, exclusive 4, nowait 8.
@@ -156,7 +160,7 @@ pub fn publish_method(exchange: &str, routing_key: &str, bits: u8) -> Call {
 
 /// The payload of a content header frame; no properties are two zeros.
 pub fn content_header(body_size: u64, properties: &[u8]) -> Vec<u8> {
-    let mut payload = Call(Vec::new()).short(60).short(0).longlong(body_size).0;
+    let mut payload = Call::new().short(60).short(0).longlong(body_size).0;
     payload.extend_from_slice(properties);
     payload
 }

@@ -1,0 +1,329 @@
+//! Client: one connection of the workload, by what it has sent and what it waits for.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use pocketmq::id::TransportId;
+
+use super::ledger::{Checked, Message, TokenId, violation};
+use super::peer::{self, Answer, Call, call};
+use super::timeline::Turn;
+use super::topology::{EXCHANGES, LATER, QUEUES, QueueSpec};
+
+/// What a channel is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Plain,
+    Confirms,
+    Transactions,
+}
+
+/// What becomes of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Acked,
+    Rejected,
+    Requeued,
+}
+
+/// A request that has no answer yet.
+#[derive(Clone, Debug)]
+pub struct Awaited {
+    pub expected: Expected,
+    /// The last turn in which its channel did something that has to be durable before the answer.
+    pub caused: Turn,
+}
+
+#[derive(Clone, Debug)]
+pub enum Expected {
+    /// An answer of this class and method.
+    Answer((u16, u16)),
+    /// One that counts the messages of a queue: at least and at most so many.
+    Count((u16, u16), usize, usize),
+    /// A message of this queue, or none; acked by being got.
+    Got { queue: usize, no_ack: bool },
+    /// The channel is closed by 404.
+    NotFound,
+}
+
+/// A message that was published and is not confirmed yet.
+#[derive(Clone, Debug)]
+pub struct Unconfirmed {
+    pub message: Rc<Message>,
+    pub tokens: Vec<TokenId>,
+    /// As that of what is awaited, if it is refused.
+    pub caused: Turn,
+    /// Of its own, if it is confirmed.
+    pub turn: Option<Turn>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Consumer {
+    pub tag: String,
+    pub queue: usize,
+    pub no_ack: bool,
+    /// How many unacked messages it may have; 0 for any number.
+    pub prefetch: u16,
+    pub unacked: usize,
+    /// Its answer has come.
+    pub is_known: bool,
+    /// It is cancelled, but that has no answer yet.
+    pub is_leaving: bool,
+}
+
+/// A delivery that is not settled.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    pub queue: usize,
+    pub token: TokenId,
+    /// The consumer's tag; none for what was got.
+    pub consumer: Option<String>,
+    /// Settled by a transaction that is open.
+    pub is_spoken_for: bool,
+}
+
+/// What a transaction will do.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Publish(Rc<Message>),
+    Settle(u64, Outcome),
+}
+
+/// A message that is arriving.
+#[derive(Clone, Debug, Default)]
+pub struct Content {
+    pub queue: usize,
+    pub no_ack: bool,
+    /// The consumer's tag; none for what was got.
+    pub consumer: Option<String>,
+    pub delivery_tag: u64,
+    pub is_redelivered: bool,
+    pub exchange: String,
+    pub key: String,
+    pub size: u64,
+    pub properties: Vec<u8>,
+    pub body: Vec<u8>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Channel {
+    pub number: u16,
+    pub mode: Mode,
+    pub awaited: VecDeque<Awaited>,
+    /// How many messages were published since confirms were selected.
+    pub published: u64,
+    pub unconfirmed: BTreeMap<u64, Unconfirmed>,
+    pub consumers: Vec<Consumer>,
+    pub leases: BTreeMap<u64, Lease>,
+    last_tag: u64,
+    /// How many consumers there were.
+    pub consumed: usize,
+    pub prefetch: u16,
+    pub caused: Turn,
+    pub transaction: Vec<Step>,
+    pub arriving: Option<Content>,
+}
+
+impl Channel {
+    pub fn new(number: u16, mode: Mode) -> Self {
+        Self {
+            number,
+            mode,
+            awaited: VecDeque::new(),
+            published: 0,
+            unconfirmed: BTreeMap::new(),
+            consumers: Vec::new(),
+            leases: BTreeMap::new(),
+            last_tag: 0,
+            consumed: 0,
+            prefetch: 0,
+            caused: 0,
+            transaction: Vec::new(),
+            arriving: None,
+        }
+    }
+
+    /// A message begins to arrive.
+    pub fn begin(&mut self, content: Content) -> Checked {
+        self.last_tag += 1;
+        if content.delivery_tag != self.last_tag {
+            return violation(format!("delivery tag {} after {}", content.delivery_tag, self.last_tag - 1));
+        }
+        self.arriving = Some(content);
+        Ok(())
+    }
+
+    /// Whether nothing is awaited.
+    pub fn is_quiet(&self) -> bool {
+        self.awaited.is_empty() && self.unconfirmed.is_empty()
+    }
+
+    pub fn open_frames(&self) -> Vec<u8> {
+        let select = match self.mode {
+            Mode::Plain => Vec::new(),
+            Mode::Confirms => peer::select_confirms().on(self.number),
+            Mode::Transactions => call(90, 10).on(self.number),
+        };
+        [peer::open_channel().on(self.number), select].concat()
+    }
+
+    pub fn consumer_mut(&mut self, tag: &str) -> Option<&mut Consumer> {
+        self.consumers.iter_mut().find(|consumer| consumer.tag == tag)
+    }
+}
+
+/// Who numbers its messages, and sends again what was not confirmed.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    pub name: Rc<str>,
+    pub last: u32,
+    pub unconfirmed: VecDeque<Rc<Message>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub transport: TransportId,
+    pub host: usize,
+    /// No two have the same, in all lives.
+    pub serial: u32,
+    pub channels: Vec<Channel>,
+    pub next_channel: u16,
+    pub publisher: Publisher,
+}
+
+impl Client {
+    pub fn hello(host: &str) -> Vec<u8> {
+        let login = peer::plain_login(&["consumer_cancel_notify", "basic.nack", "publisher_confirms"]);
+        [peer::HEADER.to_vec(), login.on(0), peer::tune_ok(0, 0, 0).on(0), peer::open(host).on(0)].concat()
+    }
+}
+
+/// The frames of a published message.
+pub fn publish_frames(channel: u16, message: &Message) -> Vec<u8> {
+    let body = message.body();
+    let mut flags = 1 << 12 | 1 << 11;
+    let mut values = Call::new();
+    let headers = headers(message);
+    if !headers.is_empty() {
+        flags |= 1 << 13;
+        values = values.bytes(&headers);
+    }
+    values = values.octet(if message.is_persistent { 2 } else { 1 }).octet(message.priority);
+    if let Some(ttl_ms) = message.ttl_ms {
+        flags |= 1 << 8;
+        values = values.text(&ttl_ms.to_string());
+    }
+    let properties = Call::new().short(flags).octets().into_iter().chain(values.octets()).collect::<Vec<_>>();
+    let mut frames = peer::publish_method(message.exchange, message.key, 0).on(channel);
+    frames.extend(peer::frame(2, channel, &peer::content_header(body.len() as u64, &properties)));
+    if !body.is_empty() {
+        frames.extend(peer::frame(3, channel, &body));
+    }
+    frames
+}
+
+fn headers(message: &Message) -> Vec<u8> {
+    let mut headers = Vec::new();
+    if let Some(delay_ms) = message.delay_ms {
+        headers.extend(peer::number_entry("x-delay", delay_ms as u32).octets());
+    }
+    if let Some((name, sequence)) = &message.sequence {
+        headers.extend(peer::text_entry("x-publisher-id", name).octets());
+        headers.extend(peer::number_entry("x-publisher-sequence", *sequence).octets());
+    }
+    headers
+}
+
+/// The declaration of a queue of the workload.
+pub fn declare_queue(spec: &QueueSpec) -> Call {
+    let mut arguments = Vec::new();
+    let numbers = [
+        ("x-max-length", spec.max_length.map(|max| max as u32)),
+        ("x-message-ttl", spec.ttl_ms.map(|ttl_ms| ttl_ms as u32)),
+        ("x-max-priority", spec.max_priority.map(u32::from)),
+        ("x-delivery-limit", spec.delivery_limit),
+        ("x-partitions", spec.partitions),
+    ];
+    for (name, value) in numbers {
+        arguments.extend(value.map(|value| peer::number_entry(name, value)));
+    }
+    if spec.refuses {
+        arguments.push(peer::text_entry("x-overflow", "reject-publish"));
+    }
+    if spec.is_quorum {
+        arguments.push(peer::text_entry("x-queue-type", "quorum"));
+    }
+    if spec.has_dead_letters {
+        arguments.push(peer::text_entry("x-dead-letter-exchange", ""));
+        arguments.push(peer::text_entry("x-dead-letter-routing-key", "dead"));
+    }
+    peer::declare_queue_with(spec.name, if spec.is_transient { 0 } else { 2 }, &arguments)
+}
+
+/// The declaration of an exchange of the workload, durable.
+pub fn declare_exchange(place: usize) -> Call {
+    let spec = &EXCHANGES[place];
+    let arguments = if spec.name == LATER { peer::text_entry("x-delayed-type", "direct").octets() } else { Vec::new() };
+    call(40, 10).short(0).text(spec.name).text(spec.kind).octet(2).bytes(&arguments)
+}
+
+/// What a header says in encoded properties: the bytes behind its name.
+fn header<'a>(properties: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let entry = Call::new().text(name).octets();
+    let place = properties.windows(entry.len()).position(|window| window == entry)?;
+    Some(&properties[place + entry.len()..])
+}
+
+/// How often a message was given back, by its header.
+pub fn returns(properties: &[u8]) -> u32 {
+    let number = header(properties, "x-delivery-count").and_then(|value| match value.split_first()? {
+        (b'l', rest) => rest.first_chunk().map(|bytes| i64::from_be_bytes(*bytes)),
+        (b'I', rest) => rest.first_chunk().map(|bytes| i32::from_be_bytes(*bytes).into()),
+        _ => None,
+    });
+    number.map_or(0, |number| number as u32)
+}
+
+/// The queue in which a message died first, by its header.
+pub fn first_death(properties: &[u8]) -> Option<String> {
+    let value = header(properties, "x-first-death-queue")?;
+    let length = u32::from_be_bytes(*value.get(1..)?.first_chunk()?) as usize;
+    Some(String::from_utf8_lossy(value.get(5..5 + length)?).into())
+}
+
+impl Content {
+    /// Of `basic.deliver` or `basic.get-ok`.
+    pub fn of(answer: &Answer) -> Self {
+        let is_delivery = answer.id() == (60, 60);
+        let (consumer, mut at) = if is_delivery {
+            let tag = answer.text_at(4);
+            (Some(tag.to_owned()), 5 + tag.len())
+        } else {
+            (None, 4)
+        };
+        let delivery_tag = answer.longlong_at(at);
+        let is_redelivered = answer.payload[at + 8] & 1 == 1;
+        at += 9;
+        let exchange = answer.text_at(at).to_owned();
+        let key = answer.text_at(at + 1 + exchange.len()).to_owned();
+        Self { consumer, delivery_tag, is_redelivered, exchange, key, ..Self::default() }
+    }
+
+    /// For who follows what happens.
+    pub fn told(&self) -> String {
+        let Self { queue, delivery_tag, is_redelivered, body, .. } = self;
+        let id = body.get(..8).unwrap_or_default().escape_ascii();
+        format!("{id} from {} as {delivery_tag}, redelivered={is_redelivered}", QUEUES[*queue].name)
+    }
+
+    /// Takes a header or body frame; whether it is whole now.
+    pub fn take(&mut self, frame: &Answer) -> bool {
+        if frame.kind == 2 {
+            self.size = frame.longlong_at(4);
+            self.properties = frame.payload[12..].to_vec();
+        } else {
+            self.body.extend_from_slice(&frame.payload);
+        }
+        self.body.len() as u64 == self.size
+    }
+}

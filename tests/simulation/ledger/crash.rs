@@ -1,0 +1,85 @@
+//! Crash: what is left of everything when the broker ends, cleanly or not.
+
+use super::{Checked, Clock, Ledger, Place, State, Token, violation};
+use crate::timeline::{Span, Turn};
+use crate::topology::{BINDINGS, QUEUES};
+
+impl Ledger {
+    /// The broker ended after this turn, as if somebody had pulled the plug: it goes back to where it was after some
+    /// turn that nobody was promised more than.
+    pub fn crash(&mut self, last: Turn) -> Checked {
+        let span = Span { from: self.promised, to: self.failed.take().map_or(last, |failed| failed.min(last)) };
+        if span.from > span.to {
+            return violation(format!("a promise of turn {} cannot be kept: the last was {last}", span.from));
+        }
+        self.restart(span, true);
+        Ok(())
+    }
+
+    /// The broker ended after this turn, and had the time to write everything down.
+    pub fn close(&mut self, last: Turn) {
+        self.restart(Span { from: last, to: last }, false);
+    }
+
+    /// It ended once more after a clean end, before anything else was durable: whether that end was clean is not known.
+    pub fn end_again(&mut self, clock: Clock) {
+        for &id in &self.active {
+            self.tokens[id].states.change(clock.turn, |state| {
+                let mut doubted = vec![state.clone()];
+                if matches!(state.place, Place::At(_)) && !state.was_delivered {
+                    doubted.push(State { was_delivered: true, ..state.clone() });
+                }
+                doubted
+            });
+        }
+    }
+
+    fn restart(&mut self, span: Span, forgets_deliveries: bool) {
+        for (queue, exists) in self.queues.iter_mut().enumerate() {
+            let survives = !QUEUES[queue].is_transient;
+            exists.crash(span, |&exists| exists && survives);
+        }
+        for exists in &mut self.exchanges {
+            exists.crash(span, |&exists| exists);
+        }
+        for (binding, is_bound) in self.bindings.iter_mut().enumerate() {
+            let survives = !QUEUES[BINDINGS[binding].queue].is_transient;
+            is_bound.crash(span, |&is_bound| is_bound && survives);
+        }
+        for &id in &self.active {
+            let token = &mut self.tokens[id];
+            token.holder = None;
+            let message = token.message.clone();
+            token.states.crash(span, |state| {
+                let is_kept = match state.place {
+                    Place::Unborn | Place::Gone => return state.clone(),
+                    Place::At(queue) => Self::keeps(queue, &message),
+                    Place::Held => message.is_persistent,
+                };
+                let place = if is_kept { state.place } else { Place::Gone };
+                let was_delivered = state.was_delivered || forgets_deliveries && matches!(place, Place::At(_));
+                // Who had it may or may not count as one who gave it back.
+                let counts = matches!(place, Place::At(queue) if QUEUES[queue].is_quorum);
+                let returns = (state.returns.0, state.returns.1 + u32::from(state.was_delivered && counts));
+                State { place, was_delivered, returns, ..state.clone() }
+            });
+        }
+        self.fresh.clear();
+        self.survived = span;
+        self.promised = 0;
+    }
+
+    /// What cannot come back any more need not be remembered.
+    pub fn forget(&mut self, clock: Clock) {
+        let Self { tokens, active, promised, .. } = self;
+        let horizon = (*promised).min(clock.turn);
+        for exists in self.queues.iter_mut().chain(&mut self.exchanges).chain(&mut self.bindings) {
+            exists.forget_before(horizon);
+        }
+        active.retain(|&id| {
+            let token: &mut Token = &mut tokens[id];
+            token.states.forget_before(horizon);
+            !token.states.is_settled(|state| state.place == Place::Gone)
+        });
+    }
+}

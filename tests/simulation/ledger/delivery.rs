@@ -1,0 +1,135 @@
+//! Delivery: what a client is given must be there, must be its turn, and must be nobody else's.
+
+use std::rc::Rc;
+
+use super::{Checked, Clock, Ledger, Message, Place, State, Token, TokenId, violation};
+use crate::timeline::Span;
+use crate::topology::QUEUES;
+
+/// A message as it arrived at a client.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    pub queue: usize,
+    /// The queue that it was published to, which is another one for dead letters.
+    pub origin: usize,
+    pub message_id: u32,
+    pub is_redelivered: bool,
+    /// What the header `x-delivery-count` says.
+    pub returns: u32,
+    pub exchange: String,
+    pub key: String,
+    pub body: Vec<u8>,
+}
+
+impl Ledger {
+    /// A client got a message: to hold it, or for good if there is no `holder`.
+    pub fn delivered(&mut self, arrival: &Arrival, holder: Option<(u32, u16)>, clock: Clock) -> Checked<TokenId> {
+        let Arrival { queue, origin, message_id, .. } = *arrival;
+        let Some(&id) = self.by_message.get(&(message_id, origin)) else {
+            return violation(format!("never published to '{}': {arrival:?}", QUEUES[origin].name));
+        };
+        let token = &mut self.tokens[id];
+        if token.holder.is_some() {
+            return violation(format!("delivered while somebody has it: {}", token.told()));
+        }
+        if token.is_expired(queue, clock) && token.arrived_ms != clock.now_ms {
+            return violation(format!("delivered after it expired: {}", token.told()));
+        }
+        check_content(arrival, &token.message)?;
+        let span = see(token, arrival)?;
+        let counts = QUEUES[queue].is_quorum;
+        token.states.change(clock.turn, |state| {
+            let returns = if counts { (arrival.returns, arrival.returns) } else { state.returns };
+            let place = if holder.is_some() { state.place } else { Place::Gone };
+            vec![State { place, returns, was_delivered: true, ..state.clone() }]
+        });
+        self.tokens[id].holder = holder;
+        self.check_key_of(id, queue)?;
+        self.fresh.push((queue, id));
+        self.narrow(span, id)?;
+        Ok(id)
+    }
+
+    /// In a partition a key's messages are with one client at a time.
+    fn check_key_of(&self, id: TokenId, queue: usize) -> Checked {
+        if QUEUES[queue].partitions.is_none() {
+            return Ok(());
+        }
+        let token = &self.tokens[id];
+        let is_shared = |other: &&Token| {
+            other.origin == queue
+                && other.message.key == token.message.key
+                && other.holder.is_some_and(|holder| token.holder.is_some_and(|own| own.0 != holder.0))
+        };
+        match self.active.iter().map(|&id| &self.tokens[id]).find(is_shared) {
+            Some(other) => violation(format!("a key with two clients: {} and {}", token.told(), other.told())),
+            None => Ok(()),
+        }
+    }
+
+    /// What was delivered in this turn was first in its queue: nothing that is certainly there stands before it.
+    pub fn check_order(&mut self, is_meant: impl Fn(usize) -> bool, clock: Clock) -> Checked {
+        let fresh = std::mem::take(&mut self.fresh);
+        for &(queue, id) in fresh.iter().filter(|(queue, _)| is_meant(*queue)) {
+            let token = &self.tokens[id];
+            let is_passed = |other: &&Token| {
+                other.holder.is_none()
+                    && other.must_be_at(queue)
+                    && !other.is_expired(queue, clock)
+                    && stands_before(other, token, queue)
+            };
+            if let Some(other) = self.active.iter().map(|&id| &self.tokens[id]).find(is_passed) {
+                return violation(format!("passed over: {}; delivered: {}", other.told(), token.told()));
+            }
+        }
+        self.fresh = fresh.into_iter().filter(|(queue, _)| !is_meant(*queue)).collect();
+        Ok(())
+    }
+}
+
+fn check_content(arrival: &Arrival, message: &Rc<Message>) -> Checked {
+    if arrival.body != message.body() {
+        return violation(format!("message {} has another body: {}", message.id, arrival.body.escape_ascii()));
+    }
+    let is_dead = arrival.queue != arrival.origin;
+    if !is_dead && (&*arrival.exchange, &*arrival.key) != (message.exchange, message.key) {
+        return violation(format!("message {} comes from {} by {}", message.id, arrival.exchange, arrival.key));
+    }
+    Ok(())
+}
+
+/// The token is seen where it arrived; for which turns of the last crash that can be.
+fn see(token: &mut Token, arrival: &Arrival) -> Checked<Span> {
+    let is_there = |state: &State| state.place == Place::At(arrival.queue);
+    let counts = QUEUES[arrival.queue].is_quorum;
+    let is_seen = |state: &State| {
+        is_there(state)
+            && state.was_delivered == arrival.is_redelivered
+            && (!counts || (state.returns.0..=state.returns.1).contains(&arrival.returns))
+    };
+    if let Some(span) = token.states.observe(is_seen) {
+        return Ok(span);
+    }
+    violation(if token.states.may_be(is_there) {
+        format!("redelivered={}, returns={}, but: {}", arrival.is_redelivered, arrival.returns, token.told())
+    } else {
+        format!("returned to '{}': {}", QUEUES[arrival.queue].name, token.told())
+    })
+}
+
+/// Whether one message comes before another in a queue, whatever happens.
+fn stands_before(one: &Token, other: &Token, queue: usize) -> bool {
+    let spec = &QUEUES[queue];
+    if spec.partitions.is_some() && one.message.key != other.message.key {
+        return false;
+    }
+    if let Some(max) = spec.max_priority {
+        let [one, other] = [one, other].map(|token| token.message.priority.min(max));
+        if one != other {
+            return one > other;
+        }
+    }
+    let last = one.states.states().map(|state| state.order.1).max();
+    let first = other.states.states().map(|state| state.order.0).min();
+    last.zip(first).is_some_and(|(last, first)| last < first)
+}

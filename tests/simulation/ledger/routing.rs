@@ -1,0 +1,105 @@
+//! Routing: where a published message has to go, by the topology of the workload.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use super::{Clock, Ledger, Message, Place, State, Token, TokenId, order_of, some_time_in};
+use crate::timeline::Timeline;
+use crate::topology::{BINDINGS, QUEUES};
+
+impl Ledger {
+    /// A message is published: again, where its publisher did not know better. Answers its tokens.
+    pub fn publish(&mut self, message: &Rc<Message>, clock: Clock) -> Vec<TokenId> {
+        self.arrivals += 1;
+        let targets = self.targets(message);
+        targets.into_iter().map(|queue| self.publish_to(queue, message, clock)).collect()
+    }
+
+    fn targets(&self, message: &Message) -> BTreeSet<usize> {
+        if message.exchange.is_empty() {
+            let named = QUEUES.iter().position(|queue| queue.name == message.key);
+            return named.into_iter().filter(|&queue| self.queues[queue].must_be(|&exists| exists)).collect();
+        }
+        let leads = |(place, _): &(usize, _)| self.bindings[*place].must_be(|&is_bound| is_bound);
+        let bindings = BINDINGS.iter().enumerate().filter(leads).map(|(_, binding)| binding);
+        let matching = bindings.filter(|binding| binding.exchange == message.exchange && binding.matches(message.key));
+        matching.map(|binding| binding.queue).collect()
+    }
+
+    fn publish_to(&mut self, queue: usize, message: &Rc<Message>, clock: Clock) -> TokenId {
+        let spec = &QUEUES[queue];
+        let is_full = spec.refuses && self.ready_counts(queue).1 >= spec.max_length.unwrap_or(usize::MAX);
+        let may_refuse = is_full || self.failed.is_some() && Self::keeps(queue, message);
+        let order = order_of(clock.turn, self.arrivals % (1 << 19));
+        let place = if message.delay_ms.is_some() { Place::Held } else { Place::At(queue) };
+        let arrived = State { place, order: (order, order), returns: (0, 0), was_delivered: false };
+        let id = self.token(queue, message);
+        let token = &mut self.tokens[id];
+        let was_unborn = token.states.may_be(|state| state.place == Place::Unborn);
+        token.states.change(clock.turn, |state| match state.place {
+            Place::Unborn if may_refuse => vec![arrived.clone(), state.clone()],
+            Place::Unborn => vec![arrived.clone()],
+            _ => vec![state.clone()],
+        });
+        if was_unborn {
+            let ttl_ms = [message.ttl_ms, spec.ttl_ms].into_iter().flatten().min();
+            token.expires_ms = ttl_ms.map(|ttl_ms| clock.now_ms + ttl_ms);
+            token.due_ms = message.delay_ms.map(|delay_ms| clock.now_ms + delay_ms);
+            (token.arrived, token.arrived_ms) = (clock.turn, clock.now_ms);
+        }
+        id
+    }
+
+    fn token(&mut self, origin: usize, message: &Rc<Message>) -> TokenId {
+        let Self { tokens, active, by_message, .. } = self;
+        *by_message.entry((message.id, origin)).or_insert_with(|| {
+            let order = some_time_in(0);
+            let unborn = State { place: Place::Unborn, order, returns: (0, 0), was_delivered: false };
+            active.push(tokens.len());
+            tokens.push(Token {
+                message: Rc::clone(message),
+                origin,
+                states: Timeline::new(unborn),
+                holder: None,
+                arrived: 0,
+                arrived_ms: 0,
+                expires_ms: None,
+                due_ms: None,
+            });
+            tokens.len() - 1
+        })
+    }
+
+    /// Whether a message for this queue outlives the broker.
+    pub fn keeps(queue: usize, message: &Message) -> bool {
+        let spec = &QUEUES[queue];
+        !spec.is_transient && (message.is_persistent || spec.is_quorum)
+    }
+
+    /// The same of a message that is known by its body.
+    pub fn keeps_body(&self, queue: &str, body: &[u8]) -> bool {
+        let id = body.get(..8).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        let queue = QUEUES.iter().position(|spec| spec.name == queue);
+        let Some((id, queue)) = id.zip(queue) else { return false };
+        let known = self.by_message.range((id, 0)..).next().map(|(_, &token)| &self.tokens[token]);
+        known.is_some_and(|token| token.message.id == id && Self::keeps(queue, &token.message))
+    }
+
+    /// What the delayed exchange held long enough goes on.
+    pub fn begin_turn(&mut self, clock: Clock) {
+        for &id in &self.active {
+            let token = &mut self.tokens[id];
+            if token.due_ms.is_none_or(|due_ms| due_ms > clock.now_ms) {
+                continue;
+            }
+            let origin = token.origin;
+            token.states.change(clock.turn, |state| match state.place {
+                Place::Held => {
+                    let order = some_time_in(clock.turn);
+                    vec![State { place: Place::At(origin), order, returns: (0, 0), was_delivered: false }]
+                }
+                _ => vec![state.clone()],
+            });
+        }
+    }
+}

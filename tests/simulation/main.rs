@@ -1,0 +1,80 @@
+//! Simulation: crashes at any moment, on a disk that tears and reorders what was not flushed, and a checker that knows
+//! what clients were promised.
+//!
+//! `POCKETMQ_SEEDS` says how many seeds, `POCKETMQ_SEED` which one alone, `POCKETMQ_STEPS` how long each of them goes, and
+//! with `POCKETMQ_TELL` one tells what happens.
+#![cfg(not(target_arch = "wasm32"))]
+
+mod client;
+mod disk;
+mod dump;
+mod forge;
+mod ledger;
+mod mutations;
+#[path = "../peer/mod.rs"]
+mod peer;
+mod random;
+mod timeline;
+mod topology;
+mod workload;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ledger::Checked;
+use workload::{Plan, Tally, run, run_every_boundary, run_full};
+
+const SEEDS: u64 = 200;
+/// `POCKETMQ_SOAK` asks for so many times as many.
+const SOAK: u64 = 10;
+const STEPS: u64 = 100;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// Each of them, until one fails; then the line that replays it.
+fn for_each_seed(test: &str, seeds: u64, steps: u64, run: impl Fn(u64, usize) -> Checked<Tally>) {
+    let steps = number("POCKETMQ_STEPS").unwrap_or(steps);
+    let seeds = match number("POCKETMQ_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => {
+            let times = if std::env::var_os("POCKETMQ_SOAK").is_some() { SOAK } else { 1 };
+            0..number("POCKETMQ_SEEDS").unwrap_or(seeds * times)
+        }
+    };
+    let mut sum = Tally::default();
+    for seed in seeds {
+        let replay = format!("POCKETMQ_SEED={seed} POCKETMQ_STEPS={steps} cargo test --test simulation {test}");
+        match catch_unwind(AssertUnwindSafe(|| run(seed, steps as usize))) {
+            Ok(Ok(tally)) => {
+                sum.operations += tally.operations;
+                sum.crashes += tally.crashes;
+            }
+            Ok(Err(violation)) => panic!("{violation}\n{replay}"),
+            Err(_) => panic!("the core has panicked\n{replay}"),
+        }
+    }
+    println!("{} operations, {} restarts", sum.operations, sum.crashes);
+}
+
+#[test]
+fn promises_survive_crashes_at_random() {
+    for_each_seed("promises_survive_crashes_at_random", SEEDS, STEPS, |seed, steps| {
+        run(Plan { seed, steps, crashes: 40, mutation: None })
+    });
+}
+
+#[test]
+fn promises_survive_a_crash_at_every_flush() {
+    for_each_seed("promises_survive_a_crash_at_every_flush", 10, 60, |seed, steps| {
+        run_every_boundary(Plan { seed, steps, crashes: 0, mutation: None })
+    });
+}
+
+#[test]
+fn promises_survive_a_full_disk() {
+    for_each_seed("promises_survive_a_full_disk", SEEDS / 2, STEPS, |seed, steps| {
+        run_full(Plan { seed, steps, crashes: 0, mutation: None })
+    });
+}

@@ -1,0 +1,332 @@
+//! Workload: what clients do, as a seed says, and when everything crashes.
+
+use std::rc::Rc;
+
+use super::client::{Mode, Outcome};
+use super::ledger::{Checked, Message, violation};
+use super::mutations::Mutation;
+use super::random::Random;
+use super::topology::{BINDINGS, DEAD, LATER, MOVING_BINDINGS, QUEUES, keys};
+use super::world::{Ending, World};
+
+/// Queues that are deleted now and then.
+const RENEWED: [usize; 4] = [5, 6, 7, 10];
+/// Where a message with a time to live of its own may go.
+const FOR_MORTALS: [&str; 3] = ["plain", "side", "quorum"];
+
+/// How a workload goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub seed: u64,
+    pub steps: usize,
+    /// How likely a crash is at each step, in a thousand.
+    pub crashes: usize,
+    pub mutation: Option<Mutation>,
+}
+
+/// What was done, for who counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    pub operations: u64,
+    pub crashes: u64,
+}
+
+/// Runs a workload from its seed.
+pub fn run(plan: Plan) -> Checked<Tally> {
+    let random = Random::new(plan.seed);
+    let mut world = World::new(random, plan.mutation)?;
+    world.recover()?;
+    world.meet()?;
+    let mut crashes = 0;
+    for _ in 0..plan.steps {
+        // What a transaction does at once must not come apart.
+        let likely = if std::mem::take(&mut world.has_committed) { 10 } else { 1 };
+        if world.random.below(1000) < plan.crashes * likely {
+            let ending = *world.random.pick(&[Ending::PowerLoss, Ending::PowerLoss, Ending::Kill, Ending::Close]);
+            if world.random.chance(30) {
+                world.act_unturned();
+            }
+            world.restart(ending)?;
+            crashes += 1;
+        } else {
+            world.step()?;
+        }
+        if world.random.chance(10) {
+            world.forget();
+        }
+    }
+    world.drain()?;
+    Ok(Tally { operations: world.operations, crashes })
+}
+
+/// The disk is full at some moment. Whoever waits is told so, nothing is promised any more that cannot be kept, and after
+/// the operator has made room everything is there that was promised before.
+pub fn run_full(plan: Plan) -> Checked<Tally> {
+    let mut world = World::new(Random::new(plan.seed), plan.mutation)?;
+    world.live(plan.steps / 4)?;
+    let room = world.random.below(3_000);
+    world.disk.set_room(Some(room));
+    for _ in 0..plan.steps {
+        if world.has_failed() {
+            break;
+        }
+        world.step()?;
+    }
+    for _ in 0..plan.steps / 8 {
+        world.step_failed()?;
+    }
+    let ending = *world.random.pick(&[Ending::PowerLoss, Ending::Kill]);
+    world.restart(ending)?;
+    for _ in 0..plan.steps / 8 {
+        world.step()?;
+    }
+    world.drain()?;
+    Ok(Tally { operations: world.operations, crashes: 1 })
+}
+
+/// Crashes at every flush boundary: before the flush, after it, and after the server has heard of it.
+pub fn run_every_boundary(plan: Plan) -> Checked<Tally> {
+    let mut tally = Tally::default();
+    let mut boundary = 0;
+    while let Some(operations) = run_to_boundary(plan, boundary)? {
+        tally.operations += operations;
+        tally.crashes += 1;
+        boundary += 1;
+    }
+    Ok(tally)
+}
+
+/// The same workload each time, which crashes at this boundary; nothing if there are not so many.
+fn run_to_boundary(plan: Plan, boundary: usize) -> Checked<Option<u64>> {
+    let mut world = World::new(Random::new(plan.seed), plan.mutation)?;
+    world.fuse = Some(boundary);
+    match world.live(plan.steps) {
+        Err(ended) if world.fuse.is_none() && ended == World::blown() => {}
+        other => return other.map(|()| None),
+    }
+    let ending = if boundary.is_multiple_of(3) { Ending::Kill } else { Ending::PowerLoss };
+    world.restart(ending)?;
+    for _ in 0..plan.steps / 8 {
+        world.step()?;
+    }
+    world.drain()?;
+    Ok(Some(world.operations))
+}
+
+impl World {
+    fn live(&mut self, steps: usize) -> Checked {
+        self.recover()?;
+        self.meet()?;
+        (0..steps).try_for_each(|_| self.step())
+    }
+
+    /// What ends a life at a boundary.
+    pub fn blown() -> super::ledger::Violation {
+        super::ledger::Violation("the fuse has blown".into())
+    }
+
+    pub fn burn(&mut self) -> Checked {
+        match self.fuse {
+            Some(0) => {
+                self.fuse = None;
+                violation(Self::blown().0)
+            }
+            Some(left) => {
+                self.fuse = Some(left - 1);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub fn forget(&mut self) {
+        let clock = self.clock;
+        self.ledgers.iter_mut().for_each(|ledger| ledger.forget(clock));
+    }
+
+    /// Somebody does something, and the host what it has to.
+    pub fn step(&mut self) -> Checked {
+        let weights = [20, 12, 4, 70];
+        match self.random.weighed(&weights) {
+            0 => {
+                let ms = *self.random.pick(&[1, 1, 5, 20, 50, 150, 1000]);
+                self.pass(ms)?;
+            }
+            1 => self.flush()?,
+            2 if self.flushing.is_none() && self.server.wants_flush() => self.start_flush()?,
+            2 => self.flush()?,
+            _ => {
+                self.act()?;
+                self.turn()?;
+            }
+        }
+        if self.random.chance(20) {
+            self.flush()?;
+        }
+        self.check_bytes()
+    }
+
+    /// Publishers go on, though nothing can be kept.
+    fn step_failed(&mut self) -> Checked {
+        if let Some((client, number)) = self.any_channel() {
+            self.publish_some(client, number);
+        }
+        self.turn()
+    }
+
+    /// Something that the server takes in, but does not come to end.
+    pub fn act_unturned(&mut self) {
+        let Some((client, number)) = self.any_channel() else { return };
+        self.publish_some(client, number);
+    }
+
+    fn any_channel(&mut self) -> Option<(usize, u16)> {
+        let client = self.random.below(self.clients.len().max(1));
+        let channels: Vec<_> = self.clients.get(client)?.channels.iter().map(|channel| channel.number).collect();
+        (!channels.is_empty()).then(|| (client, *self.random.pick(&channels)))
+    }
+
+    fn act(&mut self) -> Checked {
+        let Some((client, number)) = self.any_channel() else { return Ok(()) };
+        let queue = self.random.below(QUEUES.len());
+        let mode = self.channel(client, number).mode;
+        let is_first = self.clients[client].channels[0].number == number;
+        match self.random.weighed(&[40, 30, 8, 10, 4, 3, 1, 2, 3, 4, 3, 1, 4]) {
+            0 => self.publish_some(client, number),
+            1 => self.settle_some(client, number),
+            2 => self.consume_some(client, number, queue)?,
+            3 => self.get_some(client, number, queue),
+            4 => self.look_at_queue(client, number, queue),
+            5 => self.cancel(client, number),
+            6 => self.purge(client, number, queue),
+            7 if !is_first => self.close_channel(client, number),
+            8 => {
+                let binding = MOVING_BINDINGS + self.random.below(BINDINGS.len() - MOVING_BINDINGS);
+                let is_bound = self.random.chance(60);
+                self.bind(client, number, binding, is_bound);
+            }
+            9 => {
+                let prefetch = *self.random.pick(&[0, 1, 2, 5]);
+                self.set_prefetch(client, number, prefetch);
+            }
+            10 => self.reconnect(client)?,
+            11 => {
+                let queue = *self.random.pick(&RENEWED);
+                self.renew_queue(client, number, queue);
+            }
+            12 if mode == Mode::Transactions && self.random.chance(25) => self.roll_back(client, number),
+            _ if mode == Mode::Transactions => self.commit(client, number),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub fn publish_some(&mut self, client: usize, number: u16) {
+        for _ in 0..=self.random.below(6) {
+            let message = Rc::new(self.message(client, number));
+            if message.sequence.is_some() {
+                self.clients[client].publisher.unconfirmed.push_back(Rc::clone(&message));
+            }
+            self.publish(client, number, &message);
+        }
+    }
+
+    fn message(&mut self, client: usize, number: u16) -> Message {
+        self.messages += 1;
+        let mode = self.channel(client, number).mode;
+        let is_first = self.clients[client].channels[0].number == number;
+        let Self { random, clients, messages, .. } = self;
+        let body_bytes = match random.below(20) {
+            0 => 2_000 + random.below(5_000),
+            1..5 => 200 + random.below(1_000),
+            _ => 9 + random.below(100),
+        };
+        let mut message = Message {
+            id: *messages,
+            exchange: "",
+            key: "plain",
+            is_persistent: random.chance(80),
+            priority: random.below(6) as u8,
+            ttl_ms: None,
+            delay_ms: None,
+            body_bytes,
+            sequence: None,
+        };
+        match random.below(10) {
+            0..3 if is_first => {
+                (message.exchange, message.key) = *random.pick(&[("", "plain"), ("fan", ""), ("", "side")]);
+                let publisher = &mut clients[client].publisher;
+                publisher.last += 1;
+                message.is_persistent = true;
+                message.sequence = Some((Rc::clone(&publisher.name), publisher.last));
+            }
+            3 => {
+                message.key = *random.pick(&FOR_MORTALS);
+                message.ttl_ms = Some(*random.pick(&[0, 10, 100, 500]));
+            }
+            4..7 => {
+                message.exchange = *random.pick(&["fan", "topics", "moving", LATER]);
+                message.key = *random.pick(keys(message.exchange));
+                if message.exchange == LATER {
+                    message.delay_ms = Some(*random.pick(&[1, 20, 300]));
+                }
+            }
+            _ => {
+                let open = QUEUES.iter().filter(|queue| mode != Mode::Transactions || !queue.refuses);
+                let open: Vec<_> = open.map(|queue| queue.name).collect();
+                message.key = *random.pick(&open);
+            }
+        }
+        message
+    }
+
+    fn settle_some(&mut self, client: usize, number: u16) {
+        let channel = self.channel(client, number);
+        let open = channel.leases.iter().filter(|(_, lease)| !lease.is_spoken_for);
+        let tags: Vec<_> = open.map(|(&tag, _)| tag).collect();
+        if tags.is_empty() {
+            return;
+        }
+        let tag = *self.random.pick(&tags);
+        let is_multiple = self.random.chance(40);
+        let outcome = match self.random.below(10) {
+            0..7 => Outcome::Acked,
+            7 => Outcome::Rejected,
+            _ => Outcome::Requeued,
+        };
+        self.settle(client, number, tag, is_multiple, outcome);
+    }
+
+    /// While the answer is held back so are the deliveries, though nobody else gets those messages any more: then nothing
+    /// else is done before it comes.
+    fn consume_some(&mut self, client: usize, number: u16, queue: usize) -> Checked {
+        let no_ack = self.random.chance(10);
+        let is_settled = self.is_settled(client, number);
+        let is_simple = QUEUES[queue].max_length.is_none() && !self.ledger(client).has_mortals(queue);
+        if self.channel(client, number).consumers.len() >= 3 || !is_settled && !is_simple {
+            return Ok(());
+        }
+        self.consume(client, number, queue, no_ack);
+        if is_settled {
+            return Ok(());
+        }
+        self.turn()?;
+        self.answer_all()
+    }
+
+    /// Whether the next answer on a channel comes at once.
+    fn is_settled(&mut self, client: usize, number: u16) -> bool {
+        let channel = self.channel(client, number);
+        let (is_quiet, caused) = (channel.is_quiet(), channel.caused);
+        is_quiet && self.ledger(client).is_promised(caused)
+    }
+
+    /// What is got leaves its queue at once, and is only known with the answer: so nothing else is
+    /// waited for, and nothing dies by it.
+    fn get_some(&mut self, client: usize, number: u16, queue: usize) {
+        if self.is_settled(client, number) && !self.ledger(client).has_mortals(queue) {
+            let no_ack = queue != DEAD && self.random.chance(20);
+            self.get(client, number, queue, no_ack);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Answers: what the server says to a client, and what that promises.
+
+use super::{Delivered, World};
+use crate::client::{Content, Expected, Unconfirmed};
+use crate::ledger::{Checked, Place, violation};
+use crate::peer::{self, Answer, answers};
+
+const GOT: (u16, u16) = (60, 71);
+const GOT_NOTHING: (u16, u16) = (60, 72);
+const DECLARED: (u16, u16) = (50, 11);
+const CONSUMES: (u16, u16) = (60, 21);
+const CANCELLED: (u16, u16) = (60, 31);
+
+impl World {
+    /// A client reads what it was sent.
+    pub(super) fn hear(&mut self, client: usize, bytes: &[u8], delivered: &mut Vec<Delivered>) -> Checked {
+        for answer in answers(bytes) {
+            match (answer.kind, answer.channel) {
+                (1, 0) => self.hear_connection(client, &answer)?,
+                // What was on its way when the channel closed.
+                (_, number) if !self.is_open(client, number) => {}
+                (1, _) => self.hear_method(client, &answer, delivered)?,
+                _ => self.hear_content(client, &answer, delivered),
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_connection(&mut self, client: usize, answer: &Answer) -> Checked {
+        match answer.id() {
+            // The store has failed: what was asked cannot be kept.
+            (10, 50) if self.has_failed() && answer.refusal().0 == 541 => {
+                self.send(client, &peer::close_connection_ok().on(0));
+                self.leave(client);
+                Ok(())
+            }
+            (10, 50) => violation(format!("a connection was closed: {:?}", answer.refusal())),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn is_open(&self, client: usize, number: u16) -> bool {
+        self.clients[client].channels.iter().any(|channel| channel.number == number)
+    }
+
+    fn hear_content(&mut self, client: usize, answer: &Answer, delivered: &mut Vec<Delivered>) {
+        let channel = self.channel(client, answer.channel);
+        let Some(mut content) = channel.arriving.take() else { return };
+        if content.take(answer) {
+            delivered.push(Delivered { client, channel: answer.channel, content });
+        } else {
+            channel.arriving = Some(content);
+        }
+    }
+
+    fn hear_method(&mut self, client: usize, answer: &Answer, delivered: &mut Vec<Delivered>) -> Checked {
+        let number = answer.channel;
+        match answer.id() {
+            (60, 60) => self.hear_delivery(client, answer),
+            (60, 80) => self.confirmed(client, number, answer, true),
+            (60, 120) => self.confirmed(client, number, answer, false),
+            (60, 30) => {
+                let tag = answer.text_at(4).to_owned();
+                self.channel(client, number).consumers.retain(|consumer| consumer.tag != tag);
+                Ok(())
+            }
+            (20, 40) => self.refused(client, answer, delivered),
+            _ => self.answered(client, answer),
+        }
+    }
+
+    fn hear_delivery(&mut self, client: usize, answer: &Answer) -> Checked {
+        let mut content = Content::of(answer);
+        let tag = content.consumer.clone().unwrap_or_default();
+        let channel = self.channel(client, answer.channel);
+        let Some(consumer) = channel.consumer_mut(&tag) else {
+            return violation(format!("a delivery for the unknown consumer {tag}"));
+        };
+        if !consumer.is_known {
+            return violation(format!("a delivery before the consume-ok of {tag}"));
+        }
+        (content.queue, content.no_ack) = (consumer.queue, consumer.no_ack);
+        channel.begin(content)
+    }
+
+    /// The answer to what was asked first of all that has none yet.
+    fn answered(&mut self, client: usize, answer: &Answer) -> Checked {
+        let channel = self.channel(client, answer.channel);
+        let Some(awaited) = channel.awaited.pop_front() else {
+            return violation(format!("nobody asked for {answer:?}"));
+        };
+        let id = answer.id();
+        match awaited.expected {
+            Expected::Answer(expected) if expected == id => {
+                if id == CANCELLED {
+                    channel.consumers.retain(|consumer| consumer.tag != answer.text_at(4));
+                }
+                let consumer = if id == CONSUMES { channel.consumer_mut(answer.text_at(4)) } else { None };
+                consumer.into_iter().for_each(|consumer| consumer.is_known = true);
+            }
+            Expected::Count(expected, least, most) if expected == id => {
+                let count = count_in(answer);
+                if !(least..=most).contains(&count) {
+                    self.tell(|world| world.told(client));
+                    return violation(format!("{count} messages instead of {least} to {most}: {answer:?}"));
+                }
+            }
+            Expected::Got { queue, no_ack } if id == GOT => {
+                channel.begin(Content { queue, no_ack, ..Content::of(answer) })?;
+            }
+            Expected::Got { queue, .. } if id == GOT_NOTHING => {
+                let clock = self.clock;
+                self.ledger(client).check_nobody_waits([queue].into_iter(), clock)?;
+            }
+            expected => return violation(format!("{answer:?} instead of {expected:?}")),
+        }
+        self.ledger(client).promise(awaited.caused)
+    }
+
+    fn refused(&mut self, client: usize, answer: &Answer, delivered: &mut Vec<Delivered>) -> Checked {
+        let (code, text, _) = answer.refusal();
+        let number = answer.channel;
+        let first = self.channel(client, number).awaited.pop_front();
+        if code != 404 || !first.is_some_and(|awaited| matches!(awaited.expected, Expected::NotFound)) {
+            return violation(format!("a channel was closed: {code} {text}"));
+        }
+        delivered.retain(|each| (each.client, each.channel) != (client, number));
+        self.send(client, &peer::close_channel_ok().on(number));
+        self.leave_channel(client, number);
+        Ok(())
+    }
+
+    /// Messages are confirmed, or refused.
+    fn confirmed(&mut self, client: usize, number: u16, answer: &Answer, is_confirmed: bool) -> Checked {
+        let (tag, is_multiple) = (answer.longlong_at(4), answer.payload[12] & 1 == 1);
+        let unconfirmed = &mut self.channel(client, number).unconfirmed;
+        let first = if is_multiple { 0 } else { tag };
+        let tags: Vec<_> = unconfirmed.range(first..=tag).map(|(tag, _)| *tag).collect();
+        if !tags.contains(&tag) {
+            return violation(format!("the message {tag} was confirmed before, or never sent"));
+        }
+        let told: Vec<_> = tags.iter().filter_map(|tag| unconfirmed.remove(tag)).collect();
+        told.iter().try_for_each(|told| match is_confirmed {
+            true => self.note_confirmed(client, told),
+            false => self.note_refused(client, told),
+        })
+    }
+
+    fn note_confirmed(&mut self, client: usize, told: &Unconfirmed) -> Checked {
+        self.clients[client].publisher.unconfirmed.retain(|message| message.id != told.message.id);
+        let ledger = self.ledger(client);
+        ledger.promise(told.turn.unwrap_or(0).max(told.caused))?;
+        for &token in &told.tokens {
+            let token = &mut ledger.tokens[token];
+            if token.states.observe(|state| state.place != Place::Unborn).is_none() {
+                return violation(format!("confirmed, but it can be nowhere: {}", token.told()));
+            }
+        }
+        Ok(())
+    }
+
+    fn note_refused(&mut self, client: usize, told: &Unconfirmed) -> Checked {
+        if self.has_failed() {
+            return Ok(());
+        }
+        let ledger = self.ledger(client);
+        ledger.promise(told.caused)?;
+        let is_unborn = |&token: &usize| ledger.tokens[token].states.observe(|s| s.place == Place::Unborn).is_some();
+        if told.tokens.iter().any(is_unborn) {
+            return Ok(());
+        }
+        violation(format!("refused without a reason: {:?}", told.message))
+    }
+}
+
+/// How many messages an answer counts; that of a declaration has the queue's name before it.
+fn count_in(answer: &Answer) -> usize {
+    let at = if answer.id() == DECLARED { 5 + answer.text_at(4).len() } else { 4 };
+    u32::from_be_bytes(answer.payload[at..at + 4].try_into().expect("four bytes")) as usize
+}

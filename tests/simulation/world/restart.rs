@@ -1,0 +1,278 @@
+//! Restart: the end of a server, clean or not, another one on what is left of the disk, and what must be there then.
+
+use pocketmq::server::Server;
+
+use super::{HOSTS, World, config, options};
+use crate::client::{Mode, Outcome, Publisher};
+use crate::dump::{difference, dump};
+use crate::ledger::{Checked, violation};
+use crate::topology::{BINDINGS, EXCHANGES, MOVING_BINDINGS, QUEUES};
+
+/// How a server ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    PowerLoss,
+    Kill,
+    Close,
+}
+
+/// More than any delay or time to live of the workload.
+const LONG_MS: u64 = 100_000;
+/// Turns in which a broker without traffic has to have cleaned up.
+const QUIET_TURNS: usize = 200;
+/// An answer waits for three flushes at most: that under way, that of a full segment, that of its facts. Each of them is
+/// asked for twice.
+const FLUSHES: usize = 8;
+/// More than all messages of a workload take.
+pub const ALL_BYTES: usize = 1 << 20;
+/// What topology, publishers and the journal's own headers take.
+const OVERHEAD_BYTES: usize = 16 << 10;
+
+impl World {
+    /// The server ends, and another one takes over what it left.
+    pub fn restart(&mut self, ending: Ending) -> Checked {
+        self.tell(|_| format!("{ending:?}"));
+        let publishers = self.end(ending)?;
+        let before = (ending == Ending::Close).then(|| self.kept());
+        self.open()?;
+        if let Some(difference) = before.map(|before| difference(&before, &self.kept())).filter(|told| !told.is_empty())
+        {
+            return violation(format!("not as it was closed:{difference}"));
+        }
+        while self.random.chance(10) {
+            self.disk = self.disk.after_power_loss(&mut self.random);
+            let clock = self.clock;
+            self.ledgers.iter_mut().for_each(|ledger| ledger.end_again(clock));
+            self.open()?;
+        }
+        self.settle_in()?;
+        self.recover()?;
+        publishers.into_iter().try_for_each(|(host, publisher)| self.join(host, publisher))
+    }
+
+    /// Ends the server; answers who will come back.
+    fn end(&mut self, ending: Ending) -> Checked<Vec<(usize, Publisher)>> {
+        let publishers = self.clients.iter().map(|client| (client.host, client.publisher.clone())).collect();
+        if ending == Ending::Close {
+            self.close()?;
+        } else {
+            self.clients.clear();
+        }
+        self.disk = match ending {
+            Ending::PowerLoss => self.disk.after_power_loss(&mut self.random),
+            Ending::Kill | Ending::Close => self.disk.after_kill(),
+        };
+        let last = self.clock.turn - 1;
+        for ledger in &mut self.ledgers {
+            match ending {
+                Ending::Close => ledger.close(last),
+                _ => ledger.crash(last)?,
+            }
+        }
+        self.flushing = None;
+        Ok(publishers)
+    }
+
+    /// All leave, and the server writes down what is left to write.
+    fn close(&mut self) -> Checked {
+        while !self.clients.is_empty() {
+            self.disconnect(0);
+        }
+        self.turn()?;
+        if self.flushing.is_some() {
+            self.finish_flush()?;
+        }
+        self.server.close_journal();
+        self.start_flush()?;
+        self.finish_flush()
+    }
+
+    /// Before a host serves anybody it flushes: what it found is durable then, and the last clean end is over.
+    fn settle_in(&mut self) -> Checked {
+        self.start_flush()?;
+        self.finish_flush()
+    }
+
+    /// A server on the disk as it is. To read it twice comes to the same.
+    fn open(&mut self) -> Checked {
+        if self.random.chance(20) {
+            let [once, twice] = [self.disk.after_kill(), self.disk.after_kill()];
+            drop(self.server_on(once.clone())?);
+            let all = |_: &str, _: &str, _: &[u8]| true;
+            let (first, second) = (dump(&self.server_on(once)?, all), dump(&self.server_on(twice)?, all));
+            if first != second {
+                return violation(format!("read twice, the journal differs:{}", difference(&first, &second)));
+            }
+        }
+        self.server = self.server_on(self.disk.clone())?;
+        Ok(())
+    }
+
+    /// What outlives the server. What is put away has no body to look at; then only the topology counts.
+    fn kept(&self) -> String {
+        let sees_bodies = self.sizes.page_bytes >= ALL_BYTES;
+        let told = dump(&self.server, |host, queue, body| {
+            let host = HOSTS.iter().position(|name| *name == host).expect("a virtual host of the workload");
+            sees_bodies && self.ledgers[host].keeps_body(queue, body)
+        });
+        let is_passing = |line: &&str| QUEUES.iter().any(|queue| queue.is_transient && line.contains(queue.name));
+        told.lines().filter(|line| !is_passing(line)).map(|line| format!("{line}\n")).collect()
+    }
+
+    fn server_on(&self, disk: crate::disk::Disk) -> Checked<Server> {
+        let opened = Server::open(config(&self.sizes), Box::new(disk), &options(&self.sizes), self.clock.now_ms);
+        match opened {
+            Ok((server, restored)) => {
+                self.tell(|_| format!("{restored:?}"));
+                Ok(server)
+            }
+            Err(error) => violation(format!("the journal is refused: {error}")),
+        }
+    }
+
+    /// Looks whether all is there that must be, and makes what is missing, or may be.
+    pub fn recover(&mut self) -> Checked {
+        self.turn()?;
+        (0..HOSTS.len()).try_for_each(|host| self.recover_host(host))
+    }
+
+    fn recover_host(&mut self, host: usize) -> Checked {
+        self.join(host, Publisher { name: "nobody".into(), last: 0, unconfirmed: [].into() })?;
+        let client = self.clients.len() - 1;
+        for queue in 0..QUEUES.len() {
+            if self.ledgers[host].queues[queue].is_clear() {
+                let number = self.open_channel(client, Mode::Plain);
+                self.look_at_queue(client, number, queue);
+                self.turn()?;
+            }
+        }
+        for exchange in 0..EXCHANGES.len() {
+            if self.ledgers[host].exchanges[exchange].is_clear() {
+                let number = self.open_channel(client, Mode::Plain);
+                self.look_at_exchange(client, number, exchange);
+                self.turn()?;
+            }
+        }
+        let number = self.clients[client].channels[1].number;
+        for exchange in 0..EXCHANGES.len() {
+            if !self.ledgers[host].exchanges[exchange].must_be(|&exists| exists) {
+                self.declare_exchange(client, number, exchange);
+                self.turn()?;
+            }
+        }
+        for queue in 0..QUEUES.len() {
+            if !self.ledgers[host].queues[queue].must_be(|&exists| exists) {
+                self.declare(client, number, queue);
+                self.turn()?;
+            }
+        }
+        self.flush()?;
+        for binding in 0..BINDINGS.len() {
+            let known = &self.ledgers[host].bindings[binding];
+            let is_wanted = binding < MOVING_BINDINGS || !known.is_clear();
+            if is_wanted && !known.must_be(|&is_bound| is_bound) {
+                self.bind(client, number, binding, true);
+                self.turn()?;
+            }
+        }
+        if self.random.chance(40) {
+            self.look_at_messages(client)?;
+        }
+        self.disconnect(client);
+        self.turn()
+    }
+
+    /// Takes all messages of all queues, and gives them back.
+    fn look_at_messages(&mut self, client: usize) -> Checked {
+        let number = self.open_channel(client, Mode::Plain);
+        for queue in 0..QUEUES.len() {
+            if self.ledger(client).has_mortals(queue) {
+                continue;
+            }
+            for _ in 0..self.ledger(client).ready_counts(queue).1 {
+                self.get(client, number, queue, false);
+                self.turn()?;
+            }
+        }
+        self.close_channel(client, number);
+        self.turn()
+    }
+
+    /// No more faults, and no more traffic: everything is taken from all queues, and then nothing is left.
+    pub fn drain(&mut self) -> Checked {
+        self.answer_all()?;
+        while !self.clients.is_empty() {
+            self.disconnect(0);
+        }
+        self.turn()?;
+        self.flush()?;
+        self.pass(LONG_MS)?;
+        for host in 0..HOSTS.len() {
+            self.drain_host(host)?;
+        }
+        self.settle_down()?;
+        if self.disk.live_bytes() > 2 * self.sizes.segment_bytes as usize + OVERHEAD_BYTES {
+            return violation(format!("{} bytes are kept of nothing", self.disk.live_bytes()));
+        }
+        Ok(())
+    }
+
+    /// Nobody waits for an answer any more: the host flushes for as long as somebody waits.
+    pub fn answer_all(&mut self) -> Checked {
+        for _ in 0..FLUSHES {
+            let mut channels = self.clients.iter().flat_map(|client| &client.channels);
+            if self.flushing.is_none() && channels.all(|channel| channel.is_quiet()) {
+                return Ok(());
+            }
+            self.flush()?;
+            self.turn()?;
+        }
+        violation(format!("somebody waits in vain: {:?}", self.clients))
+    }
+
+    fn drain_host(&mut self, host: usize) -> Checked {
+        self.join(host, Publisher { name: "nobody".into(), last: 0, unconfirmed: [].into() })?;
+        let client = self.clients.len() - 1;
+        let number = self.clients[client].channels[1].number;
+        for queue in 0..QUEUES.len() {
+            self.consume(client, number, queue, false);
+            self.turn()?;
+            self.answer_all()?;
+            while let Some((&last, _)) = self.channel(client, number).leases.last_key_value() {
+                self.settle(client, number, last, true, Outcome::Acked);
+                self.turn()?;
+            }
+        }
+        for queue in 0..QUEUES.len() {
+            self.look_at_queue(client, number, queue);
+            self.turn()?;
+        }
+        self.answer_all()?;
+        self.ledgers[host].check_drained()?;
+        self.disconnect(client);
+        self.turn()
+    }
+
+    /// Some time passes in which nobody does anything.
+    fn settle_down(&mut self) -> Checked {
+        for _ in 0..QUIET_TURNS {
+            self.flush()?;
+            self.pass(100)?;
+        }
+        Ok(())
+    }
+
+    /// What is on the disk stays within twice what is alive, and two segments.
+    pub fn check_bytes(&self) -> Checked {
+        let free = 2 * self.sizes.segment_bytes as usize + OVERHEAD_BYTES;
+        let bytes = self.disk.live_bytes();
+        if bytes <= free {
+            return Ok(());
+        }
+        let live = self.ledgers.iter().map(|ledger| ledger.kept_bytes()).sum::<usize>();
+        if bytes > 2 * live + free {
+            return violation(format!("{bytes} bytes on disk of {live} that are alive"));
+        }
+        Ok(())
+    }
+}
