@@ -108,9 +108,11 @@ impl Header {
         })
     }
 
-    /// Whether the file of these first bytes is somebody else's. What was torn before it was flushed has no bytes, or zeros.
+    /// Whether the file of these first bytes is somebody else's. What was torn before it was flushed has some of our first
+    /// bytes, or none, and zeros behind them.
     pub(super) fn is_foreign(bytes: &[u8; HEADER_BYTES]) -> bool {
-        bytes[..8] != MAGIC && bytes[..8] != [0; 8]
+        let ours = bytes.iter().zip(MAGIC).take_while(|(byte, own)| *byte == own).count();
+        bytes[ours..MAGIC.len()].iter().any(|&byte| byte != 0)
     }
 
     fn checksum(bytes: &[u8; HEADER_BYTES]) -> u32 {
@@ -232,6 +234,18 @@ mod tests {
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(Header::decode(&flipped), None, "bit {bit}");
         }
+    }
+
+    #[test]
+    fn a_header_that_was_torn_anywhere_is_not_somebody_elses() {
+        let bytes =
+            Header { version: 1, segment: SEGMENT, previous: None, needed: Needed::all_of(7), entry: 1 }.encode();
+        for length in 0..HEADER_BYTES {
+            let mut torn = [0; HEADER_BYTES];
+            torn[..length].copy_from_slice(&bytes[..length]);
+            assert!(!Header::is_foreign(&torn), "{length} bytes");
+        }
+        assert!(Header::is_foreign(&[b'P'; HEADER_BYTES]));
     }
 
     #[test]
