@@ -237,6 +237,18 @@ mod tests {
     }
 
     #[test]
+    fn a_header_that_was_torn_anywhere_is_not_somebody_elses() {
+        let bytes =
+            Header { version: 1, segment: SEGMENT, previous: None, needed: Needed::all_of(7), entry: 1 }.encode();
+        for length in 0..HEADER_BYTES {
+            let mut torn = [0; HEADER_BYTES];
+            torn[..length].copy_from_slice(&bytes[..length]);
+            assert!(!Header::is_foreign(&torn), "{length} bytes");
+        }
+        assert!(Header::is_foreign(&[b'P'; HEADER_BYTES]));
+    }
+
+    #[test]
     fn batches_come_back_only_where_they_were_written_and_whole() {
         let batch = Batch::new(9, 8, Needed::all_of(5), Some(VirtualHostId::from_index(1 << 24)), b"facts");
         let bytes = batch.encode(SEGMENT, 48);
