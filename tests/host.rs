@@ -31,7 +31,7 @@ const CONFIRM: (u16, u16) = (60, 80);
 const SELECT_OK: (u16, u16) = (85, 11);
 
 fn host() -> Host {
-    Host::start(&JsValue::UNDEFINED, None).unwrap()
+    Host::start(&JsValue::UNDEFINED).unwrap()
 }
 
 /// The client's end of a port.

@@ -33,7 +33,7 @@ const WORLD_OF_STD: [&str; 7] = ["env", "fs", "io", "net", "process", "thread", 
 
 const LINES_MAX: usize = 600;
 /// Glue only: more means that logic leaked out of the core.
-const WASM_LINES_MAX: usize = 200;
+const WASM_LINES_MAX: usize = 190;
 const GENERATED: [&str; 2] = ["src/protocol/amqp/method/received.rs", "src/protocol/amqp/method/sent.rs"];
 const CODE: [&str; 7] = ["rs", "ts", "mjs", "js", "py", "css", "html"];
 

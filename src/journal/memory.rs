@@ -42,6 +42,7 @@ impl Memory {
         self.0.borrow().durable.clone()
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn changes(&self) -> Vec<Change> {
         self.0.borrow().changes.clone()
     }

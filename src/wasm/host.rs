@@ -22,7 +22,6 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{MessageEvent, MessagePort, WorkerGlobalScope};
 
 use super::Server;
-use super::journal::StoreObject;
 use super::options::{limits, stats};
 use crate::broker::Config;
 use crate::id::TransportId;
@@ -40,7 +39,6 @@ pub struct Host(Rc<RefCell<Inner>>);
 struct Inner {
     scope: WorkerGlobalScope,
     server: Server,
-    store: Option<StoreObject>,
     ports: HashMap<TransportId, Box<Port>, FixedState>,
     wake: mpsc::Sender<()>,
     /// Told once the last port is closed.
@@ -55,17 +53,14 @@ struct Port {
 }
 
 impl Host {
-    /// Starts a broker, on a store if there is one; its seed the worker draws.
-    pub fn start(options: &JsValue, store: Option<StoreObject>) -> Result<Self, JsValue> {
+    /// Starts a broker; its seed the worker draws.
+    pub fn start(options: &JsValue) -> Result<Self, JsValue> {
         let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
         let mut seed = [0; 32];
         scope.crypto()?.get_random_values_with_u8_array(&mut seed)?;
-        let server = match store.clone() {
-            Some(store) => Server::open_with(seed, options, store, now_ms(&scope))?,
-            None => Server::create(Config { seed, limits: limits(options)? }, now_ms(&scope)),
-        };
+        let server = Server::create(Config { seed, limits: limits(options)? }, now_ms(&scope));
         let (wake, woken) = mpsc::channel(1);
-        let inner = Inner { scope, server, store, ports: HashMap::default(), wake, closed: Vec::new() };
+        let inner = Inner { scope, server, ports: HashMap::default(), wake, closed: Vec::new() };
         let host = Self(Rc::new(RefCell::new(inner)));
         spawn_local(host.clone().drive(woken));
         Ok(host)
@@ -91,11 +86,6 @@ impl Host {
         port.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         inner.ports.insert(id, Box::new(Port { port, unread_bytes: 0.0, _on_message: on_message }));
         inner.wake();
-    }
-
-    /// What was in the store.
-    pub(super) fn restored(&self) -> JsValue {
-        self.0.borrow().server.restored()
     }
 
     /// How everything stands, as a plain object.
@@ -133,10 +123,6 @@ impl Inner {
     fn turn(&mut self) -> u32 {
         let now = now_ms(&self.scope);
         let deadline = self.server.turn(now);
-        if let Some(store) = self.store.as_ref().filter(|_| self.server.wants_flush()) {
-            store.flush_for(&mut self.server.server);
-            self.wake();
-        }
         while let Some(id) = self.server.server.next_output() {
             self.write(id);
         }

@@ -4,16 +4,16 @@ use wasm_bindgen::prelude::*;
 
 use super::operator::matches;
 use super::options::{Fields, limits};
+use super::transport::seed;
 use super::{Server, named_error};
 use crate::broker::Config;
 use crate::embedded::Embedded;
-use crate::journal::{JournalError, Options, Segment, Store, StoreError};
+use crate::journal::{Options, Segment, Store, StoreError};
 use crate::table::{Table, Value};
 
 #[wasm_bindgen]
 extern "C" {
     /// The text of what it throws is for the operator.
-    #[derive(Clone)]
     pub type StoreObject;
 
     #[wasm_bindgen(method, catch)]
@@ -30,21 +30,6 @@ extern "C" {
 
     #[wasm_bindgen(method, catch)]
     fn remove(this: &StoreObject, number: u32, leadership: u32) -> Result<(), JsValue>;
-
-    /// Of a store that flushes at once; others are flushed by the host.
-    #[wasm_bindgen(method, catch)]
-    fn flush(this: &StoreObject) -> Result<(), JsValue>;
-}
-
-impl StoreObject {
-    /// Flushes at once what a server has appended.
-    pub(super) fn flush_for(&self, server: &mut crate::server::Server) {
-        let mark = server.start_flush();
-        match self.flush() {
-            Ok(()) => server.flushed(mark),
-            Err(thrown) => server.store_failed(&reason(&thrown).0),
-        }
-    }
 }
 
 /// What a store threw, in words.
@@ -83,34 +68,23 @@ impl Store for StoreObject {
     }
 }
 
-fn not_opened(error: &JournalError) -> JsValue {
-    named_error("JournalError", &error.to_string())
-}
-
+#[wasm_bindgen]
 impl Server {
-    /// Opens a server on a store, with this seed.
-    pub(super) fn open_with(seed: [u8; 32], options: &JsValue, store: StoreObject, now: f64) -> Result<Self, JsValue> {
+    /// A server that keeps what is durable in `store`. `options`: those of the constructor, and `segmentBytes`,
+    /// `leadership`, `salvage`.
+    pub fn open(options: &JsValue, store: StoreObject, now_ms: f64) -> Result<Self, JsValue> {
         let (fields, usual) = (Fields(options), Options::default());
         let journal = Options {
             segment_bytes: fields.number("segmentBytes")?.unwrap_or(usual.segment_bytes),
             leadership_min: fields.number("leadership")?.unwrap_or(usual.leadership_min),
             salvage: fields.flag("salvage")?,
         };
-        let config = Config { seed, limits: limits(options)? };
-        let opened = crate::server::Server::open(config, Box::new(store), &journal, now as u64);
-        let (mut server, restored) = opened.map_err(|error| not_opened(&error))?;
+        let config = Config { seed: seed(options)?, limits: limits(options)? };
+        let opened = crate::server::Server::open(config, Box::new(store), &journal, now_ms as u64);
+        let (mut server, restored) = opened.map_err(|error| named_error("JournalError", &error.to_string()))?;
         server.virtual_hosts_mut().iter_mut().for_each(|host| host.broker.set_matcher(matches));
         let embedded = Embedded::new(server.virtual_hosts_mut());
         Ok(Self { server, embedded, restored: Some(restored) })
-    }
-}
-
-#[wasm_bindgen]
-impl Server {
-    /// A server that keeps what is durable in `store`. `options`: those of the constructor, and `segmentBytes`,
-    /// `leadership`, `salvage`.
-    pub fn open(options: &JsValue, store: StoreObject, now_ms: f64) -> Result<Self, JsValue> {
-        Self::open_with(super::transport::seed(options)?, options, store, now_ms)
     }
 
     /// What was in the store: `segments`, `bytes`, `cutBytes`, `wasClosed`, `leadership`, `queues`, `messages`.

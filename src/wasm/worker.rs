@@ -12,16 +12,14 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 use super::host::Host;
-use super::journal::StoreObject;
 
 /// Hosts a broker in this dedicated worker, from now on.
 ///
-/// `options` are those of `new Server` or, with a store, of `Server.open`, without `seed`: the worker draws its own.
+/// `options` are those of `new Server`, without `seed`: the worker draws its own.
 #[wasm_bindgen(js_name = startWorker)]
-pub fn start_worker(options: &JsValue, store: Option<StoreObject>) -> Result<(), JsValue> {
+pub fn start_worker(options: &JsValue) -> Result<(), JsValue> {
     let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
-    let host = Host::start(options, store)?;
-    let restored = host.restored();
+    let host = Host::start(options)?;
     let commands = Closure::<dyn FnMut(MessageEvent)>::new({
         let scope = scope.clone();
         move |event: MessageEvent| obey(&scope, &host, &event.data())
@@ -29,7 +27,7 @@ pub fn start_worker(options: &JsValue, store: Option<StoreObject>) -> Result<(),
     scope.set_onmessage(Some(commands.as_ref().unchecked_ref()));
     // The scope calls it for as long as the worker lives.
     commands.forget();
-    scope.post_message(&message("ready", &[("restored", &restored)]))
+    scope.post_message(&message("ready", &[]))
 }
 
 /// Does what the page says; what is not understood is not for us.
