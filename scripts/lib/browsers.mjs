@@ -4,8 +4,8 @@ import { writeFileSync } from "node:fs";
 import { findSystemProgram, SYSTEM_PROGRAMS } from "./debian.mjs";
 import { inRoot } from "./paths.mjs";
 
-const CHROMIUM_ARGS = [
-  "--headless",
+/** What Chromium needs to run in a container, alone and quietly. */
+export const CHROMIUM_ARGS = [
   "--no-sandbox",
   "--disable-gpu",
   "--disable-quic",
@@ -18,7 +18,10 @@ const CHROMIUM_ARGS = [
 /** Writes webdriver.json, which wasm-bindgen's test runner reads beside Cargo.toml. */
 export function writeWebdriverSettings() {
   const settings = {
-    "goog:chromeOptions": { binary: findSystemProgram(SYSTEM_PROGRAMS.chromium), args: CHROMIUM_ARGS },
+    "goog:chromeOptions": {
+      binary: findSystemProgram(SYSTEM_PROGRAMS.chromium),
+      args: ["--headless", ...CHROMIUM_ARGS],
+    },
     "moz:firefoxOptions": { binary: findSystemProgram(SYSTEM_PROGRAMS.firefox), args: ["-headless"] },
   };
   writeFileSync(inRoot("webdriver.json"), `${JSON.stringify(settings, null, 2)}\n`);

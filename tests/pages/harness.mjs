@@ -8,21 +8,12 @@ import { join } from "node:path";
 import { execPath } from "node:process";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
+import { CHROMIUM_ARGS } from "../../scripts/lib/browsers.mjs";
 import { findSystemProgram, SYSTEM_PROGRAMS } from "../../scripts/lib/debian.mjs";
 import { inRoot } from "../../scripts/lib/paths.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
 /** @typedef {{ timeout?: number, polling?: number }} Waiting */
-
-const CHROMIUM_ARGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 
 const READY = /ready: (amqp:\/\/\S+) {2}· {2}(http:\/\/\S+)/;
 

@@ -4,20 +4,10 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
+import { CHROMIUM_ARGS } from "../../scripts/lib/browsers.mjs";
 import { findSystemProgram, SYSTEM_PROGRAMS } from "../../scripts/lib/debian.mjs";
 import { findProgram, inRoot } from "../../scripts/lib/paths.mjs";
 
-const CHROMIUM_ARGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--remote-debugging-port=0",
-];
 const SCRIPT_MS = 60_000;
 
 /** How each is started, with the folder of its profile. */
@@ -25,9 +15,13 @@ export const LAUNCH = { chromium: launchChromium, firefox: launchFirefox };
 
 async function launchChromium(profile) {
   const program = findSystemProgram(SYSTEM_PROGRAMS.chromium) ?? "chromium";
-  const child = spawn(program, [...CHROMIUM_ARGS, `--user-data-dir=${profile}`, "about:blank"], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
+  const child = spawn(
+    program,
+    ["--headless", "--remote-debugging-port=0", ...CHROMIUM_ARGS, `--user-data-dir=${profile}`, "about:blank"],
+    {
+      stdio: ["ignore", "ignore", "pipe"],
+    },
+  );
   const [, address] = await lineOf(child.stderr, /DevTools listening on (\S+)/);
   const browser = await chromium.connectOverCDP(address);
   const [context] = browser.contexts();
