@@ -212,8 +212,10 @@ impl Image {
                 }
             }
             Fact::Delivered { queue, below } => {
-                // Each end notes all of them, so the last one holds.
-                self.queue(queue).tier(below).touched_below = below;
+                let tier = self.queue(queue).tier(below);
+                // Each end notes all of them, so the last one holds; and no position is used again that was delivered.
+                tier.touched_below = below;
+                tier.end = tier.end.max(below);
             }
             Fact::Publisher { id, sequence } => self.publishers.set(id, sequence),
         }

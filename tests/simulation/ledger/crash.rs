@@ -16,15 +16,21 @@ impl Ledger {
         Ok(())
     }
 
-    /// The broker ended after this turn, and had the time to write everything down.
+    /// The broker ended after this turn, and had the time to write everything down. What was on its way to somebody then
+    /// counts as delivered, though nobody saw it.
     pub fn close(&mut self, last: Turn) {
         self.restart(Span { from: last, to: last }, false);
+        self.doubt_deliveries(last);
     }
 
     /// It ended once more after a clean end, before anything else was durable: whether that end was clean is not known.
     pub fn end_again(&mut self, clock: Clock) {
+        self.doubt_deliveries(clock.turn);
+    }
+
+    fn doubt_deliveries(&mut self, turn: Turn) {
         for &id in &self.active {
-            self.tokens[id].states.change(clock.turn, |state| {
+            self.tokens[id].states.change(turn, |state| {
                 let mut doubted = vec![state.clone()];
                 if matches!(state.place, Place::At(_)) && !state.was_delivered {
                     doubted.push(State { was_delivered: true, ..state.clone() });
