@@ -28,6 +28,12 @@ async function channelOf(url, kind) {
   return channel;
 }
 
+/** Who came when the broker was in its next life already, which is not the round's. */
+async function late(channel) {
+  await channel.connection.close();
+  throw new Error("The broker's life is over.");
+}
+
 /** Makes everything, durable. */
 export async function declare(url) {
   const connection = await connected(url);
@@ -43,10 +49,12 @@ export async function declare(url) {
 
 /**
  * Publishes until its connection ends, in a window and as long as the queues are not too full.
- * @param {{ url: string, ledger: import("./ledger.mjs").Ledger, life: number, backlog: number, nextId: () => number, random: () => number }} round
+ * @param {{ url: string, ledger: import("./ledger.mjs").Ledger, life: number, backlog: number, nextId: () => number, random: () => number, isOver?: boolean }} round
  */
-export async function publisher({ url, ledger, life, backlog, nextId, random }, route, confirmed) {
+export async function publisher(round, route, confirmed) {
+  const { url, ledger, life, backlog, nextId, random } = round;
   const channel = await channelOf(url, "createConfirmChannel");
+  if (round.isOver) return late(channel);
   let [open, over] = [0, false];
   channel.on("close", () => {
     over = true;
@@ -72,8 +80,10 @@ export async function publisher({ url, ledger, life, backlog, nextId, random }, 
 }
 
 /** Consumes and acks until its connection ends; gives some messages back. `progress` is told when acks are durable. */
-export async function consumer({ url, ledger, life, random }, queue, progress) {
+export async function consumer(round, queue, progress) {
+  const { url, ledger, life, random } = round;
   const channel = await channelOf(url, "createChannel");
+  if (round.isOver) return late(channel);
   await channel.prefetch(PREFETCH);
   let acked = [];
   const settle = async () => {

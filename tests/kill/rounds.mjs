@@ -49,14 +49,16 @@ async function round(run, life) {
   // Some rounds only fill the queues.
   const consumed = run.random() < 0.8 ? QUEUES : [];
   const backlog = consumed.length > 0 ? BACKLOG : Number.POSITIVE_INFINITY;
-  const here = { ...run, url: broker.url, life, backlog, nextId: () => ++run.id };
+  const here = { ...run, url: broker.url, life, backlog, nextId: () => ++run.id, isOver: false };
   const killAt = run.confirms + 1 + Math.floor(run.random() * CONFIRMS_MAX);
   const publishers = [];
   const progress = () => {
     for (const more of publishers) more();
   };
   const confirmed = () => {
-    if (++run.confirms === killAt) broker.kill();
+    if (++run.confirms !== killAt) return;
+    here.isOver = true;
+    broker.kill();
   };
   await Promise.all(consumed.map((queue) => consumer(here, queue, progress))).catch(() => {});
   for (const route of ROUTES) publishers.push(await publisher(here, route, confirmed).catch(() => () => {}));

@@ -101,8 +101,13 @@ export class Connections {
     });
   }
 
+  // A broker that started again gives its connections the same ids.
+  #isHere(peer: Peer): boolean {
+    return this.#peers.get(peer.id) === peer;
+  }
+
   #receive(peer: Peer, bytes: Uint8Array): void {
-    if (!this.#peers.has(peer.id)) return;
+    if (!this.#isHere(peer)) return;
     this.totals.receivedBytes += bytes.length;
     this.totals.received++;
     this.#engine.change((server) => server.receive(peer.id, bytes));
@@ -136,7 +141,7 @@ export class Connections {
   }
 
   #unblock(peer: Peer): void {
-    if (!this.#peers.has(peer.id)) return;
+    if (!this.#isHere(peer)) return;
     peer.blocked = false;
     this.#engine.change((server) => {
       server.hold(peer.id, false);
@@ -160,7 +165,8 @@ export class Connections {
   }
 
   #gone(peer: Peer): void {
-    if (!this.#peers.delete(peer.id)) return;
+    if (!this.#isHere(peer)) return;
+    this.#peers.delete(peer.id);
     this.totals.closed++;
     this.#paused.delete(peer);
     this.#engine.change((server) => server.disconnected(peer.id));
