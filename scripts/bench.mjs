@@ -1,6 +1,6 @@
 // Bench: how fast the core, the embedded broker and AMQP on loopback are, here and now, how flat the cost of a message
-// stays, and all of AMQP beside RabbitMQ where that is installed. It prints tables and writes nothing.
-// `node scripts/bench.mjs [--quick] [--only core|embedded|amqp]`: with --quick only to see that it runs.
+// stays, and all of AMQP, in memory and durable, beside RabbitMQ where that is installed. It prints tables and writes nothing.
+// `node scripts/bench.mjs [--quick] [--only core|embedded|amqp|durable]`: with --quick only to see that it runs.
 
 import { availableParallelism, cpus, loadavg } from "node:os";
 import { execPath } from "node:process";
@@ -21,7 +21,8 @@ import { setUpToStart } from "./setup.mjs";
 const PARTS = [
   { name: "core", prepare: () => step("build the core's bench", buildCore), measure: benchCore },
   { name: "embedded", prepare: buildPackage, measure: benchEmbedded },
-  { name: "amqp", prepare: buildPackage, measure: benchAmqp },
+  { name: "amqp", prepare: buildPackage, measure: (isQuick) => benchApart("amqp", isQuick) },
+  { name: "durable", prepare: buildPackage, measure: (isQuick) => benchApart("durable", isQuick) },
 ];
 
 const IDLE_LOAD_MAX = 0.5;
@@ -32,7 +33,7 @@ await runIfCalled(import.meta.url, async () => {
     options: { quick: { type: "boolean", default: false }, only: { type: "string" } },
   }).values;
   const parts = PARTS.filter(({ name }) => only === undefined || only === name);
-  if (parts.length === 0) throw new Problem(`There is no part ${only}: say core, embedded or amqp.`);
+  if (parts.length === 0) throw new Problem(`There is no part ${only}: say core, embedded, amqp or durable.`);
   await setUpToStart();
   for (const { prepare } of parts) await prepare();
   console.log(`\n${machine}`);
@@ -43,11 +44,15 @@ function buildPackage() {
   return build(["wasm", "pkg"]);
 }
 
-/** In a process of its own, as the client shares the cores with the brokers and nothing else. @param {boolean} isQuick */
-async function benchAmqp(isQuick) {
+/**
+ * In a process of its own, as the client shares the cores with the brokers and nothing else.
+ * @param {string} name
+ * @param {boolean} isQuick
+ */
+async function benchApart(name, isQuick) {
   const amount = isQuick ? ["--seconds", "0.1", "--messages", "2000"] : [];
-  const measured = await run(execPath, ["scripts/bench/amqp.mjs", ...amount]);
-  if (!measured.ok) throw new Problem("The AMQP bench failed: the lines above say why.", measured.output);
+  const measured = await run(execPath, [`scripts/bench/${name}.mjs`, ...amount]);
+  if (!measured.ok) throw new Problem(`The bench "${name}" failed: the lines above say why.`, measured.output);
   return measured.output.trimEnd();
 }
 
