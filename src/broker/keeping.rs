@@ -48,8 +48,8 @@ pub(crate) struct Keeper {
     bytes: Vec<u8>,
     /// Where messages begin in them, and their lengths.
     messages: Vec<(u32, u32)>,
-    /// The last fact, if it says that places are empty: which place is next, and where its count is.
-    last_gone: Option<(Place, usize)>,
+    /// The place behind those that the last fact says are empty, if it says that of places.
+    gone_up_to: Option<Place>,
     noted: u64,
     /// Above it, bodies are put away.
     page_bytes: usize,
@@ -61,9 +61,9 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     fn new(page_bytes: usize) -> Self {
-        let (bytes, messages, last_gone) = (Vec::new(), Vec::new(), None);
+        let (bytes, messages, gone_up_to) = (Vec::new(), Vec::new(), None);
         let (topology_bytes, grown_bytes, has_failed) = (0, usize::MAX, false);
-        Self { bytes, messages, last_gone, noted: 0, page_bytes, topology_bytes, grown_bytes, has_failed }
+        Self { bytes, messages, gone_up_to, noted: 0, page_bytes, topology_bytes, grown_bytes, has_failed }
     }
 
     /// Notes a fact that is about to be applied.
@@ -134,14 +134,14 @@ impl Keeper {
 
     fn put_lazily(&mut self, fact: &Fact<'_>) {
         fact::put(&mut self.bytes, fact);
-        self.last_gone = None;
+        self.gone_up_to = None;
     }
 
     fn put_message(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
         put(&mut self.bytes);
         self.messages.push((start as u32, (self.bytes.len() - start) as u32));
-        self.last_gone = None;
+        self.gone_up_to = None;
     }
 
     fn note_published(&mut self, state: &State, message: &Message, queues: &[QueueId]) {
@@ -163,17 +163,13 @@ impl Keeper {
     }
 
     fn put_gone(&mut self, place: Place) {
-        match self.last_gone {
-            Some((next, at)) if next == place => {
-                let count = self.bytes.last_chunk_mut::<4>().expect("a fact ends with its count");
-                *count = (u32::from_be_bytes(*count) + 1).to_be_bytes();
-                self.last_gone = Some((place.after(1), at));
-            }
-            _ => {
-                fact::put_gone(&mut self.bytes, place, 1);
-                self.last_gone = Some((place.after(1), self.bytes.len()));
-            }
+        if self.gone_up_to == Some(place) {
+            let count = self.bytes.last_chunk_mut::<4>().expect("a fact ends with its count");
+            *count = (u32::from_be_bytes(*count) + 1).to_be_bytes();
+        } else {
+            fact::put_gone(&mut self.bytes, place, 1);
         }
+        self.gone_up_to = Some(place.after(1));
     }
 
     fn note_purged(&mut self, state: &State, id: QueueId) {
@@ -223,7 +219,7 @@ impl Keeper {
                 Fact::Publisher { id, .. } => add(&mut publishers, id),
                 _ if still_holds(state, name, &fact) => {
                     self.bytes.extend_from_slice(raw);
-                    self.last_gone = None;
+                    self.gone_up_to = None;
                 }
                 _ => {}
             }
@@ -244,7 +240,7 @@ impl Keeper {
         self.put_message(|out| fact::put_again(out, held.clone(), fact::content(raw, places)));
         for place in held {
             let Place::Queue(queue, position) = place else { continue };
-            let returns = state.queue(queue).map_or(0, |queue| queue.returns_of(position));
+            let returns = state.queue(queue).map_or(0, |queue| queue.returns(position));
             if returns > 0 {
                 self.put_lazily(&Fact::Returned { queue, position, returns });
             }
@@ -340,7 +336,7 @@ impl Broker {
         keeper.messages.clear();
         keeper.bytes.clear();
         keeper.bytes.shrink_to(BUFFER_BYTES);
-        keeper.last_gone = None;
+        keeper.gone_up_to = None;
     }
 
     /// Notes again what is in these facts and still holds, as they are about to go. `name` is that of the virtual host.
@@ -391,7 +387,7 @@ impl Broker {
             keeper.has_failed = true;
             keeper.messages.clear();
             keeper.bytes.clear();
-            keeper.last_gone = None;
+            keeper.gone_up_to = None;
         }
     }
 

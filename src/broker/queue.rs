@@ -241,9 +241,11 @@ impl Queue {
         }
     }
 
-    /// How often an unacked message was requeued so far.
+    /// How often the message at a position was requeued so far; one that is fresh never was.
     pub(crate) fn returns(&self, position: u64) -> u32 {
-        self.tier(position).unacked.get(position).map_or(0, |delivered| delivered.returns)
+        let tier = self.tier(position);
+        let delivered = tier.unacked.get(position).or_else(|| tier.returned.get(position));
+        delivered.map_or(0, |delivered| delivered.returns)
     }
 
     /// The place that a message would get.

@@ -4,13 +4,6 @@ use super::{Delivered, Queue, TIER_SHIFT};
 use crate::broker::message::Message;
 
 impl Queue {
-    /// How often the message at a position came back.
-    pub(crate) fn returns_of(&self, position: u64) -> u32 {
-        let tier = self.tier(position);
-        let delivered = tier.returned.get(position).or_else(|| tier.unacked.get(position));
-        delivered.map_or(0, |delivered| delivered.returns)
-    }
-
     /// Whether a slip may stand at this position: nobody is about to look at the message.
     pub(crate) fn can_put_away(&self, position: u64) -> bool {
         let tier = self.tier(position);

@@ -162,7 +162,7 @@ impl State {
         };
         let scratch = &mut Vec::new();
         let mut message = Message::new(&parts, scratch);
-        let returns = queue.returns_of(position);
+        let returns = queue.returns(position);
         if returns > 0 && queue.settings.counts_deliveries() {
             message = headers::with_delivery_count(&message, returns, scratch);
         }
