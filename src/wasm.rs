@@ -13,6 +13,7 @@ mod convert;
 #[doc(hidden)]
 pub mod host;
 mod journal;
+mod memory;
 #[cfg(feature = "lab")]
 mod model;
 mod operator;

@@ -205,6 +205,10 @@ test("users, files and certificates that cannot be are one sentence with the fla
   const tls = ["--amqps-port", "0", "--tls-cert", paths.cert];
   const impossible = [
     [
+      ["--memory-max", "1000", "--memory-high", "1001"],
+      /^Memory for messages ends at 1000 bytes; --memory-high must not be above that\.\n$/,
+    ],
+    [
       [...tls, "--tls-key", paths.other],
       /^The private key in --tls-key is not that of the certificate in --tls-cert\.\n$/,
     ],

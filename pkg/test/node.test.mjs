@@ -271,6 +271,10 @@ test("wrong options are TypeErrors that name them", async () => {
     [{ allowedOrigins: "x" }, "allowedOrigins must be a list of strings, not a string."],
     [{ www: "/nowhere" }, 'www must be a folder, and "/nowhere" is none.'],
     [{ www: 1 }, "www must be a string, not 1."],
+    [
+      { memoryMaxBytes: 1_000, memoryHighBytes: 1_001 },
+      "Memory for messages ends at 1000 bytes; the option memoryHighBytes must not be above that.",
+    ],
     [{ heartbeatSeconds: -1 }, /^heartbeatSeconds must be a whole number/],
   ];
   for (const [options, message] of wrong) await assert.rejects(listen(options), { name: "TypeError", message });

@@ -50,9 +50,7 @@ impl<T> Numbered<T> {
     }
 
     pub(crate) fn get(&self, number: u64) -> Option<&T> {
-        let last = self.slots.back()?;
-        let slot = if last.0 == number { last } else { &self.slots[self.search(number).ok()?] };
-        slot.1.as_ref()
+        self.slots[self.search(number).ok()?].1.as_ref()
     }
 
     pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut T> {
@@ -61,7 +59,7 @@ impl<T> Numbered<T> {
     }
 
     pub(crate) fn remove(&mut self, number: u64) -> Option<T> {
-        let index = if self.slots.front()?.0 == number { 0 } else { self.search(number).ok()? };
+        let index = self.search(number).ok()?;
         let value = self.slots[index].1.take()?;
         self.live -= 1;
         self.trim();
@@ -107,6 +105,15 @@ impl<T> Numbered<T> {
     }
 
     fn search(&self, number: u64) -> Result<usize, usize> {
+        let is_there = |&(found, _): &(u64, _)| found == number;
+        // Where it is while no number below it was left out.
+        let likely = number.wrapping_sub(self.first().unwrap_or(number)) as usize;
+        if self.slots.get(likely).is_some_and(is_there) {
+            return Ok(likely);
+        }
+        if self.last().is_none_or(|last| last < number) {
+            return Err(self.slots.len());
+        }
         self.slots.binary_search_by_key(&number, |&(number, _)| number)
     }
 

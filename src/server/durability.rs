@@ -69,6 +69,11 @@ impl Server {
         self.journal.as_deref()
     }
 
+    /// What of the journal's bytes is still needed: what would be written of all that is kept now.
+    pub fn live_bytes(&mut self) -> u64 {
+        live_bytes(&mut self.virtual_hosts)
+    }
+
     fn journal_moved(&mut self) {
         self.durability = self.journal.as_ref().map_or(Durability::default(), |journal| Durability {
             next_write: journal.next_write(),
@@ -190,6 +195,11 @@ impl Server {
     }
 }
 
+/// What the facts take that hold now, if they were written down once.
+fn live_bytes(virtual_hosts: &mut VirtualHosts) -> u64 {
+    virtual_hosts.iter_mut().map(|host| host.broker.kept_bytes()).sum()
+}
+
 /// Makes one write: facts of this turn, and facts from the oldest segment that still hold.
 fn write(journal: &mut Journal, virtual_hosts: &mut VirtualHosts) -> Result<(), StoreError> {
     if wants_cleaning(journal, virtual_hosts) {
@@ -201,7 +211,7 @@ fn write(journal: &mut Journal, virtual_hosts: &mut VirtualHosts) -> Result<(), 
 }
 
 fn wants_cleaning(journal: &Journal, virtual_hosts: &mut VirtualHosts) -> bool {
-    journal.wants_cleaning(virtual_hosts.iter_mut().map(|host| host.broker.kept_bytes()).sum())
+    journal.wants_cleaning(live_bytes(virtual_hosts))
 }
 
 fn clean(journal: &mut Journal, virtual_hosts: &mut VirtualHosts) -> Result<(), StoreError> {

@@ -90,7 +90,7 @@ impl Host {
 
     /// How everything stands, as a plain object.
     pub(super) fn stats(&self) -> JsValue {
-        stats(&self.0.borrow().server.server)
+        stats(&mut self.0.borrow_mut().server.server)
     }
 
     /// Asks every peer to close, and resolves when the last one has gone.

@@ -5,7 +5,7 @@ use wasm_bindgen::prelude::*;
 use super::operator::matches;
 use super::options::{Fields, limits};
 use super::transport::seed;
-use super::{Server, named_error};
+use super::{Server, memory, named_error};
 use crate::broker::Config;
 use crate::embedded::Embedded;
 use crate::journal::{Options, Segment, Store, StoreError};
@@ -51,6 +51,7 @@ impl Store for StoreObject {
     }
 
     fn read(&mut self, segment: Segment, offset: u64, into: &mut [u8]) -> Result<(), StoreError> {
+        memory::grow_ahead();
         let Segment { number, leadership } = segment;
         Self::read(self, number, leadership, offset as f64, into).map_err(|thrown| reason(&thrown))
     }

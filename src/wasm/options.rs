@@ -60,6 +60,11 @@ pub(super) fn limits(options: &JsValue) -> Result<Limits, JsValue> {
     let high_bytes = options.number("memoryHighBytes")?.unwrap_or(limits.memory_max_bytes / 5 * 4);
     let page_bytes = options.number("memoryPageBytes")?.unwrap_or(limits.memory_max_bytes / 2);
     let limits = Limits { memory_high_bytes: high_bytes, memory_page_bytes: page_bytes, ..limits };
+    if high_bytes > limits.memory_max_bytes {
+        let ends = limits.memory_max_bytes;
+        let text = format!("Memory for messages ends at {ends} bytes; the option memoryHighBytes must not be above that.");
+        return Err(type_error(&text));
+    }
     if limits.frame_max_bytes < 8192 {
         return Err(type_error("'frameMaxBytes' must be at least 8192"));
     }
@@ -70,7 +75,8 @@ pub(super) fn limits(options: &JsValue) -> Result<Limits, JsValue> {
 }
 
 /// How a server stands, as a plain object.
-pub(super) fn stats(server: &Server) -> JsValue {
+pub(super) fn stats(server: &mut Server) -> JsValue {
+    let live_bytes = server.live_bytes();
     let report = server.broker().report();
     let counts = [
         ("memoryBytes", report.memory_bytes),
@@ -81,7 +87,8 @@ pub(super) fn stats(server: &Server) -> JsValue {
     let mut stats: Table = counts.into_iter().map(|(name, count)| (name, count as i64)).collect();
     stats.insert("queues", Value::Array(report.queues.iter().map(queue_stats).collect()));
     if let Some(journal) = server.journal() {
-        let counts = [("bytes", journal.total_bytes()), ("segments", journal.segment_count() as u64)];
+        let (bytes, segments) = (journal.total_bytes(), journal.segment_count() as u64);
+        let counts = [("bytes", bytes), ("liveBytes", live_bytes), ("segments", segments)];
         let mut known: Table = counts.into_iter().map(|(name, count)| (name, count as i64)).collect();
         if let Some(failure) = journal.failure() {
             known.insert("failure", &*failure.0);

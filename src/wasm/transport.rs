@@ -4,7 +4,7 @@ use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 
 use super::options::{Fields, limits, stats};
-use super::{Server, type_error};
+use super::{Server, memory, type_error};
 use crate::broker::Config;
 use crate::id::TransportId;
 use crate::protocol::amqp::Peer;
@@ -61,7 +61,9 @@ impl Server {
     /// Does what is due, makes deliveries, and answers the next deadline, or infinity. Call it once after a batch of
     /// input.
     pub fn turn(&mut self, now_ms: f64) -> f64 {
-        self.server.turn(now_ms as u64, &mut self.embedded).map_or(f64::INFINITY, |deadline| deadline as f64)
+        let deadline = self.server.turn(now_ms as u64, &mut self.embedded);
+        memory::grow_ahead();
+        deadline.map_or(f64::INFINITY, |deadline| deadline as f64)
     }
 
     /// Whether another turn is due once the output is written, as deliveries were held back until then.
@@ -117,7 +119,7 @@ impl Server {
     }
 
     /// How everything stands, as a plain object.
-    pub fn stats(&self) -> JsValue {
-        stats(&self.server)
+    pub fn stats(&mut self) -> JsValue {
+        stats(&mut self.server)
     }
 }

@@ -82,6 +82,8 @@ const FLAG_OF: Record<string, string> = {
   remoteGuest: "--remote-guest",
   data: "--data",
   salvage: "--salvage",
+  memoryMaxBytes: "--memory-max",
+  memoryHighBytes: "--memory-high",
 };
 
 /** Errors, by their names, that the broker goes on after. */
