@@ -1,23 +1,13 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { inRoot } from "../../scripts/lib/paths.mjs";
-import { figureIs, launchChromium, openPage, screenshot, startBroker, textMatches } from "./harness.mjs";
+import { figureIs, openPage, screenshot, stage, startBroker, textMatches } from "./harness.mjs";
 
 const AXE = readFileSync(inRoot("node_modules", "axe-core", "axe.min.js"), "utf8");
 const TARGET_PX = 44;
 
-let broker;
-let browser;
-
-before(async () => {
-  [broker, browser] = await Promise.all([startBroker(), launchChromium()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await broker?.close();
-});
+const { broker, browser } = await stage();
 
 const DURABLE = "?v=1&storage=durable";
 const open = (query, options) => openPage(browser, `${broker.httpUrl}/${query}`, options);

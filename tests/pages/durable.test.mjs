@@ -1,18 +1,8 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { connected, figureIs, launchChromium, openPage, screenshot, startBroker, textMatches } from "./harness.mjs";
+import { test } from "node:test";
+import { connected, figureIs, openPage, screenshot, stage, textMatches } from "./harness.mjs";
 
-let broker;
-let browser;
-
-before(async () => {
-  [broker, browser] = await Promise.all([startBroker(), launchChromium()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await broker?.close();
-});
+const { broker, browser } = await stage();
 
 const open = (query) => openPage(browser, `${broker.httpUrl}/${query}`);
 

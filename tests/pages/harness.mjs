@@ -7,6 +7,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { execPath } from "node:process";
 import { createInterface } from "node:readline";
+import { after } from "node:test";
 import { chromium } from "playwright-core";
 import { CHROMIUM_ARGS } from "../../scripts/lib/browsers.mjs";
 import { findSystemProgram, SYSTEM_PROGRAMS } from "../../scripts/lib/debian.mjs";
@@ -50,6 +51,16 @@ async function readyLine(child) {
 export function launchChromium(...args) {
   const executablePath = findSystemProgram(SYSTEM_PROGRAMS.chromium) ?? "chromium";
   return chromium.launch({ executablePath, args: [...CHROMIUM_ARGS, ...args] });
+}
+
+/** A started broker and a Chromium for the tests of the file that asks; they end with its last one. */
+export async function stage() {
+  const [broker, browser] = await Promise.all([startBroker(), launchChromium()]);
+  after(async () => {
+    await browser.close();
+    await broker.close();
+  });
+  return { broker, browser };
 }
 
 /**

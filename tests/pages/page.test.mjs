@@ -1,22 +1,12 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import amqp from "amqplib";
-import { connected, figureIs, launchChromium, openPage, screenshot, startBroker, textMatches } from "./harness.mjs";
+import { connected, figureIs, openPage, screenshot, stage, startBroker, textMatches } from "./harness.mjs";
 
 const QUEUE = "pocketmq.demo";
 const LOADS = 3;
 
-let broker;
-let browser;
-
-before(async () => {
-  [broker, browser] = await Promise.all([startBroker(), launchChromium()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await broker?.close();
-});
+const { broker, browser } = await stage();
 
 /** Opens the page with this load, does something with it, and expects no word on its console. */
 async function withPage(query, use, { httpUrl } = broker) {
