@@ -62,7 +62,8 @@ pub(super) fn limits(options: &JsValue) -> Result<Limits, JsValue> {
     let limits = Limits { memory_high_bytes: high_bytes, memory_page_bytes: page_bytes, ..limits };
     if high_bytes > limits.memory_max_bytes {
         let ends = limits.memory_max_bytes;
-        let text = format!("Memory for messages ends at {ends} bytes; the option memoryHighBytes must not be above that.");
+        let text =
+            format!("Memory for messages ends at {ends} bytes; the option memoryHighBytes must not be above that.");
         return Err(type_error(&text));
     }
     if limits.frame_max_bytes < 8192 {

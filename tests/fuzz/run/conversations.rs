@@ -1,7 +1,12 @@
-//! Conversations: some peers and a server, with time passing; whatever they say, the server keeps its rules.
+//! Conversations: some peers and a server, with time passing; whatever they say, the server keeps its rules. Every other
+//! input has one that keeps a journal, from which another server begins in the end.
+
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use pocketmq::broker::{Broker, Config};
 use pocketmq::id::TransportId;
+use pocketmq::journal::Options;
 use pocketmq::limits::Limits;
 use pocketmq::protocol::amqp::Peer;
 use pocketmq::server::Server;
@@ -12,6 +17,7 @@ use super::peer::{
     HEADER, close_channel_ok, close_connection, close_connection_ok, frame, open, open_channel, plain_login, tune_ok,
 };
 use super::requests;
+use super::store::Bytes;
 use super::witness::{FRAME_MAX, Witness};
 
 const PEERS: usize = 3;
@@ -19,6 +25,9 @@ const OTHER: &str = "other";
 const CHANNELS: u16 = 3;
 const MEMORY_MAX: usize = 12_000;
 const MEMORY_HIGH: usize = 9_000;
+/// Where there is a journal, bodies beyond this are only there.
+const MEMORY_PAGE: usize = 3_000;
+const SEGMENT_BYTES: u64 = 4_096;
 /// What the broker itself writes on a message that it has, such as x-death, is never refused.
 const OWN_HEADERS_MAX: usize = 600;
 const OUTPUT_HIGH: usize = 4096;
@@ -31,11 +40,24 @@ const ROUNDS_MAX: usize = 20;
 /// All that was delayed is over then.
 const LONG_MS: u64 = 1 << 33;
 const ENDINGS: usize = 8;
+const BEGINNING_MS: u64 = 1_700_000_000_000;
+
+fn config() -> Config {
+    Config { seed: [7; 32], limits: limits() }
+}
+
+/// A server that goes on with what is in the store.
+fn opened(store: &Bytes, now_ms: u64) -> Server {
+    let options = Options { segment_bytes: SEGMENT_BYTES, ..Options::default() };
+    let opened = Server::open(config(), Box::new(store.clone()), &options, now_ms);
+    opened.expect("what a server has written another can read").0
+}
 
 fn limits() -> Limits {
     Limits {
         memory_max_bytes: MEMORY_MAX,
         memory_high_bytes: MEMORY_HIGH,
+        memory_page_bytes: MEMORY_PAGE,
         message_max_bytes: 2000,
         output_high_bytes: OUTPUT_HIGH,
         ..Limits::default()
@@ -45,7 +67,7 @@ fn limits() -> Limits {
 /// Runs the conversation that these bytes choose.
 pub fn check(bytes: &[u8]) {
     let mut choices = Choices::new(bytes);
-    let mut world = World::new();
+    let mut world = World::new(bytes.len().is_multiple_of(2).then(Bytes::default));
     for _ in 0..STEPS_MAX {
         if choices.is_empty() {
             break;
@@ -58,6 +80,7 @@ pub fn check(bytes: &[u8]) {
 
 struct World {
     server: Server,
+    journal: Option<Bytes>,
     now_ms: u64,
     seats: Vec<Seat>,
 }
@@ -75,11 +98,14 @@ struct Seat {
 }
 
 impl World {
-    fn new() -> Self {
-        let mut server = Server::new(Config { seed: [7; 32], limits: limits() });
+    fn new(journal: Option<Bytes>) -> Self {
+        let mut server = match &journal {
+            Some(store) => opened(store, BEGINNING_MS),
+            None => Server::new(config()),
+        };
         server.virtual_hosts_mut().add(OTHER);
         let seats = (0..PEERS).map(|_| Seat::new(&mut server, handshake("/", 0))).collect();
-        let mut world = Self { server, now_ms: 1_700_000_000_000, seats };
+        let mut world = Self { server, journal, now_ms: BEGINNING_MS, seats };
         world.settle();
         world
     }
@@ -133,8 +159,8 @@ impl World {
     fn settle(&mut self) {
         for _ in 0..ROUNDS_MAX {
             self.server.turn(self.now_ms, &mut ());
+            let mut has_moved = flush(&mut self.server);
             let ready: Vec<_> = std::iter::from_fn(|| self.server.next_output()).collect();
-            let mut has_moved = false;
             for peer in 0..PEERS {
                 has_moved |= self.write(peer, &ready) | self.respond(peer);
             }
@@ -189,24 +215,46 @@ impl World {
         }
     }
 
-    /// When everybody has gone, nothing has been kept but what queues hold, and then nothing at all.
+    /// When everybody has gone, nothing is left but what queues hold, and then nothing at all.
     fn close_down(mut self) {
         for seat in std::mem::take(&mut self.seats) {
             self.server.disconnected(seat.id);
         }
-        // What is dead-lettered may be delayed after that.
-        for _ in 0..ENDINGS {
-            self.now_ms += LONG_MS;
-            self.server.turn(self.now_ms, &mut ());
+        self.server.turn(self.now_ms, &mut ());
+        if let Some(store) = &self.journal {
+            // As it would be after a crash now, beside the files that the server goes on with.
+            let crashed = Bytes(Rc::new(RefCell::new(store.0.borrow().clone())));
+            end(opened(&crashed, self.now_ms), self.now_ms);
         }
-        let hosts = self.server.virtual_hosts_mut();
-        for id in hosts.iter().map(VirtualHost::id).collect::<Vec<_>>() {
-            empty(hosts.broker_mut(id).expect("a virtual host that is there"));
-        }
+        end(self.server, self.now_ms);
     }
 }
 
-/// Deletes what is left, when all connections have gone; then nothing has been kept.
+/// The disk's part. Answers whether there was need to.
+fn flush(server: &mut Server) -> bool {
+    let has_to = server.wants_flush();
+    if has_to {
+        let mark = server.start_flush();
+        server.flushed(mark);
+    }
+    has_to
+}
+
+/// Lets everything expire that does, and empties what is left, when all peers have gone.
+fn end(mut server: Server, mut now_ms: u64) {
+    // What is dead-lettered may be delayed after that.
+    for _ in 0..ENDINGS {
+        now_ms += LONG_MS;
+        server.turn(now_ms, &mut ());
+        flush(&mut server);
+    }
+    let hosts = server.virtual_hosts_mut();
+    for id in hosts.iter().map(VirtualHost::id).collect::<Vec<_>>() {
+        empty(hosts.broker_mut(id).expect("a virtual host that is there"));
+    }
+}
+
+/// Deletes what is left, when all connections have gone; then nothing is.
 fn empty(broker: &mut Broker) {
     let report = broker.report();
     assert_eq!((report.connections, report.channels), (0, 0));

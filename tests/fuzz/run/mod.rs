@@ -10,3 +10,5 @@ pub mod witness;
 
 #[path = "../../peer/mod.rs"]
 pub mod peer;
+#[path = "../../journal/store.rs"]
+pub mod store;
