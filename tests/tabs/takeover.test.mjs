@@ -22,16 +22,15 @@ for (const [name, launch] of Object.entries(LAUNCH)) {
       const { browser, openTab } = await start();
       const tabs = [];
       const takeovers = [];
-      for (let round = 0; round <= ROUNDS; round++) {
+      while (takeovers.length < ROUNDS) {
         while (tabs.length < TABS) tabs.push(await openTab());
         await ledger.more(CONFIRMED_A_ROUND);
-        if (round === ROUNDS) break;
-        // Who waited longest for the lock leads.
         const closedMs = Date.now();
         await tabs.shift().close();
         await ledger.more(CONFIRMED_A_ROUND);
         const { lastMs } = await tabs[0].evaluate(() => globalThis.takeovers);
-        takeovers.push(Math.round(lastMs - closedMs));
+        // Who waited longest for the lock leads, unless it was too slow once and had to wait again.
+        if (lastMs > closedMs) takeovers.push(Math.round(lastMs - closedMs));
       }
       for (const tab of tabs) await tab.close();
       report(name, ledger, await drained(browser));
