@@ -77,7 +77,7 @@ export interface QueueStats {
 export interface JournalStats {
   /** Bytes that it takes in its store. */
   bytes: number;
-  /** What of them is still needed; the rest is cleaned away by and by, so that `bytes` stays below twice these and two segments. */
+  /** What of them is still needed, at most; the rest is cleaned away, so that `bytes` stays below twice these and two segments. */
   liveBytes: number;
   segments: number;
   /** Why nothing is kept any more, once something could not be written. */

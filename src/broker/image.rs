@@ -193,7 +193,9 @@ impl Image {
             Fact::Policy { name, policy } => self.policies.set(name, &policy),
             Fact::PolicyGone { name } => self.policies.delete(name),
             Fact::Message { places, parts } => {
-                let held = self.hold(&parts, Some((at, raw.len() as u32)));
+                // Who waits for a slot is asked for it.
+                let is_waiting = places.iter().any(|place| matches!(place, Place::Waiting(..)));
+                let held = self.hold(&parts, (!is_waiting).then_some((at, raw.len() as u32)));
                 for place in places.iter() {
                     self.place(place, &held);
                 }

@@ -281,11 +281,16 @@ impl Queue {
         self.enqueue(message);
     }
 
+    /// Knows a message that is here by its id, if that is what the queue is for.
+    fn note_id(&mut self, message: &Message) {
+        if self.settings.deduplicates {
+            self.ids.extend(deduplication_id(message).map(|id| id.into()));
+        }
+    }
+
     /// Makes a message ready, behind all others of its priority.
     pub(super) fn enqueue(&mut self, message: Message) {
-        if self.settings.deduplicates {
-            self.ids.extend(deduplication_id(&message).map(|id| id.into()));
-        }
+        self.note_id(&message);
         let priority = self.priority(&message);
         self.grow(priority);
         self.count_in(priority.into(), &message);
@@ -493,9 +498,10 @@ impl Priorities {
     }
 }
 
+/// Of a slip it is not known.
 #[inline(never)]
 fn deduplication_id(message: &Message) -> Option<Cow<'_, [u8]>> {
-    message.properties().header_key(DEDUPLICATION_ID)
+    if message.is_slip() { None } else { message.properties().header_key(DEDUPLICATION_ID) }
 }
 
 #[cfg(test)]

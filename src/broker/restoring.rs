@@ -93,6 +93,9 @@ impl State {
                 self.queue_mut(id).go_on_from(tier.end, touched_below);
             }
         }
+        if self.queue(id).is_some_and(|queue| queue.settings.deduplicates) {
+            self.fetch_all(id);
+        }
     }
 
     fn restore_message(&mut self, id: QueueId, position: u64, held: Held) {

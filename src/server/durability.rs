@@ -69,7 +69,7 @@ impl Server {
         self.journal.as_deref()
     }
 
-    /// What of the journal's bytes is still needed: what would be written of all that is kept now.
+    /// What of the journal's bytes is still needed, at most: what would be written of all that is kept now.
     pub fn live_bytes(&mut self) -> u64 {
         live_bytes(&mut self.virtual_hosts)
     }

@@ -18,6 +18,7 @@ impl Queue {
 
     /// Puts a slip in a ready message's place, or the message in the slip's, and answers what was there.
     pub(crate) fn exchange(&mut self, position: u64, other: Message) -> Message {
+        self.note_id(&other);
         let tier = self.tier_mut(position);
         let place = match position.checked_sub(tier.fresh_position) {
             Some(index) => tier.fresh.get_mut(index as usize),
@@ -28,9 +29,7 @@ impl Queue {
 
     /// Brings a message back to its position; it is one that came `returns` times from there.
     pub(crate) fn restore(&mut self, position: u64, message: Message, returns: u32, body_bytes: usize) {
-        if self.settings.deduplicates {
-            self.ids.extend(super::deduplication_id(&message).map(|id| id.into()));
-        }
+        self.note_id(&message);
         let priority = self.priority_at(position);
         self.grow(priority as u8);
         self.waiting.insert(priority);
