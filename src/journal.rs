@@ -120,6 +120,8 @@ struct Kept {
     store: Box<dyn Store>,
     /// The chain and its lengths, by number. The last one is written.
     segments: Vec<(Segment, u64)>,
+    /// What a reader could not read, until the journal is told.
+    unreadable: Option<StoreError>,
 }
 
 #[derive(Debug)]
@@ -152,7 +154,7 @@ impl Journal {
         let stray = |&(segment, length)| Unneeded { segment, length, entry: found.entry + 1 };
         let mut journal = Self {
             unneeded: found.strays.iter().map(stray).collect(),
-            kept: Rc::new(RefCell::new(Kept { store, segments: found.chain })),
+            kept: Rc::new(RefCell::new(Kept { store, segments: found.chain, unreadable: None })),
             segment_bytes: options.segment_bytes.clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end()),
             appended: found.entry,
             ended: found.entry,
@@ -244,6 +246,11 @@ impl Journal {
     /// Closes the journal for good: what the store could not do once, it is not trusted to do the next time.
     pub fn fail(&mut self, error: StoreError) {
         self.failure.get_or_insert(error);
+    }
+
+    /// Why a reader could not give back a fact, since this was asked last.
+    pub fn take_unreadable(&mut self) -> Option<StoreError> {
+        self.kept.borrow_mut().unreadable.take()
     }
 
     /// Why nothing is appended any more.

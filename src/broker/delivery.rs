@@ -273,11 +273,9 @@ impl Broker {
         let known = self.state.queue(queue)?;
         if known.head_expires_ms() <= self.now_ms {
             self.drop_expired(queue);
-            if self.state.queue(queue)?.ready_count() == 0 {
-                return None;
-            }
-        } else if known.ready_count() == 0 {
-            return None;
+            self.state.queue(queue)?.next_position()?;
+        } else {
+            known.next_position()?;
         }
         let id = self.next_taker(queue)?;
         let consumer = self.consumers.get_mut(id).expect("a taker is a consumer");

@@ -170,8 +170,12 @@ impl Queue {
         self.unacked_count
     }
 
-    /// The position of the next message to deliver.
+    /// The position of the next message to deliver. There is none where it could not be fetched.
     pub(crate) fn next_position(&self) -> Option<u64> {
+        self.head_position().filter(|_| !self.head().is_some_and(Message::is_slip))
+    }
+
+    fn head_position(&self) -> Option<u64> {
         let tier = &self.tiers[self.waiting.highest()?];
         tier.returned.first().or(Some(tier.fresh_position))
     }

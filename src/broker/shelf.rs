@@ -11,6 +11,6 @@ pub struct Location {
 
 /// Gives facts back that were written down.
 pub trait Shelf {
-    /// The bytes of a fact; nothing when they cannot be read any more.
+    /// The bytes of a fact; nothing when they cannot be read any more, which whoever keeps the facts tells the operator.
     fn read(&mut self, at: Location, length: u32) -> Option<&[u8]>;
 }

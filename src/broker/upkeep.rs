@@ -107,7 +107,7 @@ impl Broker {
     fn drop_overflow(&mut self, id: QueueId) {
         while let Some(queue) = self.state.queue(id) {
             let drops = matches!(queue.settings.overflow, None | Some(Overflow::DropHead));
-            if !drops || !queue.overflows() {
+            if !drops || !queue.overflows() || queue.next_position().is_none() {
                 return;
             }
             self.drop_head(id, Reason::Maxlen);

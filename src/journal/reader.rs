@@ -45,7 +45,7 @@ impl Reader {
             self.chunk.clear();
         }
         self.at = at;
-        read.ok()
+        read.map_err(|error| kept.unreadable = Some(error)).ok()
     }
 }
 

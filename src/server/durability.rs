@@ -88,6 +88,9 @@ impl Server {
         if journal.failure().is_some() {
             return self.tell_waiting();
         }
+        if let Some(error) = journal.take_unreadable() {
+            return self.store_failed(&error.0);
+        }
         if journal.may_append() {
             if let Err(error) = write(journal, virtual_hosts) {
                 return self.store_failed(&error.0);

@@ -112,3 +112,17 @@ fn a_backlog_that_waits_for_its_slots_does_so_after_a_restart() {
     drained.sort_unstable();
     assert_eq!(drained, (0..PAGED).map(body).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_backlog_that_cannot_be_read_stays_and_the_operator_is_told() {
+    let store = Bytes::default();
+    let mut server = restarted(&store, PAGED, ("x-max-length", Value::I32(PAGED as i32)), "number");
+    let segments = std::mem::take(&mut *store.0.borrow_mut());
+    let readable = drained(&mut server).len();
+    assert!(0 < readable && readable < PAGED);
+    server.turn(NOW_MS, &mut ());
+    assert!(server.store_failure().is_some());
+    drop(server);
+    *store.0.borrow_mut() = segments;
+    assert_eq!(drained(&mut open(&store, limits())).len(), PAGED);
+}

@@ -13,7 +13,7 @@ impl Queue {
 
     /// The position of the next message to deliver, if a slip stands there.
     pub(crate) fn slip_at_head(&self) -> Option<u64> {
-        self.head().is_some_and(Message::is_slip).then(|| self.next_position()).flatten()
+        self.head_position().filter(|_| self.head().is_some_and(Message::is_slip))
     }
 
     /// Puts a slip in a ready message's place, or the message in the slip's, and answers what was there.
