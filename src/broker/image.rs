@@ -15,7 +15,6 @@ use super::policy::Policies;
 use super::publisher::Publishers;
 use super::queue::tier_of;
 use super::shelf::Location;
-use crate::arena::Arena;
 use crate::id::QueueId;
 use crate::table::Table;
 use crate::wire::Malformed;
@@ -29,7 +28,7 @@ pub struct Image {
     name: Option<Box<str>>,
     is_gone: bool,
     pub(super) exchanges: Vec<ExchangeImage>,
-    pub(super) queues: Arena<QueueId, QueueImage>,
+    pub(super) queues: QueueImages,
     /// As they were written down.
     pub(super) bindings: HashSet<Box<[u8]>, FixedState>,
     pub(super) policies: Policies,
@@ -75,6 +74,10 @@ pub(super) struct QueueImage {
     /// The number after the highest one that waited.
     pub(super) arrivals: u64,
 }
+
+/// Queues by their ids. They are in no arena, as one that has gone may be spoken of beside the one that has its slot now.
+#[derive(Debug, Default)]
+pub(super) struct QueueImages(Numbered<Box<QueueImage>>);
 
 #[derive(Debug)]
 pub(super) struct Declared {
@@ -139,7 +142,7 @@ impl Image {
             name: None,
             is_gone: false,
             exchanges: Vec::new(),
-            queues: Arena::new(),
+            queues: QueueImages::default(),
             bindings: HashSet::default(),
             policies: Policies::new(),
             delayed: Numbered::new(),
@@ -270,10 +273,7 @@ impl Image {
 
     fn queue(&mut self, queue: QueueId) -> &mut QueueImage {
         self.last_queue = self.last_queue.max(queue);
-        if self.queues.get(queue).is_none() {
-            self.queues.insert_at(queue, QueueImage::default());
-        }
-        self.queues.get_mut(queue).expect("it was added if it was missing")
+        self.queues.get_or_add(queue)
     }
 
     /// A message, or what stands for it where there is no memory and it can be had again.
@@ -369,6 +369,31 @@ impl Image {
         for held in queue.waiting.into_values() {
             self.forget(held.message);
         }
+    }
+}
+
+impl QueueImages {
+    pub(super) fn ids(&self) -> Vec<QueueId> {
+        self.0.iter().map(|(number, _)| QueueId::from_index(number)).collect()
+    }
+
+    pub(super) fn get(&self, queue: QueueId) -> Option<&QueueImage> {
+        self.0.get(queue.index()).map(|image| &**image)
+    }
+
+    pub(super) fn get_mut(&mut self, queue: QueueId) -> Option<&mut QueueImage> {
+        self.0.get_mut(queue.index()).map(|image| &mut **image)
+    }
+
+    pub(super) fn remove(&mut self, queue: QueueId) -> Option<QueueImage> {
+        self.0.remove(queue.index()).map(|image| *image)
+    }
+
+    fn get_or_add(&mut self, queue: QueueId) -> &mut QueueImage {
+        if self.get(queue).is_none() {
+            self.0.insert(queue.index(), Box::default());
+        }
+        self.get_mut(queue).expect("it was added if it was missing")
     }
 }
 

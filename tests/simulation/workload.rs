@@ -298,7 +298,7 @@ impl World {
     }
 
     /// While the answer is held back so are the deliveries, though nobody else gets those messages any more: then nothing
-    /// else is done before it comes.
+    /// else is done before it comes. What expires as a consumer comes holds it back, too.
     fn consume_some(&mut self, client: usize, number: u16, queue: usize) -> Checked {
         let no_ack = self.random.chance(10);
         let is_settled = self.is_settled(client, number);
@@ -307,7 +307,7 @@ impl World {
             return Ok(());
         }
         self.consume(client, number, queue, no_ack);
-        if is_settled {
+        if is_settled && is_simple {
             return Ok(());
         }
         self.turn()?;
