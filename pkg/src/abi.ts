@@ -116,6 +116,8 @@ export interface Peer {
   tls?: boolean;
   /** Whom a verified client certificate names. */
   certificateName?: string | undefined;
+  /** The SASL mechanisms that it may log in by, with spaces between them; PLAIN and AMQPLAIN when not given. */
+  mechanisms?: string;
 }
 
 /** Who may do what. The broker asks in the middle of a call into it: none of these may call it, nor throw. */

@@ -62,6 +62,23 @@ test("it says where it is, and is there", async (t) => {
   assert.equal((await fetch(`${httpUrl}/api/queues`)).status, 200);
 });
 
+test("the environment of RabbitMQ's container names a user and a virtual host", async (t) => {
+  const environment = {
+    RABBITMQ_DEFAULT_USER: "app",
+    RABBITMQ_DEFAULT_PASS: "se:cret",
+    RABBITMQ_DEFAULT_VHOST: "shop",
+  };
+  const { url, httpUrl } = await ready(t, FREE, environment);
+  assert.doesNotMatch(url, /guest/);
+  const { port } = new URL(url);
+  const connection = await amqplib.connect({ port, username: "app", password: "se:cret", vhost: "shop" });
+  await connection.close();
+  await assert.rejects(amqplib.connect({ port, username: "guest", password: "guest" }), /403/);
+  const authorization = `Basic ${Buffer.from("app:se:cret").toString("base64")}`;
+  const { tags } = await (await fetch(`${httpUrl}/api/whoami`, { headers: { authorization } })).json();
+  assert.deepEqual(tags, ["administrator"]);
+});
+
 for (const signal of ["SIGINT", "SIGTERM"]) {
   test(`${signal}: clients are told 320, and it ends with 0`, async (t) => {
     const { child, ended, output, url } = await ready(t);
@@ -189,7 +206,7 @@ test("users, files and certificates that cannot be are one sentence with the fla
     ],
     [
       ["--tls-verify"],
-      /^--tls-ca and --tls-verify need a certificate: name it with --tls-cert and its key with --tls-key\.\n$/,
+      /^--tls-ca, --tls-verify and --tls-login-from need a certificate: name it with --tls-cert and its key with --tls-key\.\n$/,
     ],
     [
       ["--tls-cert", "/nowhere", "--tls-key", paths.key],

@@ -4,14 +4,23 @@ import { test } from "node:test";
 import { refusal } from "../dist/node/gate.js";
 
 const RULES = { allowedHosts: ["box.example", "proxy.example:8080"], allowedOrigins: ["https://app.example"] };
-const gate = (headers) => refusal(headers, 15672, RULES);
+const gate = (headers, rules = RULES) => refusal(headers, rules);
 
-test("this machine's own names are let in, with this port", () => {
-  for (const host of ["localhost:15672", "LOCALHOST:15672", "127.0.0.1:15672", "[::1]:15672"]) {
+test("loopback's names are let in with any port, as a container's is mapped", () => {
+  for (const host of ["localhost:15672", "LOCALHOST:32771", "localhost", "127.0.0.1:80", "[::1]:15672", "[::1]"]) {
     assert.equal(gate({ host }), undefined, host);
     assert.equal(gate({ host, origin: `http://${host.toLowerCase()}` }), undefined, host);
   }
-  assert.equal(refusal({ host: "localhost" }, 80, RULES), undefined);
+});
+
+test("with '*' any Host is let in, and no Origin but the page's own", () => {
+  const rules = { allowedHosts: ["*"], allowedOrigins: [] };
+  for (const host of ["broker:15672", "evil.example", "127.0.0.2:1"]) {
+    assert.equal(gate({ host }, rules), undefined, host);
+    assert.equal(gate({ host, origin: `http://${host}` }, rules), undefined, host);
+    assert.match(gate({ host, origin: "http://other.example" }, rules), /^Pages of the origin/, host);
+  }
+  for (const host of [undefined, "", "[::1"]) assert.match(gate({ host }, rules), /Host/, host);
 });
 
 test("any other Host is refused: DNS rebinding comes with the attacker's name", () => {
@@ -19,8 +28,6 @@ test("any other Host is refused: DNS rebinding comes with the attacker's name", 
     undefined,
     "",
     "evil.example:15672",
-    "localhost",
-    "localhost:80",
     "localhost:15672.evil.example",
     "localhost.evil.example:15672",
     "evil@localhost:15672",

@@ -15,6 +15,7 @@ const alice = certificate("alice", { by: authority });
 const { cert, key } = server;
 const ca = [authority.cert];
 const EXTERNAL = amqplib.credentials.external();
+const authMechanisms = ["PLAIN", "EXTERNAL"];
 const DAY_MS = 86_400_000;
 
 async function started(t, tls = {}, options = {}) {
@@ -44,9 +45,26 @@ test("the port of TLS speaks nothing else, and a server's certificate that a cli
   await connection.close();
 });
 
+test("a client that shows a certificate logs in by its password, as EXTERNAL is not offered unasked", async (t) => {
+  const broker = await started(t, { ca: authority.cert });
+  const shown = { ca, cert: alice.cert, key: alice.key };
+  const connection = await amqplib.connect(broker.amqpsUrl, shown);
+  assert.equal(connection.connection.serverProperties.product, "RabbitMQ");
+  await connection.close();
+  await assert.rejects(amqplib.connect(broker.amqpsUrl, { ...shown, credentials: EXTERNAL }), /EXTERNAL|503/);
+});
+
+test("EXTERNAL takes the user from the whole subject where that is asked for", async (t) => {
+  const users = [{ name: "CN=alice" }];
+  const broker = await started(t, { ca: authority.cert, loginFrom: "distinguished_name" }, { users, authMechanisms });
+  const options = { ca, cert: alice.cert, key: alice.key, credentials: EXTERNAL };
+  const connection = await amqplib.connect(`${broker.amqpsUrl}?heartbeat=0`, options);
+  await connection.close();
+});
+
 test("a client's certificate names the user for EXTERNAL", async (t) => {
   const users = [{ name: "alice" }];
-  const broker = await started(t, { ca: authority.cert }, { users, httpPort: 0 });
+  const broker = await started(t, { ca: authority.cert }, { users, httpPort: 0, authMechanisms });
   const url = `${broker.amqpsUrl}?heartbeat=0`;
   const connection = await amqplib.connect(url, { ca, cert: alice.cert, key: alice.key, credentials: EXTERNAL });
   const channel = await connection.createChannel();
@@ -58,7 +76,7 @@ test("a client's certificate names the user for EXTERNAL", async (t) => {
 
 test("a connection by certificate is reported as what it is", async (t) => {
   const users = [{ name: "alice", tags: ["administrator"], password: "secret" }];
-  const broker = await started(t, { ca: authority.cert }, { users, httpPort: 0 });
+  const broker = await started(t, { ca: authority.cert }, { users, httpPort: 0, authMechanisms });
   const options = { ca, cert: alice.cert, key: alice.key, credentials: EXTERNAL };
   const connection = await amqplib.connect(broker.amqpsUrl, options);
   const { body } = await apiOf(broker, "alice:secret")("GET", "/connections");
@@ -67,7 +85,7 @@ test("a connection by certificate is reported as what it is", async (t) => {
 });
 
 test("a certificate of somebody who is no user, and none at all, do not log in by EXTERNAL", async (t) => {
-  const broker = await started(t, { ca: authority.cert });
+  const broker = await started(t, { ca: authority.cert }, { authMechanisms });
   const nobody = certificate("nobody", { by: authority });
   for (const shown of [{ cert: nobody.cert, key: nobody.key }, {}]) {
     await assert.rejects(amqplib.connect(broker.amqpsUrl, { ca, ...shown, credentials: EXTERNAL }), /EXTERNAL|403/);
@@ -121,10 +139,18 @@ test("certificates and keys that cannot work are one clear sentence", async () =
     [{ cert: early.cert, key: early.key }, /^The certificate in the option tls\.cert is valid only from .* GMT on\.$/],
     [{ cert, key, ca: "x" }, "There is no certificate in PEM form in the option tls.ca."],
     [{ cert, key, requireClientCertificate: true }, /the option tls\.ca names nobody who issues them\.$/],
-    [{ cert, key, pfx: "x" }, /^tls has no "pfx"; it takes cert, key, ca, requireClientCertificate\.$/],
+    [{ cert, key, pfx: "x" }, /^tls has no "pfx"; it takes cert, key, ca, requireClientCertificate, loginFrom\.$/],
+    [{ cert, key, loginFrom: "email" }, "The option tls.loginFrom must be one of common_name, distinguished_name."],
   ];
   for (const [tls, message] of wrong) {
     await assert.rejects(listen({ amqpPort: 0, amqpsPort: 0, tls }), { name: "TypeError", message });
   }
   await assert.rejects(listen({ amqpPort: 0, amqpsPort: 0 }), /^TypeError: A port for TLS needs a certificate/);
+  const wrongMechanisms = [
+    [["PLAIN", "NTLM"], /^The option authMechanisms takes PLAIN, AMQPLAIN, EXTERNAL, ANONYMOUS, not "NTLM"\.$/],
+    [["EXTERNAL"], /^EXTERNAL in the option authMechanisms needs client certificates: .* by the option tls\.ca\.$/],
+  ];
+  for (const [authMechanisms, message] of wrongMechanisms) {
+    await assert.rejects(listen({ amqpPort: 0, authMechanisms }), { name: "TypeError", message });
+  }
 });

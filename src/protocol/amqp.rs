@@ -79,6 +79,8 @@ pub struct Peer {
     pub tls: bool,
     /// Of the certificate by which the transport has made sure who the peer is.
     pub certificate_name: Option<Box<str>>,
+    /// The SASL mechanisms that it may log in by, with spaces between them; PLAIN and AMQPLAIN when not given.
+    pub mechanisms: Option<Box<str>>,
 }
 
 /// What connections act on.

@@ -28,7 +28,7 @@ impl Server {
     }
 
     /// A transport was opened; answers the connection's id. `peer`: `loopback`, `name`, `host`, `port`, `tls`,
-    /// `certificateName`.
+    /// `certificateName`, `mechanisms`.
     pub fn connect(&mut self, peer: &JsValue) -> Result<f64, JsValue> {
         let peer = Fields(peer);
         let peer = Peer {
@@ -38,6 +38,7 @@ impl Server {
             port: peer.number("port")?.unwrap_or_default(),
             tls: peer.flag("tls")?,
             certificate_name: peer.text("certificateName")?,
+            mechanisms: peer.text("mechanisms")?,
         };
         Ok(self.server.connect(peer).index() as f64)
     }

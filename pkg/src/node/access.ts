@@ -1,6 +1,7 @@
 // Access: users with their passwords and tags, and what each may configure, write and read in which virtual host.
 import type { AccessRules } from "../abi.js";
 import { shortText } from "../arguments.js";
+import type { LoginGuard } from "./login-guard.js";
 import { type HashedPassword, hashPassword, isPassword } from "./passwords.js";
 import { patternOf } from "./patterns.js";
 
@@ -41,11 +42,13 @@ export class Access {
   readonly #permissions = new Map<string, Map<string, Permissions>>();
   readonly #remoteGuest: boolean;
   readonly #changed: () => void;
+  readonly #guard: LoginGuard;
 
-  /** `changed` is told after each change of who may do what. */
-  constructor(options: { remoteGuest: boolean; changed: () => void }) {
+  /** `changed` is told after each change of who may do what, `guard` how each login by password ended. */
+  constructor(options: { remoteGuest: boolean; changed: () => void; guard: LoginGuard }) {
     this.#remoteGuest = options.remoteGuest;
     this.#changed = options.changed;
+    this.#guard = options.guard;
   }
 
   /** Adds or replaces a user; its permissions stay. */
@@ -109,9 +112,10 @@ export class Access {
 
   /** The user of this name and password, coming from this machine or from elsewhere. */
   logIn(name: string, password: string, isLoopback: boolean): User | undefined {
-    if (name === GUEST && !isLoopback && !this.#remoteGuest) return undefined;
-    const user = this.users.get(name);
-    return user && isPassword(password, user.password) ? user : undefined;
+    const user = name === GUEST && !isLoopback && !this.#remoteGuest ? undefined : this.users.get(name);
+    const known = user && isPassword(password, user.password) ? user : undefined;
+    this.#guard.note(known !== undefined);
+    return known;
   }
 
   /** Whether a user may enter a virtual host. */

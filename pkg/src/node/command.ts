@@ -2,7 +2,9 @@
 import { parseArgs } from "node:util";
 import type { Restored } from "../abi.js";
 import { type ListeningBroker, type ListenOptions, listen } from "../node.js";
-import { fileOf, jsonOf, UsageError, userOf } from "./flags.js";
+import type { Mechanism } from "./connections.js";
+import { containerDefaults, fileOf, jsonOf, UsageError, userOf } from "./flags.js";
+import type { TlsOptions } from "./tls.js";
 import { version } from "./version.js";
 
 const HELP = `Usage: pocketmq [options]
@@ -17,6 +19,8 @@ Where it listens:
   --tls-key FILE          its private key
   --tls-ca FILE           the authorities that client certificates must come from
   --tls-verify            refuse clients that show no certificate
+  --tls-login-from PART   the part of a certificate that names the user, for EXTERNAL: common_name (default)
+                          or distinguished_name
   --amqps-port PORT       port for AMQP over TLS (default 5671; 0 takes a free one)
 
 Who may use it:
@@ -26,8 +30,10 @@ Who may use it:
                           monitoring, policymaker or management, with commas, and let it use HTTP
   --vhost NAME            a virtual host beside / (may be repeated)
   --definitions FILE      users, virtual hosts, queues and so on, as RabbitMQ exports them
+  --auth-mechanisms LIST  how clients may log in, with commas (default PLAIN,AMQPLAIN): EXTERNAL, by a
+                          certificate, and ANONYMOUS, as guest from this machine, are the others
   --remote-guest          let guest log in from other machines, too
-  --allowed-host NAME     a further name that requests may call this machine by (may be repeated)
+  --allowed-host NAME     a further name that requests may call this machine by (may be repeated); '*' is any
   --allowed-origin URL    an origin whose pages may use the broker (may be repeated)
 
 What it keeps:
@@ -41,7 +47,10 @@ And:
   --memory-high BYTES     bytes above which publishing connections are blocked (default 4/5 of that)
   --www FOLDER            folder of files to serve at /
   --help                  show this
-  --version               show the version`;
+  --version               show the version
+
+In the environment, as for RabbitMQ's container, RABBITMQ_DEFAULT_USER and RABBITMQ_DEFAULT_PASS (each guest when only
+the other is set) name one more user, an administrator, and RABBITMQ_DEFAULT_VHOST one more virtual host.`;
 
 const FLAGS = {
   "amqp-port": { type: "string", default: "5672" },
@@ -52,9 +61,11 @@ const FLAGS = {
   "tls-key": { type: "string" },
   "tls-ca": { type: "string" },
   "tls-verify": { type: "boolean" },
+  "tls-login-from": { type: "string" },
   user: { type: "string", multiple: true },
   vhost: { type: "string", multiple: true },
   definitions: { type: "string" },
+  "auth-mechanisms": { type: "string" },
   "remote-guest": { type: "boolean" },
   "allowed-host": { type: "string", multiple: true },
   "allowed-origin": { type: "string", multiple: true },
@@ -78,6 +89,8 @@ const FLAG_OF: Record<string, string> = {
   "tls.key": "--tls-key",
   "tls.ca": "--tls-ca",
   "tls.requireClientCertificate": "--tls-verify",
+  "tls.loginFrom": "--tls-login-from",
+  authMechanisms: "--auth-mechanisms",
   users: "--user",
   remoteGuest: "--remote-guest",
   data: "--data",
@@ -146,14 +159,16 @@ function parsed(args: string[]) {
 
 function optionsOf(flags: ReturnType<typeof parsed>): ListenOptions {
   const amqpsPort = flags["amqps-port"];
+  const defaults = containerDefaults(process.env);
   return {
     amqpPort: port(flags["amqp-port"], "--amqp-port"),
     amqpsPort: amqpsPort === undefined ? undefined : port(amqpsPort, "--amqps-port"),
     httpPort: port(flags["http-port"], "--http-port"),
     host: flags.host,
     tls: tlsOf(flags),
-    users: flags.user?.map(userOf),
-    vhosts: flags.vhost,
+    users: [...defaults.users, ...(flags.user?.map(userOf) ?? [])],
+    vhosts: [...defaults.vhosts, ...(flags.vhost ?? [])],
+    authMechanisms: flags["auth-mechanisms"]?.split(",") as Mechanism[] | undefined,
     definitions: flags.definitions === undefined ? undefined : jsonOf(flags.definitions, "--definitions"),
     remoteGuest: flags["remote-guest"],
     data: flags.data || undefined,
@@ -169,10 +184,11 @@ function optionsOf(flags: ReturnType<typeof parsed>): ListenOptions {
 
 function tlsOf(flags: ReturnType<typeof parsed>): ListenOptions["tls"] {
   const { "tls-cert": cert, "tls-key": key, "tls-ca": ca, "tls-verify": requireClientCertificate } = flags;
+  const loginFrom = flags["tls-login-from"] as TlsOptions["loginFrom"];
   if (cert === undefined && key === undefined) {
-    if (ca === undefined && !requireClientCertificate) return undefined;
+    if (ca === undefined && !requireClientCertificate && loginFrom === undefined) return undefined;
     throw new UsageError(
-      "--tls-ca and --tls-verify need a certificate: name it with --tls-cert and its key with --tls-key.",
+      "--tls-ca, --tls-verify and --tls-login-from need a certificate: name it with --tls-cert and its key with --tls-key.",
     );
   }
   if (cert === undefined || key === undefined) {
@@ -183,6 +199,7 @@ function tlsOf(flags: ReturnType<typeof parsed>): ListenOptions["tls"] {
     key: fileOf(key, "--tls-key"),
     ca: ca === undefined ? undefined : fileOf(ca, "--tls-ca"),
     requireClientCertificate,
+    loginFrom,
   };
 }
 

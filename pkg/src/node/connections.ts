@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import type { Server, Peer as Transport } from "../abi.js";
 import type { Engine } from "../engine.js";
 import { copyOut } from "../instance.js";
+import type { LoginGuard } from "./login-guard.js";
 import { isLoopback } from "./ports.js";
 
 const LINGER_MS = 2_000;
@@ -29,23 +30,44 @@ export interface Totals {
 interface Peer {
   readonly id: number;
   readonly stream: Duplex;
+  /** The address that it comes from. */
+  readonly address: string;
   /** The end of it that is here. */
   readonly local: { host: string; port: number };
   /** Its transport's buffer is full. */
   blocked: boolean;
+  /** It has tried to log in. */
+  hasTried: boolean;
+  /** It had to wait before that. */
+  hasWaited: boolean;
 }
+
+/** What all connections have in common. */
+export interface ConnectionOptions {
+  guard: LoginGuard;
+  /** The SASL mechanisms that are offered, each to those whom it is for. */
+  mechanisms: readonly Mechanism[];
+}
+
+/** A SASL mechanism. */
+export type Mechanism = (typeof MECHANISMS)[number];
+
+/** The SASL mechanisms that there are. */
+export const MECHANISMS = ["PLAIN", "AMQPLAIN", "EXTERNAL", "ANONYMOUS"] as const;
 
 /** The AMQP connections of one engine. */
 export class Connections {
   readonly totals: Totals = { opened: 0, closed: 0, receivedBytes: 0, received: 0, sentBytes: 0, sent: 0 };
   readonly #engine: Engine;
+  readonly #options: ConnectionOptions;
   readonly #peers = new Map<number, Peer>();
   readonly #paused = new Set<Peer>();
   readonly #streams = new Set<Duplex>();
   #whenEmpty: (() => void) | undefined;
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, options: ConnectionOptions) {
     this.#engine = engine;
+    this.#options = options;
     engine.afterTurn(() => this.#flush());
     engine.afterRestart(() => this.#drop());
   }
@@ -53,9 +75,18 @@ export class Connections {
   /** Takes a new transport: a socket, or what is spoken over it. */
   accept(stream: Duplex, route: Route): void {
     if (this.#engine.isAway) return void stream.destroy();
-    const id = this.#engine.change((server) => server.connect(peerOf(route)));
+    const transport = peerOf(route, this.#options.mechanisms);
+    const id = this.#engine.change((server) => server.connect(transport));
     const local = localEnd(route.socket);
-    const peer: Peer = { id, stream, local, blocked: false };
+    const peer: Peer = {
+      id,
+      stream,
+      address: transport.host,
+      local,
+      blocked: false,
+      hasTried: false,
+      hasWaited: false,
+    };
     this.totals.opened++;
     this.#peers.set(id, peer);
     this.#streams.add(stream);
@@ -108,9 +139,28 @@ export class Connections {
 
   #receive(peer: Peer, bytes: Uint8Array): void {
     if (!this.#isHere(peer)) return;
+    const delayMs = peer.hasTried || peer.hasWaited ? 0 : this.#options.guard.delayMs(peer.address);
+    if (delayMs > 0) this.#delay(peer, bytes, delayMs);
+    else this.#take(peer, bytes);
+  }
+
+  // Too many logins from its address have failed: what it says is read later.
+  #delay(peer: Peer, bytes: Uint8Array, delayMs: number): void {
+    peer.hasWaited = true;
+    peer.stream.pause();
+    const timer = setTimeout(() => {
+      peer.stream.resume();
+      this.#engine.attempt(() => this.#receive(peer, bytes));
+    }, delayMs);
+    peer.stream.once("close", () => clearTimeout(timer));
+  }
+
+  #take(peer: Peer, bytes: Uint8Array): void {
     this.totals.receivedBytes += bytes.length;
     this.totals.received++;
-    this.#engine.change((server) => server.receive(peer.id, bytes));
+    const receive = () => this.#engine.change((server) => server.receive(peer.id, bytes));
+    if (peer.hasTried) receive();
+    else peer.hasTried = this.#options.guard.watch(peer.address, receive);
     if (this.#engine.ask((server) => server.wantsInput(peer.id))) return;
     peer.stream.pause();
     this.#paused.add(peer);
@@ -180,11 +230,16 @@ export class Connections {
   }
 }
 
-function peerOf({ socket, tls = false, certificateName }: Route): Transport {
+function peerOf(
+  { socket, tls = false, certificateName }: Route,
+  mechanisms: readonly Mechanism[],
+): Transport & { host: string } {
   const [host, port] = [addressOf(socket.remoteAddress), socket.remotePort ?? 0];
-  const local = localEnd(socket);
+  const [local, loopback] = [localEnd(socket), isLoopback(host)];
   const name = `${written(host, port)} -> ${written(local.host, local.port)}`;
-  return { loopback: isLoopback(host), name, host, port, tls, certificateName };
+  const isFor = { PLAIN: true, AMQPLAIN: true, EXTERNAL: certificateName !== undefined, ANONYMOUS: loopback };
+  const offered = mechanisms.filter((mechanism) => isFor[mechanism]).join(" ");
+  return { loopback, name, host, port, tls, certificateName, mechanisms: offered };
 }
 
 // A socket that listens to both families tells IPv4 in the clothes of IPv6.

@@ -1,5 +1,6 @@
 // Flags: users and files as a command line names them.
 import { readFileSync } from "node:fs";
+import { GUEST } from "./access.js";
 import type { UserOptions } from "./options.js";
 
 const TAGS = ["administrator", "monitoring", "policymaker", "management"];
@@ -15,6 +16,14 @@ export function userOf(text: string): UserOptions {
   const tags = last.split(",");
   const hasTags = tags.every((tag) => TAGS.includes(tag));
   return { name, password: secret(hasTags ? before : rest, name), tags: hasTags ? tags : [] };
+}
+
+/** The user and the virtual host that the environment of RabbitMQ's container names. */
+export function containerDefaults(environment: NodeJS.ProcessEnv): { users: UserOptions[]; vhosts: string[] } {
+  const { RABBITMQ_DEFAULT_USER: name, RABBITMQ_DEFAULT_PASS: password, RABBITMQ_DEFAULT_VHOST: vhost } = environment;
+  const isNamed = name || password;
+  const user = { name: name || GUEST, password: password || GUEST, tags: ["administrator"] };
+  return { users: isNamed ? [user] : [], vhosts: vhost ? [vhost] : [] };
 }
 
 /** A file's text. */

@@ -6,16 +6,16 @@ const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"];
 
 /** What is let in beside the broker's own page on this machine. */
 export interface GateRules {
-  /** Names of this machine that a Host header may carry, with a port or, for any port, without. */
+  /** Names of this machine that a Host header may carry, with a port or, for any port, without; "*" allows every name. */
   allowedHosts: readonly string[];
   /** Origins, such as `https://app.example`, whose pages may use the broker. */
   allowedOrigins: readonly string[];
 }
 
-/** Why a request to this port is refused, or undefined when it is let in. */
-export function refusal(headers: IncomingHttpHeaders, port: number, rules: GateRules): string | undefined {
+/** Why a request is refused, or undefined when it is let in. */
+export function refusal(headers: IncomingHttpHeaders, rules: GateRules): string | undefined {
   const host = headers.host?.toLowerCase() ?? "";
-  if (!isAllowedHost(host, port, rules)) {
+  if (!isAllowedHost(host, rules)) {
     return `The Host "${host}" is not one of this broker's; allow it with the option allowedHosts (--allowed-host).`;
   }
   const { origin } = headers;
@@ -23,10 +23,12 @@ export function refusal(headers: IncomingHttpHeaders, port: number, rules: GateR
   return `Pages of the origin "${origin}" may not use this broker; allow them with the option allowedOrigins (--allowed-origin).`;
 }
 
-function isAllowedHost(host: string, port: number, { allowedHosts }: GateRules): boolean {
-  const [, name = "", givenPort = "80"] = /^(\[[0-9a-f:.]+\]|[^:]+)(?::(\d+))?$/.exec(host) ?? [];
-  if (LOOPBACK_NAMES.includes(name)) return Number(givenPort) === port;
-  return allowedHosts.some((allowed) => [name, host].includes(allowed.toLowerCase()));
+// Nobody can point a name of loopback elsewhere. Its port may be another than ours, as that of a container is mapped.
+function isAllowedHost(host: string, { allowedHosts }: GateRules): boolean {
+  const [, name] = /^(\[[0-9a-f:.]+\]|[^:]+)(?::\d+)?$/.exec(host) ?? [];
+  if (name === undefined) return false;
+  if (LOOPBACK_NAMES.includes(name)) return true;
+  return allowedHosts.some((allowed) => ["*", name, host].includes(allowed.toLowerCase()));
 }
 
 function isSameOrigin(origin: string, host: string): boolean {

@@ -1,6 +1,5 @@
 // HTTP: the page's files, the management API, the metrics and AMQP over WebSocket, each behind the gate.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createWebSocketStream, WebSocketServer } from "ws";
 import { type Answer, json } from "./api/answers.js";
@@ -19,6 +18,8 @@ export interface HttpOptions extends Omit<Site, "rates"> {
 
 const BUFFER_BYTES = 1 << 20;
 const MESSAGE_MAX_BYTES = 32 << 20;
+/** How long a request may take to arrive, and its head. */
+const TIMEOUTS = { requestTimeout: 14_000, headersTimeout: 10_000, connectionsCheckingInterval: 1_000 };
 const HEADERS = {
   "content-security-policy":
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -41,7 +42,7 @@ export function httpServers(options: HttpOptions): () => Server {
     handleProtocols: (offered) => offered.has("amqp") && "amqp",
   });
   return () => {
-    const server = createServer((request, response) => {
+    const server = createServer(TIMEOUTS, (request, response) => {
       answer(request, response, options, api).catch((error) => {
         response.destroy();
         options.operations.engine.onError(error);
@@ -65,7 +66,7 @@ async function answer(
   api: Api,
 ): Promise<void> {
   for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
-  const refused = refusal(request.headers, portOf(request), options.rules);
+  const refused = refusal(request.headers, options.rules);
   if (refused) return sendText(response, 403, `${refused}\n`);
   allowOrigin(request, response, options.rules);
   const path = pathOf(request);
@@ -85,7 +86,7 @@ async function sendPage(request: IncomingMessage, response: ServerResponse, www:
 }
 
 function refusedUpgrade(request: IncomingMessage, rules: GateRules): [status: string, text: string] | undefined {
-  const refused = refusal(request.headers, portOf(request), rules);
+  const refused = refusal(request.headers, rules);
   if (refused) return ["403 Forbidden", refused];
   if (pathOf(request) !== "/ws/amqp") return ["404 Not Found", "AMQP over WebSocket is at /ws/amqp."];
   return undefined;
@@ -111,10 +112,6 @@ function allowOrigin(request: IncomingMessage, response: ServerResponse, rules: 
   response.setHeader("access-control-allow-methods", "GET, PUT, POST, DELETE");
   response.setHeader("access-control-allow-headers", "authorization, content-type, x-reason");
   response.setHeader("vary", "origin");
-}
-
-function portOf(request: IncomingMessage): number {
-  return (request.socket as Socket).localPort ?? 0;
 }
 
 function pathOf(request: IncomingMessage): string {

@@ -117,7 +117,8 @@ export async function listen(options?: ListenOptions): Promise<ListeningBroker> 
     await engine.begin();
     const operations = new Operations(new Consumers(engine), { remoteGuest: chosen.remoteGuest ?? false });
     setUp(operations, chosen, data?.access);
-    const connections = new Connections(engine);
+    const { authMechanisms: mechanisms = ["PLAIN", "AMQPLAIN"] } = chosen;
+    const connections = new Connections(engine, { guard: operations.loginGuard, mechanisms });
     const ports = await bindAll(chosen, operations, connections, bound);
     return new ListeningBroker(operations, connections, urlHost(chosen.host), ports, data);
   } catch (error) {

@@ -6,6 +6,7 @@ import type { Consumers } from "../consumers.js";
 import { DEFAULT_VIRTUAL_HOST, type Engine } from "../engine.js";
 import { Access, type VirtualHost } from "./access.js";
 import type { AccessFile } from "./access-file.js";
+import { LoginGuard } from "./login-guard.js";
 
 const NO_DESCRIPTION: VirtualHost = { description: "", tags: [] };
 
@@ -13,6 +14,7 @@ const NO_DESCRIPTION: VirtualHost = { description: "", tags: [] };
 export class Operations {
   readonly engine: Engine;
   readonly access: Access;
+  readonly loginGuard: LoginGuard;
   readonly #consumers: Consumers;
   readonly #brokers = new Map<string, Broker>();
   #accessFile: AccessFile | undefined;
@@ -21,7 +23,8 @@ export class Operations {
     this.engine = consumers.engine;
     this.#consumers = consumers;
     const changed = () => this.engine.change((server) => server.accessChanged());
-    this.access = new Access({ ...options, changed });
+    this.loginGuard = new LoginGuard(() => this.engine.clock.now());
+    this.access = new Access({ ...options, changed, guard: this.loginGuard });
     this.#tellAccess();
     for (const name of this.engine.ask((server) => server.virtualHosts())) {
       const isFirst = name === DEFAULT_VIRTUAL_HOST;

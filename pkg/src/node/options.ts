@@ -4,6 +4,7 @@ import type { JournalOptions, Limits } from "../abi.js";
 import { callable, flag, optionalWhole, record, whole, wrong } from "../arguments.js";
 import { LIMITS } from "../options.js";
 import type { Permissions } from "./access.js";
+import { MECHANISMS, type Mechanism } from "./connections.js";
 import { isLoopback } from "./ports.js";
 import type { TlsOptions } from "./tls.js";
 
@@ -44,7 +45,15 @@ export interface ListenOptions extends Limits, JournalOptions {
   definitions?: object | undefined;
   /** Let guest log in from other machines, too. */
   remoteGuest?: boolean | undefined;
-  /** Names, beside those of loopback and `host`, that a request's Host header may carry: `name` or `name:port`. */
+  /**
+   * The SASL mechanisms that AMQP clients may log in by (default PLAIN and AMQPLAIN). EXTERNAL is offered to those that show
+   * a certificate, over `tls` with a `ca`; ANONYMOUS, which logs in as guest, to those on this machine.
+   */
+  authMechanisms?: readonly Mechanism[] | undefined;
+  /**
+   * Names, beside those of loopback and `host`, that a request's Host header may carry: `name` or `name:port`; `*` allows
+   * every name.
+   */
   allowedHosts?: readonly string[] | undefined;
   /** Origins, such as `https://app.example`, whose pages may use the broker over HTTP and WebSocket. */
   allowedOrigins?: readonly string[] | undefined;
@@ -57,8 +66,8 @@ export interface ListenOptions extends Limits, JournalOptions {
 
 const PORTS = ["amqpPort", "amqpsPort", "httpPort"] as const;
 const TEXTS = ["host", "data", "www"] as const;
-const LISTS = ["users", "vhosts", "allowedHosts", "allowedOrigins"] as const;
-const TLS = ["cert", "key", "ca", "requireClientCertificate"];
+const LISTS = ["users", "vhosts", "allowedHosts", "allowedOrigins", "authMechanisms"] as const;
+const TLS = ["cert", "key", "ca", "requireClientCertificate", "loginFrom"];
 const BYTES = ["segmentBytes", "memoryPageBytes"] as const;
 const OTHERS = ["tls", "definitions", "remoteGuest", "onError", "salvage"];
 
@@ -82,6 +91,7 @@ export function checked(options: ListenOptions | undefined): ListenOptions {
       throw wrong(name, name === "users" ? "a list of objects" : "a list of strings", chosen[name]);
     }
   }
+  checkMechanisms(chosen);
   checkOthers(chosen);
   return chosen;
 }
@@ -97,6 +107,18 @@ export function checkReach(host: string | undefined, hasOthers: boolean, remoteG
   throw new TypeError(
     `Other machines could connect to ${host} but not log in, as guest may only from this one: name users by the option users, or let guest in by the option remoteGuest.`,
   );
+}
+
+function checkMechanisms({ authMechanisms = [], tls }: ListenOptions): void {
+  for (const mechanism of authMechanisms) {
+    if (MECHANISMS.includes(mechanism)) continue;
+    throw new TypeError(`The option authMechanisms takes ${MECHANISMS.join(", ")}, not "${mechanism}".`);
+  }
+  if (authMechanisms.includes("EXTERNAL") && tls?.ca === undefined) {
+    throw new TypeError(
+      "EXTERNAL in the option authMechanisms needs client certificates: name who issues them by the option tls.ca.",
+    );
+  }
 }
 
 function checkOthers({ tls, amqpsPort, definitions, remoteGuest, onError, www, data, salvage }: ListenOptions): void {

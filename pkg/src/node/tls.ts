@@ -1,6 +1,6 @@
 // TLS: what is needed to be spoken to privately, checked before anyone connects, and the server for it.
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { createServer, type PeerCertificate, type Server } from "node:tls";
+import { createServer, type PeerCertificate, type Server, type TLSSocket } from "node:tls";
 import type { Connections } from "./connections.js";
 
 /** A certificate with its key, and whose certificates clients may show. */
@@ -13,12 +13,20 @@ export interface TlsOptions {
   ca?: string | Uint8Array | undefined;
   /** Refuse clients that show no certificate. */
   requireClientCertificate?: boolean | undefined;
+  /**
+   * The part of a client's certificate that names its user, for the mechanism EXTERNAL: `common_name` (default), or
+   * `distinguished_name`, the whole subject as RFC 4514 writes it, such as `CN=alice,O=Example`.
+   */
+  loginFrom?: (typeof LOGIN_FROM)[number] | undefined;
 }
+
+/** The parts of a certificate that may name a user. */
+export const LOGIN_FROM = ["common_name", "distinguished_name"] as const;
 
 const BUFFER_BYTES = 1 << 20;
 const HANDSHAKE_MS = 10_000;
 
-function checkTls({ cert, key, ca, requireClientCertificate }: TlsOptions): void {
+function checkTls({ cert, key, ca, requireClientCertificate, loginFrom }: TlsOptions): void {
   const certificate = certificateOf(cert, "tls.cert");
   const privateKey = attempted(() => createPrivateKey(pem(key)));
   if (!privateKey)
@@ -32,22 +40,28 @@ function checkTls({ cert, key, ca, requireClientCertificate }: TlsOptions): void
       "Client certificates are required by the option tls.requireClientCertificate, but the option tls.ca names nobody who issues them.",
     );
   }
+  if (loginFrom !== undefined && !LOGIN_FROM.includes(loginFrom)) {
+    throw new TypeError(`The option tls.loginFrom must be one of ${LOGIN_FROM.join(", ")}.`);
+  }
 }
 
 /** A maker of servers, all alike, for AMQP over TLS. */
 export function amqpsServers(options: TlsOptions, connections: Connections): () => Server {
   checkTls(options);
-  const { cert, key, ca, requireClientCertificate = false } = options;
+  const { cert, key, ca, requireClientCertificate = false, loginFrom } = options;
   const context = { cert: pem(cert), key: pem(key), ...(ca !== undefined && { ca: pem(ca) }) };
   const asking = { requestCert: ca !== undefined, rejectUnauthorized: requireClientCertificate };
   const socket = { noDelay: true, highWaterMark: BUFFER_BYTES, handshakeTimeout: HANDSHAKE_MS };
   return () => {
     const server = createServer({ ...context, ...asking, ...socket });
+    // Node does not close a socket by itself whose handshake fails or takes too long.
+    server.on("tlsClientError", (_error, socket) => socket.destroy());
     return server.on("secureConnection", (socket) => {
       // An empty object when none was shown.
       const { subject }: Partial<PeerCertificate> = ca === undefined ? {} : socket.getPeerCertificate();
-      if (subject && !socket.authorized) socket.destroy();
-      else connections.accept(socket, { socket, tls: true, certificateName: commonName(subject?.CN) });
+      if (subject && !socket.authorized) return void socket.destroy();
+      const certificateName = loginFrom === "distinguished_name" ? distinguishedName(socket) : commonName(subject?.CN);
+      connections.accept(socket, { socket, tls: true, certificateName: subject && certificateName });
     });
   };
 }
@@ -55,6 +69,11 @@ export function amqpsServers(options: TlsOptions, connections: Connections): () 
 // A subject may have several of them; the last one is the most particular.
 function commonName(names: string | string[] | undefined): string | undefined {
   return Array.isArray(names) ? names.at(-1) : names;
+}
+
+// Node writes a part a line, in the certificate's order; RFC 4514 begins with the last one.
+function distinguishedName(socket: TLSSocket): string | undefined {
+  return socket.getPeerX509Certificate()?.subject.split("\n").reverse().join(",");
 }
 
 function certificateOf(value: string | Uint8Array, option: string): X509Certificate {

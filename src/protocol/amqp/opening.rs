@@ -1,5 +1,6 @@
 //! Opening: from the protocol header to the virtual host that a connection enters.
 
+use super::frame::Outlet;
 use super::handshake::{self, Capabilities, PROTOCOL_HEADER};
 use super::heartbeat::Heartbeat;
 use super::method::{ConnectionOpenOk, ConnectionStartOk, ConnectionUpdateSecret, ConnectionUpdateSecretOk};
@@ -14,8 +15,9 @@ impl Connection {
         let Some(header) = input.first_chunk::<8>() else { return 0 };
         if *header == PROTOCOL_HEADER {
             self.phase = Phase::Starting;
-            let has_certificate = self.peer.certificate_name.is_some();
-            handshake::start(sasl::mechanisms(has_certificate), |start| self.outlet(0).send(start));
+            let Self { peer, output, agreement, .. } = self;
+            let mut outlet = Outlet { out: output.end(), channel: 0, frame_max: agreement.frame_max };
+            handshake::start(sasl::mechanisms(peer), |start| outlet.send(start));
         } else {
             self.output.end().extend_from_slice(&PROTOCOL_HEADER);
             self.end(realm);
@@ -26,8 +28,7 @@ impl Connection {
     pub(super) fn log_in(&mut self, start_ok: ConnectionStartOk<'_>, realm: &mut Realm<'_>) -> Result<(), Refusal> {
         let client_properties = Table::decode(start_ok.client_properties)?;
         self.capabilities = Capabilities::of(&client_properties);
-        let certificate_name = self.peer.certificate_name.as_deref();
-        let (mechanism, credentials) = sasl::credentials(start_ok.mechanism, start_ok.response, certificate_name)?;
+        let (mechanism, credentials) = sasl::credentials(start_ok.mechanism, start_ok.response, &self.peer)?;
         let access = &mut *realm.access;
         let user = match credentials {
             Credentials::Password { user, password } => access.log_in(&user, &password, self.peer.loopback),

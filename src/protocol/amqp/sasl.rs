@@ -3,19 +3,25 @@
 //! ```text
 //! PLAIN       | identity (ignored) | 0 | user | 0 | password |
 //! AMQPLAIN    the entries of a table with LOGIN and PASSWORD
-//! EXTERNAL    (ignored): the certificate says it, and without one this is not offered
+//! EXTERNAL    (ignored): the certificate says it, and without one this is refused
+//! ANONYMOUS   (ignored): the user guest, with its usual password
 //! ```
+//!
+//! A peer may choose only from the mechanisms that its host [offers](super::Peer::mechanisms).
 
+use super::Peer;
 use super::reply::{Refusal, ReplyCode};
 use crate::table::{Table, Value};
 
 const PLAIN: &str = "PLAIN";
 const AMQPLAIN: &str = "AMQPLAIN";
 const EXTERNAL: &str = "EXTERNAL";
+const ANONYMOUS: &str = "ANONYMOUS";
+const GUEST: &str = "guest";
 
-/// The mechanisms that a peer may choose from.
-pub(crate) fn mechanisms(has_certificate: bool) -> &'static str {
-    if has_certificate { "PLAIN AMQPLAIN EXTERNAL" } else { "PLAIN AMQPLAIN" }
+/// The mechanisms that a peer may choose from, with spaces between them.
+pub(crate) fn mechanisms(peer: &Peer) -> &str {
+    peer.mechanisms.as_deref().unwrap_or("PLAIN AMQPLAIN")
 }
 
 /// By what a peer shows who it is.
@@ -33,12 +39,14 @@ pub(crate) enum Credentials {
 pub(crate) fn credentials(
     mechanism: &str,
     response: &[u8],
-    certificate_name: Option<&str>,
+    peer: &Peer,
 ) -> Result<(&'static str, Credentials), Refusal> {
-    let (mechanism, found) = match (mechanism, certificate_name) {
-        (PLAIN, _) => (PLAIN, plain(response)),
-        (AMQPLAIN, _) => (AMQPLAIN, amqplain(response)),
-        (EXTERNAL, Some(name)) => (EXTERNAL, Some(Credentials::Certificate(name.into()))),
+    let is_offered = mechanisms(peer).split(' ').any(|offered| offered == mechanism);
+    let (mechanism, found) = match (mechanism, &peer.certificate_name) {
+        (PLAIN, _) if is_offered => (PLAIN, plain(response)),
+        (AMQPLAIN, _) if is_offered => (AMQPLAIN, amqplain(response)),
+        (EXTERNAL, Some(name)) if is_offered => (EXTERNAL, Some(Credentials::Certificate(name.clone()))),
+        (ANONYMOUS, _) if is_offered => (ANONYMOUS, password(GUEST.as_bytes(), GUEST.as_bytes())),
         _ => {
             let text = format_args!("unknown authentication mechanism '{mechanism}'");
             return Err(Refusal::new(ReplyCode::CommandInvalid, text));
@@ -79,19 +87,44 @@ mod tests {
         bytes
     }
 
+    fn peer(mechanisms: &str, certificate_name: Option<&str>) -> Peer {
+        let certificate_name = certificate_name.map(Box::from);
+        Peer { mechanisms: Some(mechanisms.into()), certificate_name, ..Peer::default() }
+    }
+
+    fn password_of(user: &str, password: &str) -> Credentials {
+        Credentials::Password { user: user.into(), password: password.into() }
+    }
+
     #[test]
     fn each_mechanism_names_its_user() {
-        let password = || Credentials::Password { user: "me".into(), password: "secret".into() };
-        assert_eq!(credentials("PLAIN", b"ignored\0me\0secret", None), Ok((PLAIN, password())));
-        let response = amqplain_response("me", "secret");
-        assert_eq!(credentials("AMQPLAIN", &response, None), Ok((AMQPLAIN, password())));
-        let external = Credentials::Certificate("CN=me".into());
-        assert_eq!(credentials("EXTERNAL", b"", Some("CN=me")), Ok((EXTERNAL, external)));
+        let plain = credentials("PLAIN", b"ignored\0me\0secret", &Peer::default());
+        assert_eq!(plain, Ok((PLAIN, password_of("me", "secret"))));
+        let amqplain = credentials("AMQPLAIN", &amqplain_response("me", "secret"), &Peer::default());
+        assert_eq!(amqplain, Ok((AMQPLAIN, password_of("me", "secret"))));
+        let external = credentials("EXTERNAL", b"", &peer("EXTERNAL", Some("CN=me")));
+        assert_eq!(external, Ok((EXTERNAL, Credentials::Certificate("CN=me".into()))));
+        let anonymous = credentials("ANONYMOUS", b"anybody", &peer("PLAIN ANONYMOUS", None));
+        assert_eq!(anonymous, Ok((ANONYMOUS, password_of("guest", "guest"))));
+    }
+
+    #[test]
+    fn a_mechanism_that_is_not_offered_is_refused() {
+        let certified = Peer { certificate_name: Some("me".into()), ..Peer::default() };
+        let responses = [("EXTERNAL", &b""[..]), ("ANONYMOUS", b"")];
+        for (mechanism, response) in responses {
+            let refusal = credentials(mechanism, response, &certified).unwrap_err();
+            assert_eq!(refusal.code, ReplyCode::CommandInvalid, "{mechanism}");
+        }
+        let refusal = credentials("PLAIN", b"\0me\0secret", &peer("EXTERNAL", Some("me"))).unwrap_err();
+        assert_eq!(refusal.code, ReplyCode::CommandInvalid);
     }
 
     #[test]
     fn what_is_not_understood_is_told_apart() {
-        let code = |mechanism, response: &[u8]| credentials(mechanism, response, None).unwrap_err().code;
+        let code = |mechanism, response: &[u8]| {
+            credentials(mechanism, response, &peer("PLAIN AMQPLAIN EXTERNAL", None)).unwrap_err().code
+        };
         assert_eq!(code("EXTERNAL", b""), ReplyCode::CommandInvalid, "without a certificate");
         assert_eq!(code("GSSAPI", b""), ReplyCode::CommandInvalid);
         for malformed in [&b""[..], b"guest", b"\0guest", b"\0guest\0guest\0", b"\0guest\0\xff"] {

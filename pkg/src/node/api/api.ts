@@ -1,5 +1,6 @@
 // API: RabbitMQ's HTTP API for management, from a request to an answer.
 import type { IncomingMessage } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
 import { GUEST, type User } from "../access.js";
 import { fields } from "../fields.js";
 import { isLoopback as isLoopbackAddress } from "../ports.js";
@@ -54,7 +55,7 @@ export class Api {
     const { method = "GET", url = "/" } = request;
     const [path = "/", query = ""] = url.split("?", 2);
     if (method === "OPTIONS") return new Answer(200, undefined, { allow: this.#router.methodsOf(path).join(", ") });
-    const user = this.#userOf(request);
+    const user = await this.#userOf(request);
     const found = this.#found(method === "HEAD" ? "GET" : method, path);
     const body = fields(await bodyOf(request), "");
     const asked = { params: found.params, query: new URLSearchParams(query), headers: request.headers, body };
@@ -73,10 +74,17 @@ export class Api {
     }
   }
 
-  #userOf(request: IncomingMessage): User {
-    const isLoopback = isLoopbackAddress(request.socket.remoteAddress);
-    const [name, password] = credentials(request.headers.authorization ?? "", isLoopback);
-    const user = this.#site.operations.access.logIn(name, password, isLoopback);
+  async #userOf({ socket, headers }: IncomingMessage): Promise<User> {
+    const { access, loginGuard } = this.#site.operations;
+    const address = socket.remoteAddress ?? "";
+    const isLoopback = isLoopbackAddress(address);
+    const [name, password] = credentials(headers.authorization ?? "", isLoopback);
+    const delayMs = loginGuard.delayMs(address);
+    if (delayMs > 0) await delay(delayMs);
+    let user: User | undefined;
+    loginGuard.watch(address, () => {
+      user = access.logIn(name, password, isLoopback);
+    });
     if (user) return user;
     throw new Refusal(401, "not_authorized", "Login failed");
   }
