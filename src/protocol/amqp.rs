@@ -44,7 +44,7 @@ use std::fmt;
 use buffer::Buffer;
 use channels::Channels;
 use frame::{Frame, Kind, Outlet};
-use handshake::{Agreement, Capabilities};
+use handshake::{Agreement, Capabilities, FIRST_FRAME_MAX};
 use heartbeat::Heartbeat;
 use held::Held;
 use method::{BasicCancel, BasicDeliver, ConnectionBlocked, ConnectionUnblocked, Method};
@@ -340,7 +340,7 @@ impl Connection {
         match self.phase {
             Phase::Greeting => self.greet(input, realm),
             Phase::Closing { is_deaf: true } | Phase::Closed => input.len(),
-            _ => match frame::split(input, self.agreement.frame_max) {
+            _ => match frame::split(input, self.frame_max()) {
                 Ok(None) => 0,
                 Ok(Some(frame)) => self.take_frame(frame, &input[frame.size()..], realm),
                 Err(refusal) => {
@@ -350,6 +350,14 @@ impl Connection {
                     input.len()
                 }
             },
+        }
+    }
+
+    /// Who has not logged in and agreed on more sends frames that everybody may.
+    fn frame_max(&self) -> usize {
+        match self.phase {
+            Phase::Starting | Phase::Tuning => FIRST_FRAME_MAX,
+            _ => self.agreement.frame_max,
         }
     }
 
