@@ -30,12 +30,6 @@ pub trait Access: Debug {
     /// Whether a user has a permission for the exchange or queue of this name; the default exchange is `amq.default`.
     fn permits(&mut self, user: &str, virtual_host: &str, permission: Permission, name: &str) -> bool;
 
-    /// Whether a user may publish in the name of others.
-    fn may_impersonate(&mut self, user: &str) -> bool {
-        let _ = user;
-        false
-    }
-
     /// A user who is logged in has a new secret. Whether it is accepted.
     fn update_secret(&mut self, user: &str, secret: &str) -> bool;
 }

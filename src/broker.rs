@@ -75,6 +75,7 @@ pub(crate) use keeping::GONE;
 
 pub use exchange::{Destination, ExchangeKind};
 pub use image::Image;
+pub use keeping::Noted;
 pub use message::Message;
 pub use policy::{ApplyTo, Matcher, Policy};
 pub use publishing::{Publication, Routed};
@@ -82,7 +83,7 @@ pub use queue::Counters;
 pub use record::Record;
 pub use report::{MessageReport, Owned, QueueReport, Report, Totals};
 pub use shelf::{Location, Shelf};
-pub use topology::{Binding, ExchangeDeclaration, QueueDeclaration, QueueStatus, plain_name};
+pub use topology::{Binding, ExchangeDeclaration, QueueDeclaration, QueueStatus};
 
 /// What a broker is made from.
 #[derive(Clone, Debug)]

@@ -309,24 +309,25 @@ impl Server {
     }
 
     fn deliver(&mut self, embedder: &mut impl Embedder) {
-        for VirtualHost { id: virtual_host, broker, transports, .. } in self.virtual_hosts.iter_mut() {
-            let limit_bytes = broker.limits().output_high_bytes;
-            while let Some(event) = broker.poll() {
+        for host in self.virtual_hosts.iter_mut() {
+            let virtual_host = host.id;
+            let limit_bytes = host.broker.limits().output_high_bytes;
+            while let Some(event) = host.broker.poll() {
                 let connection = match &event {
                     Event::Delivery(delivery) => delivery.connection,
                     Event::Cancelled { connection, .. } | Event::AckTimedOut { connection, .. } => *connection,
                 };
-                let held = transports.get(connection).and_then(|&id| Some((id, self.connections.get_mut(id)?)));
+                let held = host.transports.get(connection).and_then(|&id| Some((id, self.connections.get_mut(id)?)));
                 let Some((id, held)) = held else {
                     match event {
-                        Event::Delivery(delivery) => embedder.deliver(*virtual_host, &delivery),
-                        Event::Cancelled { consumer_tag, .. } => embedder.cancelled(*virtual_host, &consumer_tag),
+                        Event::Delivery(delivery) => embedder.deliver(virtual_host, &delivery),
+                        Event::Cancelled { consumer_tag, .. } => embedder.cancelled(virtual_host, &consumer_tag),
                         // It may take its time, as it has its own deadlines.
                         Event::AckTimedOut { .. } => {}
                     }
                     if embedder.is_full(limit_bytes) {
-                        broker.pause(connection);
-                        self.agenda.full_embedder.push(Seat { virtual_host: *virtual_host, connection });
+                        host.broker.pause(connection);
+                        self.agenda.full_embedder.push(Seat { virtual_host, connection });
                     }
                     continue;
                 };
@@ -334,10 +335,10 @@ impl Server {
                     Event::Delivery(delivery) => held.connection.deliver(&delivery),
                     Event::Cancelled { channel, consumer_tag, .. } => held.connection.cancelled(channel, &consumer_tag),
                     Event::AckTimedOut { channel, timeout_ms, .. } => {
-                        held.connection.ack_timed_out(channel, timeout_ms, broker, self.durability);
+                        held.connection.ack_timed_out(channel, timeout_ms, host, self.durability);
                     }
                 }
-                held.settle(id, Some(broker), &mut self.agenda);
+                held.settle(id, Some(&mut host.broker), &mut self.agenda);
             }
         }
     }

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::arena::Arena;
-use crate::broker::{Broker, Config, Image, Shelf, Totals};
+use crate::broker::{Broker, Config, Image, Location, Shelf, Totals};
 use crate::id::{ConnectionId, TransportId, VirtualHostId};
 use crate::limits::Limits;
 
@@ -24,6 +24,8 @@ pub struct VirtualHost {
     pub(crate) broker: Broker,
     /// Who is behind a connection of the broker's; who has none is the embedding program.
     pub(crate) transports: Arena<ConnectionId, TransportId>,
+    /// The last write with facts that somebody may wait for, and how many there were up to it.
+    awaited: (u64, u64),
 }
 
 impl VirtualHost {
@@ -43,6 +45,21 @@ impl VirtualHost {
     #[must_use]
     pub fn broker(&self) -> &Broker {
         &self.broker
+    }
+
+    /// The write that everything is in which is so here now and outlives the broker.
+    pub(crate) fn awaited_write(&self, next_write: u64) -> u64 {
+        let (write, facts) = self.awaited;
+        if self.broker.noted().facts > facts { next_write } else { write }
+    }
+
+    /// The facts up to now were written down in this write, from this location on.
+    pub(crate) fn facts_written(&mut self, write: u64, at: Location) {
+        let facts = self.broker.noted().facts;
+        if facts > self.awaited.1 {
+            self.awaited = (write, facts);
+        }
+        self.broker.facts_written(at);
     }
 }
 
@@ -137,7 +154,8 @@ impl VirtualHosts {
         let mut broker = Broker::new(Config { seed: self.seed(id), limits: self.config.limits.clone() });
         broker.set_now(self.now_ms);
         let place = self.hosts.partition_point(|host| host.id < id);
-        self.hosts.insert(place, VirtualHost { id, name: name.into(), broker, transports: Arena::new() });
+        self.hosts
+            .insert(place, VirtualHost { id, name: name.into(), broker, transports: Arena::new(), awaited: (0, 0) });
         &mut self.hosts[place]
     }
 
@@ -212,12 +230,26 @@ impl VirtualHosts {
         self.place(id).map(|place| &mut self.hosts[place].broker)
     }
 
+    /// The virtual host of a seat that is taken.
+    ///
+    /// # Panics
+    /// When it was left.
+    pub(crate) fn host_of(&mut self, seat: Seat) -> &mut VirtualHost {
+        self.get_mut(seat.virtual_host).expect("a virtual host goes after all who are in it")
+    }
+
     /// The broker of a seat that is taken.
     ///
     /// # Panics
     /// When it was left.
     pub(crate) fn broker_of(&mut self, seat: Seat) -> &mut Broker {
-        self.broker_mut(seat.virtual_host).expect("a virtual host goes after all who are in it")
+        &mut self.host_of(seat).broker
+    }
+
+    /// Whether something is to be written down.
+    pub(crate) fn has_facts(&self) -> bool {
+        let has_gone = self.keeping.as_ref().is_some_and(|keeping| !keeping.gone.is_empty());
+        has_gone || self.iter().any(|host| !host.broker.facts().is_empty())
     }
 
     /// The connection over a transport enters the virtual host of this name, if there is one.

@@ -129,8 +129,6 @@ export interface AccessRules {
   /** Whether `permits` would be true whatever it is asked. */
   permitsAll(user: string, virtualHost: string): boolean;
   permits(user: string, virtualHost: string, permission: "configure" | "write" | "read", name: string): boolean;
-  /** Whether a user may publish with another's user-id. */
-  mayImpersonate(user: string): boolean;
   updateSecret(user: string, secret: string): boolean;
 }
 

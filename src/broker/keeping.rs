@@ -21,7 +21,6 @@ use super::fact::{self, Fact, Facts, Place, Places};
 use super::headers;
 use super::message::{Message, Parts};
 use super::publisher;
-use super::publishing::Routed;
 use super::record::Record;
 use super::shelf::{Location, Shelf};
 use super::state::State;
@@ -50,7 +49,7 @@ pub(crate) struct Keeper {
     messages: Vec<(u32, u32)>,
     /// The place behind those that the last fact says are empty, if it says that of places.
     gone_up_to: Option<Place>,
-    noted: u64,
+    noted: Noted,
     /// Above it, bodies are put away.
     page_bytes: usize,
     /// What the topology takes, as it was measured last, and what it has grown since.
@@ -59,11 +58,29 @@ pub(crate) struct Keeper {
     has_failed: bool,
 }
 
+/// How much there was so far that somebody may have to wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// Facts that outlive the broker.
+    pub facts: u64,
+    /// Messages that were not added, as they were here already: by facts that may not be durable yet.
+    pub repeats: u64,
+}
+
 impl Keeper {
     fn new(page_bytes: usize) -> Self {
         let (bytes, messages, gone_up_to) = (Vec::new(), Vec::new(), None);
         let (topology_bytes, grown_bytes, has_failed) = (0, usize::MAX, false);
-        Self { bytes, messages, gone_up_to, noted: 0, page_bytes, topology_bytes, grown_bytes, has_failed }
+        Self {
+            bytes,
+            messages,
+            gone_up_to,
+            noted: Noted::default(),
+            page_bytes,
+            topology_bytes,
+            grown_bytes,
+            has_failed,
+        }
     }
 
     /// Notes a fact that is about to be applied.
@@ -105,10 +122,10 @@ impl Keeper {
             Record::Published { message, queues } if message.is_kept() => self.note_published(state, message, queues),
             Record::Delayed { number, message, due_ms } if message.is_kept() => {
                 self.put_message(|out| fact::put_delayed(out, number, due_ms, message));
-                self.noted += 1;
+                self.noted.facts += 1;
             }
             Record::Settled { queue, position } if self.note_gone(state, Place::Queue(queue, position)) => {
-                self.noted += 1;
+                self.noted.facts += 1;
             }
             Record::Taken { queue, position } | Record::Dropped { queue, position } => {
                 self.note_gone(state, Place::Queue(queue, position));
@@ -129,7 +146,7 @@ impl Keeper {
         let start = self.bytes.len();
         self.put_lazily(fact);
         self.grown_bytes = self.grown_bytes.saturating_add(self.bytes.len() - start);
-        self.noted += 1;
+        self.noted.facts += 1;
     }
 
     fn put_lazily(&mut self, fact: &Fact<'_>) {
@@ -150,7 +167,7 @@ impl Keeper {
             let places = queues.iter().filter_map(kept).map(|(id, queue)| queue.next_place(id, message));
             self.put_message(|out| fact::put_message(out, places, message));
         }
-        self.noted += 1;
+        self.noted.facts += 1;
     }
 
     /// Notes that a place is empty, if a kept message is there. Neighbours become one fact.
@@ -184,7 +201,7 @@ impl Keeper {
         queue.each_ready(&mut |position, message| note(Place::Queue(id, position), message));
         queue.waiting().for_each(|(number, message)| note(Place::Waiting(id, *number), message));
         // What nobody wrote down can never be durable.
-        self.noted += u64::from(is_noted);
+        self.noted.facts += u64::from(is_noted);
     }
 
     /// Messages that waited in a partition have got a position: they are written down there.
@@ -225,7 +242,7 @@ impl Keeper {
             }
         }
         for id in publishers.iter().filter_map(|id| std::str::from_utf8(id).ok()) {
-            if let Some(sequence) = state.publishers().last_of(id) {
+            if let Some(sequence) = state.publishers().last_kept_of(id) {
                 self.put_lazily(&Fact::Publisher { id, sequence });
             }
         }
@@ -304,10 +321,10 @@ impl Broker {
         self.keeper.get_or_insert_with(|| Box::new(Keeper::new(self.limits.memory_page_bytes)));
     }
 
-    /// How many facts there were so far that outlive the broker, and that somebody may wait for.
+    /// How much there was so far that somebody may have to wait for.
     #[must_use]
-    pub fn noted(&self) -> u64 {
-        self.keeper.as_ref().map_or(0, |keeper| keeper.noted)
+    pub fn noted(&self) -> Noted {
+        self.keeper.as_ref().map_or(Noted::default(), |keeper| keeper.noted)
     }
 
     /// The facts that are to be written down.
@@ -348,22 +365,12 @@ impl Broker {
         keeper.recall(state, name, facts)
     }
 
-    /// A message has come that its publisher sent before. The first may not be durable yet: who waits for the second waits
-    /// for a fact that comes after it.
-    pub(super) fn note_seen(&mut self, message: &Message) -> Routed {
-        let Self { state, keeper: Some(keeper), .. } = self else { return Routed::Queued(1) };
-        if !message.is_persistent() {
-            return Routed::Queued(1);
-        }
-        if keeper.has_failed {
-            return Routed::Refused;
-        }
-        if let Some(id) = publisher::id_of(message.properties())
-            && let Some(sequence) = state.publishers().last_of(&id)
-        {
-            keeper.put(&Fact::Publisher { id: &id, sequence });
-        }
-        Routed::Queued(1)
+    /// A message is not added, as it is here already. Whoever wants it to be durable waits for all facts up to now. Whether
+    /// it may count on it: not once facts are lost.
+    pub(super) fn note_repeat(&mut self) -> bool {
+        let Some(keeper) = &mut self.keeper else { return true };
+        keeper.noted.repeats += 1;
+        !keeper.has_failed
     }
 
     /// Notes the name of the virtual host that the broker is for.

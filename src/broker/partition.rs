@@ -238,6 +238,7 @@ impl Broker {
         if partitions.sealed > 0 {
             return Err(Error::PartitionsMove(declaration.name.into(), partitions.sealed));
         }
+        self.check_keeping(super::keeping::is_kept_queue(&self.state, front))?;
         self.add_partitions(front, declaration.arguments);
         Ok(())
     }

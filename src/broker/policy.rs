@@ -178,14 +178,18 @@ impl Broker {
         Ok(())
     }
 
-    /// Deletes a policy, and answers whether there was one.
-    pub fn delete_policy(&mut self, name: &str) -> bool {
+    /// Deletes a policy, and returns whether there was one.
+    ///
+    /// # Errors
+    /// When nothing can be kept any more.
+    pub fn delete_policy(&mut self, name: &str) -> Result<bool, Error> {
         let exists = self.state.policies().contains(name);
         if exists {
+            self.check_keeping(true)?;
             self.commit(&Record::PolicyDeleted { name });
             self.tend_all();
         }
-        exists
+        Ok(exists)
     }
 
     /// All policies, by name.

@@ -27,43 +27,49 @@ pub(crate) struct Publishers {
 
 #[derive(Clone, Copy, Debug)]
 struct Seen {
+    /// Of all its messages.
     sequence: i64,
+    /// Of those that are not lost in a crash, if there was one.
+    kept: Option<i64>,
     /// When, by the clock above.
     noted: u64,
 }
 
 impl Publishers {
-    /// Whether a message has arrived before.
+    /// Whether a message has arrived before. That one which is lost in a crash has arrived, does not count for one that is to
+    /// be kept.
     pub(crate) fn has_seen(&self, message: &Message) -> bool {
         let Some((id, sequence)) = number_of(message.properties()) else { return false };
-        self.by_id.get(&id).is_some_and(|seen| sequence <= seen.sequence)
+        let last = |seen: &Seen| if message.is_persistent() { seen.kept } else { Some(seen.sequence) };
+        self.by_id.get(&id).and_then(last).is_some_and(|last| sequence <= last)
     }
 
     /// A message has arrived.
     pub(crate) fn note(&mut self, message: &Message) {
         if let Some((id, sequence)) = number_of(message.properties()) {
-            self.see(id, sequence);
+            self.see(id, sequence, message.is_persistent() || message.is_kept());
         }
     }
 
-    fn see(&mut self, id: Box<str>, sequence: i64) {
+    fn see(&mut self, id: Box<str>, sequence: i64, is_kept: bool) {
         self.clock += 1;
         let noted = self.clock;
-        let seen = self.by_id.entry(id).or_insert(Seen { sequence, noted });
-        *seen = Seen { sequence: seen.sequence.max(sequence), noted };
+        let seen = self.by_id.entry(id).or_insert(Seen { sequence, kept: None, noted });
+        let kept = seen.kept.max(is_kept.then_some(sequence));
+        *seen = Seen { sequence: seen.sequence.max(sequence), kept, noted };
         if self.by_id.len() > PUBLISHERS_MAX {
             self.forget_oldest();
         }
     }
 
-    /// The last number of a publisher.
-    pub(crate) fn last_of(&self, id: &str) -> Option<i64> {
-        self.by_id.get(id).map(|seen| seen.sequence)
+    /// The last number of a publisher's messages that are not lost in a crash.
+    pub(crate) fn last_kept_of(&self, id: &str) -> Option<i64> {
+        self.by_id.get(id).and_then(|seen| seen.kept)
     }
 
     /// A publisher has come as far as this.
     pub(crate) fn set(&mut self, id: &str, sequence: i64) {
-        self.see(id.into(), sequence);
+        self.see(id.into(), sequence, true);
     }
 
     /// What they take, if each takes so many bytes beside its name.
@@ -121,6 +127,35 @@ mod tests {
         let seen = |id, sequence| publishers.has_seen(&message(id, sequence));
         assert!(seen("a", 5) && seen("a", 1));
         assert!(!seen("a", 6) && !seen("b", 1));
+    }
+
+    #[test]
+    fn a_message_that_a_crash_loses_does_not_stand_for_one_that_is_to_be_kept() {
+        let mut publishers = Publishers::default();
+        let with_mode = |mode, sequence| {
+            let headers: Table = [(ID, Value::from("a")), (SEQUENCE, Value::I64(sequence))].into_iter().collect();
+            let values =
+                PropertyValues { headers: Some(headers), delivery_mode: Some(mode), ..PropertyValues::default() };
+            let mut encoded = Vec::new();
+            values.encode(&mut encoded).unwrap();
+            let properties = Properties::trusted(&encoded);
+            Message::new(
+                &Parts { exchange: "", routing_key: "", properties, body: b"", published_ms: 0 },
+                &mut Vec::new(),
+            )
+        };
+        let (transient, persistent) = (|sequence| with_mode(1, sequence), |sequence| with_mode(2, sequence));
+        publishers.note(&transient(5));
+        assert!(publishers.has_seen(&transient(5)) && !publishers.has_seen(&persistent(5)));
+        assert_eq!(publishers.last_kept_of("a"), None);
+        publishers.note(&persistent(3));
+        assert!(publishers.has_seen(&transient(5)) && !publishers.has_seen(&persistent(4)));
+        assert!(publishers.has_seen(&persistent(3)));
+        let mut kept = transient(6);
+        kept.set_kept(true);
+        publishers.note(&kept);
+        assert!(publishers.has_seen(&persistent(6)), "a quorum queue keeps all");
+        assert_eq!(publishers.last_kept_of("a"), Some(6));
     }
 
     #[test]

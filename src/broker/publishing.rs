@@ -78,7 +78,7 @@ impl Broker {
     /// Sends a message, unless its publisher has sent it before: then that was enough.
     pub(super) fn send_once(&mut self, message: Message) -> Routed {
         if message.tells_broker() && self.state.publishers().has_seen(&message) {
-            return self.note_seen(&message);
+            return if self.note_repeat() { Routed::Queued(1) } else { Routed::Refused };
         }
         self.send(message, None)
     }
@@ -223,6 +223,9 @@ impl Broker {
             }
         });
         self.route.queues = queues;
+        if twins > 0 {
+            self.note_repeat();
+        }
         (refused, twins)
     }
 
@@ -235,11 +238,12 @@ impl Broker {
             id = part;
             queue = self.state.queue(id).expect("a front's partition exists");
         }
-        if queue.has_twin_of(message) {
-            return Answer::Twin;
-        }
+        // Asked first: the twin itself may be lost.
         if keeping::is_refused(self.keeper.as_deref(), queue, message) {
             return Answer::Refuse(id);
+        }
+        if self.has_twin_in(queue, message) {
+            return Answer::Twin;
         }
         let body_bytes = message.body().len();
         if queue.settings.rejects_publish() && queue.would_overflow(0, body_bytes) {
@@ -250,6 +254,18 @@ impl Broker {
             }
         }
         Answer::Add(id)
+    }
+
+    /// Whether a queue has a twin of a message, or another partition has it from which the message's slot is moving.
+    fn has_twin_in(&self, queue: &Queue, message: &Message) -> bool {
+        let front = queue.part.as_ref().and_then(|part| self.state.queue(part.front));
+        match front.and_then(|front| front.partitions.as_deref()).filter(|partitions| partitions.sealed > 0) {
+            Some(partitions) => {
+                let mut parts = partitions.queues.iter().filter_map(|&part| self.state.queue(part));
+                parts.any(|part| part.has_twin_of(message))
+            }
+            None => queue.has_twin_of(message),
+        }
     }
 }
 

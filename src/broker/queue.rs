@@ -22,7 +22,7 @@
 mod kept;
 
 use std::borrow::Cow;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use foldhash::fast::FixedState;
 
@@ -60,8 +60,8 @@ pub(crate) struct Queue {
     ready_count: usize,
     ready_bytes: usize,
     unacked_count: usize,
-    /// Of all messages here, where the queue takes each id once.
-    ids: HashSet<Box<[u8]>, FixedState>,
+    /// Of all messages here, where the queue takes each id once: whether a transient one has it, and whether a kept one.
+    ids: HashMap<Box<[u8]>, [bool; 2], FixedState>,
     /// Only of a front, which holds no message.
     pub(crate) partitions: Option<Box<Partitions>>,
     /// Only of a partition, which has its front's name.
@@ -146,7 +146,7 @@ impl Queue {
             ready_count: 0,
             ready_bytes: 0,
             unacked_count: 0,
-            ids: HashSet::default(),
+            ids: HashMap::default(),
             partitions: None,
             part: None,
         }
@@ -212,9 +212,10 @@ impl Queue {
             || max_length_bytes.is_some_and(|max| ready_bytes + body_bytes > max)
     }
 
-    /// Whether a message says that it is one that is here.
+    /// Whether a message says that it is one that is here. One that is lost in a crash does not stand for one that is kept.
     pub(crate) fn has_twin_of(&self, message: &Message) -> bool {
-        self.settings.deduplicates && deduplication_id(message).is_some_and(|id| self.ids.contains(&*id))
+        let Some(id) = deduplication_id(message).filter(|_| self.settings.deduplicates) else { return false };
+        self.ids.get(&*id).is_some_and(|&[transient, kept]| kept || transient && !self.keeps(message))
     }
 
     /// Whether the message at a position may have been delivered before.
@@ -276,6 +277,9 @@ impl Queue {
 
     pub(super) fn push(&mut self, mut message: Message) {
         self.counters.published += 1;
+        if self.part.is_some() {
+            self.note_id(&message);
+        }
         if let Some(part) = &mut self.part {
             match part.hold(message) {
                 Some(ours) => message = ours,
@@ -286,10 +290,10 @@ impl Queue {
     }
 
     /// Knows a message that is here by its id, if that is what the queue is for.
-    fn note_id(&mut self, message: &Message) {
-        if self.settings.deduplicates {
-            self.ids.extend(deduplication_id(message).map(|id| id.into()));
-        }
+    pub(super) fn note_id(&mut self, message: &Message) {
+        let Some(id) = deduplication_id(message).filter(|_| self.settings.deduplicates) else { return };
+        let is_kept = usize::from(self.keeps(message));
+        self.ids.entry((*id).into()).or_default()[is_kept] = true;
     }
 
     /// Makes a message ready, behind all others of its priority.
@@ -442,8 +446,14 @@ impl Queue {
     }
 
     fn forget_id(&mut self, message: &Message) {
-        if self.settings.deduplicates {
-            deduplication_id(message).inspect(|id| drop(self.ids.take(&**id)));
+        if let Some(id) = deduplication_id(message).filter(|_| self.settings.deduplicates) {
+            let is_kept = usize::from(self.keeps(message));
+            if let Some(known) = self.ids.get_mut(&*id) {
+                known[is_kept] = false;
+                if *known == [false; 2] {
+                    self.ids.remove(&*id);
+                }
+            }
         }
     }
 

@@ -143,6 +143,7 @@ impl State {
         self.part_mut(id).count_on_from(image.arrivals);
         for (number, held) in image.waiting.into_iter() {
             self.count_place(&held.message);
+            self.queue_mut(id).note_id(&held.message);
             if let Some(message) = self.part_mut(id).hold_again(number, held.message) {
                 self.enqueue_opened(id, number, message);
             }

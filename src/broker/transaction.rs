@@ -4,8 +4,9 @@
 //! rollback forgets the one and gives back the other, under the old delivery tags.
 
 use super::Broker;
-use super::channel::Transaction;
+use super::channel::{Outcome, Transaction};
 use super::error::Error;
+use super::fact::Place;
 use super::message::Message;
 use super::publishing::Routed;
 use crate::id::ChannelId;
@@ -23,12 +24,13 @@ impl Broker {
     /// were unroutable.
     ///
     /// # Errors
-    /// When the channel has no transaction; and, although everything else was done, when a full queue refused a
-    /// message.
+    /// When the channel has no transaction; when it settles messages that are kept, and nothing can be kept any more; and,
+    /// although everything else was done, when a full queue refused a message.
     ///
     /// # Panics
     /// When the channel is not open.
     pub fn commit_transaction(&mut self, channel: ChannelId) -> Result<Vec<Message>, Error> {
+        self.check_keeping(self.settles_kept(channel))?;
         let Transaction { published, settled } = self.take_transaction(channel)?;
         let (mut returned, mut is_partial) = (Vec::new(), false);
         for (message, is_mandatory) in published {
@@ -64,6 +66,15 @@ impl Broker {
             self.watch_ack(channel, delivery_tag);
         }
         Ok(())
+    }
+
+    /// Whether the transaction takes messages out of queues that keep them.
+    fn settles_kept(&self, channel: ChannelId) -> bool {
+        let settled = self.channel(channel).transaction.iter().flat_map(|transaction| &transaction.settled);
+        let mut places = settled.map(|(_, settled, outcome)| (settled.queue, settled.position, *outcome));
+        places.any(|(queue, position, outcome)| {
+            outcome != Outcome::Requeued && self.state.kept_at(Place::Queue(queue, position)).is_some()
+        })
     }
 
     fn take_transaction(&mut self, channel: ChannelId) -> Result<Transaction, Error> {

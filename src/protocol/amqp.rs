@@ -44,7 +44,7 @@ use std::fmt;
 use buffer::Buffer;
 use channels::Channels;
 use frame::{Frame, Kind, Outlet};
-use handshake::{Agreement, Capabilities, FIRST_FRAME_MAX};
+use handshake::{Agreement, Capabilities};
 use heartbeat::Heartbeat;
 use held::Held;
 use method::{BasicCancel, BasicDeliver, ConnectionBlocked, ConnectionUnblocked, Method};
@@ -55,7 +55,7 @@ use crate::broker::{Broker, Delivery};
 use crate::id::{ConnectionId, TransportId};
 use crate::limits::Limits;
 use crate::table::Table;
-use crate::virtual_host::{Seat, VirtualHosts};
+use crate::virtual_host::{Seat, VirtualHost, VirtualHosts};
 
 pub use held::Durability;
 
@@ -233,14 +233,14 @@ impl Connection {
     }
 
     /// Closes a channel whose consumer has not acked in time.
-    pub fn ack_timed_out(&mut self, channel: u16, timeout_ms: u64, broker: &mut Broker, durability: Durability) {
+    pub fn ack_timed_out(&mut self, channel: u16, timeout_ms: u64, host: &mut VirtualHost, durability: Durability) {
         if self.phase == Phase::Open && self.channels.is_open(channel) {
             let text = format_args!(
                 "delivery acknowledgement on channel {channel} timed out. Timeout value used: {timeout_ms} ms. This \
                  timeout value can be configured, see consumers doc guide to learn more"
             );
             let refusal = Refusal::new(ReplyCode::PreconditionFailed, text);
-            self.refuse_on_channel(channel, &refusal, broker, durability);
+            self.refuse_on_channel(channel, &refusal, host, durability);
         }
     }
 
@@ -340,7 +340,7 @@ impl Connection {
         match self.phase {
             Phase::Greeting => self.greet(input, realm),
             Phase::Closing { is_deaf: true } | Phase::Closed => input.len(),
-            _ => match frame::split(input, self.frame_max()) {
+            _ => match frame::split(input, self.agreement.frame_max) {
                 Ok(None) => 0,
                 Ok(Some(frame)) => self.take_frame(frame, &input[frame.size()..], realm),
                 Err(refusal) => {
@@ -350,14 +350,6 @@ impl Connection {
                     input.len()
                 }
             },
-        }
-    }
-
-    /// Who has not logged in and agreed on more sends frames that everybody may.
-    fn frame_max(&self) -> usize {
-        match self.phase {
-            Phase::Starting | Phase::Tuning => FIRST_FRAME_MAX,
-            _ => self.agreement.frame_max,
         }
     }
 
@@ -447,6 +439,11 @@ impl Connection {
 
     fn outlet(&mut self, channel: u16) -> Outlet<'_> {
         Outlet { out: self.output.end(), channel, frame_max: self.agreement.frame_max }
+    }
+
+    /// The virtual host that it is in.
+    fn host<'a>(&self, realm: &'a mut Realm<'_>) -> &'a mut VirtualHost {
+        realm.virtual_hosts.host_of(self.seat().expect("a connection that is open is in a virtual host"))
     }
 
     /// The broker that it is in, and what that calls it.

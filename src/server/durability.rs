@@ -11,7 +11,7 @@ use crate::broker::{Config, GONE, Image};
 use crate::id::VirtualHostId;
 use crate::journal::{Journal, JournalError, Options, Recovery, Store, StoreError};
 use crate::protocol::amqp::Durability;
-use crate::virtual_host::{VirtualHost, VirtualHosts};
+use crate::virtual_host::VirtualHosts;
 
 /// What nobody waits for is flushed so long after it was written.
 const FLUSH_AFTER_MS: u64 = 100;
@@ -155,6 +155,8 @@ impl Server {
     fn tell_waiting(&mut self) {
         let reason = self.store_failure().unwrap_or_default().to_owned();
         for id in std::mem::take(&mut self.agenda.waiting) {
+            // What it gives back is to be delivered to others.
+            self.agenda.has_resumed = true;
             if let Some(held) = self.connections.get_mut(id) {
                 held.is_waiting = false;
                 self.with(id, |connection, realm| connection.journal_failed(&reason, realm));
@@ -173,8 +175,7 @@ impl Server {
     pub fn current_write(&mut self) -> u64 {
         let Some(journal) = &self.journal else { return 0 };
         self.is_flush_wanted = true;
-        let has_facts = self.virtual_hosts.iter().any(|host| !host.broker().facts().is_empty());
-        if has_facts { journal.next_write() } else { journal.next_write() - 1 }
+        if self.virtual_hosts.has_facts() { journal.next_write() } else { journal.next_write() - 1 }
     }
 
     /// Whether all that was done when this write was [current](Self::current_write) is durable. Never, once the store has
@@ -232,11 +233,9 @@ fn append_facts(journal: &mut Journal, virtual_hosts: &mut VirtualHosts) -> Resu
     for gone in virtual_hosts.take_gone() {
         journal.append(gone, GONE)?;
     }
-    for VirtualHost { id, broker, .. } in virtual_hosts.iter_mut() {
-        if !broker.facts().is_empty() {
-            let at = journal.append(*id, broker.facts())?;
-            broker.facts_written(at);
-        }
+    for host in virtual_hosts.iter_mut().filter(|host| !host.broker.facts().is_empty()) {
+        let at = journal.append(host.id, host.broker.facts())?;
+        host.facts_written(journal.next_write(), at);
     }
     Ok(())
 }

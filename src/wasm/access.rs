@@ -27,9 +27,6 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn permits(this: &AccessObject, user: &str, host: &str, permission: &str, name: &str) -> Result<bool, JsValue>;
 
-    #[wasm_bindgen(method, catch, js_name = mayImpersonate)]
-    fn may_impersonate(this: &AccessObject, user: &str) -> Result<bool, JsValue>;
-
     #[wasm_bindgen(method, catch, js_name = updateSecret)]
     fn update_secret(this: &AccessObject, user: &str, secret: &str) -> Result<bool, JsValue>;
 }
@@ -64,10 +61,6 @@ impl Access for AccessObject {
             Permission::Read => "read",
         };
         Self::permits(self, user, virtual_host, permission, name).unwrap_or(false)
-    }
-
-    fn may_impersonate(&mut self, user: &str) -> bool {
-        Self::may_impersonate(self, user).unwrap_or(false)
     }
 
     fn update_secret(&mut self, user: &str, secret: &str) -> bool {

@@ -86,7 +86,7 @@ impl Server {
     /// Deletes a policy in the virtual host in use; whether there was one.
     #[wasm_bindgen(js_name = deletePolicy)]
     pub fn delete_policy(&mut self, name: &str) -> Result<bool, JsValue> {
-        self.ask(|broker, _| Ok(broker.delete_policy(name)))
+        self.ask(|broker, _| broker.delete_policy(name))
     }
 
     /// How everything stands, in numbers.

@@ -58,7 +58,7 @@ fn write() -> Vec<u8> {
     let policy = Policy { pattern, apply_to: ApplyTo::Queues, priority: 3, definition };
     program.broker.set_policy("small", &policy).unwrap();
     program.broker.set_policy("gone", &policy).unwrap();
-    program.broker.delete_policy("gone");
+    program.broker.delete_policy("gone").unwrap();
     for number in 1..=5 {
         program.send("plain", &format!("plain {number}"));
     }

@@ -1,7 +1,10 @@
 //! Journal: what a server with a store promises, seen from outside and without crashes.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod answers;
 mod backlog;
 mod golden;
+#[path = "../peer/mod.rs"]
+mod peer;
 mod program;
 mod store;

@@ -119,7 +119,10 @@ pub struct Channel {
     /// How many consumers there were.
     pub consumed: usize,
     pub prefetch: u16,
+    /// The last turn in which anything was done that its next answer says is durable.
     pub caused: Turn,
+    /// The last turn in which it was asked something of which the answer waits for what others have caused.
+    pub rested: Turn,
     pub transaction: Vec<Step>,
     pub arriving: Option<Content>,
 }
@@ -138,6 +141,7 @@ impl Channel {
             consumed: 0,
             prefetch: 0,
             caused: 0,
+            rested: 0,
             transaction: Vec::new(),
             arriving: None,
         }

@@ -121,6 +121,8 @@ pub struct Ledger {
     survived: Span,
     /// What was done up to this turn was answered in a way that means durable.
     promised: Turn,
+    /// The last turn in which anybody caused something that outlives a crash.
+    pub caused: Turn,
     /// The journal failed in this turn: what came later is not written any more.
     pub failed: Option<Turn>,
     /// What was delivered since the last turn.
@@ -140,6 +142,7 @@ impl Ledger {
             by_message: BTreeMap::new(),
             survived: Span::ANY,
             promised: 0,
+            caused: 0,
             failed: None,
             fresh: Vec::new(),
             arrivals: 0,

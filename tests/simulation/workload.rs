@@ -196,7 +196,14 @@ impl World {
             1 => self.settle_some(client, number),
             2 => self.consume_some(client, number, queue)?,
             3 => self.get_some(client, number, queue),
-            4 => self.look_at_queue(client, number, queue),
+            4 => {
+                self.look_at_queue(client, number, queue);
+                if !self.ledger(client).queues[queue].must_be(|&exists| exists) {
+                    // While the error is held back, others get already what the channel had.
+                    self.turn()?;
+                    self.answer_all()?;
+                }
+            }
             5 => self.cancel(client, number),
             6 => self.purge(client, number, queue),
             7 if !is_first => self.close_channel(client, number),
@@ -317,8 +324,8 @@ impl World {
     /// Whether the next answer on a channel comes at once.
     fn is_settled(&mut self, client: usize, number: u16) -> bool {
         let channel = self.channel(client, number);
-        let (is_quiet, caused) = (channel.is_quiet(), channel.caused);
-        is_quiet && self.ledger(client).is_promised(caused)
+        let (is_quiet, awaited) = (channel.is_quiet(), channel.caused.max(channel.rested));
+        is_quiet && self.ledger(client).is_promised(awaited)
     }
 
     /// What is got leaves its queue at once, and is only known with the answer: so nothing else is

@@ -140,7 +140,6 @@ export class Access {
         return permissions !== undefined && Object.values(permissions).every((pattern) => pattern === ".*");
       },
       permits: (user, virtualHost, permission, name) => this.permits(user, virtualHost, permission, name),
-      mayImpersonate: (user) => this.users.get(user)?.tags.includes("impersonator") ?? false,
       // As with RabbitMQ, passwords have nothing that could expire: any secret will do.
       updateSecret: (user) => this.users.has(user),
     };

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { GUEST } from "./access.js";
 import type { UserOptions } from "./options.js";
 
-const TAGS = ["administrator", "monitoring", "policymaker", "management", "impersonator"];
+const TAGS = ["administrator", "monitoring", "policymaker", "management"];
 
 /** A command line that cannot be understood. */
 export class UsageError extends Error {}

@@ -2,6 +2,7 @@
 
 use super::channel::{Channel, Context};
 use super::frame::{Frame, Kind, Outlet};
+use super::held::write_to_await;
 use super::method::{self, ChannelCloseOk, ChannelOpenOk, Method, MethodId};
 use super::reply::{Refusal, ReplyCode};
 use super::{Connection, LOW_ON_MEMORY, Realm, Stay};
@@ -101,11 +102,13 @@ impl Connection {
                 let (output, frame_max) = (self.output.end(), self.agreement.frame_max);
                 let start = output.len();
                 let outlet = Outlet { out: output, channel: frame.channel, frame_max };
-                let broker = realm.virtual_hosts.broker_of(*seat);
-                let noted = broker.noted();
-                let mut context = Context { broker: &mut *broker, access: &mut *realm.access, pass, outlet };
+                let host = realm.virtual_hosts.host_of(*seat);
+                let noted = host.broker.noted();
+                let mut context = Context { broker: &mut host.broker, access: &mut *realm.access, pass, outlet };
                 let taken = channel.take(frame, rest, &mut context);
-                self.held.cause(frame.channel, broker.noted() - noted, realm.durability.next_write);
+                if let Some(write) = write_to_await(id, host, noted, realm.durability) {
+                    self.held.rest_on(frame.channel, write);
+                }
                 let awaited = self.held.awaited(frame.channel, realm.durability.durable_write);
                 let is_leader = matches!(id, Some(MethodId::BASIC_CONSUME | MethodId::BASIC_GET));
                 if self.hold(frame.channel, start, awaited) && is_leader {
@@ -148,10 +151,13 @@ impl Connection {
         method::decode(frame.payload)?;
         self.confirm(realm.durability);
         if let Some(channel) = self.channels.free(frame.channel) {
-            let broker = self.broker(realm).0;
-            let noted = broker.noted();
-            channel.close(broker);
-            self.held.cause(frame.channel, broker.noted() - noted, realm.durability.next_write);
+            let durability = realm.durability;
+            let host = self.host(realm);
+            let noted = host.broker.noted();
+            channel.close(&mut host.broker);
+            if let Some(write) = write_to_await(Some(MethodId::CHANNEL_CLOSE), host, noted, durability) {
+                self.held.rest_on(frame.channel, write);
+            }
         }
         self.answer(frame.channel, &ChannelCloseOk, realm.durability);
         Ok(())

@@ -1,12 +1,12 @@
 //! Closing: how a connection comes to its end, or a channel of it, and what the broker gets back.
 
 use super::frame::{Frame, Kind};
-use super::held::{Durability, Held};
+use super::held::{Durability, Held, write_to_await};
 use super::method::{ChannelClose, ConnectionClose, ConnectionCloseOk, MethodId};
 use super::reply::{Refusal, ReplyCode};
 use super::{Connection, Phase, Realm};
-use crate::broker::Broker;
-use crate::virtual_host::DEFAULT;
+
+use crate::virtual_host::{DEFAULT, VirtualHost};
 
 /// How long a peer may take to answer `connection.close`.
 const CLOSING_MS: u64 = 10_000;
@@ -48,7 +48,7 @@ impl Connection {
         }
         if channel != 0 && refusal.code.spares_connection() {
             let durability = realm.durability;
-            self.refuse_on_channel(channel, refusal, self.broker(realm).0, durability);
+            self.refuse_on_channel(channel, refusal, self.host(realm), durability);
             return;
         }
         self.confirm(realm.durability);
@@ -77,16 +77,18 @@ impl Connection {
         &mut self,
         channel: u16,
         refusal: &Refusal,
-        broker: &mut Broker,
+        host: &mut VirtualHost,
         durability: Durability,
     ) {
         self.confirm(durability);
         let (reply_code, reply_text) = (refusal.code as u16, &*self.reply_text(refusal));
         let MethodId { class: class_id, method: method_id } = refusal.method;
         if let Some(closing) = self.channels.start_closing(channel) {
-            let noted = broker.noted();
-            closing.close(broker);
-            self.held.cause(channel, broker.noted() - noted, durability.next_write);
+            closing.close(&mut host.broker);
+            // Others may have made true what the text says. What was lost cannot be waited for.
+            if !durability.has_failed {
+                self.held.rest_on(channel, host.awaited_write(durability.next_write));
+            }
         }
         let close = ChannelClose { reply_code, reply_text, class_id, method_id };
         self.answer(channel, &close, durability);
@@ -107,13 +109,15 @@ impl Connection {
     fn leave(&mut self, realm: &mut Realm<'_>) {
         self.blocked_until = None;
         if let Some(stay) = self.stay.take() {
-            let broker = realm.virtual_hosts.broker_of(stay.seat);
-            let noted = broker.noted();
-            std::mem::take(&mut self.channels).close(broker);
+            let host = realm.virtual_hosts.host_of(stay.seat);
+            let noted = host.broker.noted();
+            std::mem::take(&mut self.channels).close(&mut host.broker);
             realm.virtual_hosts.leave(stay.seat);
-            let noted_since = realm.virtual_hosts.broker_of(stay.seat).noted() - noted;
-            self.held.cause(0, noted_since, realm.durability.next_write);
-            self.held.cause_end();
+            let host = realm.virtual_hosts.host_of(stay.seat);
+            if let Some(write) = write_to_await(None, host, noted, realm.durability) {
+                self.held.rest_on(0, write);
+            }
+            self.held.rest_on_all_channels();
         }
     }
 }

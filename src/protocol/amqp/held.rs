@@ -1,7 +1,9 @@
-//! Held: answers that wait until what their channel has caused is durable.
+//! Held: answers that wait until all that they rest on is durable.
 //!
 //! ```text
-//!   a command caused facts:     its channel awaits the write that they will be in
+//!   a method that writes facts down:                         its channel awaits the write that they will be in
+//!   a message that is here already, a method of exchanges    its channel awaits the write with the latest facts of the
+//!   and queues, tx.commit, an error of the channel:          virtual host, whoever caused them
 //!
 //!                    yes
 //!   an answer: is its channel's write durable? ------------------------------> output
@@ -12,8 +14,10 @@
 //!                    +---> confirms become basic.nack ---------------------------+
 //!                    +---> anything else is dropped, and the connection closes --+
 //! ```
-//! A channel's answers leave in their order. Nothing waits for another channel, but for the end of the connection, which
-//! comes after everything. Deliveries wait for nothing, but never overtake the answer by which their consumer begins or a
+//! Only the methods listed in [`rests_on_itself`] are spared from waiting for what others have caused.
+//!
+//! A channel's answers leave in their order. None waits for an answer of another channel, but for the end of the connection,
+//! which comes after everything. Deliveries wait for nothing, but never overtake the answer by which their consumer begins or a
 //! message that was asked for before, as clients tell what they have from the order of delivery tags.
 //!
 //! Channels are numbers here: one that is closed and opened again goes on where it was. What a fact is, the broker
@@ -21,10 +25,11 @@
 
 use super::channel::Confirmation;
 use super::frame::Outlet;
-use super::method::Encode;
+use super::method::{Encode, MethodId};
 use super::reply::{Refusal, ReplyCode};
 use super::{Connection, Realm};
-use crate::broker::Error;
+use crate::broker::{Error, Noted};
+use crate::virtual_host::VirtualHost;
 
 /// How far facts have become durable. Without a journal nothing is awaited, and all of this stays as it is by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +41,38 @@ pub struct Durability {
     pub durable_write: u64,
     /// No further write will ever be durable.
     pub has_failed: bool,
+}
+
+/// The write that the answer to a method has to wait for, if it has to: what it rests on was done in a virtual host since there
+/// was noted so much, or before.
+pub(super) fn write_to_await(
+    id: Option<MethodId>,
+    host: &VirtualHost,
+    before: Noted,
+    durability: Durability,
+) -> Option<u64> {
+    let now = host.broker().noted();
+    if now.facts > before.facts {
+        return Some(durability.next_write);
+    }
+    let rests_on_others = now.repeats > before.repeats || !rests_on_itself(id);
+    // What was lost cannot be waited for. Nothing that is not durable is done any more then.
+    (rests_on_others && !durability.has_failed).then(|| host.awaited_write(durability.next_write))
+}
+
+/// Whether the answer to a method says nothing of what others have done that outlives the broker. Publish and settle count
+/// by what they write down themselves; what the others of `basic`, `channel` and `confirm` do ends with the connection.
+fn rests_on_itself(id: Option<MethodId>) -> bool {
+    const CHANNEL: u16 = 20;
+    const ACCESS: u16 = 30;
+    const BASIC: u16 = 60;
+    const CONFIRM: u16 = 85;
+    match id {
+        // The header or body of what is published.
+        None => true,
+        Some(MethodId { class: CHANNEL | ACCESS | BASIC | CONFIRM, .. }) => true,
+        Some(id) => id == MethodId::TX_SELECT || id == MethodId::TX_ROLLBACK,
+    }
 }
 
 /// What a confirm takes in the output.
@@ -74,11 +111,8 @@ impl What {
 }
 
 impl Held {
-    /// A channel has caused so many facts, which will be in this write.
-    pub(super) fn cause(&mut self, channel: u16, facts: u64, write: u64) {
-        if facts == 0 {
-            return;
-        }
+    /// What a channel answers from now on rests on what is in this write.
+    pub(super) fn rest_on(&mut self, channel: u16, write: u64) {
         let index = usize::from(channel);
         if index >= self.awaited.len() {
             self.awaited.resize(index + 1, 0);
@@ -87,7 +121,7 @@ impl Held {
     }
 
     /// From now on, channel 0 awaits what any channel does.
-    pub(super) fn cause_end(&mut self) {
+    pub(super) fn rest_on_all_channels(&mut self) {
         if let Some(&write) = self.awaited.iter().max() {
             self.awaited[0] = write;
         }

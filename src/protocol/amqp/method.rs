@@ -33,6 +33,8 @@ impl MethodId {
     pub(crate) const CHANNEL_CLOSE_OK: Self = Self { class: 20, method: 41 };
     pub(crate) const CONNECTION_CLOSE: Self = Self { class: 10, method: 50 };
     pub(crate) const CONNECTION_CLOSE_OK: Self = Self { class: 10, method: 51 };
+    pub(crate) const TX_ROLLBACK: Self = Self { class: 90, method: 30 };
+    pub(crate) const TX_SELECT: Self = Self { class: 90, method: 10 };
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         Ok(Self { class: reader.short()?, method: reader.short()? })

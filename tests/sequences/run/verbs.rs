@@ -229,7 +229,7 @@ impl Bench {
         let (policy, expected) = words::policy(b);
         let name = expected.name;
         if a.is_multiple_of(3) {
-            assert_eq!(self.broker.delete_policy(name), self.reference.delete_policy(name));
+            assert_eq!(self.broker.delete_policy(name), Ok(self.reference.delete_policy(name)));
         } else {
             self.broker.set_policy(name, &policy).expect("a policy that makes sense");
             self.reference.set_policy(expected);

@@ -10,6 +10,7 @@ use crate::client::{
 use crate::ledger::{Checked, Ledger, Message};
 use crate::mutations::Mutation;
 use crate::peer::{self, call};
+use crate::timeline::Turn;
 use crate::topology::{BINDINGS, EXCHANGES, QUEUES};
 
 impl World {
@@ -28,8 +29,20 @@ impl World {
         let turn = self.clock.turn;
         // After a failure of the store nothing is kept any more.
         if is_kept && !self.has_failed() {
+            self.ledger(client).caused = turn;
             self.channel(client, number).caused = turn;
         }
+    }
+
+    /// The channel's next answer rests on what anybody in the virtual host has caused.
+    fn rest_on_all(&mut self, client: usize, number: u16) {
+        if self.has_failed() {
+            return;
+        }
+        let (turn, caused) = (self.clock.turn, self.ledger(client).caused);
+        let channel = self.channel(client, number);
+        channel.caused = channel.caused.max(caused);
+        channel.rested = turn;
     }
 
     /// Makes a queue, unless there is one: they are all alike.
@@ -38,6 +51,7 @@ impl World {
         let is_kept = self.ledger(client).declare_queue(queue, clock);
         let (least, most) = self.ledger(client).ready_counts(queue);
         self.cause(client, number, is_kept);
+        self.rest_on_all(client, number);
         self.send(client, &declare_queue(&QUEUES[queue]).on(number));
         self.expect(client, number, Expected::Count((50, 11), least, most));
     }
@@ -46,12 +60,14 @@ impl World {
         let clock = self.clock;
         let is_kept = self.ledger(client).declare_exchange(exchange, clock);
         self.cause(client, number, is_kept);
+        self.rest_on_all(client, number);
         self.send(client, &declare_exchange(exchange).on(number));
         self.await_answer(client, number, (40, 11));
     }
 
     /// Asks whether a queue is there, and how many messages are ready in it.
     pub fn look_at_queue(&mut self, client: usize, number: u16, queue: usize) {
+        self.rest_on_all(client, number);
         self.send(client, &peer::declare_queue(QUEUES[queue].name, 1).on(number));
         let (least, most) = self.ledger(client).ready_counts(queue);
         // What comes back may be more than a queue takes that refuses.
@@ -66,6 +82,7 @@ impl World {
     }
 
     pub fn look_at_exchange(&mut self, client: usize, number: u16, exchange: usize) {
+        self.rest_on_all(client, number);
         let spec = &EXCHANGES[exchange];
         let passive = call(40, 10).short(0).text(spec.name).text(spec.kind).octet(1).bytes(b"");
         self.send(client, &passive.on(number));
@@ -78,6 +95,7 @@ impl World {
         let spec = &BINDINGS[binding];
         let is_kept = self.ledger(client).bind(binding, is_bound, clock);
         self.cause(client, number, is_kept);
+        self.rest_on_all(client, number);
         let names = |call: peer::Call| call.short(0).text(QUEUES[spec.queue].name).text(spec.exchange).text(spec.key);
         let (frame, answer) = if is_bound {
             (names(call(50, 20)).octet(0).bytes(b""), (50, 21))
@@ -101,6 +119,7 @@ impl World {
             }
         }
         self.cause(client, number, !QUEUES[queue].is_transient);
+        self.rest_on_all(client, number);
         self.send(client, &call(50, 40).short(0).text(QUEUES[queue].name).octet(0).on(number));
         self.expect(client, number, Expected::Count((50, 41), least, most));
         self.declare(client, number, queue);
@@ -113,12 +132,18 @@ impl World {
         let is_kept = kept(self.ledger(client));
         let (least, most) = self.ledger(client).purge(queue, clock);
         self.cause(client, number, is_kept);
+        self.rest_on_all(client, number);
         self.send(client, &call(50, 30).short(0).text(QUEUES[queue].name).octet(0).on(number));
         self.expect(client, number, Expected::Count((50, 31), least, most));
     }
 
     /// Publishes on a channel, as its mode says.
     pub fn publish(&mut self, client: usize, number: u16, message: &Rc<Message>) {
+        self.publish_at(client, number, message, self.clock.turn);
+    }
+
+    /// As `publish`; a confirm says that what was done up to `turn` is durable.
+    fn publish_at(&mut self, client: usize, number: u16, message: &Rc<Message>, turn: Turn) {
         if self.channel(client, number).mode == Mode::Transactions {
             if self.mutation != Some(Mutation::CommitsInParts) {
                 self.send(client, &publish_frames(number, message));
@@ -135,11 +160,11 @@ impl World {
         let caused = channel.caused;
         if channel.mode == Mode::Confirms {
             channel.published += 1;
-            let (tag, turn) = (channel.published, is_kept.then_some(clock.turn));
+            let (tag, turn) = (channel.published, is_kept.then_some(turn));
             let message = Rc::clone(message);
             channel.unconfirmed.insert(tag, Unconfirmed { message, tokens, caused, turn });
         }
-        self.cause(client, number, is_kept && !may_be_refused);
+        self.cause(client, number, is_kept && !may_be_refused && turn == clock.turn);
         self.send(client, &publish_frames(number, message));
     }
 
@@ -147,7 +172,10 @@ impl World {
     pub(super) fn publish_again(&mut self, client: usize) {
         let number = self.clients[client].channels[0].number;
         for message in self.clients[client].publisher.unconfirmed.clone() {
-            self.publish(client, number, &message);
+            // It may have arrived, by what is not durable yet: then the confirm waits for that, and adds nothing.
+            let caused = self.ledger(client).caused;
+            self.publish_at(client, number, &message, caused);
+            self.channel(client, number).rested = self.clock.turn;
         }
     }
 
@@ -258,6 +286,7 @@ impl World {
     }
 
     fn end_commit(&mut self, client: usize, number: u16) {
+        self.rest_on_all(client, number);
         self.send(client, &call(90, 20).on(number));
         self.await_answer(client, number, (90, 21));
     }

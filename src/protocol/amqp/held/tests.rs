@@ -304,7 +304,7 @@ fn who_does_not_ack_in_time_hears_of_it_after_all_answers() {
     let mut line = Line::open();
     line.send(1, &declare("q"));
     let Line { connection, virtual_hosts, durability } = &mut line;
-    connection.ack_timed_out(1, 5, &mut virtual_hosts.first_mut().broker, *durability);
+    connection.ack_timed_out(1, 5, virtual_hosts.first_mut(), *durability);
     assert_eq!(line.heard(), []);
     assert_eq!(line.flush(1), on(1, [DECLARE_OK, CHANNEL_CLOSE]));
 }
