@@ -23,6 +23,8 @@ const edge :Workerd.Worker = (
     (name = "pkg/dist/instance.js", esModule = embed "../../pkg/dist/instance.js"),
     (name = "pkg/dist/message.js", esModule = embed "../../pkg/dist/message.js"),
     (name = "pkg/dist/options.js", esModule = embed "../../pkg/dist/options.js"),
+    (name = "pkg/dist/pattern-parser.js", esModule = embed "../../pkg/dist/pattern-parser.js"),
+    (name = "pkg/dist/patterns.js", esModule = embed "../../pkg/dist/patterns.js"),
     (name = "pkg/dist/public.js", esModule = embed "../../pkg/dist/public.js"),
     (name = "pkg/dist/report.js", esModule = embed "../../pkg/dist/report.js"),
     (name = "pkg/wasm/broker/broker.js", esModule = embed "../../pkg/wasm/broker/broker.js"),

@@ -261,7 +261,10 @@ export interface Server {
   free(): void;
 }
 
-type ServerOptions = Limits & JournalOptions & { seed: Uint8Array };
+/** Tells whether a name matches the pattern of a policy. */
+export type Matcher = (pattern: string, name: string) => boolean;
+
+type ServerOptions = Limits & JournalOptions & { seed: Uint8Array; matches?: Matcher | undefined };
 
 /** A new broker in this thread's wasm instance: with a store, what its journal says; without, an empty one. */
 export function newServer(options: ServerOptions, nowMs: number, store?: Store): Server {

@@ -33,6 +33,7 @@ import {
   QUEUE_FLAGS,
   type QueueOptions,
 } from "./options.js";
+import { matches } from "./patterns.js";
 import { reportUncaught } from "./report.js";
 
 export type { ConsumerCallback };
@@ -301,6 +302,7 @@ function newEngine(options: BrokerOptions): Engine {
   const chosen = record(options, "options", ["clock", "seed", "onError", ...LIMITS]);
   return new Engine({
     limits: checkedLimits(chosen),
+    matches,
     seed: checkedSeed(chosen.seed),
     clock: clockOf(chosen.clock),
     soon: (run) => queueMicrotask(run),

@@ -6,7 +6,15 @@
 //
 // However many verbs one burst brings, one turn follows it. The verbs act in the virtual host in use, which is told only when it
 // changes. A broker with a journal outlives a panic: it is made anew from what the journal says.
-import { type JournalOptions, type Limits, newServer, type Restored, type Server, type Store } from "./abi.js";
+import {
+  type JournalOptions,
+  type Limits,
+  type Matcher,
+  newServer,
+  type Restored,
+  type Server,
+  type Store,
+} from "./abi.js";
 import type { Clock } from "./clock.js";
 import { Flushing } from "./flushing.js";
 import { currentInstance, guarded, type Instance, Poisoned, replaceInstance } from "./instance.js";
@@ -25,6 +33,8 @@ export interface EngineOptions {
   journal?: (JournalOptions & { store: Store }) | undefined;
   /** 32 bytes that the names made by the server come from; random when not given. */
   seed?: Uint8Array | undefined;
+  /** Without, the pattern of a policy is a name. */
+  matches?: Matcher | undefined;
   clock: Clock;
   /** Runs a function soon, but not now. */
   soon: (run: () => void) => void;
@@ -203,8 +213,8 @@ export class Engine {
   }
 
   #newServer(): Server {
-    const { limits, journal: { store, ...journal } = {}, seed } = this.#options;
-    const options = { ...limits, ...journal, seed: seed ?? crypto.getRandomValues(new Uint8Array(32)) };
+    const { limits, journal: { store, ...journal } = {}, matches, seed } = this.#options;
+    const options = { ...limits, ...journal, matches, seed: seed ?? crypto.getRandomValues(new Uint8Array(32)) };
     return guarded(this.#instance, () => newServer(options, this.clock.now(), store));
   }
 

@@ -2,6 +2,7 @@
 import type { Limits, Table } from "./abi.js";
 import { callable, flag, optionalWhole, record, shortText, whole, wrong } from "./arguments.js";
 import { type Clock, ManualClock, SystemClock } from "./clock.js";
+import { faultOf } from "./patterns.js";
 
 /** How to make a broker. */
 export interface BrokerOptions extends Limits {
@@ -62,7 +63,7 @@ export interface ConsumeOptions {
 
 /** What a policy sets, and for whom. */
 export interface PolicyOptions {
-  /** A regular expression, that matches anywhere in a name. */
+  /** A regular expression in the syntax of PCRE, that matches anywhere in a name. */
   pattern: string;
   /** What it is for (default: all). */
   applyTo?: (typeof APPLY_TO)[number] | undefined;
@@ -117,6 +118,8 @@ export function policyOf(policy: PolicyOptions): Required<PolicyOptions> {
   const chosen = record(policy, "policy", ["pattern", "applyTo", "priority", "definition"]);
   const { applyTo = "all", pattern, priority = 0 } = chosen;
   if (typeof pattern !== "string") throw wrong("pattern", "a regular expression as a string", pattern);
+  const fault = faultOf(pattern);
+  if (fault !== undefined) throw new TypeError(`pattern must be a regular expression (${fault}).`);
   if (!APPLY_TO.includes(applyTo)) throw new TypeError(`applyTo must be one of ${APPLY_TO.join(", ")}.`);
   const definition = record(chosen.definition, "definition") as Table;
   return { pattern, applyTo, priority: whole(priority, "priority", -(2 ** 31), 2 ** 31 - 1), definition };

@@ -169,7 +169,7 @@ test("users and virtual hosts that cannot be are TypeErrors that name them", asy
     ],
     [
       { users: [{ name: "a", permissions: { "/": { ...ALL, read: "[" } } }] },
-      /^users\[0\]\.permissions\.read must be a regular expression \(Invalid regular expression: .*\)\.$/,
+      /^users\[0\]\.permissions\.read must be a regular expression \(a '\[' is not closed\)\.$/,
     ],
     [
       { users: [{ name: "a", permissions: { "/": {} } }] },

@@ -1,7 +1,7 @@
 //! Policy: what an operator says of all queues and exchanges of certain names, without declaring them again.
 //!
 //! Of the policies whose pattern matches, the one of the highest priority applies; of several the first by name.
-//! Patterns are regular expressions. The host understands them, as every host has its own at hand.
+//! Patterns are regular expressions. The host understands them, in linear time.
 
 use super::Broker;
 use super::error::Error;

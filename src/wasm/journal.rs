@@ -2,7 +2,7 @@
 
 use wasm_bindgen::prelude::*;
 
-use super::operator::matches;
+use super::operator::{learn_to_match, matches};
 use super::options::{Fields, limits};
 use super::transport::seed;
 use super::{Server, memory, named_error};
@@ -80,6 +80,7 @@ impl Server {
             leadership_min: fields.number("leadership")?.unwrap_or(usual.leadership_min),
             salvage: fields.flag("salvage")?,
         };
+        learn_to_match(options);
         let config = Config { seed: seed(options)?, limits: limits(options)? };
         let opened = crate::server::Server::open(config, Box::new(store), &journal, now_ms as u64);
         let (mut server, restored) = opened.map_err(|error| named_error("JournalError", &error.to_string()))?;

@@ -1,6 +1,8 @@
 //! Operator: virtual hosts, policies, reports, and connections to be closed.
 
-use js_sys::Array;
+use std::cell::RefCell;
+
+use js_sys::{Array, Function};
 use wasm_bindgen::prelude::*;
 
 use super::convert::{write_table, write_tables};
@@ -10,21 +12,26 @@ use super::{Server, named_error, type_error};
 use crate::broker::{ApplyTo, Policy};
 use crate::virtual_host::VirtualHost;
 
-#[wasm_bindgen]
-extern "C" {
-    /// JavaScript's regular expressions.
-    #[wasm_bindgen(js_name = RegExp)]
-    type Pattern;
+thread_local! {
+    /// The host's `(pattern, name) => boolean`, for all servers of the thread.
+    static MATCHER: RefCell<Option<Function>> = const { RefCell::new(None) };
+}
 
-    #[wasm_bindgen(constructor, catch, js_class = "RegExp")]
-    fn new(pattern: &str) -> Result<Pattern, JsValue>;
-
-    #[wasm_bindgen(method)]
-    fn test(this: &Pattern, name: &str) -> bool;
+/// Takes the option `matches`, where it is given.
+pub(super) fn learn_to_match(options: &JsValue) {
+    if let Some(matcher) = Fields(options).value("matches").and_then(|matcher| matcher.dyn_into().ok()) {
+        MATCHER.set(Some(matcher));
+    }
 }
 
 pub(super) fn matches(pattern: &str, name: &str) -> bool {
-    Pattern::new(pattern).is_ok_and(|pattern| pattern.test(name))
+    MATCHER.with_borrow(|matcher| match matcher {
+        Some(matcher) => {
+            let answer = matcher.call2(&JsValue::NULL, &pattern.into(), &name.into());
+            answer.is_ok_and(|is_match| is_match.is_truthy())
+        }
+        None => pattern == name,
+    })
 }
 
 #[wasm_bindgen]
@@ -70,7 +77,6 @@ impl Server {
     pub fn set_policy(&mut self, name: &str, policy: &JsValue) -> Result<(), JsValue> {
         let policy = Fields(policy);
         let pattern = policy.text("pattern")?.unwrap_or_default();
-        Pattern::new(&pattern).map_err(|_| type_error("'pattern' must be a regular expression"))?;
         let apply_to = policy.text("applyTo")?.unwrap_or_else(|| "all".into());
         let apply_to = ApplyTo::named(&apply_to).ok_or_else(|| {
             type_error("'applyTo' must be 'all', 'queues', 'classic_queues', 'quorum_queues' or 'exchanges'")

@@ -3,6 +3,7 @@
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 
+use super::operator::learn_to_match;
 use super::options::{Fields, limits, stats};
 use super::{Server, memory, type_error};
 use crate::broker::Config;
@@ -21,9 +22,10 @@ pub(super) fn seed(options: &JsValue) -> Result<[u8; 32], JsValue> {
 
 #[wasm_bindgen]
 impl Server {
-    /// `options`: `seed` (32 random bytes), and limits.
+    /// `options`: `seed` (32 random bytes), `matches` (whether a name matches the pattern of a policy), and limits.
     #[wasm_bindgen(constructor)]
     pub fn new(options: &JsValue, now_ms: f64) -> Result<Self, JsValue> {
+        learn_to_match(options);
         Ok(Self::create(Config { seed: seed(options)?, limits: limits(options)? }, now_ms))
     }
 

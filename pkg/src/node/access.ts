@@ -1,9 +1,9 @@
 // Access: users with their passwords and tags, and what each may configure, write and read in which virtual host.
 import type { AccessRules } from "../abi.js";
 import { shortText } from "../arguments.js";
+import { matches } from "../patterns.js";
 import type { LoginGuard } from "./login-guard.js";
 import { type HashedPassword, hashPassword, isPassword } from "./passwords.js";
-import { patternOf } from "./patterns.js";
 
 /** A user. */
 export interface User {
@@ -126,7 +126,7 @@ export class Access {
   /** Whether a user may do this to the exchange or queue of this name. The default exchange is called `amq.default` here. */
   permits(user: string, virtualHost: string, permission: Permission, name: string): boolean {
     const pattern = this.permissionsOf(user, virtualHost)?.[permission];
-    return pattern !== undefined && pattern !== "" && patternOf(pattern).test(name);
+    return pattern !== undefined && pattern !== "" && matches(pattern, name);
   }
 
   /** What the broker asks. */

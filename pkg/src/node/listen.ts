@@ -7,6 +7,7 @@ import { SystemClock } from "../clock.js";
 import { Consumers } from "../consumers.js";
 import { DEFAULT_VIRTUAL_HOST, Engine } from "../engine.js";
 import { checkedLimits } from "../options.js";
+import { matches } from "../patterns.js";
 import { reportUncaught } from "../report.js";
 import { GUEST } from "./access.js";
 import { Connections } from "./connections.js";
@@ -137,6 +138,7 @@ async function openData(path: string): Promise<Data> {
 function newEngine(options: ListenOptions, data: Data | undefined): Engine {
   return new Engine({
     limits: checkedLimits(options),
+    matches,
     journal: data && { ...journalOptions(options), store: data.store },
     clock: new SystemClock(),
     soon: setImmediate,

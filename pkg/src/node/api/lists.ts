@@ -1,6 +1,6 @@
 // Lists: sorted, cut into pages and to columns, as the query of a request wants them.
 import type { Report } from "../../abi.js";
-import { faultOf, patternOf } from "../patterns.js";
+import { faultOf, matches } from "../../patterns.js";
 import { badRequest, Refusal } from "./answers.js";
 
 const PAGE_SIZE = 100;
@@ -51,7 +51,7 @@ function named(items: Report[], query: URLSearchParams): Report[] {
   if (query.get("use_regex") !== "true") return items.filter((item) => String(item.name).includes(name));
   const fault = faultOf(name);
   if (fault !== undefined) throw badRequest(`The name to look for is no regular expression: ${fault}.`);
-  return items.filter((item) => patternOf(name).test(String(item.name)));
+  return items.filter((item) => matches(name, String(item.name)));
 }
 
 function sorted(items: Report[], query: URLSearchParams): Report[] {

@@ -2,10 +2,10 @@
 import type { Table } from "../../abi.js";
 import { DEFAULT_VIRTUAL_HOST } from "../../engine.js";
 import { APPLY_TO, type PolicyOptions } from "../../options.js";
+import { faultOf } from "../../patterns.js";
 import type { Permissions, User, VirtualHost } from "../access.js";
 import { type Fields, fields, list } from "../fields.js";
 import { DEFAULT_ALGORITHM, hashPassword, isAlgorithm, isHash } from "../passwords.js";
-import { faultOf } from "../patterns.js";
 
 interface Described extends VirtualHost {
   name: string;

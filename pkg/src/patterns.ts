@@ -1,0 +1,110 @@
+// Patterns: the regular expressions in policies, permissions and searches. They match anywhere in a name, in a time that grows
+// with pattern and name only: whoever may write one cannot stop the broker by it.
+//
+// The syntax is PCRE's, without what needs to go back: look-around (but for `^(?!...)`), back references, atomic groups and
+// possessive quantifiers. A pattern is compiled to steps, and all that could be next is followed at once, one character at a
+// time. Only ASCII letters have a case. It is so small that it costs embedding programs nothing, as a whole library would.
+import { PatternParser, type Place, type Step } from "./pattern-parser.js";
+
+const CACHED_MAX = 1_000;
+const cache = new Map<string, Pattern>();
+
+/** Whether a name matches a pattern. A text that is no pattern matches nothing. */
+export function matches(pattern: string, name: string): boolean {
+  try {
+    return compiled(pattern).matches(name);
+  } catch {
+    return false;
+  }
+}
+
+/** Why a text is no pattern, or undefined when it is one. */
+export function faultOf(pattern: string): string | undefined {
+  try {
+    compiled(pattern);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function compiled(text: string): Pattern {
+  const known = cache.get(text);
+  if (known) return known;
+  const made = new Pattern(text);
+  if (cache.size >= CACHED_MAX) cache.clear();
+  cache.set(text, made);
+  return made;
+}
+
+/** A compiled pattern. */
+class Pattern {
+  readonly #steps: readonly Step[];
+  /** Nothing that these match is matched. */
+  readonly #unless: readonly Step[];
+
+  constructor(text: string) {
+    [this.#unless, this.#steps] = new PatternParser(text).parsed();
+  }
+
+  matches(name: string): boolean {
+    const characters = [...name];
+    return !isMatch(this.#unless, characters) && isMatch(this.#steps, characters);
+  }
+}
+
+/** Whether steps lead from anywhere in a text to a match. */
+function isMatch(steps: readonly Step[], characters: readonly string[]): boolean {
+  if (steps.length === 0) return false;
+  const seen = new Uint32Array(steps.length);
+  let waiting: number[] = [];
+  for (let at = 0; at <= characters.length; at++) {
+    const pending = waiting;
+    pending.push(0);
+    waiting = [];
+    for (let place = pending.pop(); place !== undefined; place = pending.pop()) {
+      // No step is looked at twice in one place of the text.
+      if (seen[place] === at + 1) continue;
+      seen[place] = at + 1;
+      const step = steps[place] as Step;
+      if (step.kind === "match") return true;
+      if (step.kind === "fork") pending.push(place + 1, place + step.on);
+      else if (step.kind === "one") {
+        if (at < characters.length && isOneOf(step, characters[at] as string)) waiting.push(place + 1);
+      } else if (holds(step.place, characters[at - 1], characters[at], characters.length - at)) {
+        pending.push(place + step.on);
+      }
+    }
+  }
+  return false;
+}
+
+function isOneOf({ ranges, isNegated }: Step & { kind: "one" }, character: string): boolean {
+  const code = character.codePointAt(0) as number;
+  return ranges.some(([from, to]) => from <= code && code <= to) !== isNegated;
+}
+
+function holds(place: Place, before: string | undefined, next: string | undefined, left: number): boolean {
+  switch (place) {
+    case "anywhere":
+      return true;
+    case "start":
+      return before === undefined;
+    case "lineStart":
+      return before === undefined || before === "\n";
+    case "end":
+      return left === 0;
+    case "lastEnd":
+      return left === 0 || (left === 1 && next === "\n");
+    case "lineEnd":
+      return left === 0 || next === "\n";
+    case "wordEdge":
+      return isWord(before) !== isWord(next);
+    case "noWordEdge":
+      return isWord(before) === isWord(next);
+  }
+}
+
+function isWord(character: string | undefined): boolean {
+  return character !== undefined && /^\w$/.test(character);
+}
