@@ -230,6 +230,12 @@ impl Embedded {
         self.batch.clear();
     }
 
+    /// How many messages full queues refused since they were taken last.
+    #[must_use]
+    pub fn refused(&self) -> u32 {
+        self.refused
+    }
+
     /// How many messages full queues refused since it was last asked.
     pub fn take_refused(&mut self) -> u32 {
         std::mem::take(&mut self.refused)

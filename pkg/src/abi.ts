@@ -234,6 +234,7 @@ export interface Server {
   publish(exchange: string, routingKey: string, properties: Uint8Array, body: Uint8Array): number;
   publishBatch(exchange: string, routingKey: string, packed: Uint8Array): number;
   takeRefused(): number;
+  refused(): number;
   get(queue: string, max: number, noAck: boolean, visibilityTimeoutMs: number): number;
   consume(queue: string, consumerTag: string, options: object): string;
   cancel(consumerTag: string): void;
@@ -276,7 +277,7 @@ export function encodeProperties(properties: Properties): Uint8Array {
   return WasmServer.encodeProperties(properties);
 }
 
-/** AMQP's bytes as properties. */
-export function decodeProperties(raw: Uint8Array): Properties {
-  return WasmServer.decodeProperties(raw);
+/** AMQP's bytes as properties; `exact` as `list` has values, for JSON. */
+export function decodeProperties(raw: Uint8Array, exact = false): Properties {
+  return WasmServer.decodeProperties(raw, exact);
 }

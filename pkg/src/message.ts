@@ -53,9 +53,13 @@ export class Message {
 
   /** Its properties, decoded when first asked for. */
   get properties(): Properties {
-    const raw = this.#record.subarray(this.#propertiesAt, this.#record.length - this.body.length);
-    this.#properties ??= raw.length === 0 ? {} : decodeProperties(raw);
+    this.#properties ??= this.#rawProperties.length === 0 ? {} : decodeProperties(this.#rawProperties);
     return this.#properties;
+  }
+
+  /** @internal Its properties for JSON, where no number must become another. */
+  get exactProperties(): Properties {
+    return decodeProperties(this.#rawProperties, true);
   }
 
   /** Its body as UTF-8 text. */
@@ -66,6 +70,10 @@ export class Message {
   /** Its body parsed as JSON. */
   json<T = unknown>(): T {
     return JSON.parse(this.text()) as T;
+  }
+
+  get #rawProperties(): Uint8Array {
+    return this.#record.subarray(this.#propertiesAt, this.#record.length - this.body.length);
   }
 }
 

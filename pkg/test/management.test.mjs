@@ -227,6 +227,28 @@ test("messages are published with their properties, and got in each way", async 
   assert.deepEqual((await get({})).body, []);
 });
 
+test("a publish that a full queue refuses is a bad request, and is routed where a queue took it", async (t) => {
+  const { broker, api } = await started(t);
+  const full = { arguments: { "x-max-length": 1, "x-overflow": "reject-publish" } };
+  broker.broker.declareQueue("full", full);
+  broker.broker.declareQueue("other");
+  for (const name of ["full", "other"]) broker.broker.bind(name, "amq.fanout");
+  const message = { properties: {}, routing_key: "full", payload: "x", payload_encoding: "string" };
+  const publish = (exchange) => api("POST", `/exchanges/%2F/${exchange}/publish`, message);
+  assert.deepEqual((await publish("amq.fanout")).body, { routed: true });
+  const reason = "rejected Unable to publish message. Check queue limits.";
+  for (const exchange of ["amq.default", "amq.fanout"]) {
+    const { status, body } = await publish(exchange);
+    assert.deepEqual([status, body], [400, { error: "bad_request", reason }], exchange);
+  }
+  assert.deepEqual((await publish("amq.direct")).body, { routed: false });
+  const counts = broker.stats().queues.map(({ name, ready }) => [name, ready]);
+  assert.deepEqual(counts.sort(), [
+    ["full", 1],
+    ["other", 2],
+  ]);
+});
+
 test("a publish or get that cannot be is one clear sentence", async (t) => {
   const { broker, api } = await started(t);
   broker.broker.declareQueue("q");

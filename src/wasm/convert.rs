@@ -11,7 +11,8 @@
 //! | timestamp | `Date` |
 //! | array, table | array, plain object |
 //!
-//! The other way, a whole `number` becomes the narrower of the two signed integers that hold it.
+//! The other way, a whole `number` becomes the narrower of the two signed integers that hold it, and a `Number` object is a
+//! float. *Exactly* written, for JSON, a whole float is such an object, and a timestamp an integer.
 
 use js_sys::{Array, BigInt, Date, Object, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -22,6 +23,19 @@ use crate::table::{Table, Value};
 const EXACT: f64 = 9_007_199_254_740_991.0;
 /// As deep as tables that come over a wire may be.
 const DEPTH_MAX: u32 = 32;
+
+#[wasm_bindgen]
+extern "C" {
+    /// A `Number` object.
+    #[wasm_bindgen(js_name = Number)]
+    type Float;
+
+    #[wasm_bindgen(constructor, js_class = "Number")]
+    fn new(value: f64) -> Float;
+
+    #[wasm_bindgen(method, js_class = "Number", js_name = valueOf)]
+    fn value(this: &Float) -> f64;
+}
 
 /// A plain object as a table; `undefined` and `null` are the empty one.
 pub(super) fn table(object: &JsValue) -> Result<Table, JsValue> {
@@ -68,6 +82,9 @@ fn read_value(value: &JsValue, name: &str, depth: u32) -> Result<Value, JsValue>
         let number = i64::try_from(value.clone());
         return number.map(Value::I64).map_err(|_| type_error(&format!("the table's entry '{name}' exceeds 64 bits")));
     }
+    if let Some(float) = value.dyn_ref::<Float>() {
+        return Ok(Value::F64(float.value()));
+    }
     if let Some(bytes) = value.dyn_ref::<Uint8Array>() {
         return Ok(Value::Bytes(bytes.to_vec().into()));
     }
@@ -95,19 +112,23 @@ fn read_number(number: f64) -> Value {
 
 /// Names as JavaScript has them: to make one for each entry of each table of a list is most of the work.
 #[derive(Default)]
-struct Names<'a>(Vec<(&'a str, JsValue)>);
+struct Names<'a> {
+    known: Vec<(&'a str, JsValue)>,
+    /// Whether values are written exactly.
+    is_exact: bool,
+}
 
 /// Tables of one kind have no more; of others, which peers make, no more are kept.
 const NAMES_MAX: usize = 32;
 
 impl<'a> Names<'a> {
     fn of(&mut self, name: &'a str) -> JsValue {
-        if let Some((_, known)) = self.0.iter().find(|(known, _)| *known == name) {
+        if let Some((_, known)) = self.known.iter().find(|(known, _)| *known == name) {
             return known.clone();
         }
         let made = JsValue::from(name);
-        if self.0.len() < NAMES_MAX {
-            self.0.push((name, made.clone()));
+        if self.known.len() < NAMES_MAX {
+            self.known.push((name, made.clone()));
         }
         made
     }
@@ -118,9 +139,14 @@ pub(super) fn write_table(table: &Table) -> JsValue {
     write_entries(table, &mut Names::default())
 }
 
-/// Tables as an array of plain objects.
+/// A table as a plain object, exactly.
+pub(super) fn write_exactly(table: &Table) -> JsValue {
+    write_entries(table, &mut Names { is_exact: true, ..Names::default() })
+}
+
+/// Tables as an array of plain objects, exactly.
 pub(super) fn write_tables(tables: &[Table]) -> Array {
-    let mut names = Names::default();
+    let mut names = Names { is_exact: true, ..Names::default() };
     tables.iter().map(|table| write_entries(table, &mut names)).collect()
 }
 
@@ -136,9 +162,10 @@ fn write_value<'a>(value: &'a Value, names: &mut Names<'a>) -> JsValue {
     match value {
         Value::Void => JsValue::NULL,
         Value::Bool(truth) => (*truth).into(),
-        Value::F32(number) => (*number).into(),
-        Value::F64(number) => (*number).into(),
+        Value::F32(number) => write_float((*number).into(), names.is_exact),
+        Value::F64(number) => write_float(*number, names.is_exact),
         Value::Decimal { scale, value } => (f64::from(*value) / 10f64.powi((*scale).into())).into(),
+        Value::Timestamp(seconds) if names.is_exact => integer((*seconds).into()),
         Value::Timestamp(seconds) => Date::new(&(*seconds as f64 * 1000.0).into()).into(),
         Value::Text(text) => match std::str::from_utf8(text) {
             Ok(text) => text.into(),
@@ -147,9 +174,15 @@ fn write_value<'a>(value: &'a Value, names: &mut Names<'a>) -> JsValue {
         Value::Bytes(bytes) => Uint8Array::from(&bytes[..]).into(),
         Value::Array(values) => values.iter().map(|value| write_value(value, names)).collect::<Array>().into(),
         Value::Table(table) => write_entries(table, names),
-        integer => match integer.as_integer() {
-            Some(number) if number.unsigned_abs() as f64 <= EXACT => (number as f64).into(),
-            number => BigInt::from(number.unwrap_or_default()).into(),
-        },
+        value => integer(value.as_integer().unwrap_or_default().into()),
     }
+}
+
+fn write_float(number: f64, is_exact: bool) -> JsValue {
+    if is_exact && number.fract() == 0.0 { Float::new(number).into() } else { number.into() }
+}
+
+/// An integer, as a bigint where a number is not exact.
+pub(super) fn integer(number: i128) -> JsValue {
+    if number.unsigned_abs() as f64 <= EXACT { (number as f64).into() } else { BigInt::from(number).into() }
 }

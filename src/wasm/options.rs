@@ -32,6 +32,9 @@ impl Fields<'_> {
 
     pub(super) fn number<T: TryFrom<u64>>(&self, name: &str) -> Result<Option<T>, JsValue> {
         let Some(value) = self.value(name) else { return Ok(None) };
+        if let Ok(number) = u64::try_from(value.clone()) {
+            return Ok(T::try_from(number).ok());
+        }
         let number = value.as_f64().filter(|number| number.fract() == 0.0 && *number >= 0.0);
         let number = number.and_then(|number| T::try_from(number as u64).ok());
         number.map(Some).ok_or_else(|| type_error(&format!("'{name}' must be a whole number in its range")))

@@ -3,7 +3,7 @@
 use js_sys::{Object, Reflect};
 use wasm_bindgen::prelude::*;
 
-use super::convert::{table, write_table};
+use super::convert::{integer, table, write_exactly, write_table};
 use super::options::Fields;
 use crate::properties::{Properties, PropertyValues};
 
@@ -29,7 +29,7 @@ pub(super) fn read_properties(object: &JsValue) -> Result<PropertyValues, JsValu
 }
 
 /// Properties as a plain object; those that a message does not have are absent.
-pub(super) fn write_properties(properties: Properties<'_>) -> JsValue {
+pub(super) fn write_properties(properties: Properties<'_>, exact: bool) -> JsValue {
     let object = Object::new();
     let set = |name: &str, value: Option<JsValue>| {
         if let Some(value) = value {
@@ -38,14 +38,20 @@ pub(super) fn write_properties(properties: Properties<'_>) -> JsValue {
     };
     set("contentType", properties.content_type().map(JsValue::from));
     set("contentEncoding", properties.content_encoding().map(JsValue::from));
-    set("headers", properties.headers().as_ref().map(write_table));
+    set(
+        "headers",
+        properties.headers().as_ref().map(|headers| if exact { write_exactly(headers) } else { write_table(headers) }),
+    );
     set("deliveryMode", properties.delivery_mode().map(JsValue::from));
     set("priority", properties.priority().map(JsValue::from));
     set("correlationId", properties.correlation_id().map(JsValue::from));
     set("replyTo", properties.reply_to().map(JsValue::from));
     set("expiration", properties.expiration().map(JsValue::from));
     set("messageId", properties.message_id().map(JsValue::from));
-    set("timestamp", properties.timestamp().map(|seconds| JsValue::from(seconds as f64)));
+    set(
+        "timestamp",
+        properties.timestamp().map(|seconds| if exact { integer(seconds.into()) } else { (seconds as f64).into() }),
+    );
     set("type", properties.kind().map(JsValue::from));
     set("userId", properties.user_id().map(JsValue::from));
     set("appId", properties.app_id().map(JsValue::from));

@@ -67,6 +67,11 @@ impl Server {
         self.ask(|broker, channel| broker.nack_after(channel, delivery_tag as u64, delay_ms as u64))
     }
 
+    /// How many messages `takeRefused` would give.
+    pub fn refused(&self) -> u32 {
+        self.embedded.refused()
+    }
+
     /// How many messages full queues refused since the last call.
     #[wasm_bindgen(js_name = takeRefused)]
     pub fn take_refused(&mut self) -> u32 {
@@ -114,11 +119,11 @@ impl Server {
         Ok(encoded)
     }
 
-    /// AMQP's bytes as a plain object.
+    /// AMQP's bytes as a plain object, with `exact` as `list` has values.
     #[wasm_bindgen(js_name = decodeProperties)]
-    pub fn decode_properties(raw: &[u8]) -> Result<JsValue, JsValue> {
+    pub fn decode_properties(raw: &[u8], exact: bool) -> Result<JsValue, JsValue> {
         let properties =
             Properties::parse(raw).map_err(|malformed| type_error(&format!("bad properties: {malformed}")))?;
-        Ok(write_properties(properties))
+        Ok(write_properties(properties, exact))
     }
 }

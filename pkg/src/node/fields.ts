@@ -39,9 +39,17 @@ export class Fields {
   /** An integer; old tools send them as texts. */
   integer(name: string, otherwise?: number): number {
     const value = this.get(name) ?? otherwise;
-    const number = typeof value === "string" && /^-?\d+$/.test(value) ? Number(value) : value;
+    const isText = typeof value === "string" && /^-?\d+$/.test(value);
+    const number = isText || value instanceof Number ? Number(value) : value;
     if (typeof number !== "number" || !Number.isSafeInteger(number)) throw this.wrong(name, "a whole number");
     return number;
+  }
+
+  /** A whole number of 0 or more, a bigint where a number is not exact. */
+  long(name: string): number | bigint {
+    const value = this.get(name);
+    if (typeof value === "bigint" && value >= 0n && value < 1n << 64n) return value;
+    return this.integer(name);
   }
 
   /** An object, empty when missing. */
@@ -75,5 +83,5 @@ export function list(value: unknown, what: string): unknown[] {
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Number);
 }

@@ -1,6 +1,7 @@
 // Flags: users and files as a command line names them.
 import { readFileSync } from "node:fs";
 import { GUEST } from "./access.js";
+import { parseJson } from "./json.js";
 import type { UserOptions } from "./options.js";
 
 const TAGS = ["administrator", "monitoring", "policymaker", "management"];
@@ -39,7 +40,7 @@ export function fileOf(path: string, flag: string): string {
 export function jsonOf(path: string, flag: string): object {
   const text = fileOf(path, flag);
   try {
-    return JSON.parse(text);
+    return parseJson(text) as object;
   } catch (error) {
     throw new UsageError(`${flag} must be a file of JSON, and "${path}" is none: ${(error as Error).message}.`);
   }

@@ -2,12 +2,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { createWebSocketStream, WebSocketServer } from "ws";
-import { type Answer, json } from "./api/answers.js";
+import type { Answer } from "./api/answers.js";
 import { Api } from "./api/api.js";
 import type { Site } from "./api/call.js";
 import { Rates } from "./api/rates.js";
 import { sendFile } from "./files.js";
 import { type GateRules, refusal } from "./gate.js";
+import { writeJson } from "./json.js";
 
 /** What the HTTP side needs to know. */
 export interface HttpOptions extends Omit<Site, "rates"> {
@@ -121,7 +122,7 @@ function pathOf(request: IncomingMessage): string {
 function sendAnswer(response: ServerResponse, { status, body, headers }: Answer): void {
   const type = body === undefined ? {} : { "content-type": "application/json" };
   response.writeHead(status, { ...type, "cache-control": "no-store", ...headers });
-  response.end(body === undefined || typeof body === "string" ? body : json(body));
+  response.end(body === undefined || typeof body === "string" ? body : writeJson(body));
 }
 
 function sendText(response: ServerResponse, status: number, text: string): void {

@@ -63,6 +63,11 @@ export class Operations {
     return this.engine.ask((server) => server.list(kind, virtualHost, name))[0];
   }
 
+  /** How many published messages full queues have refused, until the program takes the number. */
+  refused(): number {
+    return this.engine.ask((server) => server.refused());
+  }
+
   /** The figures of the whole broker. */
   overview(): Report {
     return this.engine.ask((server) => server.overview());

@@ -53,14 +53,3 @@ export function refusalOf(error: unknown): Refusal | undefined {
   if (error.name === "Restarting") return new Refusal(503, "service_unavailable", error.message);
   return REFUSED.includes(error.name) ? badRequest(error.message) : undefined;
 }
-
-/** An answer's body as JSON; tables may hold what JSON does not know. */
-export function json(body: unknown): string {
-  return JSON.stringify(body, function (this: Record<string, unknown>, key, value) {
-    const original = this[key];
-    if (typeof value === "bigint") return Number(value);
-    if (original instanceof Date) return Math.floor(original.getTime() / 1000);
-    if (original instanceof Uint8Array) return Buffer.from(original).toString();
-    return value;
-  });
-}

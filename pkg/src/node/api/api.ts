@@ -3,6 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { GUEST, type User } from "../access.js";
 import { fields } from "../fields.js";
+import { parseJson } from "../json.js";
 import { isLoopback as isLoopbackAddress } from "../ports.js";
 import { Answer, badRequest, notFound, Refusal, refusalOf } from "./answers.js";
 import { bindingRoutes } from "./bindings.js";
@@ -129,7 +130,7 @@ async function* whole(request: IncomingMessage): AsyncGenerator<Buffer> {
 
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     throw badRequest("not_json");
   }

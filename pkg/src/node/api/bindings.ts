@@ -1,13 +1,16 @@
 // Bindings over HTTP. They have no names: a key made of the routing key and the arguments tells those of the same ends apart.
 import { createHash } from "node:crypto";
 import type { Report, Table } from "../../abi.js";
-import { created, done, json, notFound } from "./answers.js";
+import { writeJson } from "../json.js";
+import { created, done, notFound } from "./answers.js";
 import type { Call } from "./call.js";
 import { oneOf } from "./lists.js";
 import type { Route } from "./router.js";
 import { exchangeName, exchangeOf, queueOf } from "./topology.js";
 
 const HASH_CHARACTERS = 6;
+/** The key of a binding that has neither routing key nor arguments. */
+const NO_KEY = "~";
 const ENDS = "/api/bindings/:vhost/e/:source/:type/:destination";
 const OF_EXCHANGE = "/api/exchanges/:vhost/:name/bindings";
 
@@ -33,9 +36,14 @@ function keyOf(routingKey: string, table: Table): string {
   const key = encodeURIComponent(routingKey)
     .replaceAll("%20", "+")
     .replace(/[!'()*~]/g, percent);
+  return `${key}${hashOf(table)}` || NO_KEY;
+}
+
+/** What tells bindings with arguments apart; "" without any. */
+function hashOf(table: Table): string {
   const entries = Object.entries(table).sort();
-  if (entries.length === 0) return key || "~";
-  return `${key}~${createHash("sha256").update(json(entries)).digest("base64url").slice(0, HASH_CHARACTERS)}`;
+  if (entries.length === 0) return "";
+  return `~${createHash("sha256").update(writeJson(entries)).digest("base64url").slice(0, HASH_CHARACTERS)}`;
 }
 
 function percent(character: string): string {
@@ -59,9 +67,30 @@ function between(call: Call): Report[] {
 }
 
 function bindingOf(call: Call): Report {
-  const found = between(call).find(({ properties_key }) => properties_key === call.param("key"));
+  const found = keyed(between(call), call.param("key"));
   if (!found) throw notFound();
   return found;
+}
+
+// The key is encoded already, and a client may or may not encode it once more, in other ways than this broker does.
+function keyed(reports: Report[], key: string): Report | undefined {
+  const exact = reports.find(({ properties_key }) => properties_key === key);
+  if (exact || key === NO_KEY) return exact;
+  const plain = (report: Report) => `${report.routing_key}${hashOf(report.arguments as Table)}`;
+  const readings = [decodedOnce(key.replaceAll("+", " ")), decodedOnce(key), key];
+  for (const reading of readings) {
+    const found = reports.find((report) => plain(report) === reading);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+function decodedOnce(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function bind(call: Call): unknown {

@@ -24,7 +24,7 @@ const NAMES = {
   user_id: "userId",
   app_id: "appId",
 } as const;
-const NUMBERS = ["delivery_mode", "priority", "timestamp"];
+const NUMBERS = ["delivery_mode", "priority"];
 
 /** What becomes of messages that were looked at: whether they are settled by a nack, and whether they are requeued. */
 const ACK_MODES: Record<string, { requeue: boolean; nack: boolean }> = {
@@ -47,7 +47,11 @@ function publish(call: Call): unknown {
   if (properties.userId !== undefined && properties.userId !== call.user.name) {
     throw badRequest(`user_id property set to '${properties.userId}' but authenticated user was '${call.user.name}'`);
   }
-  return { routed: call.broker.publish(exchange, routingKey, payload, properties) > 0 };
+  const before = call.operations.refused();
+  const queues = call.broker.publish(exchange, routingKey, payload, properties);
+  // As with a confirm, one queue that is full is enough.
+  if (call.operations.refused() > before) throw badRequest("rejected Unable to publish message. Check queue limits.");
+  return { routed: queues > 0 };
 }
 
 function payloadOf({ body }: Call): Buffer {
@@ -65,6 +69,7 @@ function readProperties({ body }: Call): Properties {
   for (const [name, ours] of Object.entries(NAMES)) {
     if (given.get(name) === undefined) continue;
     if (name === "headers") read[ours] = given.table(name);
+    else if (name === "timestamp") read[ours] = given.long(name);
     else read[ours] = NUMBERS.includes(name) ? given.integer(name) : given.text(name);
   }
   return read;
@@ -103,7 +108,7 @@ function readGet({ body }: Call) {
   return { ackMode, count, encoding, truncate };
 }
 
-function propertiesReport({ properties }: Message): object {
+function propertiesReport({ exactProperties: properties }: Message): object {
   const present = Object.entries(NAMES).filter(([, ours]) => properties[ours] !== undefined);
   return Object.fromEntries(present.map(([name, ours]) => [name, properties[ours]]));
 }
