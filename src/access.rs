@@ -13,6 +13,15 @@ pub enum Permission {
     Read,
 }
 
+/// What a user may have a limit of, over all virtual hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limited {
+    /// Connections that are open.
+    Connections,
+    /// Channels that are open.
+    Channels,
+}
+
 /// Knows the users of AMQP connections. Embedding programs are trusted and never asked about.
 pub trait Access: Debug {
     /// The user whom these credentials name, if they are right. `loopback` says that the peer is on this machine.
@@ -29,6 +38,21 @@ pub trait Access: Debug {
 
     /// Whether a user has a permission for the exchange or queue of this name; the default exchange is `amq.default`.
     fn permits(&mut self, user: &str, virtual_host: &str, permission: Permission, name: &str) -> bool;
+
+    /// How many of these a user may have; none is as many as it likes.
+    fn limit(&mut self, _user: &str, _limited: Limited) -> Option<usize> {
+        None
+    }
+
+    /// Whether routing keys are looked at, too: otherwise [`permits_topic`](Self::permits_topic) is never asked.
+    fn limits_topics(&mut self, _user: &str, _virtual_host: &str) -> bool {
+        false
+    }
+
+    /// Whether a user may publish to an exchange of type `topic`, or bind to it, by this routing key.
+    fn permits_topic(&mut self, _user: &str, _virtual_host: &str, _: Permission, _exchange: &str, _key: &str) -> bool {
+        true
+    }
 
     /// A user who is logged in has a new secret. Whether it is accepted.
     fn update_secret(&mut self, user: &str, secret: &str) -> bool;
@@ -75,6 +99,7 @@ pub struct Pass {
     /// Where.
     pub virtual_host: Box<str>,
     is_unlimited: bool,
+    limits_topics: bool,
     /// The one used last comes first.
     answers: Vec<Answer>,
 }
@@ -83,6 +108,8 @@ pub struct Pass {
 struct Answer {
     permission: Permission,
     name: Box<str>,
+    /// Of a topic, in the exchange of that name.
+    routing_key: Option<Box<str>>,
     is_yes: bool,
 }
 
@@ -90,7 +117,8 @@ impl Pass {
     /// The stay of a user who may enter.
     pub fn new(access: &mut dyn Access, user: &str, virtual_host: &str) -> Self {
         let is_unlimited = access.permits_all(user, virtual_host);
-        Self { user: user.into(), virtual_host: virtual_host.into(), is_unlimited, answers: Vec::new() }
+        let limits_topics = access.limits_topics(user, virtual_host);
+        Self { user: user.into(), virtual_host: virtual_host.into(), is_unlimited, limits_topics, answers: Vec::new() }
     }
 
     /// Forgets what it knew, as it may no longer be so.
@@ -106,14 +134,38 @@ impl Pass {
 
     /// Whether the user has a permission for the exchange or queue of this name.
     pub fn permits(&mut self, access: &mut dyn Access, permission: Permission, name: &str) -> bool {
-        if self.is_unlimited {
-            return true;
-        }
-        let known = self.answers.iter().position(|answer| answer.permission == permission && *answer.name == *name);
-        let place = known.unwrap_or_else(|| {
-            let is_yes = access.permits(&self.user, &self.virtual_host, permission, name);
+        self.is_unlimited || self.knows(access, permission, name, None)
+    }
+
+    /// Whether routing keys are looked at.
+    #[must_use]
+    pub fn limits_topics(&self) -> bool {
+        self.limits_topics
+    }
+
+    /// Whether the user may publish to an exchange of type `topic`, or bind to it, by this routing key.
+    pub fn permits_topic(
+        &mut self,
+        access: &mut dyn Access,
+        permission: Permission,
+        exchange: &str,
+        key: &str,
+    ) -> bool {
+        !self.limits_topics || self.knows(access, permission, exchange, Some(key))
+    }
+
+    fn knows(&mut self, access: &mut dyn Access, permission: Permission, name: &str, key: Option<&str>) -> bool {
+        let is_meant = |answer: &Answer| {
+            answer.permission == permission && *answer.name == *name && answer.routing_key.as_deref() == key
+        };
+        let place = self.answers.iter().position(is_meant).unwrap_or_else(|| {
+            let (user, host) = (&*self.user, &*self.virtual_host);
+            let is_yes = match key {
+                Some(key) => access.permits_topic(user, host, permission, name, key),
+                None => access.permits(user, host, permission, name),
+            };
             self.answers.truncate(ANSWERS_MAX - 1);
-            self.answers.push(Answer { permission, name: name.into(), is_yes });
+            self.answers.push(Answer { permission, name: name.into(), routing_key: key.map(Box::from), is_yes });
             self.answers.len() - 1
         });
         self.answers[..=place].rotate_right(1);
@@ -153,9 +205,33 @@ mod tests {
             permission == Permission::Read && name.starts_with('r')
         }
 
+        fn limits_topics(&mut self, _: &str, virtual_host: &str) -> bool {
+            virtual_host == "topics"
+        }
+
+        fn permits_topic(&mut self, _: &str, _: &str, permission: Permission, exchange: &str, key: &str) -> bool {
+            self.asked += 1;
+            permission == Permission::Read && exchange == key
+        }
+
         fn update_secret(&mut self, _: &str, _: &str) -> bool {
             false
         }
+    }
+
+    #[test]
+    fn topics_are_asked_about_where_there_are_any_and_once() {
+        let mut access = Reader::default();
+        let mut pass = Pass::new(&mut access, "user", "/");
+        assert!(pass.permits_topic(&mut access, Permission::Write, "x", "k") && access.asked == 0);
+        let mut pass = Pass::new(&mut access, "user", "topics");
+        for _ in 0..2 {
+            assert!(pass.permits_topic(&mut access, Permission::Read, "x", "x"));
+            assert!(!pass.permits_topic(&mut access, Permission::Read, "x", "k"));
+            assert!(!pass.permits_topic(&mut access, Permission::Write, "x", "x"));
+            assert!(!pass.permits(&mut access, Permission::Read, "x"), "the exchange itself is another question");
+        }
+        assert_eq!(access.asked, 4);
     }
 
     #[test]

@@ -115,6 +115,8 @@ pub struct Broker {
     notices: VecDeque<Notice>,
     timers: Timers<Due>,
     reserved_bytes: usize,
+    queues_max: Option<usize>,
+    prefers_quorum: bool,
     /// What has happened in queues that are gone.
     gone: Counters,
     /// When the last [`poll`](Self::poll) found nothing more to deliver.
@@ -149,6 +151,8 @@ impl Broker {
             notices: VecDeque::new(),
             timers: Timers::new(),
             reserved_bytes: 0,
+            queues_max: None,
+            prefers_quorum: false,
             gone: Counters::default(),
             polled_ms: 0,
             keeper: None,
@@ -184,6 +188,21 @@ impl Broker {
     /// A new peer.
     pub fn open_connection(&mut self) -> ConnectionId {
         self.connections.insert(Connection::default())
+    }
+
+    /// How many channels of a peer are open.
+    pub(crate) fn channel_count(&self, connection: ConnectionId) -> usize {
+        self.connections.get(connection).map_or(0, |connection| connection.channels.len())
+    }
+
+    /// Makes no more queues than these; none is as many as are declared.
+    pub fn limit_queues(&mut self, max: Option<usize>) {
+        self.queues_max = max;
+    }
+
+    /// Makes durable queues of which no type is said quorum queues, if they can be.
+    pub fn prefer_quorum_queues(&mut self, is_preferred: bool) {
+        self.prefers_quorum = is_preferred;
     }
 
     /// A peer has gone: its channels close and its exclusive queues are deleted.

@@ -317,7 +317,10 @@ impl Server {
                     Event::Delivery(delivery) => delivery.connection,
                     Event::Cancelled { connection, .. } | Event::AckTimedOut { connection, .. } => *connection,
                 };
-                let held = host.transports.get(connection).and_then(|&id| Some((id, self.connections.get_mut(id)?)));
+                let held = host
+                    .guests
+                    .get(connection)
+                    .and_then(|guest| Some((guest.transport, self.connections.get_mut(guest.transport)?)));
                 let Some((id, held)) = held else {
                     match event {
                         Event::Delivery(delivery) => embedder.deliver(virtual_host, &delivery),

@@ -23,7 +23,9 @@ pub struct VirtualHost {
     pub(crate) name: Box<str>,
     pub(crate) broker: Broker,
     /// Who is behind a connection of the broker's; who has none is the embedding program.
-    pub(crate) transports: Arena<ConnectionId, TransportId>,
+    pub(crate) guests: Arena<ConnectionId, Guest>,
+    /// How many connections it takes; none is as many as come.
+    pub(crate) connections_max: Option<usize>,
     /// The last write with facts that somebody may wait for, and how many there were up to it.
     awaited: (u64, u64),
 }
@@ -39,6 +41,11 @@ impl VirtualHost {
     #[must_use]
     pub fn id(&self) -> VirtualHostId {
         self.id
+    }
+
+    /// Whether it takes no more connections.
+    pub(crate) fn is_full(&self) -> bool {
+        self.connections_max.is_some_and(|max| self.guests.ids().len() >= max)
     }
 
     /// What is in it.
@@ -61,6 +68,13 @@ impl VirtualHost {
         }
         self.broker.facts_written(at);
     }
+}
+
+/// Who is behind a connection of a broker.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    pub(crate) transport: TransportId,
+    user: Box<str>,
 }
 
 /// A connection's place in a virtual host.
@@ -154,8 +168,10 @@ impl VirtualHosts {
         let mut broker = Broker::new(Config { seed: self.seed(id), limits: self.config.limits.clone() });
         broker.set_now(self.now_ms);
         let place = self.hosts.partition_point(|host| host.id < id);
-        self.hosts
-            .insert(place, VirtualHost { id, name: name.into(), broker, transports: Arena::new(), awaited: (0, 0) });
+        self.hosts.insert(
+            place,
+            VirtualHost { id, name: name.into(), broker, guests: Arena::new(), connections_max: None, awaited: (0, 0) },
+        );
         &mut self.hosts[place]
     }
 
@@ -253,11 +269,34 @@ impl VirtualHosts {
     }
 
     /// The connection over a transport enters the virtual host of this name, if there is one.
-    pub(crate) fn enter(&mut self, name: &str, transport: TransportId) -> Option<Seat> {
+    pub(crate) fn enter(&mut self, name: &str, transport: TransportId, user: &str) -> Option<Seat> {
         let host = self.hosts.iter_mut().find(|host| &*host.name == name)?;
         let connection = host.broker.open_connection();
-        host.transports.insert_at(connection, transport);
+        host.guests.insert_at(connection, Guest { transport, user: user.into() });
         Some(Seat { virtual_host: host.id, connection })
+    }
+
+    /// Limits the connections to the virtual host of this name and its queues, and says whether quorum queues are preferred.
+    pub fn limit(&mut self, name: &str, connections: Option<usize>, queues: Option<usize>, prefers_quorum: bool) {
+        if let Some(host) = self.hosts.iter_mut().find(|host| &*host.name == name) {
+            host.connections_max = connections;
+            host.broker.limit_queues(queues);
+            host.broker.prefer_quorum_queues(prefers_quorum);
+        }
+    }
+
+    /// How many connections and channels a user has.
+    pub(crate) fn held_by(&self, user: &str) -> (usize, usize) {
+        let (mut connections, mut channels) = (0, 0);
+        for host in &self.hosts {
+            let is_theirs =
+                |connection: &ConnectionId| host.guests.get(*connection).is_some_and(|guest| &*guest.user == user);
+            for connection in host.guests.ids().into_iter().filter(is_theirs) {
+                connections += 1;
+                channels += host.broker.channel_count(connection);
+            }
+        }
+        (connections, channels)
     }
 
     /// A connection leaves; what the broker held for it goes.
@@ -265,7 +304,7 @@ impl VirtualHosts {
         let Some(place) = self.place(seat.virtual_host) else { return };
         let host = &mut self.hosts[place];
         host.broker.close_connection(seat.connection);
-        host.transports.remove(seat.connection);
+        host.guests.remove(seat.connection);
     }
 
     /// What peers are granted.
@@ -343,7 +382,7 @@ mod tests {
     #[test]
     fn a_new_one_of_an_old_name_is_another() {
         let mut hosts = hosts();
-        let old = hosts.enter("a", TransportId::from_index(5)).unwrap();
+        let old = hosts.enter("a", TransportId::from_index(5), "user").unwrap();
         hosts.leave(old);
         hosts.remove(old.virtual_host);
         assert!(hosts.named("a").is_none() && hosts.get(old.virtual_host).is_none());
@@ -357,9 +396,9 @@ mod tests {
     fn a_connection_is_found_by_its_seat_while_it_stays() {
         let mut hosts = hosts();
         let transport = TransportId::from_index(5);
-        let seat = hosts.enter("b", transport).unwrap();
-        assert_eq!(hosts.enter("missing", transport), None);
-        let behind = |hosts: &VirtualHosts| hosts.get(seat.virtual_host)?.transports.get(seat.connection).copied();
+        let seat = hosts.enter("b", transport, "user").unwrap();
+        assert_eq!(hosts.enter("missing", transport, "user"), None);
+        let behind = |hosts: &VirtualHosts| Some(hosts.get(seat.virtual_host)?.guests.get(seat.connection)?.transport);
         assert_eq!(behind(&hosts), Some(transport));
         hosts.leave(seat);
         assert_eq!(behind(&hosts), None);

@@ -129,7 +129,19 @@ export interface AccessRules {
   /** Whether `permits` would be true whatever it is asked. */
   permitsAll(user: string, virtualHost: string): boolean;
   permits(user: string, virtualHost: string, permission: "configure" | "write" | "read", name: string): boolean;
+  /** How many of these a user may have over all virtual hosts. */
+  limit(user: string, limited: "connections" | "channels"): number | undefined;
+  /** Whether `permitsTopic` is to be asked. */
+  limitsTopics(user: string, virtualHost: string): boolean;
+  permitsTopic(user: string, virtualHost: string, permission: string, exchange: string, routingKey: string): boolean;
   updateSecret(user: string, secret: string): boolean;
+}
+
+/** What a virtual host is limited to, and whether its durable queues are quorum queues if they can be. */
+export interface VirtualHostLimits {
+  maxConnections: number | undefined;
+  maxQueues: number | undefined;
+  quorumQueues: boolean;
 }
 
 /** What `Server.list` lists. */
@@ -220,7 +232,10 @@ export interface Server {
   overview(): Report;
   /** With a virtual host only what is in it; with a name only the queue or exchange of that name. */
   list(kind: Kind, virtualHost?: string, name?: string): Report[];
+  limitVirtualHost(name: string, limits: VirtualHostLimits): void;
   setPolicy(name: string, policy: object): void;
+  /** Without a policy it is deleted. */
+  setOperatorPolicy(name: string, policy: object | undefined): void;
   deletePolicy(name: string): boolean;
   declareExchange(name: string, type: string, options: object): void;
   deleteExchange(name: string, ifUnused: boolean): void;

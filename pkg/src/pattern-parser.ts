@@ -52,7 +52,7 @@ const KINDS: Readonly<Record<string, string>> = {
 const PLACES: Readonly<Record<string, Place>> = { A: "start", Z: "lastEnd", z: "end", b: "wordEdge", B: "noWordEdge" };
 const CONTROLS: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", f: "\f", e: "\x1b", a: "\x07" };
 const UNKNOWN_GROUP =
-  "what begins with '(?' there is not supported: look-around is not, nor are atomic groups; only ^(?!...) at the very beginning is";
+  "what begins with '(?' there is not supported: look-around is not (but for '^(?!' at the very beginning), nor are atomic groups";
 const NO_GROUP_END = "a '(' is not closed";
 const NO_CLASS_END = "a '[' is not closed";
 const NO_NUMBER = "a '\\x' is not followed by a character's number";

@@ -160,7 +160,7 @@ test("users and virtual hosts that cannot be are TypeErrors that name them", asy
     ],
     [
       { users: [{ name: "a", hashing_algorithm: "md5" }] },
-      /^users\[0\]\.hashing_algorithm must be rabbit_password_hashing_/,
+      /^users\[0\]\.hashing_algorithm must be one of rabbit_password_hashing_/,
     ],
     [{ users: [{ name: "a", tags: [1] }] }, /^users\[0\]\.tags must be a list of texts/],
     [

@@ -139,6 +139,8 @@ pub enum Error {
     PartialTransaction,
     /// Known, and not done by this version.
     NotImplemented(Box<str>),
+    /// There is no room for this queue: there may be so many.
+    QueueLimit(Box<str>, usize),
     /// The limit on memory, in bytes, is reached.
     MemoryLimit(usize),
     /// What was to be durable can never be.
@@ -176,6 +178,7 @@ impl Error {
             | Self::NotTransactional
             | Self::PartialTransaction
             | Self::QuorumQueue(..)
+            | Self::QueueLimit(..)
             | Self::ReplyConsumerExists
             | Self::ReplyConsumerAcks
             | Self::NoReplyConsumer => ErrorKind::PreconditionFailed,
@@ -239,6 +242,9 @@ impl fmt::Display for InVirtualHost<'_> {
                 "inequivalent arg '{argument}' for {resource} '{name}' in vhost '{vhost}': received {received} but current \
                  is {current}"
             ),
+            Error::QueueLimit(name, limit) => {
+                write!(formatter, "cannot declare queue '{name}': queue limit in vhost '{vhost}' ({limit}) is reached")
+            }
             Error::UnknownDeliveryTag(tag) => write!(formatter, "unknown delivery tag {tag}"),
             Error::InUse(resource, name) => write!(formatter, "{resource} '{name}' in vhost '{vhost}' in use"),
             Error::NotEmpty(name) => write!(formatter, "queue '{name}' in vhost '{vhost}' not empty"),

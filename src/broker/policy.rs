@@ -167,13 +167,20 @@ impl Broker {
     /// # Errors
     /// When its definition has unknown keys, or values that make no sense.
     pub fn set_policy(&mut self, name: &str, policy: &Policy) -> Result<(), Error> {
-        Settings::of_policy(&policy.definition)
-            .map_err(|bad| Error::BadArgument(bad.name, bad.reason.to_string().into()))?;
-        if policy.definition.get("alternate-exchange").is_some_and(|name| name.as_str().is_none()) {
-            return Err(Error::BadArgument("alternate-exchange", "expected the name of an exchange".into()));
-        }
+        check(policy)?;
         self.check_keeping(true)?;
         self.commit(&Record::PolicySet { name, policy });
+        self.tend_all();
+        Ok(())
+    }
+
+    /// Sets a policy that limits what others say, or with none deletes it. It is not kept: the host sets it at each start.
+    ///
+    /// # Errors
+    /// As of [`set_policy`](Self::set_policy).
+    pub fn set_operator_policy(&mut self, name: &str, policy: Option<&Policy>) -> Result<(), Error> {
+        policy.map_or(Ok(()), check)?;
+        self.state.set_operator_policy(name, policy);
         self.tend_all();
         Ok(())
     }
@@ -196,4 +203,13 @@ impl Broker {
     pub fn policies(&self) -> impl Iterator<Item = (&str, &Policy)> {
         self.state.policies().iter()
     }
+}
+
+fn check(policy: &Policy) -> Result<(), Error> {
+    Settings::of_policy(&policy.definition)
+        .map_err(|bad| Error::BadArgument(bad.name, bad.reason.to_string().into()))?;
+    if policy.definition.get("alternate-exchange").is_some_and(|name| name.as_str().is_none()) {
+        return Err(Error::BadArgument("alternate-exchange", "expected the name of an exchange".into()));
+    }
+    Ok(())
 }

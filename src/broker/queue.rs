@@ -269,9 +269,13 @@ impl Queue {
         tier.map_or(first, |tier| tier.fresh_position + tier.fresh.len() as u64)
     }
 
-    /// Adds what its arguments say to what a policy says, if one applies.
-    pub(super) fn set_policy(&mut self, policy: Option<(&str, &Settings)>) {
-        self.settings = policy.map_or_else(|| self.declared.clone(), |(_, says)| self.declared.under(says));
+    /// Adds what its arguments say to what a policy says, if one applies, and one of the operator's.
+    pub(super) fn set_policy(&mut self, policy: Option<(&str, &Settings)>, operator: Option<(&str, &Settings)>) {
+        self.settings = match (policy, operator) {
+            (Some((_, says)), Some((_, limits))) => self.declared.under(&says.limited_by(limits)),
+            (Some((_, says)), None) | (None, Some((_, says))) => self.declared.under(says),
+            (None, None) => self.declared.clone(),
+        };
         self.policy = policy.map(|(name, _)| name.into());
     }
 

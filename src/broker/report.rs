@@ -88,6 +88,12 @@ impl Broker {
         }
     }
 
+    /// The type of an exchange, if there is one of this name.
+    #[must_use]
+    pub fn exchange_kind(&self, name: &str) -> Option<super::ExchangeKind> {
+        self.state.exchange(name).map(|exchange| exchange.kind)
+    }
+
     /// Which queue a channel means by a name: the empty one stands for the queue that it declared last.
     ///
     /// # Errors

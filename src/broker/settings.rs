@@ -55,6 +55,28 @@ const POLICY_KEYS: [&str; 10] = [
     "alternate-exchange",
 ];
 
+/// What a policy may say without an effect here: there is one copy of each queue, and one way to store it.
+const IGNORED_POLICY_KEYS: [&str; 18] = [
+    "queue-mode",
+    "queue-version",
+    "dead-letter-strategy",
+    "queue-leader-locator",
+    "queue-master-locator",
+    "max-in-memory-length",
+    "max-in-memory-bytes",
+    "initial-cluster-size",
+    "target-group-size",
+    "max-age",
+    "stream-max-segment-size-bytes",
+    "stream-filter-size-bytes",
+    "ha-mode",
+    "ha-params",
+    "ha-sync-mode",
+    "ha-sync-batch-size",
+    "ha-promote-on-shutdown",
+    "ha-promote-on-failure",
+];
+
 /// What only queues of the other type can have, or streams.
 const NOT_CLASSIC: [&str; 8] = [
     DELIVERY_LIMIT,
@@ -170,7 +192,8 @@ impl Settings {
 
     /// What a policy's definition says of queues.
     pub(crate) fn of_policy(definition: &Table) -> Parsed<Self> {
-        if let Some((key, _)) = definition.iter().find(|(key, _)| !POLICY_KEYS.contains(key)) {
+        let is_known = |key: &&str| POLICY_KEYS.contains(key) || IGNORED_POLICY_KEYS.contains(key);
+        if let Some((key, _)) = definition.iter().find(|(key, _)| !is_known(key)) {
             return bad("definition", format!("the key '{key}' is unknown; there are {}", POLICY_KEYS.join(", ")));
         }
         Self::parse(&|name| definition.get(name.strip_prefix("x-")?))
@@ -197,6 +220,11 @@ impl Settings {
             consumer_timeout_ms: lower(own.consumer_timeout_ms, theirs.consumer_timeout_ms),
             ..own
         }
+    }
+
+    /// These, which a policy has given, where one of the operator's applies as well.
+    pub(crate) fn limited_by(&self, operator: &Self) -> Self {
+        Self { overflow: operator.overflow.or(self.overflow), ..self.under(operator) }
     }
 
     /// How often a message may be requeued before it is dead-lettered.
@@ -405,6 +433,20 @@ mod tests {
         assert!(settings.rejects_publish());
         assert_eq!(of(OVERFLOW, "drop-head").unwrap().under(&policy).overflow, Some(Overflow::DropHead));
         assert_eq!(of(MAX_LENGTH, 3).unwrap().under(&policy).max_length, Some(3));
+    }
+
+    #[test]
+    fn an_operators_policy_limits_another_and_says_what_a_full_queue_does() {
+        let parsed = |entries: &[(&str, Value)]| {
+            Settings::of_policy(&entries.iter().cloned().collect::<Table>()).expect("a policy that makes sense")
+        };
+        let policy = parsed(&[("max-length", 5.into()), ("overflow", "drop-head".into()), ("expires", 3.into())]);
+        let operator =
+            parsed(&[("max-length", 4.into()), ("overflow", "reject-publish".into()), ("expires", 9.into())]);
+        let limited = policy.limited_by(&operator);
+        assert_eq!((limited.max_length, limited.expires_ms), (Some(4), Some(3)));
+        assert!(limited.rejects_publish());
+        assert_eq!(policy.limited_by(&Settings::default()), policy);
     }
 
     #[test]

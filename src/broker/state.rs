@@ -15,7 +15,7 @@ use super::headers;
 use super::message::Message;
 use super::numbered::Numbered;
 use super::partition::{self, Move, Part, Partitions};
-use super::policy::{Matcher, Policies};
+use super::policy::{Matcher, Policies, Policy};
 use super::publisher::Publishers;
 use super::queue::Queue;
 use super::record::Record;
@@ -36,6 +36,7 @@ pub(crate) struct State {
     /// The exchanges with bindings to each queue or exchange, so that nobody has to ask them all.
     sources: HashMap<Destination, Vec<Box<str>>, FixedState>,
     policies: Policies,
+    operator_policies: Policies,
     /// Messages that wait to go from their exchange into queues.
     delayed: Numbered<Message>,
     delayed_number: u64,
@@ -87,6 +88,7 @@ impl State {
             names: HashMap::default(),
             sources: HashMap::default(),
             policies: Policies::new(),
+            operator_policies: Policies::new(),
             delayed: Numbered::new(),
             delayed_number: 0,
             publishers: Publishers::default(),
@@ -115,7 +117,7 @@ impl State {
             Record::QueueDeclared { queue, name, durable, exclusive, auto_delete, arguments } => {
                 let settings = Settings::of_arguments(arguments).expect("a queue's arguments were checked");
                 let mut declared = Queue::new(name, durable, exclusive, auto_delete, arguments.clone(), settings);
-                declared.set_policy(self.policies.of_queue(&declared));
+                declared.set_policy(self.policies.of_queue(&declared), self.operator_policies.of_queue(&declared));
                 self.queues.insert_at(queue, declared);
                 self.names.insert(name.into(), queue);
             }
@@ -231,9 +233,23 @@ impl State {
         &self.policies
     }
 
+    /// What limits policies, which is not a fact either: the host keeps it.
+    pub(crate) fn operator_policies(&self) -> &Policies {
+        &self.operator_policies
+    }
+
+    pub(crate) fn set_operator_policy(&mut self, name: &str, policy: Option<&Policy>) {
+        match policy {
+            Some(policy) => self.operator_policies.set(name, policy),
+            None => self.operator_policies.delete(name),
+        }
+        self.apply_policies();
+    }
+
     /// Gives patterns their meaning, which is not a fact: the host has it.
     pub(crate) fn set_matcher(&mut self, matcher: Matcher) {
         self.policies.set_matcher(matcher);
+        self.operator_policies.set_matcher(matcher);
         self.apply_policies();
     }
 
@@ -373,7 +389,7 @@ impl State {
 
     fn apply_policies(&mut self) {
         for queue in self.queues.values_mut() {
-            queue.set_policy(self.policies.of_queue(queue));
+            queue.set_policy(self.policies.of_queue(queue), self.operator_policies.of_queue(queue));
         }
         for (name, exchange) in &mut self.exchanges {
             exchange.set_policy(self.policies.alternate_of(name));
@@ -390,7 +406,7 @@ impl State {
         let is_kept = self.queue_mut(front).is_kept;
         for (number, &id) in (known..).zip(added) {
             let mut partition = Queue::new(&name, durable, false, false, Table::new(), settings.clone());
-            partition.set_policy(self.policies.of_queue(&partition));
+            partition.set_policy(self.policies.of_queue(&partition), self.operator_policies.of_queue(&partition));
             partition.part = Some(Box::new(Part::new(front, number)));
             partition.is_kept = is_kept;
             self.queues.insert_at(id, partition);

@@ -160,6 +160,23 @@ impl Broker {
             return self.find_queue(channel, queue.name);
         }
         check_short("queue name", queue.name)?;
+        if queue.name.starts_with("amq.") {
+            return Err(Error::ReservedName(Resource::Queue, queue.name.into()));
+        }
+        let is_lasting = queue.durable && !queue.exclusive && !queue.auto_delete;
+        if !self.prefers_quorum || !is_lasting || queue.arguments.get("x-queue-type").is_some() {
+            return self.declare_named(channel, queue);
+        }
+        let mut arguments = queue.arguments.clone();
+        arguments.insert("x-queue-type", "quorum");
+        self.declare_named(channel, &QueueDeclaration { arguments: &arguments, ..*queue })
+    }
+
+    /// Declares a queue as another broker had it, whatever its name is.
+    ///
+    /// # Errors
+    /// As [`declare_queue`](Self::declare_queue).
+    pub fn declare_named(&mut self, channel: ChannelId, queue: &QueueDeclaration<'_>) -> Result<QueueStatus, Error> {
         if let Some(id) = self.state.queue_named(queue.name) {
             self.check_queue_equivalent(channel, id, queue)?;
             self.raise_partitions(id, queue)?;
@@ -167,13 +184,13 @@ impl Broker {
         }
         check_queue_arguments(queue)?;
         self.check_keeping(queue.durable && !queue.exclusive)?;
+        if let Some(limit) = self.queues_max.filter(|&max| self.listed_queues().len() >= max) {
+            return Err(Error::QueueLimit(queue.name.into(), limit));
+        }
         if queue.name.is_empty() {
             let name = self.generate_name("amq.gen-");
             let id = self.create_queue(channel, &QueueDeclaration { name: &name, ..*queue });
             return Ok(self.remember_queue(channel, id));
-        }
-        if queue.name.starts_with("amq.") {
-            return Err(Error::ReservedName(Resource::Queue, queue.name.into()));
         }
         let id = self.create_queue(channel, queue);
         Ok(self.remember_queue(channel, id))

@@ -98,7 +98,7 @@ impl Server {
 
     /// Whose it is; none is the embedding program.
     fn connection_of(&self, host: &VirtualHost, owned: &Owned) -> Option<&Connection> {
-        let id = *host.transports.get(owned.connection)?;
+        let id = host.guests.get(owned.connection)?.transport;
         self.connections.get(id).map(|held| &held.connection)
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use wasm_bindgen::prelude::*;
 
 use super::Server;
-use crate::access::{Access, Permission};
+use crate::access::{Access, Limited, Permission};
 
 #[wasm_bindgen]
 extern "C" {
@@ -26,6 +26,22 @@ extern "C" {
 
     #[wasm_bindgen(method, catch)]
     fn permits(this: &AccessObject, user: &str, host: &str, permission: &str, name: &str) -> Result<bool, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn limit(this: &AccessObject, user: &str, limited: &str) -> Result<Option<f64>, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = limitsTopics)]
+    fn limits_topics(this: &AccessObject, user: &str, virtual_host: &str) -> Result<bool, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = permitsTopic)]
+    fn permits_topic(
+        this: &AccessObject,
+        user: &str,
+        host: &str,
+        permission: &str,
+        exchange: &str,
+        key: &str,
+    ) -> Result<bool, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = updateSecret)]
     fn update_secret(this: &AccessObject, user: &str, secret: &str) -> Result<bool, JsValue>;
@@ -55,16 +71,35 @@ impl Access for AccessObject {
     }
 
     fn permits(&mut self, user: &str, virtual_host: &str, permission: Permission, name: &str) -> bool {
-        let permission = match permission {
-            Permission::Configure => "configure",
-            Permission::Write => "write",
-            Permission::Read => "read",
+        Self::permits(self, user, virtual_host, word(permission), name).unwrap_or(false)
+    }
+
+    fn limit(&mut self, user: &str, limited: Limited) -> Option<usize> {
+        let limited = match limited {
+            Limited::Connections => "connections",
+            Limited::Channels => "channels",
         };
-        Self::permits(self, user, virtual_host, permission, name).unwrap_or(false)
+        Self::limit(self, user, limited).ok().flatten().map(|limit| limit as usize)
+    }
+
+    fn limits_topics(&mut self, user: &str, virtual_host: &str) -> bool {
+        Self::limits_topics(self, user, virtual_host).unwrap_or(true)
+    }
+
+    fn permits_topic(&mut self, user: &str, host: &str, permission: Permission, exchange: &str, key: &str) -> bool {
+        Self::permits_topic(self, user, host, word(permission), exchange, key).unwrap_or(false)
     }
 
     fn update_secret(&mut self, user: &str, secret: &str) -> bool {
         Self::update_secret(self, user, secret).unwrap_or(false)
+    }
+}
+
+fn word(permission: Permission) -> &'static str {
+    match permission {
+        Permission::Configure => "configure",
+        Permission::Write => "write",
+        Permission::Read => "read",
     }
 }
 

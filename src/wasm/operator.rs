@@ -34,6 +34,17 @@ pub(super) fn matches(pattern: &str, name: &str) -> bool {
     })
 }
 
+fn read_policy(policy: &JsValue) -> Result<Policy, JsValue> {
+    let policy = Fields(policy);
+    let pattern = policy.text("pattern")?.unwrap_or_default();
+    let apply_to = policy.text("applyTo")?.unwrap_or_else(|| "all".into());
+    let apply_to = ApplyTo::named(&apply_to).ok_or_else(|| {
+        type_error("'applyTo' must be 'all', 'queues', 'classic_queues', 'quorum_queues' or 'exchanges'")
+    })?;
+    let priority = policy.value("priority").and_then(|priority| priority.as_f64()).unwrap_or_default() as i32;
+    Ok(Policy { pattern, apply_to, priority, definition: policy.table("definition")? })
+}
+
 #[wasm_bindgen]
 impl Server {
     /// Makes a virtual host, unless there is one of this name; whether it was made.
@@ -72,20 +83,32 @@ impl Server {
         self.server.close(transport(id), reason)
     }
 
+    /// Limits a virtual host and says of which type its queues are: `maxConnections`, `maxQueues`, `quorumQueues`.
+    #[wasm_bindgen(js_name = limitVirtualHost)]
+    pub fn limit_virtual_host(&mut self, name: &str, limits: &JsValue) -> Result<(), JsValue> {
+        let limits = Fields(limits);
+        let (connections, queues) = (limits.number("maxConnections")?, limits.number("maxQueues")?);
+        self.server.virtual_hosts_mut().limit(name, connections, queues, limits.flag("quorumQueues")?);
+        Ok(())
+    }
+
     /// Sets a policy in the virtual host in use. `policy`: `pattern`, `applyTo`, `priority`, `definition`.
     #[wasm_bindgen(js_name = setPolicy)]
     pub fn set_policy(&mut self, name: &str, policy: &JsValue) -> Result<(), JsValue> {
-        let policy = Fields(policy);
-        let pattern = policy.text("pattern")?.unwrap_or_default();
-        let apply_to = policy.text("applyTo")?.unwrap_or_else(|| "all".into());
-        let apply_to = ApplyTo::named(&apply_to).ok_or_else(|| {
-            type_error("'applyTo' must be 'all', 'queues', 'classic_queues', 'quorum_queues' or 'exchanges'")
-        })?;
-        let priority = policy.value("priority").and_then(|priority| priority.as_f64()).unwrap_or_default() as i32;
-        let policy = Policy { pattern, apply_to, priority, definition: policy.table("definition")? };
+        let policy = read_policy(policy)?;
         self.ask(|broker, _| {
             broker.set_matcher(matches);
             broker.set_policy(name, &policy)
+        })
+    }
+
+    /// Sets a policy of the operator's, or deletes it where `policy` is undefined.
+    #[wasm_bindgen(js_name = setOperatorPolicy)]
+    pub fn set_operator_policy(&mut self, name: &str, policy: &JsValue) -> Result<(), JsValue> {
+        let policy = if policy.is_undefined() { None } else { Some(read_policy(policy)?) };
+        self.ask(|broker, _| {
+            broker.set_matcher(matches);
+            broker.set_operator_policy(name, policy.as_ref())
         })
     }
 

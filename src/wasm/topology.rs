@@ -70,7 +70,7 @@ impl Server {
         self.ask(|broker, channel| verb(broker, channel, &binding))
     }
 
-    /// `options`: `passive`, `durable`, `exclusive`, `autoDelete`, `arguments`. Answers `queue`, `messageCount` and
+    /// `options`: `passive`, `durable`, `exclusive`, `autoDelete`, `arguments`, and `anyName` for a queue that another broker has named. Answers `queue`, `messageCount` and
     /// `consumerCount`.
     #[wasm_bindgen(js_name = declareQueue)]
     pub fn declare_queue(&mut self, name: &str, options: &JsValue) -> Result<JsValue, JsValue> {
@@ -83,7 +83,11 @@ impl Server {
             auto_delete: options.flag("autoDelete")?,
             arguments: &options.table("arguments")?,
         };
-        let status = self.ask(|broker, channel| broker.declare_queue(channel, &declaration))?;
+        let is_named = options.flag("anyName")?;
+        let status = self.ask(|broker, channel| match is_named {
+            true => broker.declare_named(channel, &declaration),
+            false => broker.declare_queue(channel, &declaration),
+        })?;
         let mut answer = Table::new();
         answer.insert("queue", &*status.name);
         answer.insert("messageCount", status.message_count as i64);

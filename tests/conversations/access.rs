@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::peer::*;
-use pocketmq::access::{Access, Permission};
+use pocketmq::access::{Access, Limited, Permission};
 use pocketmq::limits::Limits;
 use pocketmq::protocol::amqp::Peer;
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -219,4 +219,79 @@ fn a_new_secret_is_for_the_host_to_judge() {
     let mut client = limited();
     assert_eq!(ids(&client.ask(&update(b"better"))), [(10, 71)]);
     check(&client.ask(&update(b"worse"))[0], (530, "NOT_ALLOWED - New secret was refused", (10, 70)));
+}
+
+/// Everybody may have two connections and two channels.
+#[derive(Debug)]
+struct Two;
+
+impl Access for Two {
+    fn log_in(&mut self, user: &str, _: &str, _: bool) -> Option<Box<str>> {
+        Some(user.into())
+    }
+
+    fn log_in_by_certificate(&mut self, _: &str) -> Option<Box<str>> {
+        None
+    }
+
+    fn may_enter(&mut self, _: &str, _: &str) -> bool {
+        true
+    }
+
+    fn permits_all(&mut self, _: &str, _: &str) -> bool {
+        true
+    }
+
+    fn permits(&mut self, _: &str, _: &str, _: Permission, _: &str) -> bool {
+        true
+    }
+
+    fn limit(&mut self, _: &str, _: Limited) -> Option<usize> {
+        Some(2)
+    }
+
+    fn update_secret(&mut self, _: &str, _: &str) -> bool {
+        true
+    }
+}
+
+/// What a user is told who opens a connection to a virtual host.
+fn refused_at_opening(client: &mut Client, user: &str, virtual_host: &str) -> String {
+    client.id = client.server.connect(Peer::default());
+    let response = format!("\0{user}\0{user}");
+    client.ask(&[HEADER, &start_ok("PLAIN", response.as_bytes(), &[]).on(0), &tune_ok(0, 0, 0).on(0)].concat());
+    let answers = client.ask(&open(virtual_host).on(0));
+    let (code, text, method) = answers[0].refusal();
+    assert_eq!((code, method), (530, (10, 40)));
+    text.into()
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn users_and_virtual_hosts_have_as_many_as_they_may() {
+    let mut client = Client::ready();
+    client.server.set_access(Box::new(Two));
+    client.server.virtual_hosts_mut().add("v");
+    client.server.virtual_hosts_mut().limit("v", Some(1), Some(1), false);
+    client.join("user", "v", &[]);
+    let full = "NOT_ALLOWED - access to vhost 'v' refused for user 'user': connection limit (1) is reached";
+    assert_eq!(refused_at_opening(&mut client, "user", "v"), full);
+    client.join("user", "/", &[]);
+    let full = "NOT_ALLOWED - connection refused for user 'user': user connection limit (2) is reached";
+    assert_eq!(refused_at_opening(&mut client, "user", "/"), full);
+    client.join("other", "/", &[]);
+    // Joining has opened channel 1.
+    client.ask(&open_channel().on(2));
+    let text =
+        "NOT_ALLOWED - number of channels opened for user 'other' has reached the maximum allowed user limit of (2)";
+    check(&client.ask(&open_channel().on(3))[0], (530, text, (20, 10)));
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_virtual_host_has_as_many_queues_as_it_may() {
+    let mut client = Client::ready();
+    client.server.virtual_hosts_mut().limit("/", None, Some(1), false);
+    client.ask(&declare_queue("a", 0).on(1));
+    client.ask(&declare_queue("a", 0).on(1));
+    let text = "PRECONDITION_FAILED - cannot declare queue 'b': queue limit in vhost '/' (1) is reached";
+    check(&client.ask(&declare_queue("b", 0).on(1))[0], (406, text, (50, 10)));
 }

@@ -116,3 +116,13 @@ fn a_policy_is_listed_with_what_it_says() {
     assert_eq!(fields(&policies[0], &names), "short / q queues 1 {3}");
     assert_eq!(fields(&client.server.list("queues", None, None).unwrap()[0], &["policy"]), "short");
 }
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_name_of_the_broker_is_declared_by_the_broker_alone() {
+    let mut client = Client::ready();
+    let declared = client.ask(&declare_queue("", 0).on(1));
+    let name = declared[0].text_at(4).to_owned();
+    assert_eq!(ids(&client.ask(&declare_queue(&name, 1).on(1))), [(50, 11)], "a passive declaration looks only");
+    let text = format!("ACCESS_REFUSED - queue name '{name}' contains reserved prefix 'amq.*'");
+    assert_eq!(client.ask(&declare_queue(&name, 0).on(1))[0].refusal(), (403, &*text, (50, 10)));
+}

@@ -2,9 +2,10 @@
 // form of definitions. What virtual hosts there are, the journal knows.
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { policyOf } from "../options.js";
 import type { Access } from "./access.js";
-import { reportUser } from "./definitions/export.js";
-import { readDefinitions } from "./definitions/read.js";
+import { exportAccess } from "./definitions/export.js";
+import { type Definitions, readDefinitions } from "./definitions/read.js";
 import { onDisk } from "./disk-error.js";
 import { syncFolder } from "./folder.js";
 
@@ -25,7 +26,9 @@ export class AccessFile {
   restore(access: Access): void {
     const text = this.#read();
     if (text === undefined) return;
-    const { users, permissions, virtualHosts } = this.#parsed(text);
+    const definitions = this.#parsed(text);
+    const { users, permissions, virtualHosts } = definitions;
+    if (definitions.skipped.length > 0) throw this.#incomprehensible(definitions.skipped.join("; "));
     for (const { name, ...described } of virtualHosts) {
       if (access.virtualHosts.has(name)) access.setVirtualHost(name, described);
     }
@@ -33,6 +36,7 @@ export class AccessFile {
     for (const { user, vhost, ...granted } of permissions) {
       if (access.users.has(user) && access.virtualHosts.has(vhost)) access.permit(user, vhost, granted);
     }
+    restoreRestrictions(access, definitions);
   }
 
   /** Takes what there is now for what every start makes or the file has; `made` are the users of the first kind. */
@@ -51,14 +55,7 @@ export class AccessFile {
 
   #textOf(access: Access): string {
     const isKept = (user: string) => !this.#made.has(user);
-    const definitions = {
-      users: [...access.users.values()].filter(({ name }) => isKept(name)).map(reportUser),
-      vhosts: [...access.virtualHosts].map(([name, described]) => ({ name, ...described })),
-      permissions: [...access.permissions()]
-        .filter(([user]) => isKept(user))
-        .map(([user, vhost, granted]) => ({ user, vhost, ...granted })),
-    };
-    return `${JSON.stringify(definitions, null, 2)}\n`;
+    return `${JSON.stringify(exportAccess(access, isKept), null, 2)}\n`;
   }
 
   #replace(text: string): void {
@@ -89,10 +86,26 @@ export class AccessFile {
     try {
       return readDefinitions(JSON.parse(text));
     } catch (error) {
-      const reason = (error as Error).message;
-      throw new Error(`${this.#path} cannot be understood; repair it or restore it from a backup: ${reason}`, {
-        cause: error,
-      });
+      throw this.#incomprehensible((error as Error).message, error);
     }
+  }
+
+  #incomprehensible(reason: string, cause?: unknown): Error {
+    const text = `${this.#path} cannot be understood; repair it or restore it from a backup: ${reason}`;
+    return new Error(text, { cause });
+  }
+}
+
+function restoreRestrictions(access: Access, definitions: Definitions): void {
+  const { restrictions } = access;
+  for (const { name, limits } of definitions.userLimits) restrictions.users.set(name, limits);
+  for (const { name, limits } of definitions.virtualHostLimits) {
+    if (access.virtualHosts.has(name)) restrictions.virtualHosts.set(name, limits);
+  }
+  for (const { user, vhost, exchange, ...granted } of definitions.topicPermissions) {
+    if (access.users.has(user)) restrictions.permitTopic(user, vhost, exchange, granted);
+  }
+  for (const { vhost, name, policy } of definitions.operatorPolicies) {
+    if (access.virtualHosts.has(vhost)) restrictions.setOperatorPolicy(vhost, name, policyOf(policy));
   }
 }

@@ -4,6 +4,7 @@ import { shortText } from "../arguments.js";
 import { matches } from "../patterns.js";
 import type { LoginGuard } from "./login-guard.js";
 import { type HashedPassword, hashPassword, isPassword } from "./passwords.js";
+import { Restrictions } from "./restrictions.js";
 
 /** A user. */
 export interface User {
@@ -27,7 +28,12 @@ export type Permission = keyof Permissions;
 export interface VirtualHost {
   readonly description: string;
   readonly tags: readonly string[];
+  /** The type of durable queues that are declared without one. */
+  readonly defaultQueueType?: QueueType | undefined;
 }
+
+/** A type of queue. */
+export type QueueType = "classic" | "quorum";
 
 /** All permissions. */
 export const EVERYTHING: Permissions = { configure: ".*", write: ".*", read: ".*" };
@@ -39,6 +45,7 @@ export const GUEST = "guest";
 export class Access {
   readonly users = new Map<string, User>();
   readonly virtualHosts = new Map<string, VirtualHost>();
+  readonly restrictions: Restrictions;
   readonly #permissions = new Map<string, Map<string, Permissions>>();
   readonly #remoteGuest: boolean;
   readonly #changed: () => void;
@@ -48,6 +55,7 @@ export class Access {
   constructor(options: { remoteGuest: boolean; changed: () => void; guard: LoginGuard }) {
     this.#remoteGuest = options.remoteGuest;
     this.#changed = options.changed;
+    this.restrictions = new Restrictions(options.changed);
     this.#guard = options.guard;
   }
 
@@ -67,6 +75,7 @@ export class Access {
   /** Removes a user with its permissions; answers whether it was there. */
   deleteUser(name: string): boolean {
     this.#permissions.delete(name);
+    this.restrictions.deleteUser(name);
     const was = this.users.delete(name);
     this.#changed();
     return was;
@@ -80,6 +89,7 @@ export class Access {
   /** Removes a virtual host with the permissions in it; answers whether it was there. */
   deleteVirtualHost(name: string): boolean {
     for (const granted of this.#permissions.values()) granted.delete(name);
+    this.restrictions.deleteVirtualHost(name);
     const was = this.virtualHosts.delete(name);
     this.#changed();
     return was;
@@ -140,6 +150,9 @@ export class Access {
         return permissions !== undefined && Object.values(permissions).every((pattern) => pattern === ".*");
       },
       permits: (user, virtualHost, permission, name) => this.permits(user, virtualHost, permission, name),
+      limit: (user, limited) => this.restrictions.users.get(user)?.[`max-${limited}`],
+      limitsTopics: (user, virtualHost) => this.restrictions.limitsTopics(user, virtualHost),
+      permitsTopic: (...asked) => this.restrictions.permitsTopic(...asked),
       // As with RabbitMQ, passwords have nothing that could expire: any secret will do.
       updateSecret: (user) => this.users.has(user),
     };

@@ -179,7 +179,7 @@ async function bindAll(
   if (httpPort !== undefined) {
     const { httpServers } = await import("./http.js");
     const listeners = () => Object.entries(ports).map(([protocol, { port }]) => ({ protocol, port }));
-    const site = { rules: rulesOf(options), www: options.www, operations, connections, listeners };
+    const site = { tls, rules: rulesOf(options), www: options.www, operations, connections, listeners };
     await add("http", bind(httpServers(site), host, httpPort, "httpPort"));
   }
   return ports as Ports;

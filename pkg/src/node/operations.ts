@@ -1,12 +1,14 @@
 // Operations: what an operator does to a running broker, so that the broker and what the host knows of users stay in step.
-import type { Kind, Report } from "../abi.js";
+import type { Kind, Report, Table } from "../abi.js";
 import { shortText } from "../arguments.js";
 import { Broker } from "../broker.js";
 import type { Consumers } from "../consumers.js";
 import { DEFAULT_VIRTUAL_HOST, type Engine } from "../engine.js";
+import { declared, type PolicyOptions, policyOf, QUEUE_FLAGS, type QueueOptions } from "../options.js";
 import { Access, type VirtualHost } from "./access.js";
 import type { AccessFile } from "./access-file.js";
 import { LoginGuard } from "./login-guard.js";
+import { limitsWith } from "./restrictions.js";
 
 const NO_DESCRIPTION: VirtualHost = { description: "", tags: [] };
 
@@ -53,6 +55,14 @@ export class Operations {
     return made;
   }
 
+  /** Declares a queue under a name that another broker may have given it. */
+  importQueue(virtualHost: string, name: string, options: QueueOptions): void {
+    shortText(name, "queue");
+    if (name === "") throw new TypeError("A queue needs a name.");
+    const declaration = { ...declared(options, QUEUE_FLAGS), anyName: true };
+    this.engine.changeIn(virtualHost, (server) => server.declareQueue(name, declaration));
+  }
+
   /** What there is of a kind, everywhere or in one virtual host. */
   list(kind: Kind, virtualHost?: string): Report[] {
     return this.engine.ask((server) => server.list(kind, virtualHost));
@@ -73,12 +83,42 @@ export class Operations {
     return this.engine.ask((server) => server.overview());
   }
 
-  /** Makes a virtual host, or describes one anew; answers whether it was made. */
+  /** Makes a virtual host, or describes one anew; returns whether it was made. */
   setVirtualHost(name: string, virtualHost = NO_DESCRIPTION): boolean {
     if (shortText(name, "The virtual host's name") === "") throw new TypeError("A virtual host needs a name.");
     const isNew = this.engine.change((server) => server.addVirtualHost(name));
-    this.access.setVirtualHost(name, virtualHost);
+    const defaultQueueType = virtualHost.defaultQueueType ?? this.access.virtualHosts.get(name)?.defaultQueueType;
+    this.access.setVirtualHost(name, { ...virtualHost, defaultQueueType });
+    this.#limit(name);
     return isNew;
+  }
+
+  /** Limits a user, or a virtual host, or with no value takes that limit away. */
+  setLimit(of: "users" | "virtualHosts", name: string, limit: string, value: number | undefined): void {
+    const { restrictions } = this.access;
+    restrictions[of].set(name, limitsWith(restrictions[of].get(name), limit, value));
+    if (of === "virtualHosts") this.#limit(name);
+  }
+
+  /** Sets an operator's policy, or with none deletes it; returns whether one of this name was there. */
+  setOperatorPolicy(virtualHost: string, name: string, policy: PolicyOptions | undefined): boolean {
+    const checked = policy && policyOf(policy);
+    this.engine.changeIn(virtualHost, (server) => server.setOperatorPolicy(name, checked));
+    return this.access.restrictions.setOperatorPolicy(virtualHost, name, checked);
+  }
+
+  /** What an operator's policy says. */
+  operatorPolicy(virtualHost: string, name: string): Table {
+    const all = [...this.access.restrictions.operatorPolicies()];
+    return all.find((one) => one.vhost === virtualHost && one.name === name)?.policy.definition ?? {};
+  }
+
+  /** Has the broker do by all that was restored or was known before it started again. */
+  restrict(): void {
+    for (const name of this.access.virtualHosts.keys()) this.#limit(name);
+    for (const { vhost, name, policy } of this.access.restrictions.operatorPolicies()) {
+      this.engine.changeIn(vhost, (server) => server.setOperatorPolicy(name, policy));
+    }
   }
 
   /** Deletes a virtual host with all that is in it, and closes the connections to it; answers whether it was there. */
@@ -110,5 +150,13 @@ export class Operations {
   #startAgain(): void {
     this.#tellAccess();
     for (const name of this.access.virtualHosts.keys()) this.engine.change((server) => server.addVirtualHost(name));
+    this.restrict();
+  }
+
+  #limit(name: string): void {
+    const { "max-connections": maxConnections, "max-queues": maxQueues } =
+      this.access.restrictions.virtualHosts.get(name) ?? {};
+    const quorumQueues = this.access.virtualHosts.get(name)?.defaultQueueType === "quorum";
+    this.engine.change((server) => server.limitVirtualHost(name, { maxConnections, maxQueues, quorumQueues }));
   }
 }

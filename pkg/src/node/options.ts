@@ -5,6 +5,7 @@ import { callable, flag, optionalWhole, record, whole, wrong } from "../argument
 import { LIMITS } from "../options.js";
 import type { Permissions } from "./access.js";
 import { MECHANISMS, type Mechanism } from "./connections.js";
+import type { HashingAlgorithm } from "./passwords.js";
 import { isLoopback } from "./ports.js";
 import type { TlsOptions } from "./tls.js";
 
@@ -14,7 +15,7 @@ export interface UserOptions {
   password?: string | undefined;
   /** In the place of a password: its hash, as RabbitMQ exports it. */
   password_hash?: string | undefined;
-  hashing_algorithm?: "rabbit_password_hashing_sha256" | "rabbit_password_hashing_sha512" | undefined;
+  hashing_algorithm?: HashingAlgorithm | undefined;
   /** What it may do over HTTP: `administrator`, `monitoring`, `policymaker` or `management`; nothing when not given. */
   tags?: readonly string[] | undefined;
   /** By virtual host; when not given, everything in every virtual host that there is at the start. */

@@ -2,11 +2,18 @@
 // move between the two.
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 
-const DIGESTS = { rabbit_password_hashing_sha256: "sha256", rabbit_password_hashing_sha512: "sha512" } as const;
+const DIGESTS = {
+  rabbit_password_hashing_sha256: "sha256",
+  rabbit_password_hashing_sha512: "sha512",
+  rabbit_password_hashing_md5: "md5",
+} as const;
 const SALT_BYTES = 4;
 
 /** A hashing algorithm by RabbitMQ's name. */
 export type HashingAlgorithm = keyof typeof DIGESTS;
+
+/** The algorithms. */
+export const ALGORITHMS = Object.keys(DIGESTS);
 
 /** The algorithm for new passwords. */
 export const DEFAULT_ALGORITHM: HashingAlgorithm = "rabbit_password_hashing_sha256";

@@ -12,6 +12,7 @@ import { checkReach, type ListenOptions, type UserOptions } from "./options.js";
 export function setUp(operations: Operations, options: ListenOptions, kept?: AccessFile): void {
   const { access } = operations;
   kept?.restore(access);
+  operations.restrict();
   options.vhosts?.forEach((name, index) => {
     operations.setVirtualHost(shortText(name, `vhosts[${index}]`));
   });

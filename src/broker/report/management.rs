@@ -174,7 +174,7 @@ impl Broker {
 
     // Called from everywhere here.
     #[inline(never)]
-    fn listed_queues(&self) -> Vec<(QueueId, &Queue)> {
+    pub(in crate::broker) fn listed_queues(&self) -> Vec<(QueueId, &Queue)> {
         self.state.queues().filter(|(_, queue)| !is_reply_address(&queue.name)).collect()
     }
 
@@ -195,6 +195,9 @@ impl Broker {
         report.insert("auto_delete", queue.auto_delete);
         report.insert("arguments", queue.arguments.clone());
         report.insert("policy", queue.policy.as_deref().unwrap_or_default());
+        if let Some((name, _)) = self.state.operator_policies().of_queue(queue) {
+            report.insert("operator_policy", name);
+        }
         report.insert("consumers", integer(totals.consumers));
         report.insert("memory", integer(self.tally(id).ready_bytes));
         if let Some(partitions) = &queue.partitions {

@@ -28,7 +28,7 @@ use super::method::{
 use super::method::{Method, MethodId};
 use super::reply::{Refusal, ReplyCode};
 use crate::access::{Access, Pass, Permission};
-use crate::broker::{Broker, Resource};
+use crate::broker::{Broker, ExchangeKind, Resource};
 use crate::id::ChannelId;
 
 /// A consumer of replies to itself needs no permission.
@@ -46,6 +46,22 @@ impl Context<'_> {
     /// Refuses what the user may not do with this exchange.
     fn check_exchange(&mut self, permission: Permission, name: &str) -> Result<(), Refusal> {
         self.check(permission, Resource::Exchange, if name.is_empty() { "amq.default" } else { name })
+    }
+
+    /// Refuses what the user may not do by this routing key, where the exchange is of type `topic`.
+    fn check_topic(&mut self, permission: Permission, exchange: &str, routing_key: &str) -> Result<(), Refusal> {
+        if !self.pass.limits_topics() || self.broker.exchange_kind(exchange) != Some(ExchangeKind::Topic) {
+            return Ok(());
+        }
+        if self.pass.permits_topic(self.access, permission, exchange, routing_key) {
+            return Ok(());
+        }
+        let Pass { user, virtual_host, .. } = &*self.pass;
+        let text = format_args!(
+            "access to topic '{routing_key}' in exchange topic '{exchange}' in vhost '{virtual_host}' refused for user \
+             '{user}'"
+        );
+        Err(Refusal::new(ReplyCode::AccessRefused, text))
     }
 
     fn check(&mut self, permission: Permission, resource: Resource, name: &str) -> Result<(), Refusal> {

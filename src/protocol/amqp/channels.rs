@@ -6,6 +6,7 @@ use super::held::write_to_await;
 use super::method::{self, ChannelCloseOk, ChannelOpenOk, Method, MethodId};
 use super::reply::{Refusal, ReplyCode};
 use super::{Connection, LOW_ON_MEMORY, Realm, Stay};
+use crate::access::Limited;
 use crate::broker::Broker;
 use crate::id::ChannelId;
 
@@ -141,10 +142,24 @@ impl Connection {
                 format_args!("channel number {} is greater than the negotiated channel_max ({max})", frame.channel);
             return Err(Refusal::new(ReplyCode::NotAllowed, text).during(id));
         }
+        self.check_channel_limit(realm).map_err(|refusal| refusal.during(id))?;
         let (broker, connection) = self.broker(realm);
         self.channels.open(frame.channel, broker.open_channel(connection, frame.channel));
         self.answer(frame.channel, &ChannelOpenOk, realm.durability);
         Ok(())
+    }
+
+    fn check_channel_limit(&self, realm: &mut Realm<'_>) -> Result<(), Refusal> {
+        let user = &*self.login.user;
+        match realm.access.limit(user, Limited::Channels) {
+            Some(limit) if realm.virtual_hosts.held_by(user).1 >= limit => {
+                let text = format_args!(
+                    "number of channels opened for user '{user}' has reached the maximum allowed user limit of ({limit})"
+                );
+                Err(Refusal::new(ReplyCode::NotAllowed, text))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn close_channel(&mut self, frame: Frame<'_>, realm: &mut Realm<'_>) -> Result<(), Refusal> {

@@ -7,7 +7,7 @@ use super::method::{ConnectionOpenOk, ConnectionStartOk, ConnectionUpdateSecret,
 use super::reply::{Refusal, ReplyCode};
 use super::sasl::{self, Credentials};
 use super::{Connection, Login, Phase, Realm, Stay};
-use crate::access::Pass;
+use crate::access::{Limited, Pass};
 use crate::table::Table;
 
 impl Connection {
@@ -56,12 +56,13 @@ impl Connection {
         if realm.virtual_hosts.named(virtual_host).is_none() {
             return Err(Refusal::new(ReplyCode::NotAllowed, format_args!("vhost {virtual_host} not found")));
         }
+        check_connection_limits(user, virtual_host, realm)?;
         if !realm.access.may_enter(user, virtual_host) {
             let text = format_args!("access to vhost '{virtual_host}' refused for user '{user}'");
             return Err(Refusal::new(ReplyCode::NotAllowed, text));
         }
         let pass = Pass::new(realm.access, user, virtual_host);
-        self.stay = realm.virtual_hosts.enter(virtual_host, self.id).map(|seat| Stay { seat, pass });
+        self.stay = realm.virtual_hosts.enter(virtual_host, self.id, user).map(|seat| Stay { seat, pass });
         self.heartbeat = Heartbeat::new(self.agreement.heartbeat_s, realm.now_ms);
         self.phase = Phase::Open;
         self.outlet(0).send(&ConnectionOpenOk);
@@ -79,5 +80,22 @@ impl Connection {
         }
         self.outlet(0).send(&ConnectionUpdateSecretOk);
         Ok(())
+    }
+}
+
+fn check_connection_limits(user: &str, virtual_host: &str, realm: &mut Realm<'_>) -> Result<(), Refusal> {
+    let host = realm.virtual_hosts.named(virtual_host);
+    if let Some(limit) = host.filter(|host| host.is_full()).and_then(|host| host.connections_max) {
+        let text = format_args!(
+            "access to vhost '{virtual_host}' refused for user '{user}': connection limit ({limit}) is reached"
+        );
+        return Err(Refusal::new(ReplyCode::NotAllowed, text));
+    }
+    match realm.access.limit(user, Limited::Connections) {
+        Some(limit) if realm.virtual_hosts.held_by(user).0 >= limit => {
+            let text = format_args!("connection refused for user '{user}': user connection limit ({limit}) is reached");
+            Err(Refusal::new(ReplyCode::NotAllowed, text))
+        }
+        _ => Ok(()),
     }
 }

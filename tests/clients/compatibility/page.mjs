@@ -60,7 +60,8 @@ export const KNOWN_METHODS = ["RECEIVED", "SENT"].flatMap((list) => listIn("scri
 
 export const QUEUE_ARGUMENTS = found("src/broker/settings.rs", /"(x-[a-z-]+)"/g);
 export const CONSUMER_ARGUMENTS = found("src/broker/delivery.rs", /arguments\.get\("(x-[a-z-]+)"\)/g);
-export const POLICY_KEYS = listIn("src/broker/settings.rs", "const POLICY_KEYS");
+export const IGNORED_POLICY_KEYS = listIn("src/broker/settings.rs", "const IGNORED_POLICY_KEYS");
+export const POLICY_KEYS = [...listIn("src/broker/settings.rs", "const POLICY_KEYS"), ...IGNORED_POLICY_KEYS];
 export const EXCHANGE_TYPES = listIn("src/broker/exchange.rs", "const NAMES");
 export const EXCHANGE_ARGUMENTS = [
   ...found("src/broker/exchange.rs", /"(alternate-exchange|x-delayed-type)"/g),

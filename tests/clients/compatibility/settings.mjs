@@ -13,6 +13,7 @@ import {
   ownQueue,
   unique,
 } from "../amqplib.mjs";
+import { IGNORED_POLICY_KEYS } from "./page.mjs";
 
 const AUTHORIZATION = `Basic ${btoa("guest:guest")}`;
 const QUORUM = { "x-queue-type": "quorum" };
@@ -223,6 +224,17 @@ export const policies = {
       assert.deepEqual(await drain(channel, queue), ["x"]);
     },
   },
+  "no effect": Object.fromEntries(
+    IGNORED_POLICY_KEYS.map((key) => [
+      key,
+      async (t, broker) => {
+        const channel = await broker.channel(t);
+        const queue = await byPolicy(broker, channel, { [key]: "any" });
+        await fill(channel, queue, ["1", "2"]);
+        assert.deepEqual(await drain(channel, queue), ["1", "2"]);
+      },
+    ]),
+  ),
   "not yet": {
     others: async (_t, broker) => {
       const bad = { pattern: "x", "apply-to": "all", definition: { "federation-upstream-set": "all" } };

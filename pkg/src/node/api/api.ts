@@ -10,10 +10,12 @@ import { bindingRoutes } from "./bindings.js";
 import { Call, type Site } from "./call.js";
 import { clientRoutes } from "./clients.js";
 import { definitionRoutes } from "./definitions.js";
+import { healthRoutes } from "./health.js";
 import { messageRoutes } from "./messages.js";
 import { metricsRoutes } from "./metrics.js";
 import { nodeRoutes } from "./node.js";
 import { policyRoutes } from "./policies.js";
+import { restrictionRoutes } from "./restrictions.js";
 import { type Found, Router } from "./router.js";
 import { topologyRoutes } from "./topology.js";
 import { userRoutes } from "./users.js";
@@ -33,6 +35,8 @@ export class Api {
     ...userRoutes,
     ...virtualHostRoutes,
     ...policyRoutes,
+    ...restrictionRoutes,
+    ...healthRoutes,
     ...definitionRoutes,
     ...metricsRoutes,
   ]);

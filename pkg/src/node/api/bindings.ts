@@ -97,6 +97,7 @@ function bind(call: Call): unknown {
   const { source, destination, toExchange } = endsOf(call);
   permit(call);
   const [routingKey, table] = [call.body.text("routing_key", ""), call.body.table("arguments")];
+  call.permitTopic("read", source, routingKey);
   call.broker[toExchange ? "bindExchange" : "bind"](destination, source, routingKey, table);
   return created({ location: [destination, keyOf(routingKey, table)].map(encodeURIComponent).join("/") });
 }
@@ -105,6 +106,7 @@ function unbind(call: Call): unknown {
   const { source, destination, toExchange } = endsOf(call);
   permit(call);
   const { routing_key, arguments: table } = bindingOf(call) as { routing_key: string; arguments: Table };
+  call.permitTopic("read", source, routing_key);
   call.broker[toExchange ? "unbindExchange" : "unbind"](destination, source, routing_key, table);
   return done();
 }

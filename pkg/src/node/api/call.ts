@@ -5,6 +5,7 @@ import type { Permission, User } from "../access.js";
 import type { Connections } from "../connections.js";
 import type { Fields } from "../fields.js";
 import type { Operations } from "../operations.js";
+import type { TlsOptions } from "../tls.js";
 import { notAuthorised, notFound } from "./answers.js";
 import { listed } from "./lists.js";
 import type { Rates } from "./rates.js";
@@ -16,6 +17,8 @@ export interface Site {
   /** The ports that are listened on, by protocol. */
   listeners: () => { protocol: string; port: number }[];
   rates: Rates;
+  /** What is spoken over TLS by. */
+  tls: TlsOptions | undefined;
 }
 
 /** What a route's handler is given. */
@@ -59,6 +62,11 @@ export class Call {
     return this.site.operations;
   }
 
+  /** A part that only some of a handler's paths have. */
+  parameter(name: string): string | undefined {
+    return this.#params[name];
+  }
+
   /** A part of the path. */
   param(name: string): string {
     return this.#params[name] as string;
@@ -93,6 +101,15 @@ export class Call {
     if (this.operations.access.permits(this.user.name, this.within, permission, known)) return;
     const reason = `access to ${what} '${known}' in vhost '${this.within}' refused for user '${this.user.name}'`;
     throw notAuthorised(reason);
+  }
+
+  /** Throws unless the user may publish to an exchange of the path's virtual host, or bind to it, by this routing key. */
+  permitTopic(permission: "write" | "read", exchange: string, routingKey: string): void {
+    const { restrictions } = this.operations.access;
+    if (restrictions.permitsTopic(this.user.name, this.within, permission, exchange, routingKey)) return;
+    if (this.operations.find("exchanges", this.within, exchange)?.type !== "topic") return;
+    const where = `exchange topic '${exchange}' in vhost '${this.within}'`;
+    throw notAuthorised(`access to topic '${routingKey}' in ${where} refused for user '${this.user.name}'`);
   }
 
   /** What there is of a kind in the virtual hosts that the user may enter, or in the one in the path. */

@@ -2,10 +2,14 @@
 import { exportDefinitions, exportVirtualHost } from "../definitions/export.js";
 import { importDefinitions } from "../definitions/import.js";
 import { readDefinitions } from "../definitions/read.js";
-import { done } from "./answers.js";
+import { Answer, done } from "./answers.js";
 import type { Call } from "./call.js";
 import { versions } from "./node.js";
 import type { Route } from "./router.js";
+
+/** Tells what was left out of an import, and why: how much, and as much of the texts as fits, separated by ` | `. */
+const SKIPPED_HEADER = "x-pocketmq-skipped";
+const HEADER_CHARACTERS = 4_000;
 
 export const definitionRoutes: Route[] = [
   ["GET", "/api/definitions", "administrator", ({ operations }) => exportDefinitions(operations, versions())],
@@ -20,6 +24,15 @@ export const definitionRoutes: Route[] = [
 ];
 
 function postDefinitions({ operations, body, virtualHost }: Call): unknown {
-  importDefinitions(operations, readDefinitions(body.all, virtualHost));
-  return done();
+  const skipped = importDefinitions(operations, readDefinitions(body.all, virtualHost));
+  if (skipped.length === 0) return done();
+  return new Answer(204, undefined, { [SKIPPED_HEADER]: headerOf(skipped) });
+}
+
+// A header is ASCII: everything else in it is encoded, as in an address.
+function headerOf(skipped: string[]): string {
+  const text = Buffer.from(`${skipped.length}: ${skipped.join(" | ")}`)
+    .toString()
+    .replace(/[^\x20-\x7e]|%/gu, encodeURIComponent);
+  return text.length <= HEADER_CHARACTERS ? text : `${text.slice(0, HEADER_CHARACTERS)}...`;
 }

@@ -47,6 +47,7 @@ function publish(call: Call): unknown {
   if (properties.userId !== undefined && properties.userId !== call.user.name) {
     throw badRequest(`user_id property set to '${properties.userId}' but authenticated user was '${call.user.name}'`);
   }
+  call.permitTopic("write", exchange, routingKey);
   const before = call.operations.refused();
   const queues = call.broker.publish(exchange, routingKey, payload, properties);
   // As with a confirm, one queue that is full is enough.

@@ -1,24 +1,16 @@
-// Node: the broker as a whole over HTTP: what it is, how much is in it, and whether it is well.
+// Node: the broker as a whole over HTTP: what it is, how much is in it.
 import { hostname } from "node:os";
 import type { Report } from "../../abi.js";
 import type { Versions } from "../definitions/export.js";
 import { RABBITMQ_VERSION, version } from "../version.js";
-import { Answer, notFound } from "./answers.js";
+import { notFound } from "./answers.js";
 import type { Call } from "./call.js";
 import type { Route } from "./router.js";
 
 const TYPES = ["direct", "fanout", "headers", "topic", "x-consistent-hash", "x-delayed-message", "x-random"];
 const EXCHANGE_TYPES = TYPES.map((name) => ({ name, description: `exchange type ${name}`, enabled: true }));
 // What there is none of here, but tools list.
-const ABSENT = [
-  "/api/extensions",
-  "/api/feature-flags",
-  "/api/global-parameters",
-  "/api/operator-policies",
-  "/api/parameters",
-  "/api/topic-permissions",
-  "/api/vhost-limits",
-];
+const ABSENT = ["/api/extensions", "/api/feature-flags", "/api/global-parameters", "/api/parameters"];
 const NAME = `pocketmq@${hostname()}`;
 const PRODUCT = "PocketMQ";
 const TRIAL_QUEUE = "aliveness-test";
@@ -30,15 +22,6 @@ export const nodeRoutes: Route[] = [
   ...ABSENT.map((path): Route => ["GET", path, "management", () => []]),
   ["GET", "/api/nodes", "monitoring", (call) => [node(call)]],
   ["GET", "/api/nodes/:name", "monitoring", oneNode],
-  ["GET", "/api/healthchecks/node", "management", alarms],
-  ["GET", "/api/healthchecks/node/:name", "management", alarms],
-  ["GET", "/api/health/checks/alarms", "management", alarms],
-  ["GET", "/api/health/checks/local-alarms", "management", alarms],
-  ["GET", "/api/health/checks/virtual-hosts", "management", healthy],
-  ["GET", "/api/health/checks/node-is-quorum-critical", "management", single],
-  ["GET", "/api/health/checks/node-is-mirror-sync-critical", "management", single],
-  ["GET", "/api/health/checks/port-listener/:port", "management", portListener],
-  ["GET", "/api/health/checks/protocol-listener/:protocol", "management", protocolListener],
   ["GET", "/api/aliveness-test/:vhost", "management", alive],
 ];
 
@@ -103,34 +86,6 @@ function oneNode(call: Call): unknown {
   return node(call);
 }
 
-function healthy(): unknown {
-  return { status: "ok" };
-}
-
-function single(): unknown {
-  return { status: "ok", reason: "single node cluster" };
-}
-
-function alarms({ operations }: Call): unknown {
-  if (!operations.overview().memory_alarm) return healthy();
-  const reason = "There are alarms in effect in the cluster";
-  return new Answer(503, { status: "failed", reason, alarms: [{ node: nodeName(), resource: "memory" }] });
-}
-
-function portListener(call: Call): unknown {
-  const port = Number(call.param("port"));
-  const ports = call.site.listeners().map((listener) => listener.port);
-  if (ports.includes(port)) return { status: "ok", port };
-  return new Answer(503, { status: "failed", reason: "No active listener", missing: port, ports });
-}
-
-function protocolListener(call: Call): unknown {
-  const protocol = call.param("protocol");
-  const protocols = call.site.listeners().map((listener) => listener.protocol);
-  if (protocols.includes(protocol)) return { status: "ok", protocol };
-  return new Answer(503, { status: "failed", reason: "No active listener", missing: protocol, protocols });
-}
-
 // A message goes through a queue that stays, as RabbitMQ's does, to save making it at the next test.
 function alive(call: Call): unknown {
   for (const permission of ["configure", "write", "read"] as const) call.permit(permission, "queue", TRIAL_QUEUE);
@@ -138,5 +93,5 @@ function alive(call: Call): unknown {
   broker.declareQueue(TRIAL_QUEUE);
   broker.publish("", TRIAL_QUEUE, "test_message");
   broker.get(TRIAL_QUEUE, { noAck: true });
-  return healthy();
+  return { status: "ok" };
 }

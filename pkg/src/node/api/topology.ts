@@ -1,5 +1,5 @@
 // Topology: queues and exchanges over HTTP.
-import type { Report } from "../../abi.js";
+import type { Report, Table } from "../../abi.js";
 import type { ExchangeOptions, QueueOptions } from "../../options.js";
 import { readDeclaration, readExchange } from "../definitions/read.js";
 import { created, done, notFound } from "./answers.js";
@@ -13,6 +13,7 @@ const DEFAULT_EXCHANGE = "amq.default";
 
 export const topologyRoutes: Route[] = [
   ["GET", "/api/queues", "management", (call) => call.paged(queues(call))],
+  ["GET", "/api/queues/detailed", "management", (call) => call.paged(queues(call))],
   ["GET", "/api/queues/:vhost", "management", (call) => call.paged(queues(call))],
   ["GET", "/api/queues/:vhost/:name", "management", getQueue],
   ["PUT", "/api/queues/:vhost/:name", "management", putQueue],
@@ -34,16 +35,26 @@ function queues(call: Call): Report[] {
 
 // All messages are in memory. There may be many queues, so none is copied.
 function queueReport(call: Call, queue: Report, policies: Report[]): Report {
-  const { messages, messages_ready, messages_unacknowledged, policy, vhost } = queue;
+  const { messages, messages_ready, messages_unacknowledged, policy, operator_policy, vhost } = queue;
   const applied = policy ? policies.find((one) => one.name === policy && one.vhost === vhost) : undefined;
+  const limiting = operator_policy ? call.operations.operatorPolicy(vhost as string, operator_policy as string) : {};
   return Object.assign(call.rated(`queue ${vhost} ${queue.name}`, queue), {
     messages_ram: messages,
     messages_ready_ram: messages_ready,
     messages_unacknowledged_ram: messages_unacknowledged,
-    effective_policy_definition: applied?.definition ?? {},
-    operator_policy: null,
+    effective_policy_definition: merged((applied?.definition ?? {}) as Table, limiting),
+    operator_policy: operator_policy ?? null,
     node: nodeName(),
   });
+}
+
+/** What two policies come to: of two numbers the lower one, else the operator's. */
+function merged(definition: Table, limiting: Table): Table {
+  const entries = Object.entries(limiting).map(([key, limit]) => {
+    const value = definition[key];
+    return [key, typeof value === "number" && typeof limit === "number" ? Math.min(value, limit) : limit] as const;
+  });
+  return { ...definition, ...Object.fromEntries(entries) };
 }
 
 function exchanges(call: Call): Report[] {

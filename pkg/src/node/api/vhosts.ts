@@ -1,8 +1,9 @@
 // Virtual hosts over HTTP.
 import type { Report } from "../../abi.js";
 import { EVERYTHING } from "../access.js";
+import { reportVirtualHost } from "../definitions/export.js";
 import { readVirtualHost } from "../definitions/read.js";
-import { created, done, notFound } from "./answers.js";
+import { badRequest, created, done, notFound } from "./answers.js";
 import { type Call, hasTag } from "./call.js";
 import { oneOf } from "./lists.js";
 import { nodeName } from "./node.js";
@@ -18,8 +19,8 @@ export const virtualHostRoutes: Route[] = [
 /** All virtual hosts, as the broker and its operator describe them. */
 function reports({ operations }: Call): Report[] {
   return operations.list("vhosts").map((report) => {
-    const { description, tags } = operations.access.virtualHosts.get(report.name as string) ?? {};
-    const told = { description, tags, metadata: { description, tags }, cluster_state: { [nodeName()]: "running" } };
+    const described = operations.access.virtualHosts.get(report.name as string) ?? { description: "", tags: [] };
+    const told = { ...reportVirtualHost(described), cluster_state: { [nodeName()]: "running" } };
     return { ...report, ...told, tracing: false };
   });
 }
@@ -38,7 +39,9 @@ function virtualHostOf(call: Call): Report {
 // As with RabbitMQ, who makes a virtual host may do everything in it.
 function putVirtualHost(call: Call): unknown {
   const { operations, user } = call;
-  const { name, ...described } = readVirtualHost(call.body, call.param("name"));
+  const unknown: string[] = [];
+  const { name, ...described } = readVirtualHost(call.body, call.param("name"), unknown);
+  if (unknown[0] !== undefined) throw badRequest(unknown[0]);
   const isNew = operations.setVirtualHost(name, described);
   if (isNew) operations.access.permit(user.name, name, EVERYTHING);
   return isNew ? created() : done();

@@ -1,58 +1,120 @@
-// Import: what definitions describe is made. What exists already stays as it is, as RabbitMQ does it.
+// Import: what definitions describe is made. What exists already stays as it is, as RabbitMQ does it; what cannot be made is left
+// out, and told.
+import type { PolicyOptions } from "../../options.js";
+import { refusalOf } from "../api/answers.js";
 import type { Operations } from "../operations.js";
 import type { BindingDeclaration, Declaration, Definitions, ExchangeDeclaration } from "./read.js";
 
-/** Makes what is defined. */
-export function importDefinitions(operations: Operations, definitions: Definitions): void {
-  checkReferences(operations, definitions);
-  for (const { name, ...described } of definitions.virtualHosts) operations.setVirtualHost(name, described);
-  for (const user of definitions.users) operations.access.setUser(user);
-  for (const { user, vhost, ...granted } of definitions.permissions) operations.access.permit(user, vhost, granted);
-  for (const { name, vhost, policy } of definitions.policies) {
-    making(`policy '${name}'`, () => operations.broker(vhost).setPolicy(name, policy));
+const UNKNOWN_KEY = /the key '([^']*)' is unknown/;
+
+/** Makes what is defined; returns what of it was left out, and why. */
+export function importDefinitions(operations: Operations, definitions: Definitions): string[] {
+  const skipped = [...definitions.skipped];
+  new Import(operations, skipped).make(definitions);
+  if (skipped.length > 0) {
+    process.emitWarning(`Definitions were imported without: ${skipped.join(" | ")}.`, "PocketMQDefinitions");
   }
-  for (const exchange of definitions.exchanges) importExchange(operations, exchange);
-  for (const queue of definitions.queues) importQueue(operations, queue);
-  for (const binding of definitions.bindings) importBinding(operations, binding);
+  return skipped;
 }
 
-function checkReferences({ access }: Operations, definitions: Definitions): void {
-  const { permissions, policies, queues, exchanges, bindings } = definitions;
-  const namesOf = (made: { name: string }[]) => made.map(({ name }) => name);
-  const virtualHosts = new Set([...access.virtualHosts.keys(), ...namesOf(definitions.virtualHosts)]);
-  for (const { vhost } of [...permissions, ...policies, ...queues, ...exchanges, ...bindings]) {
-    if (virtualHosts.has(vhost)) continue;
-    throw new TypeError(`The definitions name a virtual host '${vhost}', which is not there.`);
+class Import {
+  readonly #operations: Operations;
+  readonly #skipped: string[];
+
+  constructor(operations: Operations, skipped: string[]) {
+    this.#operations = operations;
+    this.#skipped = skipped;
   }
-  const users = new Set([...access.users.keys(), ...namesOf(definitions.users)]);
-  for (const { user } of permissions) {
-    if (users.has(user)) continue;
-    throw new TypeError(`The definitions give permissions to a user '${user}', who is not there.`);
+
+  make(definitions: Definitions): void {
+    for (const { name, ...described } of definitions.virtualHosts) this.#operations.setVirtualHost(name, described);
+    for (const user of definitions.users) this.#operations.access.setUser(user);
+    this.#makeRights(definitions);
+    for (const { name, vhost, policy } of definitions.policies) {
+      this.#within(vhost, `policy '${name}'`, () => this.#makePolicy(vhost, name, policy));
+    }
+    for (const { name, vhost, policy } of definitions.operatorPolicies) {
+      const set = () => this.#operations.setOperatorPolicy(vhost, name, policy);
+      this.#within(vhost, `operator policy '${name}'`, set);
+    }
+    for (const exchange of definitions.exchanges) this.#makeExchange(exchange);
+    for (const queue of definitions.queues) this.#makeQueue(queue);
+    for (const binding of definitions.bindings) this.#makeBinding(binding);
+    this.#makeLimits(definitions);
   }
-}
 
-function importExchange(operations: Operations, { name, vhost, type, ...options }: ExchangeDeclaration): void {
-  if (operations.find("exchanges", vhost, name)) return;
-  making(`exchange '${name}'`, () => operations.broker(vhost).declareExchange(name, type, options));
-}
+  #makeRights({ permissions, topicPermissions }: Definitions): void {
+    const { access } = this.#operations;
+    const of = (what: string, user: string, vhost: string, make: () => void) => {
+      if (access.users.has(user)) return this.#within(vhost, `${what} of '${user}'`, make);
+      this.#skipped.push(`${what} of '${user}': there is no such user`);
+    };
+    for (const { user, vhost, ...granted } of permissions) {
+      of("permissions", user, vhost, () => access.permit(user, vhost, granted));
+    }
+    for (const { user, vhost, exchange, ...granted } of topicPermissions) {
+      const permit = () => access.restrictions.permitTopic(user, vhost, exchange, granted);
+      of("topic permissions", user, vhost, permit);
+    }
+  }
 
-function importQueue(operations: Operations, { name, vhost, ...options }: Declaration): void {
-  if (operations.find("queues", vhost, name)) return;
-  making(`queue '${name}'`, () => operations.broker(vhost).declareQueue(name, options));
-}
+  // They come last: what there is may be more than they allow.
+  #makeLimits({ userLimits, virtualHostLimits }: Definitions): void {
+    const { restrictions } = this.#operations.access;
+    for (const { name, limits } of userLimits) restrictions.users.set(name, limits);
+    for (const { name, limits } of virtualHostLimits) {
+      for (const [limit, value] of Object.entries(limits)) {
+        const set = () => this.#operations.setLimit("virtualHosts", name, limit, value);
+        this.#within(name, `limit ${limit}`, set);
+      }
+    }
+  }
 
-function importBinding(operations: Operations, binding: BindingDeclaration): void {
-  const { vhost, source, destination, toExchange, routingKey, arguments: table } = binding;
-  const broker = operations.broker(vhost);
-  const verb = toExchange ? "bindExchange" : "bind";
-  making(`binding of '${destination}' to '${source}'`, () => broker[verb](destination, source, routingKey, table));
-}
+  #makePolicy(vhost: string, name: string, policy: PolicyOptions): void {
+    try {
+      this.#operations.broker(vhost).setPolicy(name, policy);
+    } catch (error) {
+      const [, key] = UNKNOWN_KEY.exec((error as Error).message) ?? [];
+      if (key === undefined) throw error;
+      const { [key]: _, ...definition } = policy.definition;
+      this.#skipped.push(`policy '${name}': its key ${key} is unknown here`);
+      if (Object.keys(definition).length > 0) this.#makePolicy(vhost, name, { ...policy, definition });
+    }
+  }
 
-function making(what: string, make: () => void): void {
-  try {
-    make();
-  } catch (error) {
-    const { name, message } = error as Error;
-    throw Object.assign(new Error(`The ${what} of the definitions: ${message}`, { cause: error }), { name });
+  #makeExchange({ name, vhost, type, ...options }: ExchangeDeclaration): void {
+    this.#within(vhost, `exchange '${name}'`, () => {
+      if (this.#operations.find("exchanges", vhost, name)) return;
+      this.#operations.broker(vhost).declareExchange(name, type, options);
+    });
+  }
+
+  #makeQueue({ name, vhost, ...options }: Declaration): void {
+    this.#within(vhost, `queue '${name}'`, () => {
+      if (!this.#operations.find("queues", vhost, name)) this.#operations.importQueue(vhost, name, options);
+    });
+  }
+
+  #makeBinding({ vhost, source, destination, toExchange, routingKey, arguments: table }: BindingDeclaration): void {
+    // Each queue has one of the default exchange.
+    if (source === "") return;
+    const verb = toExchange ? "bindExchange" : "bind";
+    const bind = () => this.#operations.broker(vhost)[verb](destination, source, routingKey, table);
+    this.#within(vhost, `binding of '${destination}' to '${source}'`, bind);
+  }
+
+  /** Makes something in a virtual host, or tells why not. */
+  #within(vhost: string, what: string, make: () => void): void {
+    if (!this.#operations.access.virtualHosts.has(vhost)) {
+      this.#skipped.push(`${what}: there is no virtual host '${vhost}'`);
+      return;
+    }
+    try {
+      make();
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (!refusal || refusal.status >= 500) throw error;
+      this.#skipped.push(`${what} in virtual host '${vhost}': ${refusal.message}`);
+    }
   }
 }

@@ -5,7 +5,25 @@ import { APPLY_TO, type PolicyOptions } from "../../options.js";
 import { faultOf } from "../../patterns.js";
 import type { Permissions, User, VirtualHost } from "../access.js";
 import { type Fields, fields, list } from "../fields.js";
-import { DEFAULT_ALGORITHM, hashPassword, isAlgorithm, isHash } from "../passwords.js";
+import { ALGORITHMS, DEFAULT_ALGORITHM, hashPassword, isAlgorithm, isHash } from "../passwords.js";
+import { type LimitsByName, type TopicPermissions, USER_LIMITS, VIRTUAL_HOST_LIMITS } from "../restrictions.js";
+
+/** Components of parameters that mean something here. */
+const COMPONENTS = ["operator_policy", "vhost-limits"];
+/** Global parameters that each RabbitMQ has for itself. */
+const OWN = ["internal_cluster_id", "cluster_name"];
+const TYPES = ["classic", "quorum"] as const;
+const OPERATOR_KEYS = [
+  "expires",
+  "message-ttl",
+  "max-length",
+  "max-length-bytes",
+  "max-in-memory-length",
+  "max-in-memory-bytes",
+  "delivery-limit",
+  "overflow",
+  "queue-version",
+];
 
 interface Described extends VirtualHost {
   name: string;
@@ -47,42 +65,165 @@ interface NamedPolicy {
   policy: PolicyOptions;
 }
 
+/** Permissions by topic, of somebody somewhere. */
+interface TopicGranted extends TopicPermissions {
+  user: string;
+  vhost: string;
+  exchange: string;
+}
+
+/** Limits of a user or a virtual host. */
+interface Limited {
+  name: string;
+  limits: LimitsByName;
+}
+
 /** What an import is to make. */
 export interface Definitions {
   virtualHosts: Described[];
   users: User[];
   permissions: Granted[];
+  topicPermissions: TopicGranted[];
+  userLimits: Limited[];
+  virtualHostLimits: Limited[];
   policies: NamedPolicy[];
+  operatorPolicies: NamedPolicy[];
   queues: Declaration[];
   exchanges: ExchangeDeclaration[];
   bindings: BindingDeclaration[];
+  /** What is left out, and why. */
+  skipped: string[];
 }
 
-/** Checks definitions. All are for the virtual host, if one is given; else for the one that each names, or for `/`. */
+/** What is known of RabbitMQ and not of this broker. */
+class Unsupported extends TypeError {}
+
+/**
+ * Checks definitions. All are for the virtual host, if one is given; else for the one that each names, or for `/`. What is of a
+ * wrong form is a TypeError; what this broker does not have is left out, and told.
+ */
 export function readDefinitions(value: unknown, virtualHost?: string): Definitions {
   const all = fields(value, "definitions");
+  const skipped: string[] = [];
   const items = <T>(name: string, read: (item: Fields) => T) =>
-    list(all.get(name), name).map((item, index) => read(fields(item, `${name}[${index}]`)));
-  if (items("topic_permissions", (item) => item).length > 0) {
-    throw new TypeError("topic_permissions are not supported, and leaving them out would permit too much.");
-  }
+    list(all.get(name), name).flatMap((item, index) =>
+      supported(() => read(fields(item, `${name}[${index}]`)), skipped),
+    );
   const within = (item: Fields) => virtualHost ?? item.text("vhost", DEFAULT_VIRTUAL_HOST);
+  const limited = (item: Fields, name: string, known: readonly string[], of: string): Limited => {
+    return { name, limits: knownLimits(item, known, `${of} '${name}'`, skipped) };
+  };
+  const parameters = items("parameters", (item) => ({ item, component: item.text("component"), vhost: within(item) }));
+  const valuesOf = (wanted: string) =>
+    parameters
+      .filter(({ component }) => component === wanted)
+      .map(({ item, vhost }) => ({ item, vhost, value: fields(item.get("value"), `the value of ${wanted}`) }));
+  for (const { item, component } of parameters.filter(({ component }) => !COMPONENTS.includes(component))) {
+    skipped.push(`parameter '${item.text("name", "")}' of ${component}: there is none of that here`);
+  }
+  for (const name of items("global_parameters", (item) => item.text("name")).filter((name) => !OWN.includes(name))) {
+    skipped.push(`global parameter '${name}': there is none of that here`);
+  }
   return {
-    virtualHosts: items("vhosts", readVirtualHost),
+    virtualHosts: items("vhosts", (item) => readVirtualHost(item, item.text("name"), skipped)),
     users: items("users", readUser),
     permissions: items("permissions", (item) => readPermissions(item, item.text("user"), within(item))),
+    topicPermissions: items("topic_permissions", (item) => ({
+      ...readTopicPermissions(item, skipped),
+      user: item.text("user"),
+      vhost: within(item),
+    })),
+    userLimits: items("users", (item) => limited(item, item.text("name"), USER_LIMITS, "user")),
+    virtualHostLimits: [
+      ...items("vhosts", (item) => limited(item, item.text("name"), VIRTUAL_HOST_LIMITS, "virtual host")),
+      ...valuesOf("vhost-limits").map(({ value, vhost }) => ({
+        name: vhost,
+        limits: knownLimits(value, VIRTUAL_HOST_LIMITS, `virtual host '${vhost}'`, skipped, value),
+      })),
+    ].filter(({ limits }) => Object.keys(limits).length > 0),
     policies: items("policies", (item) => ({ name: item.text("name"), vhost: within(item), policy: readPolicy(item) })),
+    operatorPolicies: valuesOf("operator_policy").flatMap(({ item, vhost, value }) => {
+      const name = item.text("name");
+      const read = () => operatorPolicy(readPolicy(value), `operator policy '${name}'`, skipped);
+      return supported(read, skipped).map((policy) => ({ name, vhost, policy }));
+    }),
     queues: items("queues", (item) => readDeclaration(item, within(item))),
     exchanges: items("exchanges", (item) => readExchange(item, within(item))),
     bindings: items("bindings", (item) => readBinding(item, within(item))),
+    skipped,
   };
+}
+
+/** One thing in a list, or none if this broker does not have it. */
+function supported<T>(read: () => T, skipped: string[]): T[] {
+  try {
+    return [read()];
+  } catch (error) {
+    if (!(error instanceof Unsupported)) throw error;
+    skipped.push(error.message.replace(/\.$/, ""));
+    return [];
+  }
+}
+
+/** An operator's policy without the keys that it cannot have. */
+function operatorPolicy(policy: PolicyOptions, what: string, skipped: string[]): PolicyOptions {
+  const entries = Object.entries(policy.definition);
+  const kept = entries.filter(([key]) => OPERATOR_KEYS.includes(key));
+  if (kept.length === 0) throw new Unsupported(`${what}: it has no key that an operator's policy may have`);
+  const others = entries.map(([key]) => key).filter((key) => !OPERATOR_KEYS.includes(key));
+  if (others.length > 0) skipped.push(`${what}: without its keys ${others.join(", ")}, which it may not have`);
+  return { ...policy, definition: Object.fromEntries(kept) };
+}
+
+/** Limits; those that would be ignored are told. */
+function knownLimits(
+  item: Fields,
+  known: readonly string[],
+  what: string,
+  skipped: string[],
+  all?: Fields,
+): LimitsByName {
+  // An empty table is a list to some languages.
+  const limits = all ?? fields(item.table("limits"), "limits");
+  const entries = Object.keys(limits.all).flatMap((name) => {
+    if (!known.includes(name)) skipped.push(`${what}: the limit ${name} is unknown here`);
+    const value = known.includes(name) ? limits.integer(name) : -1;
+    return value < 0 ? [] : [[name, value] as const];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** Permissions by topic. A pattern that does not work here permits nothing. */
+function readTopicPermissions(item: Fields, skipped: string[]): TopicPermissions & { exchange: string } {
+  const exchange = item.text("exchange");
+  const usable = (name: "write" | "read") => {
+    const fault = faultOf(item.text(name));
+    if (fault === undefined) return item.text(name);
+    const what = `topic permission of '${item.text("user")}' for exchange '${exchange}'`;
+    skipped.push(`${what}: its ${name} pattern is not supported (${fault}), so it permits nothing`);
+    return "";
+  };
+  return { exchange, write: usable("write"), read: usable("read") };
+}
+
+/** Permissions by topic as the HTTP API has them. */
+export function topicPermissionsOf(item: Fields): TopicPermissions & { exchange: string } {
+  return { exchange: item.text("exchange"), write: pattern(item, "write"), read: pattern(item, "read") };
+}
+
+/** An operator's policy as the HTTP API has it. */
+export function readOperatorPolicy(item: Fields): PolicyOptions {
+  const policy = readPolicy(item);
+  const unknown = Object.keys(policy.definition).find((key) => !OPERATOR_KEYS.includes(key));
+  if (unknown === undefined) return policy;
+  throw new TypeError(`definition has a key '${unknown}'; an operator's policy may have ${OPERATOR_KEYS.join(", ")}.`);
 }
 
 /** A user as the definitions and the HTTP API have it: with a password, its hash, or neither. */
 export function readUser(item: Fields, name = item.text("name")): User {
   const algorithm = item.get("hashing_algorithm") ?? DEFAULT_ALGORITHM;
   if (!isAlgorithm(algorithm)) {
-    throw item.wrong("hashing_algorithm", "rabbit_password_hashing_sha256 or rabbit_password_hashing_sha512");
+    throw new Unsupported(item.wrong("hashing_algorithm", `one of ${ALGORITHMS.join(", ")}`).message);
   }
   const tags = readTags(item, item.get("tags"));
   if (item.get("password") !== undefined) {
@@ -108,11 +249,17 @@ export function readPolicy(item: Fields): PolicyOptions {
   return { pattern: pattern(item, "pattern"), applyTo, priority: item.integer("priority", 0), definition };
 }
 
-/** A virtual host's description. */
-export function readVirtualHost(item: Fields, name = item.text("name")): Described {
-  const metadata = fields(item.get("metadata") ?? {}, "metadata");
+/** A virtual host's description. A default type of queue that there is none of here is told. */
+export function readVirtualHost(item: Fields, name = item.text("name"), skipped: string[] = []): Described {
+  const metadata = fields(item.table("metadata"), "metadata");
   const description = item.text("description", metadata.text("description", ""));
-  return { name, description, tags: readTags(item, item.get("tags") ?? metadata.get("tags")) };
+  const type = item.text("default_queue_type", metadata.text("default_queue_type", "undefined"));
+  const described = { name, description, tags: readTags(item, item.get("tags") ?? metadata.get("tags")) };
+  const known = TYPES.find((one) => type === one || type === `rabbit_${one}_queue`);
+  if (known) return { ...described, defaultQueueType: known };
+  if (type !== "undefined")
+    skipped.push(`virtual host '${name}': its default type of queues, ${type}, is unknown here`);
+  return described;
 }
 
 /** A queue. */
@@ -148,6 +295,6 @@ function readTags(item: Fields, tags: unknown): string[] {
 function pattern(item: Fields, name: string): string {
   const text = item.text(name);
   const fault = faultOf(text);
-  if (fault !== undefined) throw item.wrong(name, `a regular expression (${fault})`);
+  if (fault !== undefined) throw new Unsupported(item.wrong(name, `a regular expression (${fault})`).message);
   return text;
 }

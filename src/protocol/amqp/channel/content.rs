@@ -164,6 +164,7 @@ impl Channel {
     fn publish(&mut self, publication: &Publication<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
         let Publication { exchange, routing_key, properties, body, mandatory } = *publication;
         context.check_exchange(Permission::Write, exchange)?;
+        context.check_topic(Permission::Write, exchange, routing_key)?;
         check_user(properties, &context.pass.user)?;
         let routed = context.broker.publish(self.id, publication)?;
         if mandatory && routed == Routed::Queued(0) {

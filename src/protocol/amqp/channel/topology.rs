@@ -37,7 +37,7 @@ impl Channel {
         let ExchangeBind { destination, source, routing_key, nowait, arguments } = method;
         let arguments = &Table::decode(arguments)?;
         context.check_exchange(Permission::Write, destination)?;
-        check_source(source, context)?;
+        check_source(source, routing_key, context)?;
         context.broker.bind_exchange(self.id, &Binding { source, destination, routing_key, arguments })?;
         context.outlet.answer(nowait, &ExchangeBindOk);
         Ok(())
@@ -47,7 +47,7 @@ impl Channel {
         let ExchangeUnbind { destination, source, routing_key, nowait, arguments } = method;
         let arguments = &Table::decode(arguments)?;
         context.check_exchange(Permission::Write, destination)?;
-        check_source(source, context)?;
+        check_source(source, routing_key, context)?;
         context.broker.unbind_exchange(self.id, &Binding { source, destination, routing_key, arguments })?;
         context.outlet.answer(nowait, &ExchangeUnbindOk);
         Ok(())
@@ -73,7 +73,7 @@ impl Channel {
         let QueueBind { queue: destination, exchange: source, routing_key, nowait, arguments } = method;
         let arguments = &Table::decode(arguments)?;
         self.check_queue(Permission::Write, destination, context)?;
-        check_source(source, context)?;
+        check_source(source, routing_key, context)?;
         context.broker.bind_queue(self.id, &Binding { source, destination, routing_key, arguments })?;
         context.outlet.answer(nowait, &QueueBindOk);
         Ok(())
@@ -83,7 +83,7 @@ impl Channel {
         let QueueUnbind { queue: destination, exchange: source, routing_key, arguments } = method;
         let arguments = &Table::decode(arguments)?;
         self.check_queue(Permission::Write, destination, context)?;
-        check_source(source, context)?;
+        check_source(source, routing_key, context)?;
         context.broker.unbind_queue(self.id, &Binding { source, destination, routing_key, arguments })?;
         context.outlet.send(&QueueUnbindOk);
         Ok(())
@@ -155,6 +155,10 @@ fn check_queue_declaration(name: &str, arguments: &Table, is_new: bool, context:
 }
 
 /// The default exchange is refused to everybody, and that is told first.
-fn check_source(name: &str, context: &mut Context<'_>) -> Done {
-    if name.is_empty() { Ok(()) } else { context.check_exchange(Permission::Read, name) }
+fn check_source(name: &str, routing_key: &str, context: &mut Context<'_>) -> Done {
+    if name.is_empty() {
+        return Ok(());
+    }
+    context.check_exchange(Permission::Read, name)?;
+    context.check_topic(Permission::Read, name, routing_key)
 }
