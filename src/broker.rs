@@ -47,6 +47,7 @@ mod state;
 mod topic;
 mod topology;
 mod transaction;
+mod turns;
 mod upkeep;
 
 use std::collections::VecDeque;
@@ -109,6 +110,8 @@ pub struct Broker {
 
     /// Queues that may have something to deliver, the next one first.
     active: VecDeque<QueueId>,
+    /// Channels with room, whose consumers could not take a message before; looked at when no queue is active.
+    roomy: VecDeque<ChannelId>,
     /// Queues that are to be [tended](upkeep).
     changed: Vec<QueueId>,
     /// To be told to peers.
@@ -147,6 +150,7 @@ impl Broker {
             consumers: Arena::new(),
             attendance: Arena::new(),
             active: VecDeque::new(),
+            roomy: VecDeque::new(),
             changed: Vec::new(),
             notices: VecDeque::new(),
             timers: Timers::new(),

@@ -11,8 +11,13 @@ use crate::timer::TimerKey;
 /// out, and comes back at the end when it has room again: so a turn costs the same however many consumers are busy.
 #[derive(Debug, Default)]
 pub(crate) struct Attendance {
-    /// In the order in which they came. Of a queue with a single active consumer, that is the first.
+    /// In the order in which they came. Of a queue with a single active consumer, that is the first; of a quorum queue the
+    /// others stand by priority.
     pub(crate) consumers: Vec<ConsumerId>,
+    /// The single active consumer gets nothing more: once it has nothing unacked, one of a higher priority takes over.
+    pub(crate) is_handing_over: bool,
+    /// Whether there was a consumer of another priority than 0.
+    pub(crate) has_priorities: bool,
     /// By priority, the highest first.
     rotations: Vec<Rotation>,
     /// Whether the queue is a partition; then there is at most one who may take from it.
@@ -76,10 +81,14 @@ impl Attendance {
 
     pub(crate) fn remove(&mut self, consumer: ConsumerId) {
         self.consumers.retain(|&known| known != consumer);
+        self.stop_waiting(consumer);
+        self.is_exclusive = false;
+    }
+
+    pub(crate) fn stop_waiting(&mut self, consumer: ConsumerId) {
         for rotation in &mut self.rotations {
             rotation.waiting.retain(|&known| known != consumer);
         }
         self.rotations.retain(|rotation| !rotation.waiting.is_empty());
-        self.is_exclusive = false;
     }
 }

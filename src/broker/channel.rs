@@ -1,6 +1,6 @@
 //! Channel: who asks, what was delivered to it, how much more it may take, and what its transaction holds.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use foldhash::fast::FixedState;
 
@@ -23,6 +23,11 @@ pub(crate) struct Channel {
     pub(crate) unacked: Numbered<Outstanding>,
     /// How many of the unacked were delivered to consumers: those that the channel's prefetch counts.
     pub(crate) consuming: u32,
+    /// Consumers that could not take a message as the channel was full or paused, the one that is to have the next first:
+    /// so they take turns, whatever their queues.
+    pub(crate) turned_away: VecDeque<ConsumerId>,
+    /// Whether it stands in the broker's list of channels that may have room for more of these.
+    pub(crate) is_roomy: bool,
     pub(crate) last_delivery_tag: u64,
     /// What an empty queue name stands for.
     pub(crate) last_queue: Option<Box<str>>,
@@ -83,12 +88,19 @@ impl Channel {
             channel_prefetch: 0,
             unacked: Numbered::new(),
             consuming: 0,
+            turned_away: VecDeque::new(),
+            is_roomy: false,
             last_delivery_tag: 0,
             last_queue: None,
             reply_queue: None,
             paused,
             transaction: None,
         }
+    }
+
+    /// Whether no consumer here can take a message, one that does not ack included.
+    pub(crate) fn is_full(&self) -> bool {
+        self.paused || self.room() == 0
     }
 
     /// How many more deliveries that want an ack its prefetch lets it take.

@@ -18,6 +18,8 @@ pub(crate) struct Consumer {
     pub(crate) unacked: u32,
     /// Whether it stands in its queue's rotation.
     pub(crate) is_waiting: bool,
+    /// Whether it stands among those of its channel that could not take a message as the channel was full.
+    pub(crate) is_turned_away: bool,
 }
 
 impl Consumer {

@@ -137,10 +137,18 @@ impl Broker {
         let tag = if consumer_tag.is_empty() { self.generate_name("amq.ctag-") } else { consumer_tag.into() };
         let prefetch = self.channel(channel).consumer_prefetch;
         let arguments = arguments.clone();
-        let (unacked, is_waiting) = (0, false);
-        let consumer =
-            Consumer { channel, queue, tag: tag.clone(), no_ack, arguments, priority, prefetch, unacked, is_waiting };
-        self.attach(consumer);
+        self.attach(Consumer {
+            channel,
+            queue,
+            tag: tag.clone(),
+            no_ack,
+            arguments,
+            priority,
+            prefetch,
+            unacked: 0,
+            is_waiting: false,
+            is_turned_away: false,
+        });
         Ok(tag)
     }
 
@@ -155,9 +163,11 @@ impl Broker {
 
     fn attach(&mut self, consumer: Consumer) {
         let (channel, queue, tag) = (consumer.channel, consumer.queue, consumer.tag.clone());
+        let priority = consumer.priority;
         let id = self.consumers.insert(consumer);
         self.channel_mut(channel).consumers.insert(tag, id);
-        self.attendance_of(queue).consumers.push(id);
+        self.attendance_of(queue).has_priorities |= priority != 0;
+        self.line_up(queue, id);
         self.spread_consumers(queue, None);
         self.tend_changed();
         self.offer(id);
@@ -180,10 +190,13 @@ impl Broker {
         if let Some(channel) = self.channels.get_mut(gone.channel) {
             let held = channel.outstanding_mut().filter(|held| held.holder == Holder::Consumer(id));
             held.for_each(|held| held.holder = Holder::Cancelled);
+            channel.turned_away.retain(|&known| known != id);
         }
         if let Some(attendance) = self.attendance.get_mut(gone.queue) {
             attendance.remove(id);
             attendance.used_ms = self.now_ms;
+            self.hand_over_to_higher(gone.queue);
+            let attendance = self.attendance_of(gone.queue);
             let first = attendance.consumers.first().copied();
             // Perhaps it was the one that kept the others waiting.
             first.into_iter().for_each(|first| self.offer(first));
@@ -247,6 +260,9 @@ impl Broker {
         }
         let (consumer, handed) = loop {
             let Some(queue) = self.active.pop_front() else {
+                if self.offer_to_roomy() {
+                    continue;
+                }
                 self.polled_ms = self.now_ms;
                 return None;
             };
@@ -295,8 +311,11 @@ impl Broker {
         let attendance = attendance.get_mut(queue)?;
         let mut can_take = |id| {
             let consumer = consumers.get_mut(id).expect("a queue's consumer exists");
-            let channel = channels.get(consumer.channel).expect("a consumer's channel is open");
+            let channel = channels.get_mut(consumer.channel).expect("a consumer's channel is open");
             consumer.is_waiting = room_of(consumer, channel) > 0;
+            if channel.is_full() && !std::mem::replace(&mut consumer.is_turned_away, true) {
+                channel.turned_away.push_back(id);
+            }
             consumer.is_waiting
         };
         match attendance.sole {
@@ -367,40 +386,6 @@ impl Broker {
         self.tend_changed();
     }
 
-    /// A consumer may have room. If it is waiting already, its queue has nothing for it or is active.
-    pub(super) fn offer(&mut self, id: ConsumerId) {
-        let consumer = self.consumers.get(id).expect("a consumer that has room exists");
-        if !consumer.is_waiting {
-            self.welcome(id, consumer.queue, consumer.priority);
-        }
-    }
-
-    /// Lets a consumer wait for messages.
-    fn welcome(&mut self, id: ConsumerId, queue: QueueId, priority: i64) {
-        let attendance = self.attendance.get_mut(queue).expect("a queue with a consumer is attended");
-        let is_single = self.state.queue(queue).is_some_and(|queue| queue.settings.single_active_consumer);
-        if is_single && attendance.consumers.first() != Some(&id) {
-            return;
-        }
-        if !attendance.is_anybody_waiting() {
-            // What expired before anybody came is not for who comes now.
-            self.drop_expired_but(queue, self.now_ms);
-        }
-        self.consumers.get_mut(id).expect("who comes is a consumer").is_waiting = true;
-        if self.is_front(queue) {
-            return self.activate_parts_of(id, queue);
-        }
-        self.attendance_of(queue).enqueue(id, priority);
-        self.activate(queue);
-    }
-
-    /// All consumers of a channel may have room.
-    pub(super) fn offer_channel(&mut self, channel: ChannelId) {
-        for consumer in self.channel(channel).consumer_ids() {
-            self.offer(consumer);
-        }
-    }
-
     /// The queue behind a channel's consumer of replies: hidden, of a name that cannot be guessed.
     fn declare_reply_queue(&mut self, channel: ChannelId, no_ack: bool) -> Result<QueueId, Error> {
         if !no_ack {
@@ -452,7 +437,7 @@ impl Broker {
 /// How many more messages a consumer would take now.
 fn room_of(consumer: &Consumer, channel: &Channel) -> usize {
     match consumer {
-        _ if channel.paused => 0,
+        _ if channel.is_full() => 0,
         Consumer { no_ack: true, .. } => usize::MAX,
         _ => consumer.room().min(channel.room()),
     }

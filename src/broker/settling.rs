@@ -187,20 +187,27 @@ impl Broker {
         }
     }
 
-    /// The holder of a delivery can take one more, and so can all of its channel if that was full.
+    /// The holder of a delivery can take one more, or another consumer of the channel, if that was full.
     fn make_room(&mut self, channel: ChannelId, holder: Holder) {
         if holder == Holder::Get {
             return;
         }
-        let known = self.channel_mut(channel);
-        let was_full = known.room() == 0;
-        known.consuming -= 1;
-        if let Holder::Consumer(consumer) = holder {
-            self.consumers.get_mut(consumer).expect("a holder is a consumer").unacked -= 1;
-            self.offer(consumer);
+        self.channel_mut(channel).consuming -= 1;
+        if let Holder::Consumer(id) = holder {
+            let consumer = self.consumers.get_mut(id).expect("a holder is a consumer");
+            consumer.unacked -= 1;
+            let (queue, is_free, is_turned_away) = (consumer.queue, consumer.unacked == 0, consumer.is_turned_away);
+            if is_free && self.attendance.get(queue).is_some_and(|attendance| attendance.is_handing_over) {
+                self.hand_over_to_higher(queue);
+            }
+            let turned_away = &mut self.channel_mut(channel).turned_away;
+            if !is_turned_away {
+                self.offer(id);
+            } else if turned_away.front() == Some(&id) {
+                // It has had its turn, before the others came.
+                turned_away.rotate_left(1);
+            }
         }
-        if was_full {
-            self.offer_channel(channel);
-        }
+        self.offer_turned_away(channel);
     }
 }

@@ -9,6 +9,7 @@ mod operator;
 mod peer;
 mod pressure;
 mod transactions;
+mod turns;
 mod virtual_hosts;
 
 use peer::Answer;

@@ -3,7 +3,7 @@
 use pocketmq::broker::ErrorKind;
 
 use super::message::Content;
-use super::queue::{Message, Place, Queue};
+use super::queue::{Arguments, Message, Place, Queue};
 use super::{Answer, Reference, Unacked, connection_of, forget_holder};
 
 #[derive(Clone, Debug)]
@@ -39,9 +39,52 @@ impl Reference {
         let all = all.flat_map(|(number, channel)| channel.consumers.iter().map(move |consumer| (number, consumer)));
         let theirs = all.filter(|(_, consumer)| consumer.queue == queue.name);
         if queue.arguments.has_single_active_consumer {
-            return theirs.min_by_key(|(_, consumer)| consumer.since).into_iter().collect();
+            let active = queue.line.first().filter(|_| !self.is_handing_over(queue));
+            return theirs.filter(|(_, consumer)| active == Some(&consumer.since)).collect();
         }
         theirs.collect()
+    }
+
+    fn priority_of(&self, since: u64) -> i64 {
+        let mut all = self.channels.iter().flat_map(|channel| &channel.consumers);
+        all.find(|consumer| consumer.since == since).expect("a consumer in line").priority
+    }
+
+    /// Whether one of a higher priority waits until the single active consumer has nothing unacked.
+    fn is_handing_over(&self, queue: &Queue) -> bool {
+        let Arguments { is_quorum, has_single_active_consumer, .. } = queue.arguments;
+        is_quorum
+            && has_single_active_consumer
+            && queue.line.get(1).is_some_and(|&next| self.priority_of(next) > self.priority_of(queue.line[0]))
+    }
+
+    /// A new consumer, or one that was active, gets in line.
+    fn line_up(&mut self, name: &str, since: u64) {
+        let queue = self.queue(name).expect("a queue with consumers");
+        let Arguments { is_quorum, has_single_active_consumer, .. } = queue.arguments;
+        let comes_after = |&&other: &&u64| {
+            is_quorum && has_single_active_consumer && self.priority_of(other) < self.priority_of(since)
+        };
+        let later = queue.line.iter().skip(1).filter(comes_after).count();
+        let place = queue.line.len() - later;
+        self.queue_mut(name).expect("it was found").line.insert(place, since);
+    }
+
+    /// One of a higher priority takes over, if it may.
+    pub(super) fn reappoint(&mut self, name: &str) {
+        let Some(queue) = self.queue(name).filter(|queue| self.is_handing_over(queue)) else { return };
+        let active = queue.line[0];
+        let is_busy = self.channels.iter().any(|channel| {
+            let is_active = |unacked: &&Unacked| {
+                let holder = channel.consumers.iter().find(|consumer| unacked.consumer.as_ref() == Some(&consumer.tag));
+                holder.is_some_and(|holder| holder.since == active)
+            };
+            channel.unacked.iter().any(|unacked| is_active(&unacked))
+        });
+        if !is_busy {
+            self.queue_mut(name).expect("it was found").line.remove(0);
+            self.line_up(name, active);
+        }
     }
 
     /// How many messages the consumers of this queue could take at once.
@@ -79,8 +122,10 @@ impl Reference {
         self.queue_mut(&queue).expect("it was found").exclusive_consumer = exclusive;
         self.consumed += 1;
         let (since, prefetch) = (self.consumed, self.channels[channel].consumer_prefetch);
-        let consumer = Consumer { tag: tag.into(), queue, no_ack, prefetch, priority, since };
+        let consumer = Consumer { tag: tag.into(), queue: queue.clone(), no_ack, prefetch, priority, since };
         self.channels[channel].consumers.push(consumer);
+        self.line_up(&queue, since);
+        self.reappoint(&queue);
         Ok(())
     }
 
@@ -95,12 +140,16 @@ impl Reference {
     /// A consumer of this queue has left.
     pub(super) fn left(&mut self, name: &str) {
         let (now, is_last) = (self.now, self.consumers_of(name) == 0);
+        let all = self.channels.iter().flat_map(|channel| &channel.consumers).map(|consumer| consumer.since);
+        let there: Vec<_> = all.collect();
         let Some(queue) = self.queue_mut(name) else { return };
         queue.exclusive_consumer = false;
+        queue.line.retain(|since| there.contains(since));
         if is_last {
             queue.used = now;
             queue.is_doomed |= queue.auto_delete;
         }
+        self.reappoint(name);
     }
 
     /// A prefetch of consumers takes the channel's away.
@@ -122,17 +171,19 @@ impl Reference {
         if self.paused[connection_of(number)] {
             return 0;
         }
-        if consumer.no_ack {
-            return usize::MAX;
-        }
         let held = |counts: &dyn Fn(&Unacked) -> bool| channel.unacked.iter().filter(|unacked| counts(unacked)).count();
         let left = |prefetch: u16, held: usize| match prefetch {
             0 => usize::MAX,
             prefetch => usize::from(prefetch).saturating_sub(held),
         };
         let by_consumer = held(&|unacked| unacked.consumer.as_ref() == Some(&consumer.tag));
-        let by_channel = held(&|unacked| unacked.is_counted);
-        left(consumer.prefetch, by_consumer).min(left(channel.channel_prefetch, by_channel))
+        let by_channel = left(channel.channel_prefetch, held(&|unacked| unacked.is_counted));
+        // Who does not ack is not counted, but waits with the others.
+        match by_channel {
+            0 => 0,
+            _ if consumer.no_ack => usize::MAX,
+            _ => left(consumer.prefetch, by_consumer).min(by_channel),
+        }
     }
 
     /// Answers the message and how many are ready behind it.

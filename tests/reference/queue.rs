@@ -32,6 +32,8 @@ pub struct Queue {
     pub auto_delete: bool,
     pub arguments: Arguments,
     pub exclusive_consumer: bool,
+    /// Its consumers, by when they came, in the order in which a single active one is followed by others.
+    pub line: Vec<u64>,
     pub messages: Vec<Message>,
     /// How many have arrived, by priority.
     pub arrived: [u64; 256],

@@ -55,6 +55,8 @@ impl Reference {
                 Outcome::Requeued => Place::Returning,
                 Outcome::RequeuedAfter(ms) => Place::Asleep(now + ms),
             };
+            let name = queue.name.clone();
+            self.reappoint(&name);
         }
         settled
     }

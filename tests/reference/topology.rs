@@ -144,8 +144,6 @@ impl Reference {
                 if queue.owner.is_some() != exclusive {
                     return Err(ErrorKind::ResourceLocked);
                 }
-                // How long a consumer may take is not what makes a queue another.
-                let arguments = Arguments { consumer_timeout: queue.arguments.consumer_timeout, ..arguments.clone() };
                 if (queue.durable, queue.auto_delete, &queue.arguments) != (durable, auto_delete, &arguments) {
                     return Err(ErrorKind::PreconditionFailed);
                 }
@@ -173,6 +171,7 @@ impl Reference {
             auto_delete: declaration.auto_delete,
             arguments: declaration.arguments.clone(),
             exclusive_consumer: false,
+            line: Vec::new(),
             messages: Vec::new(),
             arrived: [0; 256],
             used: self.now,
