@@ -26,7 +26,20 @@ test("JSON is read and written without loss", () => {
     assert.equal(writeJson(parseJson(text)), text.replace('"a":1,', ""));
   }
   assert.equal(writeJson(parseJson("[1e400, 1e21, 1.0e3, -0.0]")), "[null,1e+21,1000.0,0.0]");
-  for (const wrong of ["", "{", '{"a":9007199254740993,}', "[1.0 2]", "9007199254740993x", "01.0"]) {
+  for (const wrong of [
+    "",
+    "{",
+    '{"a":9007199254740993,}',
+    "[1.0 2]",
+    "9007199254740993x",
+    "01.0",
+    "{9007199254740993:1}",
+    "-",
+    "[--1.0]",
+    '"9007199254740993',
+    "1.0 1.0",
+    '{"a" 1.0}',
+  ]) {
     assert.throws(() => parseJson(wrong), SyntaxError, wrong);
   }
 });

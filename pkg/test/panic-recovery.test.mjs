@@ -72,6 +72,28 @@ test("after a panic the ports stay, clients connect again, and nothing confirmed
   assert.deepEqual([status, body.messages], [200, 501]);
 });
 
+test("restrictions hold after a panic, too", async (t) => {
+  const { broker: listening, nextError } = await started(t, { httpPort: 0 });
+  const api = apiOf(listening);
+  const limiting = { pattern: "^q", definition: { "max-length": 1 }, "apply-to": "queues" };
+  const { status } = await api("PUT", "/operator-policies/%2F/o", limiting);
+  assert.equal(status, 201);
+  assert.equal((await api("PUT", "/vhosts/v", { default_queue_type: "quorum" })).status, 201);
+  assert.equal((await api("PUT", "/vhost-limits/%2F/max-queues", { value: 2 })).status, 204);
+  const { broker } = listening;
+  broker.declareQueue("panic", { durable: true });
+  await broker.durable();
+  const told = nextError();
+  assert.throws(() => broker.publish("", "panic", "x", { deliveryMode: 2 }), { name: "Restarting" });
+  await told;
+  broker.declareQueue("q");
+  broker.publishBatch("", "q", ["1", "2"]);
+  assert.equal((await api("GET", "/queues/%2F/q")).body.messages, 1);
+  assert.throws(() => broker.declareQueue("r"), /queue limit in vhost '\/' \(2\) is reached/);
+  await api("PUT", "/queues/v/new", { durable: true });
+  assert.equal((await api("GET", "/queues/v/new")).body.type, "quorum");
+});
+
 test("embedded consumers start again; delivery tags of before are refused; whose queue is gone is told", async (t) => {
   const { broker: listening, nextError } = await started(t);
   const { broker } = listening;

@@ -154,3 +154,18 @@ test("certificates and keys that cannot work are one clear sentence", async () =
     await assert.rejects(listen({ amqpPort: 0, authMechanisms }), { name: "TypeError", message });
   }
 });
+
+test("a certificate that will have ended within a time is told to who asks", async (t) => {
+  const ending = certificate("server", { by: authority, until: Date.now() + 10 * DAY_MS });
+  const lasting = certificate("authority", { until: Date.now() + 4_000 * DAY_MS });
+  const broker = await started(t, { cert: ending.cert, key: ending.key, ca: lasting.cert }, { httpPort: 0 });
+  const ask = (within) => apiOf(broker)("GET", `/health/checks/certificate-expiration/${within}`);
+  assert.deepEqual((await ask("1/weeks")).body, { status: "ok" });
+  for (const within of ["11/days", "2/weeks", "1/Months"]) {
+    const { status, body } = await ask(within);
+    assert.deepEqual([status, body.status, body.reason], [503, "failed", "Certificates expiring"], within);
+    const [{ protocol, port, certfile_expires_on, cacertfile_expires_on }] = body.expired;
+    assert.deepEqual([protocol, port, cacertfile_expires_on], ["amqps", broker.amqpsPort, []]);
+    assert.match(certfile_expires_on[0], /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/);
+  }
+});

@@ -123,6 +123,10 @@ fn a_name_of_the_broker_is_declared_by_the_broker_alone() {
     let declared = client.ask(&declare_queue("", 0).on(1));
     let name = declared[0].text_at(4).to_owned();
     assert_eq!(ids(&client.ask(&declare_queue(&name, 1).on(1))), [(50, 11)], "a passive declaration looks only");
+    let text = "NOT_FOUND - no queue 'amq.rabbitmq.reply-to.nobody' in vhost '/'";
+    let asked = client.ask(&declare_queue("amq.rabbitmq.reply-to.nobody", 0).on(1));
+    assert_eq!(asked[0].refusal(), (404, text, (50, 10)), "who answers asks whether the asker is still there");
+    client.ask(&[close_channel_ok().on(1), open_channel().on(1)].concat());
     let text = format!("ACCESS_REFUSED - queue name '{name}' contains reserved prefix 'amq.*'");
     assert_eq!(client.ask(&declare_queue(&name, 0).on(1))[0].refusal(), (403, &*text, (50, 10)));
 }
