@@ -31,9 +31,9 @@
 //! flags       = 1: auto-delete, 2: internal
 //! ```
 //!
-//! Times are in milliseconds. A *place* is a queue and a position in it. There are two kinds of place besides: a partition's
-//! messages that wait for their slot have [`WAITING`] added to the queue and a number of their own, and what an exchange
-//! delays is at queue 0, under its number.
+//! Times are in milliseconds; the highest bit of `published` says that the message has an `x-death` of its publisher's. A *place*
+//! is a queue and a position in it. There are two kinds of place besides: a partition's messages that wait for their slot
+//! have [`WAITING`] added to the queue and a number of their own, and what an exchange delays is at queue 0, under its number.
 
 use super::exchange::{Destination, ExchangeKind};
 use super::message::{Message, Parts};
@@ -48,6 +48,8 @@ const WAITING: u64 = 1 << 63;
 /// What a message's fact takes beside its parts and places, and what each place takes.
 pub(crate) const CONTENT_BYTES: usize = 21;
 pub(crate) const PLACE_BYTES: usize = 16;
+/// Added to the time of a message's publication.
+const CLAIMS_DEATHS: u64 = 1 << 63;
 const AUTO_DELETE: u8 = 1;
 const INTERNAL: u8 = 2;
 
@@ -169,7 +171,7 @@ pub(crate) fn put_gone(out: &mut Vec<u8>, place: Place, count: u32) {
 }
 
 fn put_content(out: &mut Vec<u8>, parts: &Parts<'_>) {
-    put_u64(out, parts.published_ms);
+    put_u64(out, parts.published_ms | (u64::from(parts.claims_deaths) * CLAIMS_DEATHS));
     put_name(out, parts.exchange);
     put_name(out, parts.routing_key);
     put_long_string(out, parts.properties.raw());
@@ -387,8 +389,10 @@ fn read_table(reader: &mut Reader<'_>) -> Result<Table, Malformed> {
 }
 
 fn read_content<'a>(reader: &mut Reader<'a>) -> Result<Parts<'a>, Malformed> {
+    let published = reader.longlong()?;
     Ok(Parts {
-        published_ms: reader.longlong()?,
+        published_ms: published & !CLAIMS_DEATHS,
+        claims_deaths: published & CLAIMS_DEATHS != 0,
         exchange: reader.short_string()?,
         routing_key: reader.short_string()?,
         properties: Properties::trusted(reader.long_string()?),

@@ -49,6 +49,11 @@ pub(crate) fn tell_broker(properties: Properties<'_>) -> bool {
     properties.header_names().any(|header| names.iter().any(|name| name.as_bytes() == header))
 }
 
+/// Whether there are headers that tell of deaths.
+pub(crate) fn has_deaths(properties: Properties<'_>) -> bool {
+    properties.header_names().any(|header| header == DEATHS.as_bytes())
+}
+
 /// The further routing keys of a message that is published.
 ///
 /// # Errors
@@ -114,16 +119,20 @@ pub(crate) struct Death<'a> {
 }
 
 impl Death<'_> {
-    /// The message that goes to the dead-letter exchange instead of the one that died.
+    /// The message that goes to the dead-letter exchange instead of the one that died. What its publisher said of deaths
+    /// does not count.
     pub(crate) fn dead_letter(&self, message: &Message, scratch: &mut Vec<u8>) -> Message {
         let mut headers = message.properties().headers().unwrap_or_default();
+        if message.claims_deaths() {
+            headers.remove(DEATHS);
+        }
+        let is_first = headers.get(DEATHS).is_none();
         let deaths = self.deaths(message, &headers);
         headers.insert(DEATHS, Value::Array(deaths));
         headers.remove(DELIVERY_COUNT);
         if self.routing_key.is_some() {
             headers.remove(CC);
         }
-        let is_first = headers.get("x-first-death-reason").is_none();
         for (name, value) in [("reason", self.reason.name()), ("queue", self.queue), ("exchange", message.exchange())] {
             if is_first {
                 headers.insert(format!("x-first-death-{name}"), value);
@@ -138,6 +147,7 @@ impl Death<'_> {
             properties: Properties::trusted(&properties),
             body: message.body(),
             published_ms: self.now_ms,
+            claims_deaths: false,
         };
         Message::new(&parts, scratch)
     }
@@ -213,7 +223,9 @@ mod tests {
             .encode(&mut encoded)
             .unwrap();
         let properties = Properties::trusted(&encoded);
-        let parts = Parts { exchange: "x", routing_key: "key", properties, body: b"body", published_ms: 0 };
+        let claims_deaths = has_deaths(properties);
+        let parts =
+            Parts { exchange: "x", routing_key: "key", properties, body: b"body", published_ms: 0, claims_deaths };
         Message::new(&parts, &mut Vec::new())
     }
 
@@ -277,6 +289,16 @@ mod tests {
             [(DEATHS, Value::Array(vec![Value::I32(1), Value::Table(Table::new())]))].into_iter().collect();
         let dead = die(&message(forged, None), "q", Reason::Maxlen);
         assert!(is_cycle(dead.properties(), "q") && !is_cycle(dead.properties(), "other"));
+        assert_eq!(deaths(&dead), [("q".into(), "maxlen".into(), 1)]);
+
+        // As it is when a consumer publishes a dead letter again.
+        let twice = die(&die(&message(Table::new(), None), "a", Reason::Expired), "a", Reason::Expired);
+        assert_eq!(deaths(&twice), [("a".into(), "expired".into(), 2)]);
+        let again = die(&message(twice.properties().headers().unwrap(), None), "b", Reason::Expired);
+        assert_eq!(deaths(&again), [("b".into(), "expired".into(), 1)]);
+        assert!(!is_cycle(again.properties(), "a"));
+        let first = again.properties().header("x-first-death-queue");
+        assert_eq!(first.as_ref().and_then(Value::as_str), Some("b"));
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! | exchange | routing  | properties | published | expires | flags   | exchange | routing key | properties | body |
 //! | length   | key len. | length     | ms        | ms      |         |          |             |            |      |
 //! +----------+----------+------------+-----------+---------+---------+----------+-------------+------------+------+
-//! flags: 1 has headers that tell the broker something, 2 is kept
+//! flags: 1 has headers that tell the broker something, 2 is kept, 4 has an x-death that its publisher wrote
 //! ```
 //!
 //! It never changes. What happened to it in a queue (position, redeliveries) is the queue's to know. It *expires* at
@@ -42,6 +42,7 @@ const SLIP_BYTES: usize = 16;
 const PERSISTENT: u8 = 2;
 const TELLS_BROKER: u8 = 1;
 const KEPT: u8 = 2;
+const CLAIMS_DEATHS: u8 = 4;
 /// The time at which a message without `expiration` expires.
 pub(crate) const NEVER_MS: u64 = u64::MAX;
 /// What a message takes beside its parts: the allocation's own needs and its place in a queue. `benches/core.rs` measures
@@ -63,6 +64,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) body: &'a [u8],
     /// When it arrived.
     pub(crate) published_ms: u64,
+    /// Whether the deaths that its headers tell of are not the broker's own record.
+    pub(crate) claims_deaths: bool,
 }
 
 impl Message {
@@ -70,7 +73,7 @@ impl Message {
     ///
     /// The names are short strings and `expiration` is a number, which the callers of the broker have checked.
     pub(crate) fn new(parts: &Parts<'_>, scratch: &mut Vec<u8>) -> Self {
-        let Parts { exchange, routing_key, properties, body, published_ms } = *parts;
+        let Parts { exchange, routing_key, properties, body, published_ms, claims_deaths } = *parts;
         let lifetime_ms = properties.expiration().and_then(|text| text.parse().ok());
         let expires_ms = lifetime_ms.map_or(NEVER_MS, |lifetime_ms: u64| published_ms.saturating_add(lifetime_ms));
         let tells_broker = headers::tell_broker(properties);
@@ -81,7 +84,7 @@ impl Message {
         header[2..6].copy_from_slice(&properties_length.to_le_bytes());
         header[6..14].copy_from_slice(&published_ms.to_le_bytes());
         header[14..22].copy_from_slice(&expires_ms.to_le_bytes());
-        header[22] = u8::from(tells_broker) * TELLS_BROKER;
+        header[22] = u8::from(tells_broker) * TELLS_BROKER | u8::from(claims_deaths) * CLAIMS_DEATHS;
         scratch.clear();
         scratch.extend_from_slice(&header);
         scratch.extend_from_slice(exchange.as_bytes());
@@ -103,6 +106,7 @@ impl Message {
             properties: self.properties(),
             body: self.body(),
             published_ms: self.published_ms(),
+            claims_deaths: self.claims_deaths(),
         }
     }
 
@@ -156,6 +160,11 @@ impl Message {
     /// Whether it has headers that tell the broker something, without looking for them.
     pub(crate) fn tells_broker(&self) -> bool {
         self.0[22] & TELLS_BROKER != 0
+    }
+
+    /// Whether the deaths that its headers tell of are not the broker's own record.
+    pub(crate) fn claims_deaths(&self) -> bool {
+        self.0[22] & CLAIMS_DEATHS != 0
     }
 
     /// Whether it outlives the broker.
@@ -265,17 +274,21 @@ mod tests {
     fn the_parts_come_back_as_they_went_in() {
         let mut scratch = vec![1, 2, 3];
         let (properties, published_ms) = (Properties::EMPTY, 7);
-        let parts = Parts { exchange: "logs", routing_key: "a.b", properties, body: b"body", published_ms };
+        let claims_deaths = true;
+        let parts =
+            Parts { exchange: "logs", routing_key: "a.b", properties, body: b"body", published_ms, claims_deaths };
         let message = Message::new(&parts, &mut scratch);
         assert_eq!((message.exchange(), message.routing_key(), message.body()), ("logs", "a.b", &b"body"[..]));
         assert_eq!(message.properties(), properties);
         assert_eq!((message.published_ms(), message.expires_ms()), (7, NEVER_MS));
+        assert!(message.with_properties(properties, &mut scratch).claims_deaths());
     }
 
     #[test]
     fn empty_parts_are_parts_too() {
         let (properties, published_ms) = (Properties::EMPTY, 0);
-        let parts = Parts { exchange: "", routing_key: "", properties, body: b"", published_ms };
+        let claims_deaths = false;
+        let parts = Parts { exchange: "", routing_key: "", properties, body: b"", published_ms, claims_deaths };
         let message = Message::new(&parts, &mut Vec::new());
         assert_eq!((message.exchange(), message.routing_key(), message.body()), ("", "", &b""[..]));
     }
@@ -285,7 +298,8 @@ mod tests {
         let mut encoded = Vec::new();
         PropertyValues { expiration: Some("250".into()), ..PropertyValues::default() }.encode(&mut encoded).unwrap();
         let properties = Properties::trusted(&encoded);
-        let parts = Parts { exchange: "", routing_key: "q", properties, body: b"", published_ms: 1000 };
+        let (published_ms, claims_deaths) = (1000, false);
+        let parts = Parts { exchange: "", routing_key: "q", properties, body: b"", published_ms, claims_deaths };
         let message = Message::new(&parts, &mut Vec::new());
         assert_eq!(message.expires_ms(), 1250);
         assert_eq!(message.with_properties(Properties::EMPTY, &mut Vec::new()).expires_ms(), NEVER_MS);

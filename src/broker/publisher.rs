@@ -115,7 +115,8 @@ mod tests {
         let mut encoded = Vec::new();
         PropertyValues { headers: Some(headers), ..PropertyValues::default() }.encode(&mut encoded).unwrap();
         let properties = Properties::trusted(&encoded);
-        let parts = Parts { exchange: "", routing_key: "", properties, body: b"", published_ms: 0 };
+        let parts =
+            Parts { exchange: "", routing_key: "", properties, body: b"", published_ms: 0, claims_deaths: false };
         Message::new(&parts, &mut Vec::new())
     }
 
@@ -140,7 +141,7 @@ mod tests {
             values.encode(&mut encoded).unwrap();
             let properties = Properties::trusted(&encoded);
             Message::new(
-                &Parts { exchange: "", routing_key: "", properties, body: b"", published_ms: 0 },
+                &Parts { exchange: "", routing_key: "", properties, body: b"", published_ms: 0, claims_deaths: false },
                 &mut Vec::new(),
             )
         };

@@ -116,6 +116,28 @@ describe("dead letters", () => {
   });
 
   describe("x-death", () => {
+    test("of a client is no record: a dead letter that is published again counts from 1", onlyHere, async (t) => {
+      const peer = await mortal(t);
+      const { properties } = await rejected(peer);
+      const { headers } = await rejected(peer, { headers: properties.headers }).then((again) => again.properties);
+      assert.deepEqual(deaths({ properties: { headers } }), [death(peer.queue, "rejected")]);
+      const forged = [{ queue: "elsewhere", reason: "expired" }];
+      const letter = await rejected(peer, { headers: { "x-death": forged, "x-first-death-queue": "elsewhere" } });
+      assert.deepEqual(deaths(letter), [death(peer.queue, "rejected")]);
+      assert.equal(letter.properties.headers["x-first-death-queue"], peer.queue);
+    });
+
+    test("of a client is delivered as it was published, and makes no cycle", onlyHere, async (t) => {
+      const peer = await mortal(t);
+      const forged = [{ queue: peer.queue, reason: "expired" }];
+      peer.send("x", { headers: { "x-death": forged } });
+      await peer.channel.waitForConfirms();
+      const got = await peer.channel.get(peer.queue);
+      assert.equal(got.properties.headers["x-death"].length, 1);
+      peer.channel.reject(got, false);
+      assert.deepEqual(deaths(await peer.letters.next()), [death(peer.queue, "rejected")]);
+    });
+
     test("a message that dies again of the same counts up, in one entry", async (t) => {
       const { queue, letters, ...rest } = await mortal(t);
       let letter = await rejected({ queue, letters, ...rest });
