@@ -45,6 +45,8 @@ async function chromiumTab(page, url) {
       const { origin } = new URL(url);
       await (await session()).send("Storage.overrideQuotaForOrigin", { origin, quotaSize: bytes });
     },
+    /** Sends a command of the DevTools protocol. */
+    cdp: async (method, params) => (await session()).send(method, params),
     /** The workers that it has started. */
     workers: () => page.workers(),
     async setFrozen(frozen) {

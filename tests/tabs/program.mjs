@@ -1,5 +1,6 @@
 // Program: what runs in each tab of the tests, reached from outside.
-import { connect } from "pocketmq/browser";
+import { connect, connectPort, openBroker } from "pocketmq/browser";
+import { hold } from "./holder.mjs";
 
 const BATCH = 20;
 const PREFETCH = 20;
@@ -25,6 +26,31 @@ async function join(options) {
   await channel.queueDeclare("q");
   Object.assign(globalThis, { connection, channel });
 }
+
+/** Starts a broker of this page's own, with one message. */
+async function host() {
+  const broker = await openBroker();
+  const channel = await (await broker.connect()).channel();
+  await channel.queueDeclare("q");
+  await channel.basicPublish("", "q", "unacked");
+  Object.assign(globalThis, { broker, channel });
+}
+
+/** Resolves when somebody to whom a port was given has taken the message. */
+const held = (from) =>
+  new Promise((resolve) => from.addEventListener("message", ({ data }) => data === "held" && resolve()));
+
+/** What comes to a new consumer first: it waits for what another one has not acked. */
+async function next() {
+  return new Promise((resolve) => {
+    void globalThis.channel.basicConsume("q", { noAck: true }, (message) =>
+      resolve([message.bodyString(), message.redelivered]),
+    );
+  });
+}
+
+// A page that shows this one in a frame may give it a port.
+addEventListener("message", ({ ports: [port], source }) => port && hold(port, () => source.postMessage("held", "*")));
 
 /** Publishes and consumes until the tab is closed; answers when both have begun. */
 async function work(tab, options) {
@@ -95,5 +121,5 @@ async function drain(options) {
   }
 }
 
-Object.assign(globalThis, { connect, join, work, drain });
+Object.assign(globalThis, { connect, connectPort, join, host, held, next, work, drain });
 globalThis.isLoaded();

@@ -60,6 +60,11 @@ export class Channel extends AMQPChannel {
     this.#publisher.resume();
   }
 
+  /** @internal What is not confirmed is gone, and is not sent again. */
+  giveUp(reason: Error): void {
+    this.#publisher.giveUp(reason);
+  }
+
   /** @internal Goes on as this channel of a new leader's client. */
   async attach(client: PortClient): Promise<void> {
     const inner = await client.channel(this.id);

@@ -6,7 +6,9 @@ import type { Link, Member } from "./member.js";
 import { type ConnectOptions, PortClient } from "./port-client.js";
 import { Topology } from "./topology.js";
 import type { SharedStats, StorageKind } from "./wire.js";
+import { SiteDataCleared, within } from "./within.js";
 
+const GOODBYE_MS = 2_000;
 /** The broker says this code when it closes by itself, and not because of what a client did. */
 const LEAVING = /\(320\)$/;
 
@@ -26,6 +28,8 @@ export class Connection {
   readonly #stopFollowing: () => void;
   #client: PortClient | undefined;
   #link: Link | undefined;
+  /** The store that the last leader wrote to. */
+  #store: string | undefined;
   #attaching: Promise<PortClient> | undefined;
   #ended: Error | undefined;
 
@@ -94,7 +98,8 @@ export class Connection {
     if (this.#ended) return;
     const client = this.#client;
     this.#end(undefined);
-    if (client && !client.closed) await client.close().catch(() => {});
+    const sentence = "The broker did not say goodbye.";
+    if (client && !client.closed) await within(GOODBYE_MS, client.close(), sentence).catch(() => {});
     await this.#member.leave();
   }
 
@@ -137,8 +142,10 @@ export class Connection {
     client.onunblocked = () => {
       for (const channel of this.#channels.values()) channel.unblocked();
     };
-    this.topology.isInMemory = link.storage === "memory";
-    await this.topology.declareAgain(() => client.channel());
+    const isCleared = this.#store !== undefined && link.store !== undefined && link.store !== this.#store;
+    if (isCleared) for (const channel of this.#channels.values()) channel.giveUp(new SiteDataCleared());
+    await this.topology.declareAgain(() => client.channel(), isCleared || link.storage === "memory");
+    this.#store = link.store ?? this.#store;
     for (const channel of this.#channels.values()) await channel.attach(client);
     if (this.#ended) throw this.#ended;
     client.ondisconnect = (error) => this.#disconnected(client, error);

@@ -12,7 +12,7 @@
 import * as broker from "../../wasm/broker/broker.js";
 import { loaded } from "../instance.js";
 import { load } from "../load.js";
-import { Leadership } from "./leadership.js";
+import { Leadership, type Office } from "./leadership.js";
 import { LEASE_MS, Lease, ownLock } from "./lease.js";
 import { Watch } from "./watch.js";
 import {
@@ -31,6 +31,8 @@ const OPENING_MAX_MS = 30_000;
 const UNHEARD_MAX_MS = 1_000;
 /** A SharedWorker that knows who leads says so within milliseconds, if there is one. */
 const HAND_OUT_MS = 250;
+/** So long who is told that site data were cleared may take to look whose locks it sees. */
+const CLEARED_MS = 250;
 
 const options: LeaderOptions = JSON.parse(self.name);
 const lock = lockOf(options);
@@ -52,6 +54,7 @@ self.onmessage = ({ data, ports: [port] }: MessageEvent<ToWorker>) => {
 news.onmessage = ({ data }: MessageEvent<News>) => {
   watch.hear(data);
   if (data.type === "ping" && leadership) news.postMessage({ type: "pong", leader: me });
+  if (data.type === "cleared") void endIfCleared(data.leader);
   if (data.type === "join") void leadership?.serve(new PairChannel(data.channel), data.member);
 };
 
@@ -86,7 +89,7 @@ async function lead(stolen: boolean): Promise<void> {
   try {
     leadership = await navigator.locks.request(openingLock, { steal: true }, async () => {
       if (stolen) await new Promise((resolve) => setTimeout(resolve, LEASE_MS));
-      return Leadership.open(options, { leader: me, lease, stolen, whenLost: end, whenFailed: fail });
+      return Leadership.open(options, office(lease, stolen));
     });
     if (!(await lease.renew())) return end();
   } catch (error) {
@@ -95,6 +98,25 @@ async function lead(stolen: boolean): Promise<void> {
   tellPage({ type: "leads", leader: me });
   // The lock is held until this worker ends.
   await new Promise(() => {});
+}
+
+function office(lease: Lease, stolen: boolean): Office {
+  return { leader: me, lease, stolen, whenLost: end, whenFailed: fail, whenCleared: cleared };
+}
+
+/**
+ * Ends, with all who see the same locks: in some browsers they are others than those of tabs opened after site data were cleared, and
+ * so would be their leader.
+ */
+function cleared(): void {
+  leadership = undefined;
+  news.postMessage({ type: "cleared", leader: me } satisfies News);
+  setTimeout(end, CLEARED_MS);
+}
+
+async function endIfCleared(leader: string): Promise<void> {
+  const { held = [] } = await navigator.locks.query();
+  if (held.some(({ name }) => name === ownLock(lock, leader))) end();
 }
 
 /** Steals the lock of who is silent. Who has not said anything yet may be opening the files. */

@@ -4,6 +4,7 @@ import { SystemClock } from "../clock.js";
 import { Engine, Panic } from "../engine.js";
 import { StoreFailure } from "../flushing.js";
 import type { Lease } from "./lease.js";
+import { Life } from "./life.js";
 import { OpfsStore } from "./opfs-store.js";
 import { PortHost } from "./port-host.js";
 import {
@@ -15,10 +16,15 @@ import {
   type ToLeader,
   type Wire,
 } from "./wire.js";
+import { SiteDataCleared, within } from "./within.js";
 
 const LEAVING_MS = 1_000;
 /** The files of a worker that has just ended are free a little later than its lock. */
 const GOING_MS = 300;
+/** Nothing of what was cleared may be handed out for long, even if nothing is written. */
+const LOOK_MS = 1_000;
+/** So long the browser may take to say how much is stored. */
+const ESTIMATE_MS = 2_000;
 
 /** What a leadership is told by its worker. */
 export interface Office {
@@ -30,6 +36,8 @@ export interface Office {
   whenLost: () => void;
   /** Told when this worker's broker is of no use any more. */
   whenFailed: (error: unknown) => void;
+  /** Told when the site's data were cleared. Nobody is served any more. */
+  whenCleared: () => void;
 }
 
 interface Storage {
@@ -56,7 +64,15 @@ export class Leadership {
       soon: macrotasks(),
       onError: (error) => this.#report(error),
     });
-    this.#host = new PortHost(this.#engine, office.lease, office.whenLost);
+    this.#host = new PortHost(this.#engine, office.lease, () => void this.#lost());
+    const { store } = storage;
+    if (!store) return;
+    const looking = setInterval(() => void store.looksCleared(), LOOK_MS);
+    store.whenCleared = () => {
+      clearInterval(looking);
+      this.#host.abandon();
+      office.whenCleared();
+    };
   }
 
   /** Opens the files and the broker that they hold. */
@@ -69,19 +85,24 @@ export class Leadership {
    * @param lock the Web Lock that it holds as long as it lives: a wire does not tell when its other end is gone
    */
   async serve(wire: Wire, lock: string): Promise<void> {
-    const { lease, whenLost } = this.#office;
-    if (!lease.isFresh && !(await lease.renew())) return whenLost();
+    const { lease } = this.#office;
+    if (!lease.isFresh && !(await lease.renew())) return this.#lost();
     const ends: (() => void)[] = [];
+    const gone = () => {
+      for (const end of ends) end();
+      wire.close();
+    };
+    const life = new Life(() => say(wire, { type: "ping" }), gone);
     wire.onmessage = ({ data, ports: [port] }: MessageEvent<ToLeader>) => {
+      life.heard();
+      if (data.type === "ping") say(wire, { type: "pong" });
       if (data.type === "open") ends.push(this.#open(port ?? channel(data.channel)));
       if (data.type === "stats") void this.#stats().then((stats) => say(wire, { type: "stats", id: data.id, stats }));
     };
-    const { kind: storage, warning } = this.#storage;
-    say(wire, { type: "welcome", leader: this.#office.leader, storage, ...(warning && { warning }) });
-    void navigator.locks.request(lock, () => {
-      for (const end of ends) end();
-      wire.close();
-    });
+    const { kind: storage, warning, store } = this.#storage;
+    const { leader } = this.#office;
+    say(wire, { type: "welcome", leader, storage, store: store?.identity, answers: true, ...(warning && { warning }) });
+    void life.follow(lock);
   }
 
   /** Asks all clients to leave, and closes the files. */
@@ -90,6 +111,11 @@ export class Leadership {
     await this.#engine.finish();
     this.#engine.close();
     this.#storage.store?.close();
+  }
+
+  /** The lock is not ours any more: when site data are cleared, locks may go first. */
+  async #lost(): Promise<void> {
+    if (!(await this.#storage.store?.looksCleared())) this.#office.whenLost();
   }
 
   #open(wire: Wire): () => void {
@@ -101,13 +127,15 @@ export class Leadership {
 
   /** Publishers are told by nacks what a failed store means to them, and the broker goes on after most panics. */
   #report(error: unknown): void {
+    if (error instanceof StoreFailure && error.message === new SiteDataCleared().message) return;
     console.error(error);
     if (!(error instanceof Panic || error instanceof StoreFailure)) this.#office.whenFailed(error);
   }
 
   async #stats(): Promise<SharedStats> {
-    const { usage = 0, quota = 0 } = await navigator.storage.estimate();
-    const isPersisted = await navigator.storage.persisted();
+    const asked = Promise.all([navigator.storage.estimate(), navigator.storage.persisted()]);
+    const unknown: [StorageEstimate, boolean] = [{}, false];
+    const [{ usage = 0, quota = 0 }, isPersisted] = await within(ESTIMATE_MS, asked, "").catch(() => unknown);
     const broker: Stats = this.#engine.ask((server) => server.stats());
     const storage = { kind: this.#storage.kind, usageBytes: usage, quotaBytes: quota, isPersisted };
     return { ...broker, restored: this.#engine.restored, storage };

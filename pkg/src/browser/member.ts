@@ -3,6 +3,7 @@
 //
 // Three ways to a leader: its own worker, the SharedWorker that passes ports on, and a BroadcastChannel, which is slower and works
 // where there is no SharedWorker (in workers, in some browsers) or another release has another one.
+import { holdLock, Life } from "./life.js";
 import {
   type FromLeader,
   type FromWorker,
@@ -17,10 +18,18 @@ import {
   uniqueName,
   type Wire,
 } from "./wire.js";
+import { within } from "./within.js";
 
 const ANSWER_MS = 300;
 const AGAIN_MS = 750;
 const LEAVING_MS = 2_000;
+/** Times that somebody who leads is looked for, each AGAIN_MS or more: opening a large journal takes up to half a minute. */
+const LOOKS_MAX = 60;
+const OPEN_MS = 2_000;
+/** Whoever leads and says nothing for so long is given up, even if nobody else could lead. */
+const SILENT_MS = 10_000;
+/** The lock manager answers in a millisecond, if at all. */
+const LOCKS_MS = 2_000;
 /** Workers that ended by bugs within a minute, until this tab gives up. */
 const ENDS_MAX = 5;
 const ENDS_WITHIN_MS = 60_000;
@@ -38,6 +47,8 @@ export interface Link {
   readonly leader: string;
   readonly storage: StorageKind;
   readonly warning: string | undefined;
+  /** Another one once the site's data were cleared; undefined in memory. */
+  readonly store: string | undefined;
   /** A wire whose other end speaks AMQP. */
   open(): Promise<Wire>;
   stats(): Promise<SharedStats>;
@@ -64,8 +75,7 @@ export class Member {
   readonly #left = new AbortController();
   readonly #whenChanged = new Set<(leader: string | undefined) => void>();
   /** Held for as long as this thread lives: so the leader knows. */
-  readonly #life = uniqueName();
-  readonly #alive: Promise<void>;
+  readonly #life: Promise<string>;
   #users = 0;
   #worker: Worker | undefined;
   #own: string | undefined;
@@ -83,7 +93,7 @@ export class Member {
     this.#lock = lockOf(options);
     this.#news = new BroadcastChannel(this.#lock);
     this.#news.onmessage = ({ data }: MessageEvent<News>) => this.#hear(data);
-    this.#alive = this.#live();
+    this.#life = holdLock(this.#left.signal);
     this.#stand();
     this.#followLifecycle();
   }
@@ -131,18 +141,6 @@ export class Member {
     this.#link = undefined;
   }
 
-  // Rejected by the browser only when this thread leaves while it waits.
-  #live(): Promise<void> {
-    return new Promise((resolve) => {
-      const { signal } = this.#left;
-      const hold = () => {
-        resolve();
-        return new Promise<void>((release) => signal.addEventListener("abort", () => release()));
-      };
-      navigator.locks.request(this.#life, hold).catch(() => {});
-    });
-  }
-
   /** Has a worker stand by, where this thread can start one. */
   #stand(): void {
     this.#failure = undefined;
@@ -176,7 +174,7 @@ export class Member {
     shared?.port.postMessage("leads", [port2]);
   }
 
-  #ended(worker: Worker, reason: string | undefined): void {
+  #ended(worker: Worker | undefined, reason: string | undefined): void {
     if (worker !== this.#worker) return;
     this.#forgetWorker();
     if (reason !== undefined && this.#endsTooOften()) this.#fail(reason);
@@ -236,12 +234,12 @@ export class Member {
   }
 
   async #find(): Promise<Link> {
-    await this.#alive;
-    for (;;) {
+    const life = await within(LOCKS_MS, this.#life, "The browser grants no Web Lock: reload the page.");
+    for (let looks = 1; ; looks++) {
       const news = this.#nextNews();
       const before = this.#leader;
       // Whoever is on the way to nobody turns back as soon as somebody leads.
-      const link = await Promise.race([this.#byAnyWay(), news]);
+      const link = await Promise.race([this.#byAnyWay(life), news]);
       if (this.#left.signal.aborted) throw new Error("This connection is closed.");
       // Another one may lead since this one answered.
       const isLast = this.#leader === before || this.#leader === link?.leader;
@@ -252,8 +250,23 @@ export class Member {
       }
       link?.close();
       if (this.#failure) throw this.#failure;
+      await this.#checkHope(looks);
       if (this.#leader === before) await news;
     }
+  }
+
+  /** Throws when it is of no use to look for who leads again. */
+  async #checkHope(looks: number): Promise<void> {
+    if (looks >= LOOKS_MAX)
+      throw new Error("No tab of this site answers for the broker: close its other tabs, then reload this one.");
+    if (typeof Worker === "function") return;
+    const { held = [], pending = [] } = await within(
+      LOCKS_MS,
+      navigator.locks.query(),
+      "The browser tells no Web Locks.",
+    );
+    if ([...held, ...pending].some(({ name }) => name === this.#lock)) return;
+    throw new Error("Only a page can run the broker, and none is open that does: open one that calls connect() first.");
   }
 
   /** Resolves when there is news, or after a while: some may be missed. */
@@ -265,19 +278,19 @@ export class Member {
     });
   }
 
-  async #byAnyWay(): Promise<Link | undefined> {
-    return (await this.#byOwn()) ?? (await this.#byShared()) ?? (await this.#byBroadcast());
+  async #byAnyWay(life: string): Promise<Link | undefined> {
+    return (await this.#byOwn(life)) ?? (await this.#byShared(life)) ?? (await this.#byBroadcast(life));
   }
 
-  async #byOwn(): Promise<Link | undefined> {
+  async #byOwn(life: string): Promise<Link | undefined> {
     const leads = this.#own !== undefined && (this.#leader ?? this.#own) === this.#own;
     if (!this.#worker || !leads) return undefined;
     const { port1, port2 } = new MessageChannel();
-    tell(this.#worker, { type: "serve", member: this.#life }, port2);
-    return linked(port1);
+    tell(this.#worker, { type: "serve", member: life }, port2);
+    return this.#linked(port1);
   }
 
-  async #byShared(): Promise<Link | undefined> {
+  async #byShared(life: string): Promise<Link | undefined> {
     const shared = this.#sharedWorker();
     if (!shared) return undefined;
     const { port1, port2 } = new MessageChannel();
@@ -285,17 +298,29 @@ export class Member {
       shared.port.onmessage = () => resolve(undefined);
       shared.onerror = () => resolve(undefined);
     });
-    shared.port.postMessage(this.#life, [port2]);
-    const link = await Promise.race([linked(port1), nobody]);
+    shared.port.postMessage(life, [port2]);
+    const link = await Promise.race([this.#linked(port1), nobody]);
     shared.port.close();
     return link;
   }
 
-  #byBroadcast(): Promise<Link | undefined> {
+  #byBroadcast(life: string): Promise<Link | undefined> {
     const channel = uniqueName();
     const wire = new PairChannel(channel);
-    this.#news.postMessage({ type: "join", member: this.#life, channel } satisfies News);
-    return linked(wire);
+    this.#news.postMessage({ type: "join", member: life, channel } satisfies News);
+    return this.#linked(wire);
+  }
+
+  #linked(wire: Wire): Promise<Link | undefined> {
+    return linked(wire, (leader) => this.#silent(leader));
+  }
+
+  /** Gives up a leader that does not answer any more, and its worker, if that is our own. */
+  #silent(leader: string): void {
+    if (this.#leader !== leader) return;
+    const reason = `PocketMQ's worker did not answer for ${SILENT_MS / 1_000} s.`;
+    if (this.#own === leader) this.#ended(this.#worker, reason);
+    else this.#changed(undefined);
   }
 
   // A new one each time: there is no telling whether the last one's process still runs.
@@ -338,7 +363,7 @@ function tell(worker: Worker, message: ToWorker, ...ports: MessagePort[]): void 
 }
 
 /** What the other end of a wire offers, if there is somebody. */
-function linked(wire: Wire): Promise<Link | undefined> {
+function linked(wire: Wire, whenSilent: (leader: string) => void): Promise<Link | undefined> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => {
       wire.close();
@@ -347,32 +372,41 @@ function linked(wire: Wire): Promise<Link | undefined> {
     wire.onmessage = ({ data }: MessageEvent<FromLeader>) => {
       if (data.type !== "welcome") return;
       clearTimeout(timer);
-      resolve(linkOver(wire, data));
+      resolve(linkOver(wire, data, () => whenSilent(data.leader)));
     };
   });
 }
 
-function linkOver(wire: Wire, { leader, storage, warning }: FromLeader & { type: "welcome" }): Link {
+function linkOver(wire: Wire, welcome: FromLeader & { type: "welcome" }, whenSilent: () => void): Link {
+  const { leader, storage, warning, store } = welcome;
   const waiting = new Map<number, (stats: SharedStats) => void>();
   const { promise: closed, reject: close } = rejectable();
   let asked = 0;
+  const tell = (message: ToLeader) => wire.postMessage(message);
+  const life = new Life(() => tell({ type: "ping" }), whenSilent, SILENT_MS);
+  // One of another release may not.
+  if (welcome.answers) void life.follow("");
   wire.onmessage = ({ data }: MessageEvent<FromLeader>) => {
+    life.heard();
+    if (data.type === "ping") tell({ type: "pong" });
     if (data.type !== "stats") return;
     waiting.get(data.id)?.(data.stats);
     waiting.delete(data.id);
   };
   const stats = () => {
     const id = asked++;
-    wire.postMessage({ type: "stats", id } satisfies ToLeader);
+    tell({ type: "stats", id });
     return new Promise<SharedStats>((resolve) => waiting.set(id, resolve));
   };
   return {
     leader,
     storage,
     warning,
+    store,
     open: () => Promise.race([closed, wire instanceof MessagePort ? openPort(wire) : openChannel(wire)]),
     stats: () => Promise.race([closed, stats()]),
     close: () => {
+      life.stop();
       wire.close();
       close(new Error("Another tab leads now."));
     },
@@ -400,7 +434,8 @@ function openChannel(wire: Wire): Promise<Wire> {
   const channel = uniqueName();
   const opened = new PairChannel(channel);
   wire.postMessage({ type: "open", channel } satisfies ToLeader);
-  return new Promise((resolve) => {
+  const isOpen = new Promise<Wire>((resolve) => {
     opened.onmessage = () => resolve(opened);
   });
+  return within(OPEN_MS, isOpen, "Whoever leads did not open a channel.");
 }

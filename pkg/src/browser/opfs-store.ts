@@ -9,8 +9,12 @@
 //
 // A file that is open elsewhere is that of a former leader in a frozen tab. It is copied as it is, and what its writer adds later,
 // unaware that it leads no longer, is in nobody's journal.
+//
+// When the site's data are cleared, Firefox closes the files; Chromium lets everything be written to files that are in no folder any
+// more. So a flush asks the folder for the file, at the same time, before it counts.
 import type { Store, StoredSegment } from "../abi.js";
 import { uniqueName } from "./wire.js";
+import { SiteDataCleared } from "./within.js";
 
 const MAGIC = 0x514d74656b636f50n; // "PocketMQ", as little-endian as the journal
 const NUMBER_AT = 16;
@@ -23,6 +27,10 @@ const SPARES = 2;
 const OPEN_MAX = 16;
 const AGAIN_MS = 5;
 const CLAIM = /^leadership-(\d+)$/;
+/** An empty folder whose name no other store ever has. */
+const IDENTITY = /^store-/;
+/** What is thrown by files that are not there, and by those that were closed from outside. */
+const CLEARED = ["NotFoundError", "InvalidStateError"];
 
 /** A file that is open for this worker alone. */
 interface Handle {
@@ -63,6 +71,11 @@ export class OpfsStore implements Store {
   #claim: Handle | undefined;
   #leadership = 0;
   #wasRead = false;
+  #isCleared = false;
+  /** Which store this is: another one once the site's data were cleared. */
+  identity = "";
+  /** Called once it is known that the site's data were cleared. */
+  whenCleared: () => void = () => {};
 
   private constructor(directory: Directory) {
     this.#directory = directory;
@@ -86,6 +99,7 @@ export class OpfsStore implements Store {
       else await store.#take(file, untilMs);
     }
     await store.#claimLeadership(claims);
+    await store.#identify();
     await store.#stock();
     return store;
   }
@@ -102,13 +116,13 @@ export class OpfsStore implements Store {
     const segment = this.#segment(number, leadership);
     if (offset + into.length > segment.length)
       throw new Error(`PocketMQ's file ${segment.name} is shorter than it was.`);
-    attempt(`file ${segment.name}`, "read", () => readContent(segment.content, offset, into));
+    this.#attempt(`file ${segment.name}`, "read", () => readContent(segment.content, offset, into));
   }
 
   create(number: number, leadership: number): void {
     const spare = this.#spares.shift();
     this.#restock();
-    if (!spare) throw problem("next file", "made", this.#shortage);
+    if (!spare) throw this.#problem("next file", "made", this.#shortage);
     const content = { handle: spare.handle };
     this.#segments.set(keyOf(number, leadership), { number, leadership, length: 0, name: spare.name, content });
     this.#closeOldest();
@@ -118,7 +132,7 @@ export class OpfsStore implements Store {
     const segment = this.#segment(number, leadership);
     const { content, length: at } = segment;
     if (!("handle" in content)) throw new Error(`PocketMQ's file ${segment.name} belongs to a former leader.`);
-    const written = attempt(`file ${segment.name}`, "written", () => content.handle.write(bytes, { at }));
+    const written = this.#attempt(`file ${segment.name}`, "written", () => content.handle.write(bytes, { at }));
     if (written < bytes.length) throw noSpace(`file ${segment.name}`);
     segment.length += written;
     this.#touched.add(content.handle);
@@ -134,9 +148,20 @@ export class OpfsStore implements Store {
     this.#then(() => this.#directory.removeEntry(segment.name).catch(() => {}));
   }
 
-  flush(): void {
-    for (const handle of this.#touched) attempt("files", "flushed", () => handle.flush());
+  async flush(): Promise<void> {
+    const written = this.#open().filter(({ content }) => "handle" in content && this.#touched.has(content.handle));
+    const looking = Promise.all(written.map((segment) => this.#look(segment)));
+    for (const handle of this.#touched) this.#attempt("files", "flushed", () => handle.flush());
     this.#touched.clear();
+    await looking;
+    if (this.#isCleared) throw new SiteDataCleared();
+  }
+
+  /** Looks whether the site's data were cleared. */
+  async looksCleared(): Promise<boolean> {
+    const segment = this.#open().at(-1);
+    if (segment) await this.#look(segment);
+    return this.#isCleared;
   }
 
   /** Resolves when all that the file system was asked for is done. */
@@ -149,6 +174,42 @@ export class OpfsStore implements Store {
     for (const { content } of this.#segments.values()) if ("handle" in content) content.handle.close();
     for (const { handle } of this.#spares) handle.close();
     this.#claim?.close();
+  }
+
+  /** Notices if the file of a segment is in its folder no longer. */
+  async #look(segment: Segment): Promise<void> {
+    try {
+      await this.#directory.getFileHandle(segment.name);
+    } catch (error) {
+      const isOurs = this.#segments.get(keyOf(segment.number, segment.leadership)) === segment;
+      if (isOurs) this.#problem(`file ${segment.name}`, "found", error);
+    }
+  }
+
+  #attempt<T>(name: string, done: string, work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw this.#problem(name, done, error);
+    }
+  }
+
+  /** What is wrong, in a sentence; if it is that everything is gone, whoever has to know is told first. */
+  #problem(name: string, done: string, cause: unknown): Error {
+    if (!CLEARED.includes((cause as Error | undefined)?.name ?? "")) return problem(name, done, cause);
+    if (!this.#isCleared) {
+      this.#isCleared = true;
+      this.whenCleared();
+    }
+    return new SiteDataCleared();
+  }
+
+  async #identify(): Promise<void> {
+    for await (const { kind, name } of this.#directory.values())
+      if (kind === "directory" && IDENTITY.test(name)) this.identity = name;
+    if (this.identity) return;
+    this.identity = `store-${uniqueName()}`;
+    await this.#directory.getDirectoryHandle(this.identity, { create: true });
   }
 
   #segment(number: number, leadership: number): Segment {
@@ -299,14 +360,6 @@ async function opened(file: FileHandle, untilMs: number): Promise<Handle | undef
       if (performance.now() >= untilMs) return undefined;
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }
-  }
-}
-
-function attempt<T>(name: string, done: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw problem(name, done, error);
   }
 }
 

@@ -1,18 +1,25 @@
 // Port client: @cloudamqp/amqp-client over a MessagePort, whose other end is a broker in a worker.
 //
-//   port:  bytes either way | null: closed | from here also a number: so many bytes have been read
+//   port:  bytes either way | null: closed | from here also a number: so many bytes have been read; the name of a Web Lock that is held
+//          as long as this client lives ("" for none); false: about to be frozen | from the broker also 0, to be
+//          answered by 0, and the name of its lock
 //
 // A port tells nobody how much waits in it: the broker holds back deliveries by what it is told was read.
 import { AMQPBaseClient } from "@cloudamqp/amqp-client/amqp-base-client";
 import { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
 import { AMQPError } from "@cloudamqp/amqp-client/amqp-error";
 import { AMQPView } from "@cloudamqp/amqp-client/amqp-view";
+import { holdLock, Life } from "./life.js";
 import type { Wire } from "./wire.js";
+import { within } from "./within.js";
 
 const PROTOCOL_HEADER = new Uint8Array([65, 77, 81, 80, 0, 0, 9, 1]);
 const FRAME_HEAD_BYTES = 7;
 /** Far less than what the broker lets wait in a port; a report for each message would cost more than the message. */
 const REPORT_BYTES = 131_072;
+/** A broker may be opening its files, or be busy with others. */
+const CONNECT_MS = 10_000;
+const BROKER_SILENT_MS = 10_000;
 
 /** Who connects. */
 export interface ConnectOptions {
@@ -29,6 +36,7 @@ export interface ConnectOptions {
 /** Speaks AMQP over a port; usable in a page and in any worker that the port was handed to. */
 export async function connectPort(port: MessagePort, options: ConnectOptions = {}): Promise<PortClient> {
   const client = new PortClient(port, options);
+  client.tellOfLife();
   await client.connect();
   return client;
 }
@@ -40,6 +48,12 @@ export class PortClient extends AMQPBaseClient {
   #rest = new Uint8Array(0);
   #readBytes = 0;
   #unsent: Uint8Array[] = [];
+  readonly #ended = new AbortController();
+  readonly #broker = new Life(
+    () => {},
+    () => this.disconnect(new AMQPError("The broker's worker has ended.", this)),
+    BROKER_SILENT_MS,
+  );
 
   /** @internal */
   constructor(port: Wire, options: ConnectOptions, whenGone: (client: PortClient) => void = () => {}) {
@@ -51,10 +65,35 @@ export class PortClient extends AMQPBaseClient {
   }
 
   override connect(): Promise<AMQPBaseClient> {
+    const sentence = "The broker at the other end of the port did not answer within 10 s: connect again.";
+    return within(CONNECT_MS, this.#connect(), sentence).catch((error) => {
+      if (this.connectPromise) this.disconnect(new AMQPError(error.message, this));
+      throw error;
+    });
+  }
+
+  /** @internal Lets the other end know when this thread is gone. */
+  tellOfLife(): void {
+    const { signal } = this.#ended;
+    void holdLock(signal).then((lock) => {
+      if (signal.aborted) return;
+      this.#port.postMessage(lock);
+      if (lock !== "" || typeof document === "undefined") return;
+      document.addEventListener("freeze", () => this.#port.postMessage(false), { signal });
+      addEventListener("pagehide", ({ persisted }) => persisted && this.#port.postMessage(false), { signal });
+    });
+  }
+
+  #connect(): Promise<AMQPBaseClient> {
     return new Promise((resolve, reject) => {
       this.connectPromise = [resolve, reject];
-      this.#port.onmessage = ({ data }: MessageEvent<Uint8Array<ArrayBuffer> | ArrayBuffer | null>) => {
-        if (data === null) this.disconnect(new AMQPError("The broker closed the port.", this));
+      this.#port.onmessage = ({
+        data,
+      }: MessageEvent<Uint8Array<ArrayBuffer> | ArrayBuffer | number | string | null>) => {
+        this.#broker.heard();
+        if (typeof data === "number") this.#port.postMessage(0);
+        else if (typeof data === "string") void this.#broker.follow(data);
+        else if (data === null) this.disconnect(new AMQPError("The broker closed the port.", this));
         else this.#receive(data instanceof ArrayBuffer ? new Uint8Array(data) : data);
       };
       void this.send(PROTOCOL_HEADER);
@@ -79,6 +118,8 @@ export class PortClient extends AMQPBaseClient {
     this.closed = true;
     this.#port.postMessage(null);
     this.#port.close();
+    this.#ended.abort();
+    this.#broker.stop();
     this.#whenGone(this);
     this.connectPromise?.[1](error);
     delete this.connectPromise;
@@ -96,6 +137,8 @@ export class PortClient extends AMQPBaseClient {
     this.#post();
     this.#port.postMessage(null);
     this.#port.close();
+    this.#ended.abort();
+    this.#broker.stop();
     this.#whenGone(this);
   }
 

@@ -4,6 +4,7 @@ import type { Server } from "../abi.js";
 import type { Engine } from "../engine.js";
 import { copyOut } from "../instance.js";
 import type { Lease } from "./lease.js";
+import { Life } from "./life.js";
 import type { Wire } from "./wire.js";
 
 /** Bytes that a client may leave unread before deliveries to it wait. */
@@ -12,6 +13,7 @@ const UNREAD_MAX_BYTES = 1_048_576;
 interface Peer {
   readonly id: number;
   readonly wire: Wire;
+  readonly life: Life;
   unreadBytes: number;
 }
 
@@ -29,16 +31,17 @@ export class PortHost {
     this.#lease = lease;
     this.#whenLost = whenLost;
     engine.afterTurn(() => this.#speak());
-    engine.afterRestart(() => this.#forgetAll());
+    engine.afterRestart(() => this.abandon());
   }
 
   /** Serves one AMQP connection; answers what ends it when the client cannot any more. */
   serve(wire: Wire): () => void {
     const id = this.#engine.change((server) => server.connect({ loopback: true }));
-    const peer = { id, wire, unreadBytes: 0 };
+    const end = () => this.#engine.attempt(() => this.#close(peer));
+    const peer: Peer = { id, wire, life: new Life(() => wire.postMessage(0), end), unreadBytes: 0 };
     this.#peers.set(id, peer);
     wire.onmessage = ({ data }) => this.#engine.attempt(() => this.#receive(peer, data));
-    return () => this.#engine.attempt(() => this.#close(peer));
+    return end;
   }
 
   /** Asks every peer to leave (connection.close 320) and waits until they have, at most `boundMs`. */
@@ -51,15 +54,21 @@ export class PortHost {
     });
   }
 
-  /** The broker knows none of them any more: they will connect again. */
-  #forgetAll(): void {
-    for (const { wire } of this.#peers.values()) hangUp(wire);
+  /** Says nothing more to anybody: they will connect again, to whoever leads then. */
+  abandon(): void {
+    for (const { wire, life } of this.#peers.values()) {
+      life.stop();
+      hangUp(wire);
+    }
     this.#peers.clear();
   }
 
-  #receive(peer: Peer, data: Uint8Array | number | null): void {
+  #receive(peer: Peer, data: Uint8Array | number | string | false | null): void {
     if (!this.#peers.has(peer.id)) return;
+    peer.life.heard();
     if (data === null) this.#close(peer);
+    else if (data === false) peer.life.frozen();
+    else if (typeof data === "string") void peer.life.follow(data);
     else if (typeof data === "number") this.#engine.change((server) => this.#count(server, peer, -data));
     else this.#engine.change((server) => server.receive(peer.id, data));
   }
@@ -102,6 +111,7 @@ export class PortHost {
   #close(peer: Peer): void {
     if (!this.#peers.delete(peer.id)) return;
     this.#engine.change((server) => server.disconnected(peer.id));
+    peer.life.stop();
     hangUp(peer.wire);
     if (this.#peers.size === 0) this.#whenEmpty?.();
   }

@@ -70,6 +70,11 @@ export class Publisher {
   /** Nothing is sent or confirmed any more. */
   end(reason: Error): void {
     this.#channel = undefined;
+    this.giveUp(reason);
+  }
+
+  /** What is not confirmed will not be. */
+  giveUp(reason: Error): void {
     for (const { reject } of this.#unconfirmed.values()) reject(reason);
     this.#unconfirmed.clear();
   }

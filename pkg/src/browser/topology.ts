@@ -1,22 +1,27 @@
-// Topology: what a connection declared that a change of leaders takes away: what is exclusive, deleted by itself or not durable,
-// and in memory all of it. It is declared again on the new leader.
+// Topology: what a connection declared. What a change of leaders takes away is declared again on the new one: what is exclusive,
+// deleted by itself or not durable, and all of it in memory or when the site's data were cleared.
 import type { AMQPChannel, ExchangeParams, QueueParams } from "@cloudamqp/amqp-client/amqp-channel";
 
 type Arguments = Record<string, unknown>;
 type Declare = (channel: AMQPChannel) => Promise<unknown>;
 
+interface Declared {
+  declare: Declare;
+  /** Whether it ends with its leader. */
+  isTransient: boolean;
+}
+
 /** What to declare again, in the order in which it was declared. */
 export class Topology {
-  readonly #queues = new Map<string, Declare>();
-  readonly #exchanges = new Map<string, Declare>();
-  readonly #bindings = new Map<string, Declare>();
-  /** Whether even what is durable has to be declared again. */
-  isInMemory = false;
+  readonly #queues = new Map<string, Declared>();
+  readonly #exchanges = new Map<string, Declared>();
+  readonly #bindings = new Map<string, Declared>();
 
   queueDeclared(name: string, params: QueueParams, args: Arguments): void {
     const { passive = false, durable = true, autoDelete = false, exclusive = false } = params;
-    if (passive || !(this.isInMemory || !durable || autoDelete || exclusive)) return;
-    this.#queues.set(name, (channel) => channel.queueDeclare(name, { durable, autoDelete, exclusive }, args));
+    if (passive) return;
+    const declare: Declare = (channel) => channel.queueDeclare(name, { durable, autoDelete, exclusive }, args);
+    this.#queues.set(name, { declare, isTransient: !durable || autoDelete || exclusive });
   }
 
   queueDeleted(name: string): void {
@@ -25,8 +30,9 @@ export class Topology {
 
   exchangeDeclared(name: string, type: string, params: ExchangeParams, args: Arguments): void {
     const { passive = false, durable = true, autoDelete = false } = params;
-    if (passive || !(this.isInMemory || !durable || autoDelete)) return;
-    this.#exchanges.set(name, (channel) => channel.exchangeDeclare(name, type, params, args));
+    if (passive) return;
+    const declare: Declare = (channel) => channel.exchangeDeclare(name, type, params, args);
+    this.#exchanges.set(name, { declare, isTransient: !durable || autoDelete });
   }
 
   exchangeDeleted(name: string): void {
@@ -34,9 +40,12 @@ export class Topology {
   }
 
   queueBound(queue: string, exchange: string, routingKey: string, args: Arguments): void {
-    if (!this.#queues.has(queue) && !this.#exchanges.has(exchange)) return;
     const key = bindingKey("queue", queue, exchange, routingKey, args);
-    this.#bindings.set(key, (channel) => channel.queueBind(queue, exchange, routingKey, args));
+    const isTransient = isLost(this.#queues.get(queue)) || isLost(this.#exchanges.get(exchange));
+    this.#bindings.set(key, {
+      declare: (channel) => channel.queueBind(queue, exchange, routingKey, args),
+      isTransient,
+    });
   }
 
   queueUnbound(queue: string, exchange: string, routingKey: string, args: Arguments): void {
@@ -44,27 +53,36 @@ export class Topology {
   }
 
   exchangeBound(destination: string, source: string, routingKey: string, args: Arguments): void {
-    if (!this.#exchanges.has(destination) && !this.#exchanges.has(source)) return;
     const key = bindingKey("exchange", destination, source, routingKey, args);
-    this.#bindings.set(key, (channel) => channel.exchangeBind(destination, source, routingKey, args));
+    const isTransient = isLost(this.#exchanges.get(destination)) || isLost(this.#exchanges.get(source));
+    this.#bindings.set(key, {
+      declare: (channel) => channel.exchangeBind(destination, source, routingKey, args),
+      isTransient,
+    });
   }
 
   exchangeUnbound(destination: string, source: string, routingKey: string, args: Arguments): void {
     this.#bindings.delete(bindingKey("exchange", destination, source, routingKey, args));
   }
 
-  /** Declares it all; what is refused meanwhile, as somebody else declared it otherwise, is left out. */
-  async declareAgain(openChannel: () => Promise<AMQPChannel>): Promise<void> {
+  /**
+   * Declares what is gone; what is refused meanwhile, as somebody else declared it otherwise, is left out.
+   * @param isAllGone whether even what is durable has to be declared again
+   */
+  async declareAgain(openChannel: () => Promise<AMQPChannel>, isAllGone: boolean): Promise<void> {
     const all = [...this.#exchanges.values(), ...this.#queues.values(), ...this.#bindings.values()];
-    if (all.length === 0) return;
+    const gone = all.filter(({ isTransient }) => isTransient || isAllGone);
+    if (gone.length === 0) return;
     let channel = await openChannel();
-    for (const declare of all) {
+    for (const { declare } of gone) {
       await declare(channel).catch(() => {});
       if (channel.closed) channel = await openChannel();
     }
     await channel.close();
   }
 }
+
+const isLost = (end: Declared | undefined): boolean => end?.isTransient === true;
 
 function bindingKey(kind: string, ...binding: unknown[]): string {
   return JSON.stringify([kind, ...binding]);

@@ -28,6 +28,8 @@ export type News =
   | { type: "leads"; leader: string }
   /** It could not open the files. */
   | { type: "failed"; leader: string; reason: string }
+  /** The site's data were cleared under this worker: whoever sees the same locks as it ends, too. */
+  | { type: "cleared"; leader: string }
   /** Asks who leads to answer. */
   | { type: "ping" }
   | { type: "pong"; leader: string }
@@ -44,12 +46,25 @@ export type FromWorker =
   | { type: "ended"; reason?: string };
 
 /** What a member says to the leader over its wire. A wire for AMQP comes as a port beside it, or by a name. */
-export type ToLeader = { type: "open"; channel?: string } | { type: "stats"; id: number };
+export type ToLeader = { type: "open"; channel?: string } | { type: "stats"; id: number } | Sign;
 
 /** What the leader says to a member. */
 export type FromLeader =
-  | { type: "welcome"; leader: string; storage: StorageKind; warning?: string }
+  | {
+      type: "welcome";
+      leader: string;
+      storage: StorageKind;
+      warning?: string;
+      /** Another one once the site's data were cleared; none in memory. */
+      store?: string | undefined;
+      /** Whether it answers pings. */
+      answers?: boolean;
+    }
+  | Sign
   | { type: "stats"; id: number; stats: SharedStats };
+
+/** Either end may ask the other to answer. */
+type Sign = { type: "ping" } | { type: "pong" };
 
 /** Where a broker keeps what it must not forget. */
 export type StorageKind = "durable" | "memory";

@@ -2,6 +2,7 @@
 import { AMQPError } from "@cloudamqp/amqp-client/amqp-error";
 import type { Limits, Stats } from "../abi.js";
 import { type ConnectOptions, PortClient } from "./port-client.js";
+import { within } from "./within.js";
 
 /** How to start a broker in a worker. */
 export interface OpenOptions extends Limits {
@@ -17,6 +18,9 @@ interface Waiting<T> {
 }
 
 const CLOSE_MS = 1_000;
+/** Compiling the wasm takes a second on a slow machine. */
+const START_MS = 30_000;
+const ANSWER_MS = 10_000;
 
 /**
  * Starts a broker in a dedicated worker and answers it when it is ready.
@@ -39,6 +43,9 @@ export class WorkerBroker {
   readonly #worker: Worker;
   readonly #clients = new Set<PortClient>();
   readonly #stats = new Map<number, Waiting<Stats>>();
+  /** The numbers of the ports that were given out. */
+  readonly #ports = new WeakMap<MessagePort, number>();
+  #portsOpened = 0;
   readonly #ready: Promise<void>;
   readonly #left: Promise<void>;
   #starting: Waiting<void> | undefined;
@@ -62,8 +69,12 @@ export class WorkerBroker {
   }
 
   /** @internal */
-  ready(): Promise<void> {
-    return this.#ready;
+  async ready(): Promise<void> {
+    const sentence = `The broker's worker did not start within ${START_MS / 1_000} s: reload the page.`;
+    await within(START_MS, this.#ready, sentence).catch((error: Error) => {
+      this.#end(error);
+      throw error;
+    });
   }
 
   /** A new AMQP connection to the broker. */
@@ -78,18 +89,31 @@ export class WorkerBroker {
   port(): MessagePort {
     if (this.#ended) throw this.#ended;
     const { port1, port2 } = new MessageChannel();
-    this.#worker.postMessage({ type: "connect", port: port2 }, [port2]);
+    const id = this.#portsOpened++;
+    this.#worker.postMessage({ type: "connect", id, port: port2 }, [port2]);
+    this.#ports.set(port1, id);
     return port1;
+  }
+
+  /**
+   * Ends the connection over a port that `port` returned, as when its client has gone: what it had not acked is ready again.
+   * The broker notices by itself, within two seconds, when the worker or page of a client ends.
+   */
+  disconnect(port: MessagePort): void {
+    const id = this.#ports.get(port);
+    if (id === undefined) throw new TypeError("port must be one that this broker's port() returned.");
+    if (!this.#ended) this.#worker.postMessage({ type: "disconnect", id });
   }
 
   /** The broker's figures now. */
   stats(): Promise<Stats> {
-    return new Promise((resolve, reject) => {
+    const answered = new Promise<Stats>((resolve, reject) => {
       if (this.#ended) return reject(this.#ended);
       const id = this.#statsAsked++;
       this.#stats.set(id, { resolve, reject });
       this.#worker.postMessage({ type: "stats", id });
     });
+    return within(ANSWER_MS, answered, `The broker's worker did not answer within ${ANSWER_MS / 1_000} s.`);
   }
 
   /** Asks clients to leave (connection.close 320) and ends the worker when they have, or after a second. */

@@ -1,0 +1,49 @@
+// Attendant: notices in a broker's worker that the client of a port is gone, and tells the port's host, in wasm, as the client would
+// have: by null.
+//
+//   page ── { type: "disconnect", id } ──> worker        the connection that { type: "connect", id, port } began
+import { holdLock, Life } from "./life.js";
+
+interface Command {
+  type: string;
+  id?: number;
+  port?: MessagePort;
+}
+
+/** Attends to the ports that a page hands to this worker. It has to begin before the host does, to be told first. */
+export function attend(): void {
+  const ports = new Map<number, MessagePort>();
+  const ourLock = holdLock(new AbortController().signal);
+  self.addEventListener("message", ({ data: { type, id = -1, port } }: MessageEvent<Command>) => {
+    if (type === "disconnect") hangUp(ports.get(id));
+    if (type !== "connect" || !port) return;
+    ports.set(id, port);
+    follow(port, ourLock, () => ports.delete(id));
+  });
+}
+
+function follow(port: MessagePort, ourLock: Promise<string>, whenGone: () => void): void {
+  const life = new Life(
+    () => port.postMessage(0),
+    () => hangUp(port),
+  );
+  port.addEventListener("message", (event: MessageEvent) => {
+    const { data } = event;
+    life.heard();
+    if (data === null) {
+      life.stop();
+      whenGone();
+    }
+    if (data === false) life.frozen();
+    else if (typeof data === "string") {
+      void life.follow(data);
+      void ourLock.then((lock) => port.postMessage(lock));
+    } else return;
+    // The host knows bytes, numbers and null.
+    event.stopImmediatePropagation();
+  });
+}
+
+function hangUp(port: MessagePort | undefined): void {
+  port?.dispatchEvent(new MessageEvent("message", { data: null }));
+}
