@@ -75,6 +75,8 @@ struct Agenda {
     touched: Vec<TransportId>,
     /// They wait for memory. Each at most once.
     blocked: Vec<TransportId>,
+    /// Their input waits for deliveries. Each at most once.
+    yielding: VecDeque<TransportId>,
     /// They have answers that wait for a flush. Each at most once.
     waiting: Vec<TransportId>,
     timers: Timers<TransportId>,
@@ -94,6 +96,7 @@ struct Held {
     is_ready: bool,
     is_touched: bool,
     is_blocked: bool,
+    is_yielding: bool,
     is_waiting: bool,
     timer: Option<TimerKey>,
 }
@@ -205,6 +208,7 @@ impl Server {
                 is_ready: false,
                 is_touched: true,
                 is_blocked: false,
+                is_yielding: false,
                 is_waiting: false,
                 timer: None,
             },
@@ -255,12 +259,37 @@ impl Server {
         self.unblock();
         self.tick();
         if !self.is_opening {
-            self.deliver(embedder);
+            self.deliver_in_turn(embedder);
         }
         self.write();
         self.agenda.has_resumed |= self.agenda.blocked.iter().any(|&id| self.may_go_on(id));
         let deadlines = [self.virtual_hosts.deadline_ms(), self.agenda.timers.deadline(), self.flush_due_ms];
         deadlines.into_iter().flatten().min()
+    }
+
+    /// Makes deliveries; then connections go on that have waited for that, each until it has to wait again.
+    fn deliver_in_turn(&mut self, embedder: &mut impl Embedder) {
+        self.deliver(None, embedder);
+        let has_waited = !self.agenda.yielding.is_empty();
+        while let Some(id) = self.agenda.yielding.pop_front() {
+            let Some(held) = self.connections.get_mut(id) else { continue };
+            held.is_yielding = false;
+            let seat = held.connection.seat();
+            self.with(id, Connection::advance);
+            if let Some(seat) = seat {
+                self.deliver(Some(seat.virtual_host), embedder);
+            }
+        }
+        if has_waited {
+            self.tick();
+        }
+    }
+
+    /// Makes the deliveries that are due in a virtual host: the embedding program's verbs come after them, as peers' methods do.
+    pub fn deliver_due(&mut self, virtual_host: VirtualHostId, embedder: &mut impl Embedder) {
+        if !self.is_opening {
+            self.deliver(Some(virtual_host), embedder);
+        }
     }
 
     /// Lets those connections go on that waited for memory which there is now.
@@ -308,8 +337,9 @@ impl Server {
         }
     }
 
-    fn deliver(&mut self, embedder: &mut impl Embedder) {
-        for host in self.virtual_hosts.iter_mut() {
+    /// Everywhere, or in one virtual host alone.
+    fn deliver(&mut self, only: Option<VirtualHostId>, embedder: &mut impl Embedder) {
+        for host in self.virtual_hosts.iter_mut().filter(|host| only.is_none_or(|only| only == host.id)) {
             let virtual_host = host.id;
             let limit_bytes = host.broker.limits().output_high_bytes;
             while let Some(event) = host.broker.poll() {
@@ -349,7 +379,8 @@ impl Server {
     /// Whether another turn is due as soon as the output is written, as deliveries were held back until then.
     #[must_use]
     pub fn wants_turn(&self) -> bool {
-        self.agenda.has_resumed || !self.agenda.full_embedder.is_empty() || self.has_to_clean()
+        let has_input = !self.is_opening && !self.agenda.yielding.is_empty();
+        has_input || self.agenda.has_resumed || !self.agenda.full_embedder.is_empty() || self.has_to_clean()
     }
 
     /// The next connection with something to write or to close.
@@ -429,6 +460,9 @@ impl Held {
         let has_output = !self.connection.output().is_empty() || self.connection.is_closed();
         if has_output && !std::mem::replace(&mut self.is_ready, true) {
             agenda.ready.push_back(id);
+        }
+        if self.connection.awaits_deliveries() && !std::mem::replace(&mut self.is_yielding, true) {
+            agenda.yielding.push_back(id);
         }
         let is_blocked = self.connection.blocked_until().is_some();
         if is_blocked && !std::mem::replace(&mut self.is_blocked, true) {

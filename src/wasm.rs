@@ -57,6 +57,15 @@ impl Server {
         self.answer(answer)
     }
 
+    /// As [`ask`](Self::ask), of what consumers that are ready have left.
+    fn ask_after_deliveries<T>(
+        &mut self,
+        verb: impl FnOnce(&mut Broker, ChannelId) -> Result<T, Error>,
+    ) -> Result<T, JsValue> {
+        self.server.deliver_due(self.embedded.virtual_host(), &mut self.embedded);
+        self.ask(verb)
+    }
+
     /// What the program is answered; a refusal names the virtual host in use.
     fn answer<T>(&self, answer: Result<T, Error>) -> Result<T, JsValue> {
         answer.map_err(|error| {

@@ -155,7 +155,7 @@ export class Broker {
     const noAck = flag(chosen.noAck, "noAck");
     const timeoutMs = optionalWhole(chosen.visibilityTimeoutMs, "visibilityTimeoutMs", 1) ?? 0;
     const taken = this.#change((server) => server.get(queue, max, noAck, timeoutMs));
-    return taken === 0 ? [] : this.#consumers.takeBatch().map((entry) => entry.message);
+    return taken === 0 ? [] : this.#consumers.takeGot();
   }
 
   /** Has `callback` called with each message of a queue from the next turn on; answers the consumer's tag. */

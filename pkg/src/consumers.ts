@@ -26,6 +26,8 @@ export class Consumers {
   #highestTag = 0;
   /** Delivery tags up to this one are of the time before the broker started again. */
   #staleTags = 0;
+  /** Taken from wasm before the next turn, when something was got. */
+  #undelivered: BatchEntry[] = [];
 
   constructor(engine: Engine) {
     this.engine = engine;
@@ -50,8 +52,15 @@ export class Consumers {
     this.#consumers.clear();
   }
 
+  /** What get has taken; what consumers were delivered before waits for their callbacks. */
+  takeGot(): Message[] {
+    const entries = this.#takeBatch();
+    this.#undelivered.push(...entries.filter((entry) => entry.consumer !== undefined));
+    return entries.filter((entry) => entry.consumer === undefined).map((entry) => entry.message);
+  }
+
   /** What wasm has packed for the embedding program. */
-  takeBatch(): BatchEntry[] {
+  #takeBatch(): BatchEntry[] {
     const batch = this.engine.ask((server: Server) => {
       const length = server.batchLength();
       const bytes = length === 0 ? undefined : copyOut(server.batchPointer(), length);
@@ -89,7 +98,8 @@ export class Consumers {
 
   #dispatch(): void {
     if (this.#consumers.size === 0) return;
-    const deliveries = this.takeBatch().map(({ consumer, message }) => ({
+    const entries = [...this.#undelivered.splice(0), ...this.#takeBatch()];
+    const deliveries = entries.map(({ consumer, message }) => ({
       to: this.#consumers.get(consumer ?? -1),
       message,
     }));

@@ -245,6 +245,12 @@ impl Broker {
         Ok(Some(Got { delivery_tag, redelivered, message_count, message }))
     }
 
+    /// Whether there may be something to deliver.
+    #[must_use]
+    pub fn has_deliveries(&self) -> bool {
+        !self.active.is_empty() || !self.roomy.is_empty()
+    }
+
     /// The next thing to be sent to a consumer. Call it until there is none, or pause who does not keep up.
     pub fn poll(&mut self) -> Option<Event<'_>> {
         self.state.let_go();

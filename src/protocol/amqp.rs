@@ -47,7 +47,7 @@ use frame::{Frame, Kind, Outlet};
 use handshake::{Agreement, Capabilities};
 use heartbeat::Heartbeat;
 use held::Held;
-use method::{BasicCancel, BasicDeliver, ConnectionBlocked, ConnectionUnblocked, Method};
+use method::{BasicCancel, BasicDeliver, ConnectionBlocked, ConnectionUnblocked, Method, MethodId};
 use reply::{Refusal, ReplyCode};
 
 use crate::access::{Access, Pass};
@@ -144,6 +144,10 @@ pub struct Connection {
     sent_bytes: u64,
     /// Blocked, until memory is below so many bytes.
     blocked_until: Option<usize>,
+    /// The next method has to wait until the deliveries are made that are due.
+    awaits_deliveries: bool,
+    /// Its transport is gone: nothing waits for deliveries any more.
+    is_gone: bool,
 }
 
 /// Who the peer says it is; empty until then.
@@ -183,6 +187,8 @@ impl Connection {
             received_bytes: 0,
             sent_bytes: 0,
             blocked_until: None,
+            awaits_deliveries: false,
+            is_gone: false,
         }
     }
 
@@ -259,7 +265,17 @@ impl Connection {
 
     /// The transport is gone: so is everything that the broker held for this peer. Doing it again does nothing.
     pub fn disconnected(&mut self, realm: &mut Realm<'_>) {
+        self.is_gone = true;
+        if self.awaits_deliveries {
+            self.advance(realm);
+        }
         self.end(realm);
+    }
+
+    /// Whether its input waits for deliveries: [`advance`](Self::advance) it once none are due any more in its virtual host.
+    #[must_use]
+    pub fn awaits_deliveries(&self) -> bool {
+        self.awaits_deliveries
     }
 
     /// Where it is, once it has entered a virtual host and until it leaves.
@@ -325,6 +341,7 @@ impl Connection {
     /// Takes as much of the input as can be dealt with now, and answers how much that was.
     fn take(&mut self, input: &[u8], realm: &mut Realm<'_>) -> usize {
         let mut taken = 0;
+        self.awaits_deliveries = false;
         while self.wants_input() && taken < input.len() {
             match self.take_next(&input[taken..], realm) {
                 0 => break,
@@ -353,8 +370,21 @@ impl Connection {
         }
     }
 
+    /// Consumers that are ready get what was published before anybody looks for it, though deliveries are made in batches.
+    fn comes_too_early(&self, frame: &Frame<'_>, realm: &mut Realm<'_>) -> bool {
+        let follows = || MethodId::of(frame.payload).is_some_and(MethodId::follows_deliveries);
+        let Some(stay) = self.stay.as_ref().filter(|_| frame.kind == Kind::Method && !self.is_gone) else {
+            return false;
+        };
+        follows() && realm.virtual_hosts.broker_of(stay.seat).has_deliveries()
+    }
+
     /// Takes a frame, and perhaps those behind it; answers the size of all it took.
     fn take_frame(&mut self, frame: Frame<'_>, rest: &[u8], realm: &mut Realm<'_>) -> usize {
+        if self.comes_too_early(&frame, realm) {
+            self.awaits_deliveries = true;
+            return 0;
+        }
         let result = match (self.phase, frame.channel) {
             (Phase::Closing { .. }, _) => self.take_while_closing(frame, realm).map(|()| 0),
             (_, 0) => self.take_on_connection(frame, realm).map(|()| 0),

@@ -84,7 +84,7 @@ impl Server {
             arguments: &options.table("arguments")?,
         };
         let is_named = options.flag("anyName")?;
-        let status = self.ask(|broker, channel| match is_named {
+        let status = self.ask_after_deliveries(|broker, channel| match is_named {
             true => broker.declare_named(channel, &declaration),
             false => broker.declare_queue(channel, &declaration),
         })?;
@@ -98,12 +98,12 @@ impl Server {
     /// Takes all ready messages from a queue and answers how many there were.
     #[wasm_bindgen(js_name = purgeQueue)]
     pub fn purge_queue(&mut self, name: &str) -> Result<usize, JsValue> {
-        self.ask(|broker, channel| broker.purge_queue(channel, name))
+        self.ask_after_deliveries(|broker, channel| broker.purge_queue(channel, name))
     }
 
     /// Deletes a queue and answers how many messages were ready.
     #[wasm_bindgen(js_name = deleteQueue)]
     pub fn delete_queue(&mut self, name: &str, if_unused: bool, if_empty: bool) -> Result<usize, JsValue> {
-        self.ask(|broker, channel| broker.delete_queue(channel, name, if_unused, if_empty))
+        self.ask_after_deliveries(|broker, channel| broker.delete_queue(channel, name, if_unused, if_empty))
     }
 }

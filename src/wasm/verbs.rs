@@ -27,6 +27,7 @@ impl Server {
     /// Takes up to `max` ready messages into the batch and answers how many. A visibility timeout of 0 is none.
     pub fn get(&mut self, queue: &str, max: u32, no_ack: bool, visibility_timeout_ms: f64) -> Result<u32, JsValue> {
         let timeout_ms = visibility_timeout_ms as u64;
+        self.server.deliver_due(self.embedded.virtual_host(), &mut self.embedded);
         let got = self.embedded.get(self.server.virtual_hosts_mut(), queue, max, no_ack, timeout_ms);
         self.answer(got)
     }

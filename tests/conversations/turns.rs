@@ -150,3 +150,54 @@ fn a_single_active_consumer_of_a_quorum_queue_makes_room_for_a_higher_priority()
         .ask(&[consume_by_priority("classic", "first", 2, 1), consume_by_priority("classic", "second", 2, 5)].concat());
     assert_eq!(who(&client.ask(&publish(1, "classic", b"1"))), ["first"], "of a classic queue the first one stays");
 }
+
+/// What arrives in one read, and the answers.
+fn at_once(client: &mut Client, frames: &[Vec<u8>]) -> Vec<(u16, u16)> {
+    let answers = client.ask(&frames.concat());
+    answers.iter().filter(|answer| answer.kind == 1).map(Answer::id).collect()
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn ready_consumers_come_before_what_follows_in_the_same_read() {
+    let mut client = Client::ready();
+    client.ask(&[declare_queue("q", 0).on(1), consume("q", "tag", 2).on(1), open_channel().on(2)].concat());
+    let message = || publish(1, "q", b"x");
+    assert_eq!(at_once(&mut client, &[message(), get("q", true).on(1)]), [DELIVER, (60, 72)]);
+    let five = [(); 5].map(|()| message()).concat();
+    let answers = client.ask(&[five, declare_queue("q", 1).on(2)].concat());
+    let last = answers.last().unwrap();
+    assert_eq!((deliveries(&answers).len(), last.id()), (5, (50, 11)));
+    assert_eq!(last.payload[6..], [0, 0, 0, 0, 0, 0, 0, 1], "none is ready");
+    let purge = call(50, 30).short(0).text("q").octet(0).on(2);
+    assert_eq!(at_once(&mut client, &[message(), purge]), [DELIVER, (50, 31)]);
+    assert_eq!(at_once(&mut client, &[message(), consume("q", "other", 2).on(2)]), [DELIVER, (60, 21)]);
+    assert_eq!(at_once(&mut client, &[message(), message(), close_channel().on(2)]), [DELIVER, DELIVER, (20, 41)]);
+    let cancel = call(60, 30).text("tag").octet(0).on(1);
+    assert_eq!(at_once(&mut client, &[message(), cancel, get("q", true).on(1)]), [DELIVER, (60, 31), (60, 72)]);
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn who_asks_on_another_connection_in_the_same_turn_comes_after_ready_consumers() {
+    let mut client = Client::ready();
+    client.ask(&[declare_queue("q", 0).on(1), consume("q", "tag", 2).on(1)].concat());
+    let consumer = client.join("guest", "/", &[]);
+    let asker = client.id;
+    client.id = consumer;
+    client.write(&publish(1, "q", b"x"));
+    client.id = asker;
+    client.write(&get("q", true).on(1));
+    assert_eq!(ids(&client.ask(&[])), [(60, 72)]);
+    client.id = consumer;
+    assert_eq!(ids(&client.read())[0], DELIVER);
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn what_waits_for_deliveries_is_done_though_the_peer_is_gone() {
+    let mut client = Client::ready();
+    client.ask(&[declare_queue("q", 0).on(1), consume("q", "tag", 2).on(1), declare_queue("r", 0).on(1)].concat());
+    client.join("guest", "/", &[]);
+    client.write(&[publish(1, "q", b"x"), declare_queue("r", 1).on(1), publish(1, "r", b"kept")].concat());
+    client.server.disconnected(client.id);
+    client.join("guest", "/", &[]);
+    assert_eq!(ids(&client.ask(&get("r", true).on(1)))[0], (60, 71));
+}

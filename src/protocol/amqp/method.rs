@@ -36,6 +36,12 @@ impl MethodId {
     pub(crate) const TX_ROLLBACK: Self = Self { class: 90, method: 30 };
     pub(crate) const TX_SELECT: Self = Self { class: 90, method: 10 };
 
+    /// Whether it shows who has got which message, or changes who will: qos, consume, cancel, get and recover; declare, purge
+    /// and delete of a queue; the end of a channel.
+    pub(crate) fn follows_deliveries(self) -> bool {
+        matches!((self.class, self.method), (60, 10 | 20 | 30 | 70 | 100 | 110) | (50, 10 | 30 | 40) | (20, 40))
+    }
+
     fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         Ok(Self { class: reader.short()?, method: reader.short()? })
     }
