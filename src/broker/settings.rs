@@ -41,6 +41,17 @@ const CONSUMER_TIMEOUT: &str = "x-consumer-timeout";
 const MESSAGE_DEDUPLICATION: &str = "x-message-deduplication";
 const PARTITIONS: &str = "x-partitions";
 
+/// Accepted without an effect, and compared all the same when a queue is declared again.
+const WITHOUT_EFFECT: [&str; 7] = [
+    "x-queue-mode",
+    "x-queue-version",
+    "x-queue-leader-locator",
+    "x-quorum-initial-group-size",
+    "x-dead-letter-strategy",
+    "x-max-in-memory-length",
+    "x-max-in-memory-bytes",
+];
+
 /// What a policy may say, of queues and of exchanges.
 const POLICY_KEYS: [&str; 10] = [
     "message-ttl",
@@ -361,18 +372,16 @@ fn overflow(find: Find<'_, '_>) -> Parsed<Option<Overflow>> {
 
 /// The first argument in which two declarations of one queue differ: its name, and both values in words.
 pub(crate) fn difference(received: &Table, current: &Table) -> Option<(&'static str, String, String)> {
-    QUEUE_ARGUMENTS.into_iter().find_map(|name| {
+    QUEUE_ARGUMENTS.into_iter().chain(WITHOUT_EFFECT).find_map(|name| {
         let (received, current) = (received.get(name), current.get(name));
         let is_equivalent = match (received, current) {
-            // Partitions are added by declaring more of them; who knows of fewer is not wrong.
+            // Declaring more partitions adds them; fewer were right before somebody did.
             (Some(_), Some(_)) if name == PARTITIONS => true,
-            _ if name == CONSUMER_TIMEOUT => true,
             (Some(received), Some(current)) => received.equivalent(current),
-            // Not to name a type is to want a classic queue; the number of partitions may be left open.
+            // Not to name a type is to want a classic queue.
             (None, Some(kind)) | (Some(kind), None) if name == QUEUE_TYPE => kind.as_str() == Some("classic"),
-            (None, Some(_)) => name == PARTITIONS,
-            (Some(_), None) => false,
             (None, None) => true,
+            _ => false,
         };
         let is_typed = received.is_some() != current.is_some();
         (!is_equivalent).then(|| (name, in_words(received, is_typed), in_words(current, is_typed)))

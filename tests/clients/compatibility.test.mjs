@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import { test, useBroker } from "./amqplib.mjs";
+import { channelClosed, openChannel, test, useBroker } from "./amqplib.mjs";
 import { peerUrl } from "./broker.mjs";
 import * as messages from "./compatibility/messages.mjs";
 import * as methods from "./compatibility/methods.mjs";
 import * as page from "./compatibility/page.mjs";
-import { policies, queueArguments } from "./compatibility/settings.mjs";
+import { pairs, policies, queueArguments } from "./compatibility/settings.mjs";
 
 const OTHERS = "others";
 
@@ -61,6 +61,41 @@ describe("docs/compatibility.md", { skip: peerUrl && "the page is about this bro
       }
     });
   }
+
+  describe("declaring a queue again compares", () => {
+    const accepted = page.table("queue argument").filter(({ state }) => state !== "not yet");
+
+    test("every argument that is accepted", () => {
+      assert.deepEqual(sorted(accepted.flatMap(({ names }) => names)), sorted(Object.keys(pairs)));
+    });
+
+    for (const [name, [one, other, beside]] of Object.entries(pairs)) {
+      test(name, async (t) => {
+        const connection = await broker.connect(t);
+        const channel = await openChannel(connection);
+        const declare = (on, queue, set) => on.assertQueue(queue, { arguments: { ...beside, ...set } });
+        const declared = async (set) => {
+          const queue = broker.queueName("pair");
+          await declare(channel, queue, set);
+          return queue;
+        };
+        const differs = async (first, second) => {
+          const queue = await declared(first);
+          const text = new RegExp(`PRECONDITION_FAILED - inequivalent arg '${name}' for queue '${queue}'`);
+          const again = await openChannel(connection);
+          await channelClosed(again, 406, text, () => declare(again, queue, second));
+        };
+        const same = async (first, second) => declare(channel, await declared(first), second);
+
+        await differs({}, { [name]: one });
+        await differs({ [name]: one }, {});
+        await same({ [name]: one }, { [name]: one });
+        if (typeof one === "number") await same({ [name]: one }, { [name]: { "!": "int64", value: one } });
+        // More partitions are added.
+        await (name === "x-partitions" ? same : differs)({ [name]: one }, { [name]: other });
+      });
+    }
+  });
 
   test("the headers that the broker adds are on the page", () => {
     for (const name of ["x-death", "x-delivery-count"]) assert.ok(page.says(name), name);

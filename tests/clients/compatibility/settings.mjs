@@ -176,6 +176,7 @@ export const queueArguments = {
   "no effect": Object.fromEntries([
     ["x-queue-mode", (t, broker) => accepted(t, broker, { "queue-mode": "lazy" })],
     ["x-queue-version", (t, broker) => accepted(t, broker, { "queue-version": 2 })],
+    ["x-queue-leader-locator", (t, broker) => accepted(t, broker, { "queue-leader-locator": "balanced" })],
     ...[
       ["quorum-initial-group-size", 3],
       ["dead-letter-strategy", "at-least-once"],
@@ -198,6 +199,34 @@ export const queueArguments = {
       },
     ]),
   ),
+};
+
+/**
+ * Two values of each argument, and what is declared beside them. A test that has both at hand declares each pair: with
+ * none, the same (of another type, where it is a number) and the other.
+ */
+export const pairs = {
+  "x-queue-type": ["quorum", "classic"],
+  "x-message-ttl": [50_000, 60_000],
+  "x-expires": [50_000, 60_000],
+  "x-max-length": [5, 6],
+  "x-max-length-bytes": [5, 6],
+  "x-overflow": ["drop-head", "reject-publish"],
+  "x-dead-letter-exchange": ["a", "b"],
+  "x-dead-letter-routing-key": ["a", "b", { "x-dead-letter-exchange": "" }],
+  "x-max-priority": [5, 6],
+  "x-single-active-consumer": [true, false],
+  "x-delivery-limit": [5, 6, QUORUM],
+  "x-consumer-timeout": [50_000, 60_000],
+  "x-message-deduplication": [true, false],
+  "x-partitions": [2, 3],
+  "x-queue-mode": ["lazy", "default"],
+  "x-queue-version": [1, 2],
+  "x-queue-leader-locator": ["balanced", "client-local"],
+  "x-quorum-initial-group-size": [3, 5, QUORUM],
+  "x-dead-letter-strategy": ["at-most-once", "at-least-once", QUORUM],
+  "x-max-in-memory-length": [5, 6, QUORUM],
+  "x-max-in-memory-bytes": [5, 6, QUORUM],
 };
 
 /** A queue with this works like any other. */
