@@ -84,7 +84,7 @@ pub use queue::Counters;
 pub use record::Record;
 pub use report::{MessageReport, Owned, QueueReport, Report, Totals};
 pub use shelf::{Location, Shelf};
-pub use topology::{Binding, ExchangeDeclaration, QueueDeclaration, QueueStatus};
+pub use topology::{Binding, ExchangeDeclaration, QueueDeclaration, QueueStatus, plain_name};
 
 /// What a broker is made from.
 #[derive(Clone, Debug)]

@@ -259,3 +259,34 @@ test("beyond loopback it listens once there is a user for it", async (t) => {
     assert.match(url, /127\.0\.0\.1:\d+$/);
   }
 });
+
+test("--message-max-bytes lets a larger message in, which is kept like any other", async (t) => {
+  const { at } = await files(t, { at: "" });
+  const flags = [...FREE, "--data", `${at}.data`, "--message-max-bytes", String(20 << 20)];
+  const first = await ready(t, flags);
+  const connection = await amqplib.connect(first.url);
+  const channel = await connection.createConfirmChannel();
+  await channel.assertQueue("large");
+  channel.sendToQueue("large", Buffer.alloc(18 << 20, "x"), { persistent: true });
+  await channel.waitForConfirms();
+  connection.on("error", () => {});
+  first.child.kill("SIGKILL");
+  await first.ended;
+
+  const again = await amqplib.connect((await ready(t, flags)).url);
+  const { content } = await (await again.createChannel()).get("large", { noAck: true });
+  assert.equal(content.equals(Buffer.alloc(18 << 20, "x")), true);
+  await again.close();
+});
+
+test("a user with the tag impersonator publishes with the user-id of another", async (t) => {
+  const { url } = await ready(t, [...FREE, "--user", "relay:secret:impersonator"]);
+  const { hostname, port } = new URL(url);
+  const connection = await amqplib.connect({ hostname, port: Number(port), username: "relay", password: "secret" });
+  const channel = await connection.createConfirmChannel();
+  const { queue } = await channel.assertQueue("", { exclusive: true });
+  channel.sendToQueue(queue, Buffer.from("x"), { userId: "somebody" });
+  await channel.waitForConfirms();
+  assert.equal((await channel.get(queue)).properties.userId, "somebody");
+  await connection.close();
+});

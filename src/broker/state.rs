@@ -70,13 +70,17 @@ pub(crate) struct Route {
     walk: Walk,
 }
 
+/// Only the broker may publish here; clients find it when they look for it.
+const TRACE: &str = "amq.rabbitmq.trace";
+
 /// The exchanges that are always there.
-const PREDECLARED: [(&str, ExchangeKind); 6] = [
+const PREDECLARED: [(&str, ExchangeKind); 7] = [
     ("", ExchangeKind::Direct),
     ("amq.direct", ExchangeKind::Direct),
     ("amq.fanout", ExchangeKind::Fanout),
     ("amq.headers", ExchangeKind::Headers),
     ("amq.match", ExchangeKind::Headers),
+    (TRACE, ExchangeKind::Topic),
     ("amq.topic", ExchangeKind::Topic),
 ];
 
@@ -99,7 +103,7 @@ impl State {
             taken: None,
         };
         for (name, kind) in PREDECLARED {
-            let exchange = Exchange::new(kind, true, false, false, &Table::new());
+            let exchange = Exchange::new(kind, true, false, name == TRACE, &Table::new());
             state.exchanges.insert(name.into(), Box::new(exchange));
         }
         state

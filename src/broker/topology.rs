@@ -1,5 +1,7 @@
 //! Topology: exchanges, queues and bindings are declared, bound and deleted.
 
+use std::borrow::Cow;
+
 use super::Broker;
 use super::delivery::Notice;
 use super::error::{Error, Resource};
@@ -83,6 +85,7 @@ impl Broker {
     /// declaration finds none.
     pub fn declare_exchange(&mut self, _: ChannelId, declaration: &ExchangeDeclaration<'_>) -> Result<(), Error> {
         let ExchangeDeclaration { name, kind, passive, durable, auto_delete, internal, arguments } = *declaration;
+        let name = &*plain_name(name);
         if name.is_empty() {
             return Err(Error::DefaultExchange);
         }
@@ -93,7 +96,7 @@ impl Broker {
         let kind = ExchangeKind::named(kind)?;
         let routing = kind.routing(arguments)?;
         if self.state.exchange(name).is_some() {
-            return self.check_exchange_equivalent(declaration, routing);
+            return self.check_exchange_equivalent(&ExchangeDeclaration { name, ..*declaration }, routing);
         }
         if name.starts_with("amq.") {
             return Err(Error::ReservedName(Resource::Exchange, name.into()));
@@ -128,6 +131,7 @@ impl Broker {
     /// # Errors
     /// When the name is reserved, or with `if_unused` when it has bindings.
     pub fn delete_exchange(&mut self, _: ChannelId, name: &str, if_unused: bool) -> Result<(), Error> {
+        let name = &*plain_name(name);
         if name.is_empty() {
             return Err(Error::DefaultExchange);
         }
@@ -287,7 +291,7 @@ impl Broker {
         if_unused: bool,
         if_empty: bool,
     ) -> Result<usize, Error> {
-        let id = match self.accessible_queue(channel, queue) {
+        let id = match self.accessible_queue(channel, &plain_name(queue)) {
             Err(Error::NotFound(..)) => return Ok(0),
             answer => answer?,
         };
@@ -369,6 +373,8 @@ impl Broker {
     /// # Panics
     /// When the channel is not open.
     pub fn bind_queue(&mut self, channel: ChannelId, binding: &Binding<'_>) -> Result<(), Error> {
+        let (source, destination) = (&*plain_name(binding.source), &*plain_name(binding.destination));
+        let binding = &Binding { source, destination, ..*binding };
         let (destination, routing_key) = self.resolve_queue(channel, binding)?;
         self.bind(&destination, &Binding { routing_key: &routing_key, ..*binding })
     }
@@ -381,6 +387,8 @@ impl Broker {
     /// # Panics
     /// When the channel is not open.
     pub fn unbind_queue(&mut self, channel: ChannelId, binding: &Binding<'_>) -> Result<(), Error> {
+        let (source, destination) = (&*plain_name(binding.source), &*plain_name(binding.destination));
+        let binding = &Binding { source, destination, ..*binding };
         let resolved = unless_missing(self.resolve_queue(channel, binding))?;
         let Some((destination, routing_key)) = resolved else { return Ok(()) };
         self.unbind(&destination, &Binding { routing_key: &routing_key, ..*binding })
@@ -391,6 +399,8 @@ impl Broker {
     /// # Errors
     /// When one of them does not exist or is the default exchange, or the arguments make no sense.
     pub fn bind_exchange(&mut self, _: ChannelId, binding: &Binding<'_>) -> Result<(), Error> {
+        let (source, destination) = (&*plain_name(binding.source), &*plain_name(binding.destination));
+        let binding = &Binding { source, destination, ..*binding };
         self.bindable_exchange(binding.source)?;
         self.bindable_exchange(binding.destination)?;
         self.bind(&Destination::Exchange(binding.destination.into()), binding)
@@ -401,6 +411,8 @@ impl Broker {
     /// # Errors
     /// When one of them is the default exchange.
     pub fn unbind_exchange(&mut self, _: ChannelId, binding: &Binding<'_>) -> Result<(), Error> {
+        let (source, destination) = (&*plain_name(binding.source), &*plain_name(binding.destination));
+        let binding = &Binding { source, destination, ..*binding };
         let found = self.bindable_exchange(binding.source).and_then(|()| self.bindable_exchange(binding.destination));
         match unless_missing(found)? {
             Some(()) => self.unbind(&Destination::Exchange(binding.destination.into()), binding),
@@ -452,6 +464,12 @@ impl Broker {
         }
         Ok(())
     }
+}
+
+/// A name of a queue or an exchange without the line ends that it may have, as RabbitMQ declares, binds and deletes it.
+#[must_use]
+pub fn plain_name(name: &str) -> Cow<'_, str> {
+    if name.contains(['\r', '\n']) { Cow::Owned(name.replace(['\r', '\n'], "")) } else { Cow::Borrowed(name) }
 }
 
 /// Undoing what is not there is no error.

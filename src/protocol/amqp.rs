@@ -44,7 +44,7 @@ use std::fmt;
 use buffer::Buffer;
 use channels::Channels;
 use frame::{Frame, Kind, Outlet};
-use handshake::{Agreement, Capabilities};
+use handshake::{Agreement, Capabilities, FIRST_FRAME_MAX};
 use heartbeat::Heartbeat;
 use held::Held;
 use method::{BasicCancel, BasicDeliver, ConnectionBlocked, ConnectionUnblocked, Method, MethodId};
@@ -357,7 +357,7 @@ impl Connection {
         match self.phase {
             Phase::Greeting => self.greet(input, realm),
             Phase::Closing { is_deaf: true } | Phase::Closed => input.len(),
-            _ => match frame::split(input, self.agreement.frame_max) {
+            _ => match frame::split(input, self.frame_max()) {
                 Ok(None) => 0,
                 Ok(Some(frame)) => self.take_frame(frame, &input[frame.size()..], realm),
                 Err(refusal) => {

@@ -90,6 +90,10 @@ impl Access for AccessObject {
         Self::permits_topic(self, user, host, word(permission), exchange, key).unwrap_or(false)
     }
 
+    fn may_impersonate(&mut self, user: &str) -> bool {
+        Self::may_impersonate(self, user).unwrap_or(false)
+    }
+
     fn update_secret(&mut self, user: &str, secret: &str) -> bool {
         Self::update_secret(self, user, secret).unwrap_or(false)
     }

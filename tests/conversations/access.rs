@@ -37,6 +37,10 @@ impl Access for Users {
         })
     }
 
+    fn may_impersonate(&mut self, user: &str) -> bool {
+        user == "w"
+    }
+
     fn update_secret(&mut self, _: &str, secret: &str) -> bool {
         secret == "better"
     }

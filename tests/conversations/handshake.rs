@@ -110,3 +110,27 @@ fn a_peer_may_come_while_the_transport_of_one_that_left_is_still_open() {
     client.server.disconnected(left);
     assert_eq!(ids(&client.ask(&plain_login(&[]).on(0))), [(10, 30)]);
 }
+
+#[wasm_bindgen_test(unsupported = test)]
+fn frames_are_small_until_more_is_agreed() {
+    let padded = |size: usize| {
+        let response = format!("\0guest\0{}", "x".repeat(size));
+        let login = start_ok("PLAIN", response.as_bytes(), &["authentication_failure_close"]).on(0);
+        (login.len(), login)
+    };
+    let rest = padded(0).0;
+    let answer_to = |size: usize| {
+        let (length, login) = padded(size - rest);
+        assert_eq!(length, size);
+        let mut client = Client::connect(Limits::default(), true);
+        client.ask(HEADER);
+        client.ask(&login)[0].refusal().0
+    };
+    // As for every frame, what counts is its payload.
+    assert_eq!((answer_to(8192 + 8), answer_to(8193 + 8)), (403, 501));
+
+    let mut client = Client::ready();
+    client.ask(&declare_queue("q", 0).on(1));
+    client.send(&publish_in_parts(1, "q", 0, &[0; 20_000], 20_000));
+    assert_eq!(client.read(), [], "afterwards they may be larger");
+}

@@ -152,3 +152,30 @@ fn what_a_peer_was_to_be_told_goes_with_it() {
     client.server.turn(client.now_ms, &mut embedded);
     assert!(embedded.take_cancelled().is_empty(), "its consumer was not the program's");
 }
+
+#[wasm_bindgen_test(unsupported = test)]
+fn line_ends_in_names_are_left_out_where_something_is_declared_bound_or_deleted() {
+    let mut client = Client::ready();
+    let exchange = |name: &str, bits: u8| call(40, 10).short(0).text(name).text("fanout").octet(bits).bytes(b"");
+    assert_eq!(client.ask(&declare_queue("\r\na\nb\r", 0).on(1))[0].text_at(4), "ab");
+    for (request, answer) in [
+        (declare_queue("a\nb", 1), (50, 11)),
+        (exchange("x\ny", 0), (40, 11)),
+        (exchange("xy\r", 1), (40, 11)),
+        (call(50, 20).short(0).text("ab\n").text("\nxy").text("").octet(0).bytes(b""), (50, 21)),
+        (call(40, 30).short(0).text("amq.fanout\n").text("x\ny").text("").octet(0).bytes(b""), (40, 31)),
+    ] {
+        assert_eq!(ids(&client.ask(&request.on(1))), [answer]);
+    }
+    client.send(&[publish_method("xy", "", 0).on(1), frame(2, 1, &content_header(0, &[0, 0]))].concat());
+    assert_eq!(ids(&client.ask(&get("ab", true).on(1)))[0], (60, 71));
+    for (request, answer) in [
+        (call(50, 50).short(0).text("ab\n").text("\nxy").text("").bytes(b""), (50, 51)),
+        (call(40, 40).short(0).text("amq.fanout\n").text("x\ny").text("").octet(0).bytes(b""), (40, 51)),
+        (call(40, 20).short(0).text("x\ny").octet(0), (40, 21)),
+        (call(50, 40).short(0).text("a\nb").octet(0), (50, 41)),
+    ] {
+        assert_eq!(ids(&client.ask(&request.on(1))), [answer]);
+    }
+    assert_eq!(client.ask(&get("a\nb", true).on(1))[0].refusal().0, 404, "a get takes the name as it is");
+}

@@ -88,13 +88,13 @@ fn everything_is_listed_in_the_words_of_the_management() {
     assert_eq!(bindings, [" q queue q other", "amq.topic q queue k.# other"]);
     let host = ["name", "messages", "messages_unacknowledged"];
     assert_eq!(fields(&list("vhosts")[0], &host), "other 1 1");
-    assert_eq!((list("exchanges").len(), list("policies").len()), (6, 0));
+    assert_eq!((list("exchanges").len(), list("policies").len()), (7, 0));
     assert_eq!(client.server.list("queues", None, None).map(|queues| queues.len()), Some(1));
     assert_eq!(client.server.list("connections", None, None).map(|connections| connections.len()), Some(2));
     assert_eq!(client.server.list("nodes", None, None), None);
 
     let overview = client.server.overview();
-    assert_eq!(fields(&overview, &["object_totals", "queue_totals"]), "{12 1 1 2 2} {1 0 1}");
+    assert_eq!(fields(&overview, &["object_totals", "queue_totals"]), "{14 1 1 2 2} {1 0 1}");
     assert_eq!(fields(&overview, &["message_stats", "memory_alarm"]), "{1 1 0 0} false");
     assert_eq!(client.server.list("queues", None, Some("p")), Some(vec![]));
     assert_eq!(client.server.list("queues", None, Some("q")).unwrap().len(), 1);

@@ -58,13 +58,14 @@ pub fn predeclared() -> Vec<Exchange> {
         ("amq.topic", "topic"),
         ("amq.headers", "headers"),
         ("amq.match", "headers"),
+        ("amq.rabbitmq.trace", "topic"),
     ];
     let exchange = |(name, kind): (&str, _)| Exchange {
         name: name.into(),
         kind,
         durable: true,
         auto_delete: false,
-        internal: false,
+        internal: name == "amq.rabbitmq.trace",
         alternate: None,
         delayed_kind: None,
     };

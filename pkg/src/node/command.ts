@@ -27,7 +27,8 @@ Who may use it:
   --user NAME:PASSWORD[:TAGS]
                           a user with all permissions (may be repeated); @FILE instead of the password
                           reads it from a file, '$NAME' from the environment; tags are administrator,
-                          monitoring, policymaker or management, with commas, and let it use HTTP
+                          monitoring, policymaker or management, with commas, and let it use HTTP; with
+                          impersonator it may publish with the user-id of others
   --vhost NAME            a virtual host beside / (may be repeated)
   --definitions FILE      users, virtual hosts, queues and so on, as RabbitMQ exports them
   --auth-mechanisms LIST  how clients may log in, with commas (default PLAIN,AMQPLAIN): EXTERNAL, by a
@@ -44,6 +45,8 @@ What it keeps:
 
 And:
   --memory-max BYTES      bytes of messages held at once (default 268435456)
+  --message-max-bytes BYTES
+                          bytes of the largest body of a message (default 16777216)
   --memory-high BYTES     bytes above which publishing connections are blocked (default 4/5 of that)
   --www FOLDER            folder of files to serve at /
   --help                  show this
@@ -74,6 +77,7 @@ const FLAGS = {
   salvage: { type: "boolean" },
   "memory-max": { type: "string" },
   "memory-high": { type: "string" },
+  "message-max-bytes": { type: "string" },
   www: { type: "string" },
   help: { type: "boolean" },
   version: { type: "boolean" },
@@ -97,6 +101,7 @@ const FLAG_OF: Record<string, string> = {
   salvage: "--salvage",
   memoryMaxBytes: "--memory-max",
   memoryHighBytes: "--memory-high",
+  messageMaxBytes: "--message-max-bytes",
 };
 
 /** Errors, by their names, that the broker goes on after. */
@@ -176,6 +181,7 @@ function optionsOf(flags: ReturnType<typeof parsed>): ListenOptions {
     salvage: flags.salvage,
     memoryMaxBytes: bytes(flags["memory-max"], "--memory-max"),
     memoryHighBytes: bytes(flags["memory-high"], "--memory-high"),
+    messageMaxBytes: bytes(flags["message-max-bytes"], "--message-max-bytes"),
     www: flags.www,
     allowedHosts: flags["allowed-host"],
     allowedOrigins: flags["allowed-origin"]?.map(origin),

@@ -4,7 +4,7 @@ import { GUEST } from "./access.js";
 import { parseJson } from "./json.js";
 import type { UserOptions } from "./options.js";
 
-const TAGS = ["administrator", "monitoring", "policymaker", "management"];
+const TAGS = ["administrator", "monitoring", "policymaker", "management", "impersonator"];
 
 /** A command line that cannot be understood. */
 export class UsageError extends Error {}

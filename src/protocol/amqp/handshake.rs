@@ -11,6 +11,8 @@ pub(crate) const PROTOCOL_HEADER: [u8; 8] = *b"AMQP\0\0\x09\x01";
 
 /// The smallest frame that every peer must take, so nobody may agree on less.
 const FRAME_MIN: u32 = 8192;
+/// The largest frame of a peer that has not agreed on anything yet.
+pub(crate) const FIRST_FRAME_MAX: usize = FRAME_MIN as usize;
 
 /// The broker whose behaviour we follow. Clients switch on these two: kombu, and Celery with it, asks for channel-wide
 /// prefetch only where they read RabbitMQ 3.3 or later, and raises it for delayed tasks, which would starve otherwise.

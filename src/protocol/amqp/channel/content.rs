@@ -209,13 +209,16 @@ fn check_room(publication: &Publication<'_>, broker: &mut Broker) -> Result<(), 
     Ok(())
 }
 
-/// Nobody may publish in another's name.
-fn check_user(properties: Properties<'_>, user: &str) -> Result<(), Refusal> {
-    match properties.user_id() {
-        Some(claimed) if claimed != user => {
-            let text = format_args!("user_id property set to '{claimed}' but authenticated user was '{user}'");
-            Err(Refusal::new(ReplyCode::PreconditionFailed, text))
+impl Context<'_> {
+    /// Nobody may publish in another's name, but for users of whom the host says so.
+    fn check_user(&mut self, properties: Properties<'_>) -> Result<(), Refusal> {
+        let user = &*self.pass.user;
+        match properties.user_id() {
+            Some(claimed) if claimed != user && !self.access.may_impersonate(user) => {
+                let text = format_args!("user_id property set to '{claimed}' but authenticated user was '{user}'");
+                Err(Refusal::new(ReplyCode::PreconditionFailed, text))
+            }
+            _ => Ok(()),
         }
-        _ => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Channel, Context};
 use crate::access::Permission;
-use crate::broker::{Binding, ExchangeDeclaration, QueueDeclaration, QueueStatus, Resource};
+use crate::broker::{Binding, ExchangeDeclaration, QueueDeclaration, QueueStatus, Resource, plain_name};
 use crate::protocol::amqp::method::{
     ExchangeBind, ExchangeBindOk, ExchangeDeclare, ExchangeDeclareOk, ExchangeDelete, ExchangeDeleteOk, ExchangeUnbind,
     ExchangeUnbindOk, QueueBind, QueueBindOk, QueueDeclare, QueueDeclareOk, QueueDelete, QueueDeleteOk, QueuePurge,
@@ -16,7 +16,7 @@ type Done = Result<(), Refusal>;
 impl Channel {
     pub(super) fn declare_exchange(&mut self, method: ExchangeDeclare<'_>, context: &mut Context<'_>) -> Done {
         let ExchangeDeclare { exchange: name, kind, passive, durable, auto_delete, internal, .. } = method;
-        let arguments = &Table::decode(method.arguments)?;
+        let (name, arguments) = (&*plain_name(name), &Table::decode(method.arguments)?);
         let declaration = ExchangeDeclaration { name, kind, passive, durable, auto_delete, internal, arguments };
         self.check_exchange_declaration(&declaration, context)?;
         context.broker.declare_exchange(self.id, &declaration)?;
@@ -25,10 +25,11 @@ impl Channel {
     }
 
     pub(super) fn delete_exchange(&mut self, method: ExchangeDelete<'_>, context: &mut Context<'_>) -> Done {
-        if !method.exchange.is_empty() && !method.exchange.starts_with("amq.") {
-            context.check_exchange(Permission::Configure, method.exchange)?;
+        let name = &*plain_name(method.exchange);
+        if !name.is_empty() && !name.starts_with("amq.") {
+            context.check_exchange(Permission::Configure, name)?;
         }
-        context.broker.delete_exchange(self.id, method.exchange, method.if_unused)?;
+        context.broker.delete_exchange(self.id, name, method.if_unused)?;
         context.outlet.answer(method.nowait, &ExchangeDeleteOk);
         Ok(())
     }
@@ -36,6 +37,7 @@ impl Channel {
     pub(super) fn bind_exchange(&mut self, method: ExchangeBind<'_>, context: &mut Context<'_>) -> Done {
         let ExchangeBind { destination, source, routing_key, nowait, arguments } = method;
         let arguments = &Table::decode(arguments)?;
+        let (source, destination) = (&*plain_name(source), &*plain_name(destination));
         context.check_exchange(Permission::Write, destination)?;
         check_source(source, routing_key, context)?;
         context.broker.bind_exchange(self.id, &Binding { source, destination, routing_key, arguments })?;
@@ -46,6 +48,7 @@ impl Channel {
     pub(super) fn unbind_exchange(&mut self, method: ExchangeUnbind<'_>, context: &mut Context<'_>) -> Done {
         let ExchangeUnbind { destination, source, routing_key, nowait, arguments } = method;
         let arguments = &Table::decode(arguments)?;
+        let (source, destination) = (&*plain_name(source), &*plain_name(destination));
         context.check_exchange(Permission::Write, destination)?;
         check_source(source, routing_key, context)?;
         context.broker.unbind_exchange(self.id, &Binding { source, destination, routing_key, arguments })?;
@@ -55,7 +58,7 @@ impl Channel {
 
     pub(super) fn declare_queue(&mut self, method: QueueDeclare<'_>, context: &mut Context<'_>) -> Done {
         let QueueDeclare { queue: name, passive, durable, exclusive, auto_delete, nowait, arguments } = method;
-        let arguments = &Table::decode(arguments)?;
+        let (name, arguments) = (&*plain_name(name), &Table::decode(arguments)?);
         let declaration = QueueDeclaration { name, passive, durable, exclusive, auto_delete, arguments };
         let status = self.declare_permitted(&declaration, context)?;
         context.outlet.answer(
@@ -72,6 +75,7 @@ impl Channel {
     pub(super) fn bind_queue(&mut self, method: QueueBind<'_>, context: &mut Context<'_>) -> Done {
         let QueueBind { queue: destination, exchange: source, routing_key, nowait, arguments } = method;
         let arguments = &Table::decode(arguments)?;
+        let (source, destination) = (&*plain_name(source), &*plain_name(destination));
         self.check_queue(Permission::Write, destination, context)?;
         check_source(source, routing_key, context)?;
         context.broker.bind_queue(self.id, &Binding { source, destination, routing_key, arguments })?;
@@ -82,6 +86,7 @@ impl Channel {
     pub(super) fn unbind_queue(&mut self, method: QueueUnbind<'_>, context: &mut Context<'_>) -> Done {
         let QueueUnbind { queue: destination, exchange: source, routing_key, arguments } = method;
         let arguments = &Table::decode(arguments)?;
+        let (source, destination) = (&*plain_name(source), &*plain_name(destination));
         self.check_queue(Permission::Write, destination, context)?;
         check_source(source, routing_key, context)?;
         context.broker.unbind_queue(self.id, &Binding { source, destination, routing_key, arguments })?;
@@ -98,6 +103,7 @@ impl Channel {
 
     pub(super) fn delete_queue(&mut self, method: QueueDelete<'_>, context: &mut Context<'_>) -> Done {
         let QueueDelete { queue, if_unused, if_empty, nowait } = method;
+        let queue = &*plain_name(queue);
         self.check_queue(Permission::Configure, queue, context)?;
         let message_count = context.broker.delete_queue(self.id, queue, if_unused, if_empty)? as u32;
         context.outlet.answer(nowait, &QueueDeleteOk { message_count });
