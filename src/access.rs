@@ -39,6 +39,11 @@ pub trait Access: Debug {
     /// Whether a user has a permission for the exchange or queue of this name; the default exchange is `amq.default`.
     fn permits(&mut self, user: &str, virtual_host: &str, permission: Permission, name: &str) -> bool;
 
+    /// Whether a user may publish in the name of others.
+    fn may_impersonate(&mut self, _user: &str) -> bool {
+        false
+    }
+
     /// How many of these a user may have; none is as many as it likes.
     fn limit(&mut self, _user: &str, _limited: Limited) -> Option<usize> {
         None

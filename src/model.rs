@@ -30,11 +30,20 @@ pub use multi_server::{LongRun, MultiServer, SteadyState};
 /// The most servers that a model takes; its loops run once per server.
 pub const MAX_SERVERS: u32 = 100_000;
 
+/// The least rate that a model takes: below it, squares would underflow.
+pub const RATE_MIN: f64 = 1e-100;
+
+/// The greatest rate that a model takes: above it, squares would overflow.
+pub const RATE_MAX: f64 = 1e100;
+
+/// The most probabilities that are listed at once.
+pub const MAX_PROBABILITIES: u32 = 1_000_000;
+
 /// An input that no queue can have: says which one, and what would do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum InvalidInput {
-    /// A rate that is not a finite number above zero.
+    /// A rate that is not a number from [`RATE_MIN`] to [`RATE_MAX`].
     Rate {
         /// Which rate: `lambda` or `mu`.
         name: &'static str,
@@ -46,16 +55,24 @@ pub enum InvalidInput {
         /// The value that was given.
         value: f64,
     },
+    /// A number of probabilities that is not a whole number from 0 to [`MAX_PROBABILITIES`].
+    Count {
+        /// The value that was given.
+        value: f64,
+    },
 }
 
 impl fmt::Display for InvalidInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rate { name, value } => {
-                write!(f, "{name} must be a finite number above 0, but it is {value}")
+                write!(f, "{name} must be a number from {RATE_MIN:?} to {RATE_MAX:?}, but it is {value:?}")
             }
             Self::Servers { value } => {
                 write!(f, "servers must be a whole number from 1 to {MAX_SERVERS}, but it is {value}")
+            }
+            Self::Count { value } => {
+                write!(f, "count must be a whole number from 0 to {MAX_PROBABILITIES}, but it is {value}")
             }
         }
     }
@@ -63,7 +80,7 @@ impl fmt::Display for InvalidInput {
 
 impl std::error::Error for InvalidInput {}
 
-/// A rate, checked: finite and above zero.
+/// A rate, checked.
 fn rate(name: &'static str, value: f64) -> Result<f64, InvalidInput> {
-    if value.is_finite() && value > 0.0 { Ok(value) } else { Err(InvalidInput::Rate { name, value }) }
+    if (RATE_MIN..=RATE_MAX).contains(&value) { Ok(value) } else { Err(InvalidInput::Rate { name, value }) }
 }

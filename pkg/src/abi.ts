@@ -129,6 +129,8 @@ export interface AccessRules {
   /** Whether `permits` would be true whatever it is asked. */
   permitsAll(user: string, virtualHost: string): boolean;
   permits(user: string, virtualHost: string, permission: "configure" | "write" | "read", name: string): boolean;
+  /** Whether a user may publish with another's user-id. */
+  mayImpersonate(user: string): boolean;
   /** How many of these a user may have over all virtual hosts. */
   limit(user: string, limited: "connections" | "channels"): number | undefined;
   /** Whether `permitsTopic` is to be asked. */

@@ -160,6 +160,7 @@ impl Broker {
     /// # Panics
     /// When the channel is not open.
     pub fn declare_queue(&mut self, channel: ChannelId, queue: &QueueDeclaration<'_>) -> Result<QueueStatus, Error> {
+        let queue = &QueueDeclaration { name: &plain_name(queue.name), ..*queue };
         if queue.passive || queue.name == REPLY_TO || is_reply_address(queue.name) {
             return self.find_queue(channel, queue.name);
         }

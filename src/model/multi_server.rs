@@ -23,7 +23,7 @@ pub struct MultiServer {
 }
 
 /// What becomes of the queue when it runs on and on.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum LongRun {
     /// rho < 1: it has a steady state.
     Settles(SteadyState),
@@ -35,10 +35,13 @@ pub enum LongRun {
 }
 
 /// The steady state of M/M/c. Times are in the unit that the rates are given in.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SteadyState {
     queue: MultiServer,
-    probability_all_busy: f64,
+    /// P(0) to P(c).
+    probabilities: Vec<f64>,
+    /// 1 - rho, which near 1 has more digits than rho has.
+    idle: f64,
     /// L = Lq + a, in messages: waiting or in service.
     pub mean_in_system: f64,
     /// Lq = C rho/(1 - rho), in messages: waiting only.
@@ -52,7 +55,7 @@ pub struct SteadyState {
 }
 
 impl MultiServer {
-    /// A queue with `servers` servers. Both rates are per unit of time and above 0.
+    /// A queue with `servers` servers. Both rates are per unit of time, from [`super::RATE_MIN`] to [`super::RATE_MAX`].
     pub fn new(lambda: f64, mu: f64, servers: u32) -> Result<Self, InvalidInput> {
         if !(1..=MAX_SERVERS).contains(&servers) {
             return Err(InvalidInput::Servers { value: f64::from(servers) });
@@ -72,16 +75,19 @@ impl MultiServer {
 
     /// The steady state, or the rate at which the queue grows.
     pub fn long_run(&self) -> LongRun {
-        let spare = self.capacity() - self.lambda;
+        let spare = f64::from(self.servers).mul_add(self.mu, -self.lambda);
         if spare <= 0.0 {
             return LongRun::Grows { messages_per_unit: -spare };
         }
-        let waiting = self.erlang_c();
+        let idle = spare / self.capacity();
+        let probabilities = self.probabilities(idle);
+        let waiting = probabilities[self.servers as usize] / idle;
         let mean_wait = waiting / spare;
         let mean_waiting = self.lambda * mean_wait;
         LongRun::Settles(SteadyState {
             queue: *self,
-            probability_all_busy: waiting * spare / self.capacity(),
+            probabilities,
+            idle,
             mean_in_system: mean_waiting + self.offered_load(),
             mean_waiting,
             mean_sojourn: mean_wait + self.mu.recip(),
@@ -95,42 +101,45 @@ impl MultiServer {
         f64::from(self.servers) * self.mu
     }
 
-    /// Erlang's first formula B, the share of calls lost without a waiting room, by B_n = a B_(n-1)/(n + a B_(n-1)):
-    /// no factorials, so nothing overflows.
-    fn erlang_b(&self) -> f64 {
-        let load = self.offered_load();
-        (1..=self.servers).fold(1.0, |blocked, n| load * blocked / (f64::from(n) + load * blocked))
-    }
-
-    /// Erlang's second formula C = c B/(c - a(1 - B)).
-    fn erlang_c(&self) -> f64 {
-        let (servers, load, blocked) = (f64::from(self.servers), self.offered_load(), self.erlang_b());
-        servers * blocked / (servers - load * (1.0 - blocked))
+    /// P(0) to P(c), from P(n) n = P(n-1) a.
+    ///
+    /// They are reckoned relative to the greatest, P(floor(a)), and from there both ways, so they only get smaller: what
+    /// underflows is nothing beside what does not. From either end a large load, or a small one, would begin at 0.
+    fn probabilities(&self, idle: f64) -> Vec<f64> {
+        let (load, servers) = (self.offered_load(), self.servers as usize);
+        let mode = (load as usize).min(servers);
+        let mut weights = vec![1.0; servers + 1];
+        for n in mode + 1..=servers {
+            weights[n] = weights[n - 1] * load / n as f64;
+        }
+        for n in (0..mode).rev() {
+            weights[n] = weights[n + 1] * (n + 1) as f64 / load;
+        }
+        let beyond = weights[servers] * (idle.recip() - 1.0);
+        let total = weights.iter().sum::<f64>() + beyond;
+        weights.iter().map(|weight| weight / total).collect()
     }
 }
 
 impl SteadyState {
     /// P(0): the system is empty.
     pub fn probability_empty(&self) -> f64 {
-        self.probability(0)
+        self.probabilities[0]
     }
 
-    /// P(n): n messages are in the system. Above c it is P(c) rho^(n-c); below, P(n) = P(n+1) (n+1)/a, downwards from
-    /// P(c), because upwards from P(0) a large load would start at an underflow.
+    /// P(n): n messages are in the system. Above c it is P(c) rho^(n-c).
     pub fn probability(&self, messages: u32) -> f64 {
-        let servers = self.queue.servers;
-        if messages >= servers {
-            let beyond = f64::from(messages - servers);
-            return self.probability_all_busy * self.queue.utilisation().powf(beyond);
+        let beyond = messages.saturating_sub(self.queue.servers);
+        match self.probabilities.get(messages as usize) {
+            Some(&probability) => probability,
+            None => self.probability_all_busy() * (f64::from(beyond) * self.log_utilisation()).exp(),
         }
-        let load = self.queue.offered_load();
-        (messages..servers).rev().fold(self.probability_all_busy, |above, n| above * f64::from(n + 1) / load)
     }
 
     /// Var N, in messages squared: how far the number in the system scatters about L.
     pub fn variance(&self) -> f64 {
         let below: f64 = self.below_all_busy().iter().enumerate().map(|(n, p)| p * self.deviation(n).powi(2)).sum();
-        below + self.probability_all_busy * self.tail_of_squares(self.deviation(self.queue.servers as usize))
+        below + self.probability_all_busy() * self.tail_of_squares(self.deviation(self.queue.servers as usize))
     }
 
     /// The asymptotic variance of the time average of N, in messages squared times time: an average over a time T
@@ -140,25 +149,26 @@ impl SteadyState {
     /// over i > n. Each state takes the side on which no deviation changes its sign, so nothing cancels; from c on the
     /// tail is geometric and the sum is closed. For one server it is 2 rho (1 + rho)/(mu (1 - rho)^4).
     pub fn time_average_variance(&self) -> f64 {
+        let (rho, load, scale) = (self.queue.utilisation(), self.queue.offered_load(), self.idle.recip());
+        let all_busy = self.probability_all_busy();
         let below_all_busy = self.below_all_busy();
-        let split = below_all_busy.len().min(self.mean_in_system.ceil() as usize);
-        let (low, high) = below_all_busy.split_at(split);
-        let rho = self.queue.utilisation();
-        let scale = (1.0 - rho).recip();
+        let (low, high) = below_all_busy.split_at(below_all_busy.len().min(self.mean_in_system.ceil() as usize));
         let first = self.deviation(below_all_busy.len());
+        // Of sum^2/(a P(n)) nothing underflows before the whole does.
+        let term = |sum: f64, p: f64| if p > 0.0 { (sum / load) * (sum / p) } else { 0.0 };
 
-        let mut sum = self.probability_all_busy * (rho * scale).powi(2) * self.tail_of_squares(first + scale);
+        let mut sum = all_busy / load * (rho * scale).powi(2) * self.tail_of_squares(first + scale);
         let mut up_to_here = 0.0;
         for (n, &p) in low.iter().enumerate() {
             up_to_here += self.deviation(n) * p;
-            sum += square_over(up_to_here, p);
+            sum += term(up_to_here, p);
         }
-        let mut above_here = self.probability_all_busy * scale * (first + rho * scale);
+        let mut above_here = all_busy * scale * (first + rho * scale);
         for (n, &p) in high.iter().enumerate().rev() {
-            sum += square_over(above_here, p);
-            above_here += self.deviation(split + n) * p;
+            sum += term(above_here, p);
+            above_here += self.deviation(low.len() + n) * p;
         }
-        2.0 * sum / self.queue.lambda
+        2.0 * sum / self.queue.mu
     }
 
     /// n - L.
@@ -166,34 +176,33 @@ impl SteadyState {
         messages as f64 - self.mean_in_system
     }
 
+    /// P(c).
+    fn probability_all_busy(&self) -> f64 {
+        self.probabilities[self.queue.servers as usize]
+    }
+
     /// P(0) to P(c-1).
-    fn below_all_busy(&self) -> Vec<f64> {
-        let load = self.queue.offered_load();
-        let mut probabilities = vec![0.0; self.queue.servers as usize];
-        let mut above = self.probability_all_busy;
-        for (n, slot) in probabilities.iter_mut().enumerate().rev() {
-            above *= (n + 1) as f64 / load;
-            *slot = above;
-        }
-        probabilities
+    fn below_all_busy(&self) -> &[f64] {
+        &self.probabilities[..self.queue.servers as usize]
+    }
+
+    /// ln rho, from whichever of rho and 1 - rho has the digits.
+    fn log_utilisation(&self) -> f64 {
+        if self.idle < 0.5 { (-self.idle).ln_1p() } else { self.queue.utilisation().ln() }
     }
 
     /// The sum over m >= 0 of rho^m (first + m)^2.
     fn tail_of_squares(&self, first: f64) -> f64 {
         let rho = self.queue.utilisation();
-        let scale = (1.0 - rho).recip();
+        let scale = self.idle.recip();
         first * first * scale + 2.0 * first * rho * scale.powi(2) + rho * (1.0 + rho) * scale.powi(3)
     }
-}
-
-/// sum^2/p, or 0 for a state so rare that its probability underflowed.
-fn square_over(sum: f64, p: f64) -> f64 {
-    if p > 0.0 { sum * sum / p } else { 0.0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{RATE_MAX, RATE_MIN};
 
     /// Agreement to the digits that a source prints.
     #[track_caller]
@@ -251,8 +260,9 @@ mod tests {
 
     #[test]
     fn erlang_b_as_in_the_tables() {
-        let lines = MultiServer::new(8.108, 1.0, 15).expect("valid input");
-        printed(lines.erlang_b(), 0.01, 4);
+        let waiting = steady(8.108, 1.0, 15).probability_of_waiting;
+        let rho = 8.108 / 15.0;
+        printed(waiting * (1.0 - rho) / (1.0 - rho * waiting), 0.01, 4);
     }
 
     #[test]
@@ -299,6 +309,88 @@ mod tests {
     }
 
     #[test]
+    fn every_figure_is_that_of_exact_arithmetic() {
+        for line in include_str!("multi_server.txt").lines().filter(|line| !line.starts_with('#')) {
+            let values: Vec<f64> = line.split(' ').map(|value| value.parse().expect("a number")).collect();
+            let [servers, lambda, mu, expected @ ..] = values.as_slice() else { panic!("{line}") };
+            let steady = steady(*lambda, *mu, *servers as u32);
+            let figures = [
+                steady.probability_of_waiting,
+                steady.mean_in_system,
+                steady.mean_sojourn,
+                steady.probability_empty(),
+                steady.variance(),
+                steady.time_average_variance(),
+            ];
+            for (figure, expected) in figures.into_iter().zip(expected) {
+                let off = (figure - expected).abs();
+                assert!(off <= 1e-11 * expected || off < 1e-300, "{figure} is not {expected} in: {line}");
+            }
+            close(steady.mean_waiting, steady.mean_in_system - steady.queue.offered_load());
+        }
+    }
+
+    /// P(0) to P(c) by logarithms, as n ln a - ln n! at first.
+    fn by_logarithms(load: f64, servers: u32) -> Vec<f64> {
+        let mut log_factorial = 0.0;
+        let logs: Vec<f64> = (0..=servers)
+            .map(|n| {
+                log_factorial += f64::from(n.max(1)).ln();
+                f64::from(n) * load.ln() - log_factorial
+            })
+            .collect();
+        let greatest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = logs.iter().map(|log| (log - greatest).exp()).collect();
+        let rho = load / f64::from(servers);
+        let total = weights.iter().sum::<f64>() + weights[servers as usize] * rho / (1.0 - rho);
+        weights.iter().map(|weight| weight / total).collect()
+    }
+
+    #[test]
+    fn the_distribution_is_the_one_by_logarithms_and_adds_up_to_1() {
+        let shares = [1e-12, 1e-9, 1e-4, 0.003, 0.1, 0.37, 0.5, 0.77, 0.9, 0.99, 0.999, 0.999_999];
+        for servers in [1, 2, 5, 17, 60, 149, 150, 171, 400, 1_000, 2_500, 10_000] {
+            for share in shares {
+                let load = share * f64::from(servers);
+                let steady = steady(load, 1.0, servers);
+                for (n, expected) in by_logarithms(load, servers).into_iter().enumerate() {
+                    let probability = steady.probability(n as u32);
+                    let off = (probability - expected).abs();
+                    assert!(off <= 1e-9 * expected || off < 1e-300, "P({n}) of {servers} servers at {share}");
+                }
+                let beyond = steady.probability(servers + 1) / (1.0 - share);
+                close((0..=servers).map(|n| steady.probability(n)).sum::<f64>() + beyond, 1.0);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_infinite_or_no_number_at_the_ends_of_the_range() {
+        let rates = [RATE_MIN, 1e-50, 1.0, 1e50, RATE_MAX];
+        let loads = [1e-200, 1e-100, 1e-16, 0.5, 1.0 - 1e-15, f64::from_bits(1f64.to_bits() - 1), 1.0, 1e15, 1e200];
+        for servers in [1, 3, 1_000, MAX_SERVERS] {
+            for (mu, load) in rates.into_iter().flat_map(|mu| loads.map(|load| (mu, load))) {
+                let Ok(queue) = MultiServer::new(load * mu * f64::from(servers), mu, servers) else { continue };
+                let figures = match queue.long_run() {
+                    LongRun::Grows { messages_per_unit } => vec![messages_per_unit],
+                    LongRun::Settles(steady) => vec![
+                        steady.mean_in_system,
+                        steady.mean_waiting,
+                        steady.mean_sojourn,
+                        steady.mean_wait,
+                        steady.probability_of_waiting,
+                        steady.probability_empty(),
+                        steady.probability(u32::MAX),
+                        steady.variance(),
+                        steady.time_average_variance(),
+                    ],
+                };
+                assert!(figures.iter().all(|figure| (0.0..f64::INFINITY).contains(figure)), "{queue:?}: {figures:?}");
+            }
+        }
+    }
+
+    #[test]
     fn an_overload_grows_and_is_never_clamped() {
         let overload = MultiServer::new(25.0, 10.0, 2).expect("valid input");
         assert_eq!(overload.utilisation(), 1.25);
@@ -310,9 +402,11 @@ mod tests {
     #[test]
     fn bad_input_is_named() {
         let message = |lambda, mu, servers| MultiServer::new(lambda, mu, servers).expect_err("invalid").to_string();
-        assert_eq!(message(-1.0, 1.0, 1), "lambda must be a finite number above 0, but it is -1");
-        assert_eq!(message(1.0, f64::NAN, 1), "mu must be a finite number above 0, but it is NaN");
-        assert_eq!(message(1.0, f64::INFINITY, 1), "mu must be a finite number above 0, but it is inf");
+        let rate = "must be a number from 1e-100 to 1e100, but it is";
+        for bad in [-1.0, 0.0, -0.0, 5e-324, 1e-101, 1.1e100, 1e308, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            assert_eq!(message(bad, 1.0, 1), format!("lambda {rate} {bad:?}"));
+            assert_eq!(message(1.0, bad, 1), format!("mu {rate} {bad:?}"));
+        }
         assert_eq!(message(1.0, 1.0, 0), "servers must be a whole number from 1 to 100000, but it is 0");
     }
 }

@@ -370,6 +370,14 @@ impl Connection {
         }
     }
 
+    /// Who has not logged in and agreed on more sends frames that everybody may.
+    fn frame_max(&self) -> usize {
+        match self.phase {
+            Phase::Starting | Phase::Tuning => FIRST_FRAME_MAX,
+            _ => self.agreement.frame_max,
+        }
+    }
+
     /// Consumers that are ready get what was published before anybody looks for it, though deliveries are made in batches.
     fn comes_too_early(&self, frame: &Frame<'_>, realm: &mut Realm<'_>) -> bool {
         let follows = || MethodId::of(frame.payload).is_some_and(MethodId::follows_deliveries);

@@ -27,6 +27,9 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn permits(this: &AccessObject, user: &str, host: &str, permission: &str, name: &str) -> Result<bool, JsValue>;
 
+    #[wasm_bindgen(method, catch, js_name = mayImpersonate)]
+    fn may_impersonate(this: &AccessObject, user: &str) -> Result<bool, JsValue>;
+
     #[wasm_bindgen(method, catch)]
     fn limit(this: &AccessObject, user: &str, limited: &str) -> Result<Option<f64>, JsValue>;
 

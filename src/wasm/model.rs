@@ -3,7 +3,7 @@
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-use crate::model::{InvalidInput, LongRun, MAX_SERVERS, MultiServer, SteadyState};
+use crate::model::{InvalidInput, LongRun, MAX_PROBABILITIES, MAX_SERVERS, MultiServer, SteadyState};
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
@@ -42,10 +42,16 @@ export interface Overload {
   growth: number;
 }
 
-/** M/M/c, and M/M/1 with one server. Throws an Error that names the input that is no rate or no number of servers. */
+/**
+ * M/M/c, and M/M/1 with one server. Rates are numbers from 1e-100 to 1e100, servers a whole number from 1 to 100,000; any
+ * other input is named in the Error that is thrown.
+ */
 export function mmc(lambda: number, mu: number, servers: number): Prediction;
 
-/** P(0) to P(count - 1): the probabilities of so many messages in the system. Empty when it has no steady state. */
+/**
+ * P(0) to P(count - 1): the probabilities of so many messages in the system, for a count of at most 1,000,000. Empty when
+ * it has no steady state.
+ */
 export function mmcDistribution(lambda: number, mu: number, servers: number, count: number): Float64Array;
 "#;
 
@@ -93,7 +99,8 @@ pub fn mmc(lambda: f64, mu: f64, servers: f64) -> Result<JsValue, JsError> {
 
 /// The first probabilities of M/M/c; see `TYPES`.
 #[wasm_bindgen(js_name = mmcDistribution, skip_typescript)]
-pub fn mmc_distribution(lambda: f64, mu: f64, servers: f64, count: u32) -> Result<Vec<f64>, JsError> {
+pub fn mmc_distribution(lambda: f64, mu: f64, servers: f64, count: f64) -> Result<Vec<f64>, JsError> {
+    let count = whole(count, 0, MAX_PROBABILITIES).ok_or(InvalidInput::Count { value: count })?;
     Ok(match multi_server(lambda, mu, servers)?.long_run() {
         LongRun::Settles(steady) => (0..count).map(|n| steady.probability(n)).collect(),
         LongRun::Grows { .. } => Vec::new(),
@@ -116,9 +123,12 @@ fn report(rho: f64, steady: &SteadyState) -> Steady {
 }
 
 fn multi_server(lambda: f64, mu: f64, servers: f64) -> Result<MultiServer, InvalidInput> {
-    let whole = servers.fract() == 0.0 && (1.0..=f64::from(MAX_SERVERS)).contains(&servers);
-    if !whole {
-        return Err(InvalidInput::Servers { value: servers });
-    }
-    MultiServer::new(lambda, mu, servers as u32)
+    let servers = whole(servers, 1, MAX_SERVERS).ok_or(InvalidInput::Servers { value: servers })?;
+    MultiServer::new(lambda, mu, servers)
+}
+
+/// The number, if it is a whole one from `least` to `most`.
+fn whole(value: f64, least: u32, most: u32) -> Option<u32> {
+    let fits = value.fract() == 0.0 && (f64::from(least)..=f64::from(most)).contains(&value);
+    fits.then_some(value as u32)
 }

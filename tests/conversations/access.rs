@@ -299,3 +299,42 @@ fn a_virtual_host_has_as_many_queues_as_it_may() {
     let text = "PRECONDITION_FAILED - cannot declare queue 'b': queue limit in vhost '/' (1) is reached";
     check(&client.ask(&declare_queue("b", 0).on(1))[0], (406, text, (50, 10)));
 }
+
+#[wasm_bindgen_test(unsupported = test)]
+fn who_may_impersonate_publishes_with_the_user_id_of_another() {
+    let publish = |channel| {
+        let user_id = [0, 16, 5, b'a', b'd', b'm', b'i', b'n'];
+        [publish_method("w", "", 0).on(channel), frame(2, channel, &content_header(0, &user_id))].concat()
+    };
+    let mut client = Client::connect(Limits::default(), true);
+    client.server.set_access(Box::new(Users));
+    for (user, code) in [("guest", Some(406)), ("w", None)] {
+        client.join(user, "/", &[]);
+        let declare = call(40, 10).short(0).text("w").text("fanout").octet(0).bytes(b"");
+        if user == "guest" {
+            client.ask(&declare.on(1));
+        }
+        let answers = client.ask(&publish(1));
+        assert_eq!(answers.first().map(|answer| answer.refusal().0), code, "{user}");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn line_ends_in_names_hide_nothing_from_permissions() {
+    let mut client = Client::connect(Limits::default(), true);
+    client.server.set_access(Box::new(Users));
+    client.join("guest", "/", &[]);
+    client.ask(&declare_queue("secret", 0).on(1));
+    client.join("c", "/", &[]);
+    for request in
+        [declare_queue("\nsecret", 0), call(50, 40).short(0).text("\r\nsecret").octet(0), declare_queue("\ncq", 0)]
+    {
+        client.ask(&open_channel().on(2));
+        let answer = client.ask(&request.on(2));
+        match answer[0].id() {
+            (50, 11) => assert_eq!(answer[0].text_at(4), "cq"),
+            _ => assert_eq!(answer[0].refusal().0, 403),
+        }
+        client.ask(&close_channel_ok().on(2));
+    }
+}

@@ -150,6 +150,7 @@ export class Access {
         return permissions !== undefined && Object.values(permissions).every((pattern) => pattern === ".*");
       },
       permits: (user, virtualHost, permission, name) => this.permits(user, virtualHost, permission, name),
+      mayImpersonate: (user) => this.users.get(user)?.tags.includes("impersonator") ?? false,
       limit: (user, limited) => this.restrictions.users.get(user)?.[`max-${limited}`],
       limitsTopics: (user, virtualHost) => this.restrictions.limitsTopics(user, virtualHost),
       permitsTopic: (...asked) => this.restrictions.permitsTopic(...asked),

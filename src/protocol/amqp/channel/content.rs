@@ -165,7 +165,7 @@ impl Channel {
         let Publication { exchange, routing_key, properties, body, mandatory } = *publication;
         context.check_exchange(Permission::Write, exchange)?;
         context.check_topic(Permission::Write, exchange, routing_key)?;
-        check_user(properties, &context.pass.user)?;
+        context.check_user(properties)?;
         let routed = context.broker.publish(self.id, publication)?;
         if mandatory && routed == Routed::Queued(0) {
             send_back(exchange, routing_key, properties, body, &mut context.outlet);
