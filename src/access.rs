@@ -13,7 +13,7 @@ pub enum Permission {
     Read,
 }
 
-/// What a user may have a limit of, over all virtual hosts.
+/// A limit of a user, over all virtual hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limited {
     /// Connections that are open.

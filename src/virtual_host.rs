@@ -70,7 +70,7 @@ impl VirtualHost {
     }
 }
 
-/// Who is behind a connection of a broker.
+/// The peer behind a connection of a broker.
 #[derive(Debug)]
 pub(crate) struct Guest {
     pub(crate) transport: TransportId,
@@ -289,11 +289,11 @@ impl VirtualHosts {
     pub(crate) fn held_by(&self, user: &str) -> (usize, usize) {
         let (mut connections, mut channels) = (0, 0);
         for host in &self.hosts {
-            let is_theirs =
-                |connection: &ConnectionId| host.guests.get(*connection).is_some_and(|guest| &*guest.user == user);
-            for connection in host.guests.ids().into_iter().filter(is_theirs) {
-                connections += 1;
-                channels += host.broker.channel_count(connection);
+            for connection in host.guests.ids() {
+                if host.guests.get(connection).is_some_and(|guest| &*guest.user == user) {
+                    connections += 1;
+                    channels += host.broker.channel_count(connection);
+                }
             }
         }
         (connections, channels)

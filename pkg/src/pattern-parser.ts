@@ -100,7 +100,7 @@ export class PatternParser {
     return next;
   }
 
-  /** What stands before `end`, behind which it goes on. */
+  /** Takes the text before `end`, and `end`. */
   #until(end: string, otherwise: string): string {
     let text = "";
     while (!this.#take(end)) text += this.#next(otherwise);
@@ -128,7 +128,7 @@ export class PatternParser {
     return steps;
   }
 
-  /** What is between parentheses: alternatives, each a sequence. */
+  /** Reads alternatives, each a sequence, up to a closing parenthesis. */
   #alternatives(): void {
     const flags = { ...this.#flags };
     const ends: number[] = [];
@@ -205,7 +205,7 @@ export class PatternParser {
     this.#push({ kind: "one", ranges, isNegated: false });
   }
 
-  /** What follows `\`, in a class, too: one character, or a kind of them. */
+  /** Reads the rest of an escape, in a class, too: one character, or a kind of them. */
   #escaped(): string | Range[] {
     const letter = this.#next("it ends in a '\\'");
     const pairs = own(KINDS, letter.toLowerCase());
@@ -274,7 +274,7 @@ export class PatternParser {
     for (let time = 0; time < times; time++) this.#push({ kind: "fork", on: once.length + 2 }, ...once, back);
   }
 
-  // What only looks like counts is a text.
+  // Braces without counts are a text.
   #counts(): Counts | undefined {
     if (this.#take("*")) return { least: 0, most: Infinity };
     if (this.#take("+")) return { least: 1, most: Infinity };

@@ -11,8 +11,8 @@
 //! | timestamp | `Date` |
 //! | array, table | array, plain object |
 //!
-//! The other way, a whole `number` becomes the narrower of the two signed integers that hold it, and a `Number` object is a
-//! float. *Exactly* written, for JSON, a whole float is such an object, and a timestamp an integer.
+//! The other way, a whole `number` becomes the narrower of the two signed integers that hold it, and a `Number` object a float.
+//! *Exactly* written, for JSON, a whole float is such an object, and a timestamp an integer.
 
 use js_sys::{Array, BigInt, Date, Object, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -32,7 +32,6 @@ extern "C" {
 
     #[wasm_bindgen(constructor, js_class = "Number")]
     fn new(value: f64) -> Float;
-
     #[wasm_bindgen(method, js_class = "Number", js_name = valueOf)]
     fn value(this: &Float) -> f64;
 }
@@ -82,11 +81,11 @@ fn read_value(value: &JsValue, name: &str, depth: u32) -> Result<Value, JsValue>
         let number = i64::try_from(value.clone());
         return number.map(Value::I64).map_err(|_| type_error(&format!("the table's entry '{name}' exceeds 64 bits")));
     }
-    if let Some(float) = value.dyn_ref::<Float>() {
-        return Ok(Value::F64(float.value()));
+    if let Some(float) = value.dyn_ref().map(Float::value) {
+        return Ok(Value::F64(float));
     }
-    if let Some(bytes) = value.dyn_ref::<Uint8Array>() {
-        return Ok(Value::Bytes(bytes.to_vec().into()));
+    if let Some(bytes) = value.dyn_ref().map(Uint8Array::to_vec) {
+        return Ok(Value::Bytes(bytes.into()));
     }
     if let Some(date) = value.dyn_ref::<Date>() {
         return Ok(Value::Timestamp((date.get_time() / 1000.0) as u64));
@@ -139,11 +138,6 @@ pub(super) fn write_table(table: &Table) -> JsValue {
     write_entries(table, &mut Names::default())
 }
 
-/// A table as a plain object, exactly.
-pub(super) fn write_exactly(table: &Table) -> JsValue {
-    write_entries(table, &mut Names { is_exact: true, ..Names::default() })
-}
-
 /// Tables as an array of plain objects, exactly.
 pub(super) fn write_tables(tables: &[Table]) -> Array {
     let mut names = Names { is_exact: true, ..Names::default() };
@@ -165,7 +159,7 @@ fn write_value<'a>(value: &'a Value, names: &mut Names<'a>) -> JsValue {
         Value::F32(number) => write_float((*number).into(), names.is_exact),
         Value::F64(number) => write_float(*number, names.is_exact),
         Value::Decimal { scale, value } => (f64::from(*value) / 10f64.powi((*scale).into())).into(),
-        Value::Timestamp(seconds) if names.is_exact => integer((*seconds).into()),
+        Value::Timestamp(seconds) if names.is_exact => seconds_of(*seconds),
         Value::Timestamp(seconds) => Date::new(&(*seconds as f64 * 1000.0).into()).into(),
         Value::Text(text) => match std::str::from_utf8(text) {
             Ok(text) => text.into(),
@@ -174,7 +168,7 @@ fn write_value<'a>(value: &'a Value, names: &mut Names<'a>) -> JsValue {
         Value::Bytes(bytes) => Uint8Array::from(&bytes[..]).into(),
         Value::Array(values) => values.iter().map(|value| write_value(value, names)).collect::<Array>().into(),
         Value::Table(table) => write_entries(table, names),
-        value => integer(value.as_integer().unwrap_or_default().into()),
+        value => integer(value.as_integer().unwrap_or_default()),
     }
 }
 
@@ -182,7 +176,12 @@ fn write_float(number: f64, is_exact: bool) -> JsValue {
     if is_exact && number.fract() == 0.0 { Float::new(number).into() } else { number.into() }
 }
 
+/// A timestamp as an integer.
+pub(super) fn seconds_of(timestamp: u64) -> JsValue {
+    i64::try_from(timestamp).map_or_else(|_| BigInt::from(timestamp).into(), integer)
+}
+
 /// An integer, as a bigint where a number is not exact.
-pub(super) fn integer(number: i128) -> JsValue {
+fn integer(number: i64) -> JsValue {
     if number.unsigned_abs() as f64 <= EXACT { (number as f64).into() } else { BigInt::from(number).into() }
 }

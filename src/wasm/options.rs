@@ -31,18 +31,28 @@ impl Fields<'_> {
     }
 
     pub(super) fn number<T: TryFrom<u64>>(&self, name: &str) -> Result<Option<T>, JsValue> {
+        let Some(number) = self.whole(name)? else { return Ok(None) };
+        T::try_from(number).map(Some).map_err(|_| out_of_range(name))
+    }
+
+    // For all types of numbers: where there are so many, each copy counts.
+    #[inline(never)]
+    fn whole(&self, name: &str) -> Result<Option<u64>, JsValue> {
         let Some(value) = self.value(name) else { return Ok(None) };
-        if let Ok(number) = u64::try_from(value.clone()) {
-            return Ok(T::try_from(number).ok());
-        }
-        let number = value.as_f64().filter(|number| number.fract() == 0.0 && *number >= 0.0);
-        let number = number.and_then(|number| T::try_from(number as u64).ok());
-        number.map(Some).ok_or_else(|| type_error(&format!("'{name}' must be a whole number in its range")))
+        let number =
+            value.as_f64().filter(|number| number.fract() == 0.0 && *number >= 0.0).map(|number| number as u64);
+        let number = number.or_else(|| u64::try_from(value).ok());
+        number.map(Some).ok_or_else(|| out_of_range(name))
     }
 
     pub(super) fn table(&self, name: &str) -> Result<Table, JsValue> {
         self.value(name).map_or_else(|| Ok(Table::new()), |value| table(&value))
     }
+}
+
+#[inline(never)]
+fn out_of_range(name: &str) -> JsValue {
+    type_error(&format!("'{name}' must be a whole number in its range"))
 }
 
 /// What peers are granted, by a server's options.

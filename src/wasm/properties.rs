@@ -3,7 +3,7 @@
 use js_sys::{Object, Reflect};
 use wasm_bindgen::prelude::*;
 
-use super::convert::{integer, table, write_exactly, write_table};
+use super::convert::{seconds_of, table, write_table, write_tables};
 use super::options::Fields;
 use crate::properties::{Properties, PropertyValues};
 
@@ -40,7 +40,9 @@ pub(super) fn write_properties(properties: Properties<'_>, exact: bool) -> JsVal
     set("contentEncoding", properties.content_encoding().map(JsValue::from));
     set(
         "headers",
-        properties.headers().as_ref().map(|headers| if exact { write_exactly(headers) } else { write_table(headers) }),
+        properties.headers().as_ref().map(|headers| {
+            if exact { write_tables(std::slice::from_ref(headers)).get(0) } else { write_table(headers) }
+        }),
     );
     set("deliveryMode", properties.delivery_mode().map(JsValue::from));
     set("priority", properties.priority().map(JsValue::from));
@@ -50,7 +52,7 @@ pub(super) fn write_properties(properties: Properties<'_>, exact: bool) -> JsVal
     set("messageId", properties.message_id().map(JsValue::from));
     set(
         "timestamp",
-        properties.timestamp().map(|seconds| if exact { integer(seconds.into()) } else { (seconds as f64).into() }),
+        properties.timestamp().map(|seconds| if exact { seconds_of(seconds) } else { (seconds as f64).into() }),
     );
     set("type", properties.kind().map(JsValue::from));
     set("userId", properties.user_id().map(JsValue::from));

@@ -70,7 +70,7 @@ impl Server {
         self.ask(|broker, channel| verb(broker, channel, &binding))
     }
 
-    /// `options`: `passive`, `durable`, `exclusive`, `autoDelete`, `arguments`, and `anyName` for a queue that another broker has named. Answers `queue`, `messageCount` and
+    /// `options`: `passive`, `durable`, `exclusive`, `autoDelete`, `arguments`, and `anyName` for a queue that another broker has named. Returns `queue`, `messageCount` and
     /// `consumerCount`.
     #[wasm_bindgen(js_name = declareQueue)]
     pub fn declare_queue(&mut self, name: &str, options: &JsValue) -> Result<JsValue, JsValue> {

@@ -1,11 +1,11 @@
 // JSON without loss: integers beyond 2 ** 53 are bigints here, and a float with a whole value is a Number object, so that
 // neither becomes something else on its way through the HTTP API.
 //
-// JavaScript's own parser and writer do the work, as they are a hundred times as fast as others. What they would change passes them
-// as a text, with a mark before it that nobody can know.
+// JavaScript's own parser and writer do the work, as they are far faster than others. Numbers that they would change pass them as
+// texts, with a mark in front that nobody can know.
 import { randomBytes } from "node:crypto";
 
-/** Where there may be such a number. */
+/** Matches texts that may have such a number. */
 const NEEDS_CARE = /\d{16}|\d\.0|\d[eE][-+\d]/;
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/;
 
@@ -38,7 +38,7 @@ function newMark(): string {
   return randomBytes(12).toString("hex");
 }
 
-/** JSON in which those numbers are texts that begin with a mark. What is no number is left to JavaScript's parser to refuse. */
+/** JSON with those numbers as texts that begin with a mark. Wrong numbers are left to JavaScript's parser to refuse. */
 function withMarks(text: string, mark: string): string {
   const token = /"|-?\d[\d.eE+-]*/g;
   const parts: string[] = [];

@@ -107,13 +107,13 @@ export class Operations {
     return this.access.restrictions.setOperatorPolicy(virtualHost, name, checked);
   }
 
-  /** What an operator's policy says. */
+  /** The definition of an operator's policy. */
   operatorPolicy(virtualHost: string, name: string): Table {
     const all = [...this.access.restrictions.operatorPolicies()];
     return all.find((one) => one.vhost === virtualHost && one.name === name)?.policy.definition ?? {};
   }
 
-  /** Has the broker do by all that was restored or was known before it started again. */
+  /** Tells the broker of all restrictions that were restored, or known before it started again. */
   restrict(): void {
     for (const name of this.access.virtualHosts.keys()) this.#limit(name);
     for (const { vhost, name, policy } of this.access.restrictions.operatorPolicies()) {

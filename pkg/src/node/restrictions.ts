@@ -1,4 +1,4 @@
-// Restrictions: what holds beside permissions: limits of users and virtual hosts, permissions by topic, operators' policies.
+// Restrictions: limits beside the permissions: limits of users and virtual hosts, permissions by topic, operators' policies.
 import type { PolicyOptions } from "../options.js";
 import { matches } from "../patterns.js";
 
@@ -11,9 +11,9 @@ export interface TopicPermissions {
 /** Limits by their names, each a whole number of 0 or more. */
 export type LimitsByName = Readonly<Record<string, number>>;
 
-/** What users may have a limit of, over all virtual hosts. */
+/** The limits of a user, over all virtual hosts. */
 export const USER_LIMITS = ["max-connections", "max-channels"] as const;
-/** What virtual hosts may have a limit of. */
+/** The limits of a virtual host. */
 export const VIRTUAL_HOST_LIMITS = ["max-connections", "max-queues"] as const;
 
 /** The restrictions of one broker. */

@@ -151,14 +151,14 @@ impl Connection {
 
     fn check_channel_limit(&self, realm: &mut Realm<'_>) -> Result<(), Refusal> {
         let user = &*self.login.user;
-        match realm.access.limit(user, Limited::Channels) {
-            Some(limit) if realm.virtual_hosts.held_by(user).1 >= limit => {
+        match realm.limit_reached(user, Limited::Channels) {
+            Some(limit) => {
                 let text = format_args!(
                     "number of channels opened for user '{user}' has reached the maximum allowed user limit of ({limit})"
                 );
                 Err(Refusal::new(ReplyCode::NotAllowed, text))
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 

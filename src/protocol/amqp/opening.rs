@@ -91,11 +91,21 @@ fn check_connection_limits(user: &str, virtual_host: &str, realm: &mut Realm<'_>
         );
         return Err(Refusal::new(ReplyCode::NotAllowed, text));
     }
-    match realm.access.limit(user, Limited::Connections) {
-        Some(limit) if realm.virtual_hosts.held_by(user).0 >= limit => {
+    match realm.limit_reached(user, Limited::Connections) {
+        Some(limit) => {
             let text = format_args!("connection refused for user '{user}': user connection limit ({limit}) is reached");
             Err(Refusal::new(ReplyCode::NotAllowed, text))
         }
-        _ => Ok(()),
+        None => Ok(()),
+    }
+}
+
+impl Realm<'_> {
+    /// The limit of a user that has as many already.
+    pub(super) fn limit_reached(&mut self, user: &str, limited: Limited) -> Option<usize> {
+        let limit = self.access.limit(user, limited)?;
+        let (connections, channels) = self.virtual_hosts.held_by(user);
+        let held = if limited == Limited::Channels { channels } else { connections };
+        (held >= limit).then_some(limit)
     }
 }

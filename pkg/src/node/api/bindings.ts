@@ -39,7 +39,7 @@ function keyOf(routingKey: string, table: Table): string {
   return `${key}${hashOf(table)}` || NO_KEY;
 }
 
-/** What tells bindings with arguments apart; "" without any. */
+/** A hash of the arguments, for telling bindings apart; "" without any. */
 function hashOf(table: Table): string {
   const entries = Object.entries(table).sort();
   if (entries.length === 0) return "";

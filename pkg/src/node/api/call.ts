@@ -17,7 +17,7 @@ export interface Site {
   /** The ports that are listened on, by protocol. */
   listeners: () => { protocol: string; port: number }[];
   rates: Rates;
-  /** What is spoken over TLS by. */
+  /** The certificate and key for AMQP over TLS, if there are any. */
   tls: TlsOptions | undefined;
 }
 

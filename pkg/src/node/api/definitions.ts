@@ -7,7 +7,7 @@ import type { Call } from "./call.js";
 import { versions } from "./node.js";
 import type { Route } from "./router.js";
 
-/** Tells what was left out of an import, and why: how much, and as much of the texts as fits, separated by ` | `. */
+/** Tells of the things that were left out of an import: their number, and as many reasons as fit, separated by ` | `. */
 const SKIPPED_HEADER = "x-pocketmq-skipped";
 const HEADER_CHARACTERS = 4_000;
 

@@ -50,6 +50,7 @@ function overview(call: Call): unknown {
     cluster_name: nodeName(),
     node: nodeName(),
     rates_mode: "basic",
+    default_queue_type: "classic",
     exchange_types: EXCHANGE_TYPES,
     object_totals,
     queue_totals,

@@ -48,7 +48,7 @@ function queueReport(call: Call, queue: Report, policies: Report[]): Report {
   });
 }
 
-/** What two policies come to: of two numbers the lower one, else the operator's. */
+/** The effect of two policies: of two numbers the lower one, else the operator's. */
 function merged(definition: Table, limiting: Table): Table {
   const entries = Object.entries(limiting).map(([key, limit]) => {
     const value = definition[key];

@@ -1,5 +1,5 @@
-// Import: what definitions describe is made. What exists already stays as it is, as RabbitMQ does it; what cannot be made is left
-// out, and told.
+// Import: makes the things that definitions describe. Existing ones stay as they are, as with RabbitMQ; those that cannot be made
+// are left out, and told.
 import type { PolicyOptions } from "../../options.js";
 import { refusalOf } from "../api/answers.js";
 import type { Operations } from "../operations.js";
@@ -7,7 +7,7 @@ import type { BindingDeclaration, Declaration, Definitions, ExchangeDeclaration 
 
 const UNKNOWN_KEY = /the key '([^']*)' is unknown/;
 
-/** Makes what is defined; returns what of it was left out, and why. */
+/** Makes the things that are defined; returns those that were left out, each with the reason. */
 export function importDefinitions(operations: Operations, definitions: Definitions): string[] {
   const skipped = [...definitions.skipped];
   new Import(operations, skipped).make(definitions);
@@ -58,7 +58,7 @@ class Import {
     }
   }
 
-  // They come last: what there is may be more than they allow.
+  // They come last, as there may be more things than they allow.
   #makeLimits({ userLimits, virtualHostLimits }: Definitions): void {
     const { restrictions } = this.#operations.access;
     for (const { name, limits } of userLimits) restrictions.users.set(name, limits);

@@ -91,16 +91,16 @@ export interface Definitions {
   queues: Declaration[];
   exchanges: ExchangeDeclaration[];
   bindings: BindingDeclaration[];
-  /** What is left out, and why. */
+  /** Things that are left out, each with the reason. */
   skipped: string[];
 }
 
-/** What is known of RabbitMQ and not of this broker. */
+/** The error for something that RabbitMQ has and this broker has not. */
 class Unsupported extends TypeError {}
 
 /**
- * Checks definitions. All are for the virtual host, if one is given; else for the one that each names, or for `/`. What is of a
- * wrong form is a TypeError; what this broker does not have is left out, and told.
+ * Checks definitions. All are for the virtual host, if one is given; else for the one that each names, or for `/`. A wrong
+ * form is a TypeError; things that this broker does not have are left out, and told.
  */
 export function readDefinitions(value: unknown, virtualHost?: string): Definitions {
   const all = fields(value, "definitions");
