@@ -68,6 +68,10 @@ impl Line {
     fn send(&mut self, channel: u16, method: &[u8]) {
         let bytes = frame(1, channel, method);
         self.act(|connection, realm| connection.receive(&bytes, realm));
+        while self.connection.awaits_deliveries() {
+            self.deliver();
+            self.act(Connection::advance);
+        }
     }
 
     /// Sends this and answers what is heard at once.
@@ -292,8 +296,10 @@ fn deliveries_never_overtake_a_message_that_was_asked_for_before() {
     line.publish(2, "q", false);
     line.flush(1);
     line.write();
-    line.publish(1, "r", false);
+    line.publish(1, "nowhere", false);
+    line.publish(1, "q", false);
     line.send(1, &get("q"));
+    line.publish(2, "r", false);
     line.deliver();
     assert_eq!(line.heard(), []);
     assert_eq!(line.flush(2), on(1, [GET_OK, DELIVER]));
