@@ -34,18 +34,18 @@ export interface Properties {
   /** The table that headers exchanges match. */
   headers?: Table | undefined;
   /** 1 is transient, 2 is persistent. */
-  deliveryMode?: number | undefined;
+  deliveryMode?: 1 | 2 | undefined;
   /** 0 to 255; higher is sooner. */
   priority?: number | undefined;
   /** Which request a reply answers. */
   correlationId?: string | undefined;
   /** The queue for replies. */
   replyTo?: string | undefined;
-  /** Milliseconds until the message expires, as a decimal string. Not implemented yet: publishing it is refused. */
+  /** Milliseconds until the message expires in its queue, as a decimal string. */
   expiration?: string | undefined;
   /** The application's own identifier. */
   messageId?: string | undefined;
-  /** Seconds since 1970. */
+  /** Seconds since 1970; milliseconds, as of `Date.now()`, are refused. */
   timestamp?: number | undefined;
   /** The application's name for this kind of message. */
   type?: string | undefined;

@@ -16,6 +16,7 @@ import { ManualClock } from "./clock.js";
 import { type ConsumerCallback, Consumers } from "./consumers.js";
 import { DEFAULT_VIRTUAL_HOST, Engine } from "./engine.js";
 import { type Message, type OutgoingMessage, packBatch, propertyBytes } from "./message.js";
+import type { ExchangeType } from "./named-arguments.js";
 import {
   type BrokerOptions,
   type ConsumeOptions,
@@ -41,8 +42,7 @@ export type { ConsumerCallback };
 /**
  * A message broker in this thread: exchanges, queues and consumers, without any protocol in between.
  *
- * What the broker refuses is thrown as an `Error` whose `name` says why: `NotFound`, `AccessRefused`, `ResourceLocked`,
- * `PreconditionFailed`, `NotAllowed`, `NotImplemented` or `MemoryLimit`. A wrong argument is a `TypeError`.
+ * What the broker refuses is thrown as a `BrokerError`, whose `name` and `code` say why. A wrong argument is a `TypeError`.
  *
  * @example
  * using broker = new Broker();
@@ -70,8 +70,8 @@ export class Broker {
     this.#virtualHost = virtualHost;
   }
 
-  /** Declares an exchange of type `direct`, `fanout`, `topic` or `headers`. Declaring it again alike does nothing. */
-  declareExchange(name: string, type: string, options?: ExchangeOptions): void {
+  /** Declares an exchange. Declaring it again alike does nothing. */
+  declareExchange(name: string, type: ExchangeType, options?: ExchangeOptions): void {
     shortText(name, "exchange");
     shortText(type, "type");
     const declaration = declared(options, EXCHANGE_FLAGS);
@@ -128,9 +128,14 @@ export class Broker {
 
   /** Publishes a message and answers the number of queues that took it: 0 when none was bound. */
   publish(exchange: string, routingKey: string, body: Body, properties?: Properties): number {
+    return this.publishEncoded(exchange, routingKey, body, propertyBytes(properties));
+  }
+
+  /** @internal As `publish`, with properties as AMQP's bytes. */
+  publishEncoded(exchange: string, routingKey: string, body: Body, head: Uint8Array): number {
     shortText(exchange, "exchange");
     shortText(routingKey, "routingKey");
-    const [head, bytes] = [propertyBytes(properties), bodyBytes(body)];
+    const bytes = bodyBytes(body);
     return this.#change((server) => server.publish(exchange, routingKey, head, bytes));
   }
 

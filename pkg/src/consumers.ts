@@ -1,6 +1,7 @@
 // Consumers: the callbacks of the embedded consumers of one engine, over all its virtual hosts, and what they are called with.
 import type { Server } from "./abi.js";
 import type { Engine } from "./engine.js";
+import { BrokerError } from "./errors.js";
 import { copyOut } from "./instance.js";
 import { type BatchEntry, type Message, readBatch } from "./message.js";
 
@@ -77,7 +78,7 @@ export class Consumers {
     if (deliveryTag === 0) return 0;
     if (deliveryTag > this.#staleTags) return deliveryTag - this.#staleTags;
     const text = `unknown delivery tag ${deliveryTag}: it is of the time before the broker started again`;
-    throw Object.assign(new Error(text), { name: "PreconditionFailed" });
+    throw new BrokerError("PreconditionFailed", text);
   }
 
   /** What was delivered is delivered again, under other tags; whose queue is gone is told. */

@@ -45,11 +45,13 @@ export interface EngineOptions {
 /** A panic that the broker goes on after. */
 export class Panic extends Error {
   override readonly name = "Panic";
+  readonly code = "PANIC";
 }
 
 /** A call between a panic and the broker's new start. */
 class Restarting extends Error {
   override readonly name = "Restarting";
+  readonly code = "RESTARTING";
 
   constructor(cause: unknown) {
     super("The broker met a bug in it (a panic) and starts again from its journal; try again in a moment.", { cause });

@@ -12,6 +12,7 @@ interface Waiting {
 /** What became of a journal that the broker goes on without: nothing is kept any more, and publishers are told so. */
 export class StoreFailure extends Error {
   override readonly name = "StoreFailure";
+  readonly code = "STORE_FAILURE";
 }
 
 /** The flushes of one engine's journal. */

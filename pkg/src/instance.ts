@@ -1,6 +1,8 @@
 // Instance: this thread's wasm instance. Its memory is read here only, and a panic ends it for good: what was made in it refuses
 // every call from then on. A host that can make its brokers anew, from a journal, has the instance replaced.
 
+import { coded } from "./errors.js";
+
 /** What a generated module has to offer for that. */
 export interface Glue {
   /** Answers the exports of the instance that there is; without one it makes one of `module`. */
@@ -27,6 +29,9 @@ let instance: Instance = { panic: undefined };
 
 /** What a call into an instance that panicked comes to. */
 export class Poisoned extends Error {
+  override readonly name = "Poisoned";
+  readonly code = "PANIC";
+
   constructor(cause: Error) {
     super("The broker stopped for good because of a bug in it (a panic); start a new thread or process.", { cause });
   }
@@ -63,7 +68,7 @@ export function guarded<T>(called: Instance, call: () => T): T {
   try {
     return call();
   } catch (error) {
-    if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+    if (!(error instanceof WebAssembly.RuntimeError)) throw coded(error);
     called.panic = error;
     throw new Poisoned(error);
   }

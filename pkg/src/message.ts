@@ -5,6 +5,7 @@
 //   publish   | properties length u32 | body length u32 | properties | body |
 import { decodeProperties, encodeProperties, type Properties } from "./abi.js";
 import { type Body, bodyBytes, record, wrong } from "./arguments.js";
+import { checkedProperties, seconds } from "./properties.js";
 
 const HEAD_BYTES = 28;
 const NO_CONSUMER = 0xffffffff;
@@ -110,7 +111,8 @@ export function packBatch(messages: Iterable<Body | OutgoingMessage>): Uint8Arra
 /** Properties as AMQP's bytes; none for none. */
 export function propertyBytes(properties: Properties | undefined): Uint8Array {
   if (properties === undefined) return NO_PROPERTIES;
-  return encodeProperties(record(properties, "properties") as Properties);
+  const { timestamp, ...others } = checkedProperties(properties);
+  return encodeProperties(timestamp === undefined ? others : { ...others, timestamp: seconds(timestamp) });
 }
 
 function isBody(message: unknown): message is Body {
@@ -118,7 +120,8 @@ function isBody(message: unknown): message is Body {
 }
 
 function outgoing(message: OutgoingMessage): OutgoingMessage {
-  if (typeof message === "object" && message !== null && "body" in message) return message;
+  if (typeof message === "object" && message !== null && "body" in message)
+    return record(message, "each message of a batch", ["body", "properties"]) as OutgoingMessage;
   throw wrong("each message of a batch", "a string, a Uint8Array or { body, properties }", message);
 }
 

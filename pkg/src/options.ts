@@ -2,6 +2,8 @@
 import type { Limits, Table } from "./abi.js";
 import { callable, flag, optionalWhole, record, shortText, whole, wrong } from "./arguments.js";
 import { type Clock, ManualClock, SystemClock } from "./clock.js";
+import { EXCHANGE_FLAGS, QUEUE_FLAGS } from "./flags.js";
+import type { ConsumerArguments, ExchangeArguments, QueueArguments } from "./named-arguments.js";
 import { faultOf } from "./patterns.js";
 
 /** How to make a broker. */
@@ -23,7 +25,7 @@ export interface ExchangeOptions {
   autoDelete?: boolean | undefined;
   /** Refuse publishing to it: only bindings from other exchanges feed it. */
   internal?: boolean | undefined;
-  arguments?: Table | undefined;
+  arguments?: ExchangeArguments | undefined;
 }
 
 /** How to declare a queue. */
@@ -35,7 +37,7 @@ export interface QueueOptions {
   exclusive?: boolean | undefined;
   /** Delete it when its last consumer leaves. */
   autoDelete?: boolean | undefined;
-  arguments?: Table | undefined;
+  arguments?: QueueArguments | undefined;
 }
 
 /** How to take messages. */
@@ -56,7 +58,7 @@ export interface ConsumeOptions {
   exclusive?: boolean | undefined;
   /** Messages delivered and not yet acked at most; 0 (default) is no limit. */
   prefetch?: number | undefined;
-  arguments?: Table | undefined;
+  arguments?: ConsumerArguments | undefined;
   /** Called when the consumer's queue is deleted. */
   onCancel?: (() => void) | undefined;
 }
@@ -82,8 +84,7 @@ export const LIMITS = [
   "heartbeatSeconds",
 ] as const;
 export const APPLY_TO = ["queues", "classic_queues", "quorum_queues", "exchanges", "all"] as const;
-export const EXCHANGE_FLAGS = ["passive", "durable", "autoDelete", "internal"] as const;
-export const QUEUE_FLAGS = ["passive", "durable", "exclusive", "autoDelete"] as const;
+export { EXCHANGE_FLAGS, QUEUE_FLAGS };
 
 /** Only the limits of some options, each a whole number. */
 export function checkedLimits(options: Limits): Limits {
@@ -104,7 +105,7 @@ export function clockOf(clock: unknown): Clock {
 }
 
 /** A declaration as the wasm takes it. */
-export function declared<T extends { arguments?: Table | undefined }>(
+export function declared<T extends { arguments?: object | undefined }>(
   options: T | undefined,
   flags: readonly (string & keyof T)[],
 ): object {

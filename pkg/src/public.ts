@@ -13,7 +13,11 @@ export type {
 } from "./abi.js";
 export type { Body } from "./arguments.js";
 export { Broker, type ConsumerCallback } from "./broker.js";
+export { Panic } from "./engine.js";
+export { BrokerError } from "./errors.js";
+export { StoreFailure } from "./flushing.js";
 export type { Message, OutgoingMessage } from "./message.js";
+export type { ConsumerArguments, ExchangeArguments, ExchangeType, QueueArguments } from "./named-arguments.js";
 export type {
   BrokerOptions,
   ConsumeOptions,

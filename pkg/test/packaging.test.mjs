@@ -73,9 +73,9 @@ test("every entry point can be imported; workerd gets its own", async () => {
     console.log(JSON.stringify(names));`;
   const names = JSON.parse(await run(folder, "node", "--input-type=module", "--eval", script));
   assert.deepEqual(names, [
-    ["Broker"],
-    ["Broker", "PortError", "listen"],
-    ["connect", "connectPort", "openBroker"],
+    ["Broker", "BrokerError", "Panic", "StoreFailure"],
+    ["Broker", "BrokerError", "Panic", "PortError", "StoreFailure", "listen"],
+    ["AMQPError", "MessageRefused", "SiteDataCleared", "TimedOut", "connect", "connectPort", "openBroker"],
     ["mmc", "mmcDistribution"],
   ]);
   const resolve = 'console.log(import.meta.resolve("pocketmq"))';

@@ -14,6 +14,7 @@ import { AMQPConsumer, AMQPGeneratorConsumer } from "@cloudamqp/amqp-client/amqp
 import { AMQPError } from "@cloudamqp/amqp-client/amqp-error";
 import type { AMQPMessage } from "@cloudamqp/amqp-client/amqp-message";
 import type { AMQPProperties } from "@cloudamqp/amqp-client/amqp-properties";
+import type { ExchangeArguments, ExchangeType, QueueArguments } from "../named-arguments.js";
 import type { Connection } from "./connection.js";
 import type { PortClient } from "./port-client.js";
 import type { Body } from "./publication.js";
@@ -168,7 +169,7 @@ export class Channel extends AMQPChannel {
   }
 
   /** Declares a queue. One without a name gets one here: it keeps it when another tab leads. */
-  override async queueDeclare(name = "", params: QueueParams = {}, args: Record<string, unknown> = {}) {
+  override async queueDeclare(name = "", params: QueueParams = {}, args: QueueArguments = {}) {
     const unnamed = name === "";
     const queue = unnamed ? `pocketmq.gen-${uniqueName()}` : name;
     const all = { durable: !unnamed, autoDelete: unnamed, exclusive: unnamed, ...params };
@@ -197,7 +198,12 @@ export class Channel extends AMQPChannel {
     return this.#call((inner) => inner.queuePurge(queue));
   }
 
-  override async exchangeDeclare(name: string, type: string, params: ExchangeParams = {}, args = {}): Promise<void> {
+  override async exchangeDeclare(
+    name: string,
+    type: ExchangeType,
+    params: ExchangeParams = {},
+    args: ExchangeArguments = {},
+  ): Promise<void> {
     await this.#call((inner) => inner.exchangeDeclare(name, type, params, args));
     this.#connection.topology.exchangeDeclared(name, type, params, args);
   }

@@ -10,6 +10,7 @@ import { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
 import { AMQPError } from "@cloudamqp/amqp-client/amqp-error";
 import { AMQPView } from "@cloudamqp/amqp-client/amqp-view";
 import { holdLock, Life } from "./life.js";
+import { strict } from "./strict.js";
 import type { Wire } from "./wire.js";
 import { within } from "./within.js";
 
@@ -70,6 +71,10 @@ export class PortClient extends AMQPBaseClient {
       if (this.connectPromise) this.disconnect(new AMQPError(error.message, this));
       throw error;
     });
+  }
+
+  override async channel(id?: number): Promise<AMQPChannel> {
+    return strict(await super.channel(id));
   }
 
   /** @internal Lets the other end know when this thread is gone. */

@@ -2,6 +2,7 @@
 // from message to message is encoded once: names, and properties but for the message's number.
 import type { AMQPProperties } from "@cloudamqp/amqp-client/amqp-properties";
 import { AMQPView } from "@cloudamqp/amqp-client/amqp-view";
+import { strictProperties } from "./strict.js";
 import { uniqueName } from "./wire.js";
 
 const ID = "x-publisher-id";
@@ -87,13 +88,14 @@ export class Encoder {
   }
 
   /** An application that numbers its messages itself goes on doing so. */
-  #propertiesOf(properties: AMQPProperties, number: number): Encoded {
+  #propertiesOf(given: AMQPProperties, number: number): Encoded {
+    const key = given.headers === undefined ? JSON.stringify(given) : "";
+    const known = this.#properties.get(key);
+    if (known) return known;
+    const properties = strictProperties(given);
     const { headers } = properties;
     if (headers?.[ID] !== undefined) return { bytes: this.#encoded(properties) };
     if (headers !== undefined) return { bytes: this.#encoded(this.#numbered(properties, BigInt(number))) };
-    const key = JSON.stringify(properties);
-    const known = this.#properties.get(key);
-    if (known) return known;
     const bytes = this.#encoded(this.#numbered(properties, SOME_NUMBER));
     return remember(this.#properties, key, { bytes, numberAt: placeOf(SOME_NUMBER, bytes) });
   }

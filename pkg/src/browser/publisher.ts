@@ -17,6 +17,16 @@ interface Unconfirmed {
   readonly reject: (error: Error) => void;
 }
 
+/** The broker nacked a message. */
+export class MessageRefused extends Error {
+  override readonly name = "MessageRefused";
+  readonly code = "MESSAGE_REFUSED";
+
+  constructor() {
+    super("The broker refused the message: its queue is full, or it cannot be stored.");
+  }
+}
+
 /** The messages of one channel. */
 export class Publisher {
   readonly #encoder: Encoder;
@@ -92,7 +102,7 @@ export class Publisher {
     const message = this.#unconfirmed.get(number);
     this.#sent.delete(tag);
     this.#unconfirmed.delete(number);
-    if (nack) message?.reject(new Error("The broker refused the message: its queue is full, or it cannot be stored."));
+    if (nack) message?.reject(new MessageRefused());
     else message?.resolve(number);
   }
 }

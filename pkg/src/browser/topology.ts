@@ -2,7 +2,7 @@
 // deleted by itself or not durable, and all of it in memory or when the site's data were cleared.
 import type { AMQPChannel, ExchangeParams, QueueParams } from "@cloudamqp/amqp-client/amqp-channel";
 
-type Arguments = Record<string, unknown>;
+type Arguments = object;
 type Declare = (channel: AMQPChannel) => Promise<unknown>;
 
 interface Declared {
@@ -20,7 +20,7 @@ export class Topology {
   queueDeclared(name: string, params: QueueParams, args: Arguments): void {
     const { passive = false, durable = true, autoDelete = false, exclusive = false } = params;
     if (passive) return;
-    const declare: Declare = (channel) => channel.queueDeclare(name, { durable, autoDelete, exclusive }, args);
+    const declare: Declare = (channel) => channel.queueDeclare(name, { durable, autoDelete, exclusive }, { ...args });
     this.#queues.set(name, { declare, isTransient: !durable || autoDelete || exclusive });
   }
 
@@ -31,7 +31,7 @@ export class Topology {
   exchangeDeclared(name: string, type: string, params: ExchangeParams, args: Arguments): void {
     const { passive = false, durable = true, autoDelete = false } = params;
     if (passive) return;
-    const declare: Declare = (channel) => channel.exchangeDeclare(name, type, params, args);
+    const declare: Declare = (channel) => channel.exchangeDeclare(name, type, params, { ...args });
     this.#exchanges.set(name, { declare, isTransient: !durable || autoDelete });
   }
 
@@ -43,7 +43,7 @@ export class Topology {
     const key = bindingKey("queue", queue, exchange, routingKey, args);
     const isTransient = isLost(this.#queues.get(queue)) || isLost(this.#exchanges.get(exchange));
     this.#bindings.set(key, {
-      declare: (channel) => channel.queueBind(queue, exchange, routingKey, args),
+      declare: (channel) => channel.queueBind(queue, exchange, routingKey, { ...args }),
       isTransient,
     });
   }
@@ -56,7 +56,7 @@ export class Topology {
     const key = bindingKey("exchange", destination, source, routingKey, args);
     const isTransient = isLost(this.#exchanges.get(destination)) || isLost(this.#exchanges.get(source));
     this.#bindings.set(key, {
-      declare: (channel) => channel.exchangeBind(destination, source, routingKey, args),
+      declare: (channel) => channel.exchangeBind(destination, source, routingKey, { ...args }),
       isTransient,
     });
   }

@@ -1,5 +1,5 @@
 // Messages: publishing and getting over HTTP, one request at a time; for looking and trying, not for work.
-import type { Properties } from "../../abi.js";
+import { encodeProperties, type Properties } from "../../abi.js";
 import type { Message } from "../../message.js";
 import { fields } from "../fields.js";
 import { badRequest } from "./answers.js";
@@ -49,7 +49,7 @@ function publish(call: Call): unknown {
   }
   call.permitTopic("write", exchange, routingKey);
   const before = call.operations.refused();
-  const queues = call.broker.publish(exchange, routingKey, payload, properties);
+  const queues = call.broker.publishEncoded(exchange, routingKey, payload, encodeProperties(properties));
   // As with a confirm, one queue that is full is enough.
   if (call.operations.refused() > before) throw badRequest("rejected Unable to publish message. Check queue limits.");
   return { routed: queues > 0 };

@@ -1,5 +1,7 @@
 // Topology: queues and exchanges over HTTP.
+
 import type { Report, Table } from "../../abi.js";
+import type { ExchangeType } from "../../named-arguments.js";
 import type { ExchangeOptions, QueueOptions } from "../../options.js";
 import { readDeclaration, readExchange } from "../definitions/read.js";
 import { created, done, notFound } from "./answers.js";
@@ -130,7 +132,7 @@ function putExchange(call: Call): unknown {
   const { name, vhost, type, ...options } = readExchange(call.body, call.within, call.param("name"));
   permitDeclaration(call, "exchange", name, options.arguments["alternate-exchange"]);
   const isNew = !call.operations.find("exchanges", vhost, name);
-  call.broker.declareExchange(name, type, options satisfies ExchangeOptions);
+  call.broker.declareExchange(name, type as ExchangeType, options satisfies ExchangeOptions);
   return isNew ? created() : done();
 }
 

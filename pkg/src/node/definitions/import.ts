@@ -1,5 +1,6 @@
 // Import: makes the things that definitions describe. Existing ones stay as they are, as with RabbitMQ; those that cannot be made
 // are left out, and told.
+import type { ExchangeType } from "../../named-arguments.js";
 import type { PolicyOptions } from "../../options.js";
 import { refusalOf } from "../api/answers.js";
 import type { Operations } from "../operations.js";
@@ -85,7 +86,7 @@ class Import {
   #makeExchange({ name, vhost, type, ...options }: ExchangeDeclaration): void {
     this.#within(vhost, `exchange '${name}'`, () => {
       if (this.#operations.find("exchanges", vhost, name)) return;
-      this.#operations.broker(vhost).declareExchange(name, type, options);
+      this.#operations.broker(vhost).declareExchange(name, type as ExchangeType, options);
     });
   }
 

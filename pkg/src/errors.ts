@@ -1,0 +1,32 @@
+// Errors: what the broker refuses, with a code for programs.
+
+const CODES = {
+  NotFound: "NOT_FOUND",
+  AccessRefused: "ACCESS_REFUSED",
+  ResourceLocked: "RESOURCE_LOCKED",
+  PreconditionFailed: "PRECONDITION_FAILED",
+  NotAllowed: "NOT_ALLOWED",
+  NotImplemented: "NOT_IMPLEMENTED",
+  MemoryLimit: "MEMORY_LIMIT",
+  JournalFailed: "JOURNAL_FAILED",
+  JournalError: "JOURNAL_ERROR",
+} as const;
+
+/** A refusal of the broker. Its message is for people. */
+export class BrokerError extends Error {
+  override readonly name: keyof typeof CODES;
+  readonly code: (typeof CODES)[keyof typeof CODES];
+
+  /** @internal */
+  constructor(name: keyof typeof CODES, message: string) {
+    super(message);
+    this.name = name;
+    this.code = CODES[name];
+  }
+}
+
+/** An error that came out of the wasm, as the class that it has here. */
+export function coded(error: unknown): unknown {
+  if (!(error instanceof Error) || !Object.hasOwn(CODES, error.name)) return error;
+  return new BrokerError(error.name as keyof typeof CODES, error.message);
+}
