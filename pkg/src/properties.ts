@@ -19,7 +19,8 @@ const KNOWN = [...TEXTS, "headers", "deliveryMode", "priority", "timestamp"];
 
 /** As given. Throws a `TypeError` that names what is not a property, or not a value of one. */
 export function checkedProperties(given: object): Properties {
-  if ("persistent" in record(given, "properties")) throw new TypeError('properties has no "persistent"; give deliveryMode: 2 instead.');
+  if ("persistent" in record(given, "properties"))
+    throw new TypeError('properties has no "persistent"; give deliveryMode: 2 instead.');
   const properties = record(given as Properties, "properties", KNOWN);
   for (const name of TEXTS) if (properties[name] !== undefined) shortText(properties[name], name);
   const { headers, deliveryMode, priority, expiration } = properties;
