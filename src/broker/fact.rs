@@ -25,6 +25,7 @@
 //! 15 returned       | queue: longlong | position: longlong | how often: long
 //! 16 delivered      | queue: longlong | position: longlong             all below it have been
 //! 17 publisher      | id: short string | sequence: longlong
+//! 18 era            | queue: longlong | position: longlong | time to live: longlong, or all ones: none
 //!
 //! content     = published: longlong | exchange, routing key: short strings | properties, body: long strings
 //! destination = 0: octet | queue: longlong, or 1: octet | exchange: short string
@@ -38,6 +39,7 @@
 use super::exchange::{Destination, ExchangeKind};
 use super::message::{Message, Parts};
 use super::policy::{ApplyTo, Policy};
+use super::queue::Era;
 use crate::id::QueueId;
 use crate::properties::Properties;
 use crate::table::Table;
@@ -50,6 +52,7 @@ pub(crate) const CONTENT_BYTES: usize = 21;
 pub(crate) const PLACE_BYTES: usize = 16;
 /// Added to the time of a message's publication.
 const CLAIMS_DEATHS: u64 = 1 << 63;
+const NONE: u64 = u64::MAX;
 const AUTO_DELETE: u8 = 1;
 const INTERNAL: u8 = 2;
 
@@ -88,6 +91,7 @@ pub(crate) enum Fact<'a> {
     Returned { queue: QueueId, position: u64, returns: u32 },
     Delivered { queue: QueueId, below: u64 },
     Publisher { id: &'a str, sequence: i64 },
+    Era { queue: QueueId, era: Era },
 }
 
 impl Place {
@@ -251,6 +255,11 @@ pub(crate) fn put(out: &mut Vec<u8>, fact: &Fact<'_>) {
             put_named(out, 17, id);
             out.extend_from_slice(&sequence.to_be_bytes());
         }
+        Fact::Era { queue, era } => {
+            put_numbered(out, 18, *queue);
+            put_u64(out, era.position);
+            put_u64(out, era.ttl_ms.unwrap_or(NONE));
+        }
         Fact::Message { .. } | Fact::Delayed { .. } | Fact::Gone { .. } => unreachable!("these have their own ways"),
     }
 }
@@ -352,6 +361,10 @@ pub(crate) fn read<'a>(reader: &mut Reader<'a>) -> Result<Fact<'a>, Malformed> {
         15 => Fact::Returned { queue: read_queue(reader)?, position: reader.longlong()?, returns: reader.long()? },
         16 => Fact::Delivered { queue: read_queue(reader)?, below: reader.longlong()? },
         17 => Fact::Publisher { id: reader.short_string()?, sequence: reader.longlong()?.cast_signed() },
+        18 => {
+            let (queue, position, ttl_ms) = (read_queue(reader)?, reader.longlong()?, reader.longlong()?);
+            Fact::Era { queue, era: Era { position, ttl_ms: Some(ttl_ms).filter(|&ttl_ms| ttl_ms != NONE) } }
+        }
         _ => return Err(Malformed("a fact of an unknown kind")),
     })
 }

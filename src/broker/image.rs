@@ -13,7 +13,7 @@ use super::message::{Message, Parts};
 use super::numbered::Numbered;
 use super::policy::Policies;
 use super::publisher::Publishers;
-use super::queue::tier_of;
+use super::queue::{Era, tier_of};
 use super::shelf::Location;
 use crate::id::QueueId;
 use crate::table::Table;
@@ -94,6 +94,7 @@ pub(super) struct TierImage {
     /// The position after the highest one that was ever used.
     pub(super) end: u64,
     pub(super) touched_below: u64,
+    pub(super) eras: Vec<Era>,
 }
 
 #[derive(Debug)]
@@ -223,6 +224,11 @@ impl Image {
                 tier.end = tier.end.max(below);
             }
             Fact::Publisher { id, sequence } => self.publishers.set(id, sequence),
+            Fact::Era { queue, era } => {
+                let eras = &mut self.queue(queue).tier(era.position).eras;
+                eras.retain(|known| known.position != era.position);
+                eras.insert(eras.partition_point(|known| known.position < era.position), era);
+            }
         }
     }
 

@@ -119,7 +119,12 @@ impl Keeper {
             }
             Record::PolicySet { name, policy } => self.put(&Fact::Policy { name, policy: policy.clone() }),
             Record::PolicyDeleted { name } => self.put(&Fact::PolicyGone { name }),
-            Record::Published { message, queues } if message.is_kept() => self.note_published(state, message, queues),
+            Record::Published { message, queues } => {
+                self.note_eras(state, message, queues);
+                if message.is_kept() {
+                    self.note_published(state, message, queues);
+                }
+            }
             Record::Delayed { number, message, due_ms } if message.is_kept() => {
                 self.put_message(|out| fact::put_delayed(out, number, due_ms, message));
                 self.noted.facts += 1;
@@ -159,6 +164,16 @@ impl Keeper {
         put(&mut self.bytes);
         self.messages.push((start as u32, (self.bytes.len() - start) as u32));
         self.gone_up_to = None;
+    }
+
+    /// Notes the eras that a message begins in queues that are kept, whether or not it is.
+    fn note_eras(&mut self, state: &State, message: &Message, queues: &[QueueId]) {
+        for &queue in queues {
+            let known = state.queue(queue).filter(|known| known.is_kept);
+            if let Some(era) = known.and_then(|known| known.next_era(message)) {
+                self.put_lazily(&Fact::Era { queue, era });
+            }
+        }
     }
 
     fn note_published(&mut self, state: &State, message: &Message, queues: &[QueueId]) {
@@ -210,6 +225,9 @@ impl Keeper {
             let Some(message) = state.kept_at(Place::Queue(queue, position)).filter(|_| !self.has_failed) else {
                 continue;
             };
+            if let Some(era) = state.queue(queue).and_then(|known| known.eras().find(|era| era.position == position)) {
+                self.put_lazily(&Fact::Era { queue, era });
+            }
             let places = std::iter::once(Place::Queue(queue, position));
             self.put_message(|out| fact::put_message(out, places, message));
             self.put_gone(Place::Waiting(queue, number));
@@ -309,6 +327,7 @@ fn still_holds(state: &State, virtual_host: &str, fact: &Fact<'_>) -> bool {
             let has = |exchange: &Exchange| exchange.has_binding(destination, routing_key, arguments);
             is_kept_binding(state, source, destination) && state.exchange(source).is_some_and(has)
         }
+        Fact::Era { queue, era } => state.queue(*queue).is_some_and(|queue| queue.eras().any(|known| known == *era)),
         Fact::Policy { name, policy } => state.policies().iter().any(|known| known == (*name, policy)),
         _ => false,
     }
@@ -435,7 +454,7 @@ fn topology_bytes(state: &State) -> usize {
         }
     }
     for (_, queue) in state.all_queues().filter(|(_, queue)| queue.is_kept) {
-        bytes += FACT_BYTES + queue.name.len() + table_bytes(&queue.arguments);
+        bytes += FACT_BYTES + queue.name.len() + table_bytes(&queue.arguments) + FACT_BYTES * queue.eras().count();
     }
     for (name, policy) in state.policies().iter() {
         bytes += FACT_BYTES + name.len() + policy.pattern.len() + table_bytes(&policy.definition);

@@ -76,10 +76,19 @@ struct Tier {
     fresh_position: u64,
     /// Messages below this position may have been delivered.
     touched_below: u64,
+    /// The times to live that messages got from the queue when they came; in order.
+    eras: Vec<Era>,
     /// Ready again, or still from before a restart. Invariant: all positions are below `fresh_position`.
     returned: Numbered<Delivered>,
     /// By position, likewise below `fresh_position`.
     unacked: Numbered<Delivered>,
+}
+
+/// From this position on messages got this time to live from their queue, as its settings were then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Era {
+    pub(crate) position: u64,
+    pub(crate) ttl_ms: Option<u64>,
 }
 
 /// A message that has been handed out.
@@ -193,8 +202,19 @@ impl Queue {
     pub(crate) fn head_expires_ms(&self) -> u64 {
         self.head().filter(|head| !head.is_slip()).map_or(NEVER_MS, |head| {
             let own_ms = head.expires_ms();
-            self.settings.message_ttl_ms.map_or(own_ms, |ttl_ms| own_ms.min(head.published_ms().saturating_add(ttl_ms)))
+            self.head_ttl_ms().map_or(own_ms, |ttl_ms| own_ms.min(head.published_ms().saturating_add(ttl_ms)))
         })
+    }
+
+    /// The time to live that the queue gave the next message when it came.
+    fn head_ttl_ms(&self) -> Option<u64> {
+        let tier = &self.tiers[self.waiting.highest()?];
+        let position = tier.returned.first().unwrap_or(tier.fresh_position);
+        match tier.eras.iter().rfind(|era| era.position <= position) {
+            Some(era) => era.ttl_ms,
+            // It was written down before eras were, and lives as long as the queue says now.
+            None => self.settings.message_ttl_ms.filter(|_| self.is_kept),
+        }
     }
 
     /// Whether there is more ready than there may be.
@@ -305,6 +325,9 @@ impl Queue {
         self.note_id(&message);
         let priority = self.priority(&message);
         self.grow(priority);
+        if let Some(era) = self.next_era(&message) {
+            self.tiers[usize::from(priority)].begin(era);
+        }
         self.count_in(priority.into(), &message);
         self.tiers[usize::from(priority)].fresh.push_back(message);
     }
@@ -485,8 +508,14 @@ impl Queue {
 
 impl Tier {
     fn new(fresh_position: u64) -> Self {
-        let (returned, unacked) = (Numbered::new(), Numbered::new());
-        Self { fresh: VecDeque::new(), fresh_position, touched_below: fresh_position, returned, unacked }
+        Self {
+            fresh: VecDeque::new(),
+            fresh_position,
+            touched_below: fresh_position,
+            eras: Vec::new(),
+            returned: Numbered::new(),
+            unacked: Numbered::new(),
+        }
     }
 
     /// Gives memory back after a long backlog was drained.

@@ -91,6 +91,7 @@ impl State {
             let touched_below = if was_closed { tier.touched_below } else { tier.end };
             if tier.end > 0 {
                 self.queue_mut(id).go_on_from(tier.end, touched_below);
+                self.queue_mut(id).restore_eras(tier.end, std::mem::take(&mut tier.eras));
             }
         }
         if self.queue(id).is_some_and(|queue| queue.settings.deduplicates) {

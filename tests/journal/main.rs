@@ -4,6 +4,7 @@
 mod answers;
 mod backlog;
 mod golden;
+mod lifetimes;
 #[path = "../peer/mod.rs"]
 mod peer;
 mod program;

@@ -163,7 +163,7 @@ impl Reference {
         let head = queue.head().expect("a ready message");
         assert_eq!(head.position, position, "{} is left by another than the next", queue.name);
         let mut reasons = Vec::new();
-        if self.is_expired(queue, head) || (self.is_turning && self.is_due(queue, head)) {
+        if self.is_expired(queue, head) || (self.is_turning && self.is_due(head)) {
             reasons.push(Reason::Expired);
         }
         if self.drops_head(queue) && (self.is_turning || !self.has_taker(queue)) {

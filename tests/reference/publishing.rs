@@ -3,7 +3,7 @@
 use pocketmq::broker::ErrorKind;
 
 use super::message::{Content, Reason};
-use super::queue::{Message, Place, Queue};
+use super::queue::{Message, Place, Queue, lower};
 use super::topology::{Binding, Exchange};
 use super::{Answer, Reference};
 
@@ -161,6 +161,10 @@ impl Reference {
     /// A message arrives at the end of those of its priority.
     pub(super) fn arrive(&mut self, name: &str, content: &Content) {
         let now = self.now;
+        // What the queue says later changes nothing of it.
+        let own = content.expiration.as_ref().map(|text| text.parse().expect("a number of milliseconds"));
+        let time_to_live =
+            lower(self.settings(self.queue(name).expect("a message arrives in a queue")).message_ttl, own);
         let queue = self.queue_mut(name).expect("a message arrives in a queue");
         let highest = queue.arguments.max_priority.unwrap_or(0);
         let priority = content.priority.unwrap_or(0).min(highest);
@@ -172,7 +176,7 @@ impl Reference {
             requeued: 0,
             told: None,
             arrived: now,
-            time_to_live: content.expiration.as_ref().map(|text| text.parse().expect("a number of milliseconds")),
+            time_to_live,
             place: Place::Ready,
         });
         *number += 1;

@@ -71,6 +71,12 @@ pub enum Place {
     Rejected,
 }
 
+impl Message {
+    fn expires(&self) -> Option<u64> {
+        self.time_to_live.map(|ms| self.arrived + ms)
+    }
+}
+
 impl Queue {
     /// The ready messages, the next to be delivered first.
     pub fn ready(&self) -> Vec<&Message> {
@@ -151,19 +157,14 @@ impl Reference {
             || max_length_bytes.is_some_and(|max| queue.ready_bytes() > max)
     }
 
-    fn expires(&self, queue: &Queue, message: &Message) -> Option<u64> {
-        let time_to_live = lower(self.settings(queue).message_ttl, message.time_to_live);
-        time_to_live.map(|ms| message.arrived + ms)
-    }
-
     /// Whether this message's time is over, whoever waits for it.
-    pub fn is_due(&self, queue: &Queue, message: &Message) -> bool {
-        self.expires(queue, message).is_some_and(|expires| expires <= self.now)
+    pub fn is_due(&self, message: &Message) -> bool {
+        message.expires().is_some_and(|expires| expires <= self.now)
     }
 
     /// Whether this message's time is over. One that has no time to live at all may be delivered at once, the first time.
     pub fn is_expired(&self, queue: &Queue, message: &Message) -> bool {
-        match self.expires(queue, message) {
+        match message.expires() {
             Some(expires) if expires == message.arrived && !message.redelivered => {
                 self.now > expires || !self.has_taker(queue)
             }
@@ -189,7 +190,7 @@ impl Reference {
     }
 }
 
-fn lower<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+pub fn lower<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),

@@ -1,6 +1,6 @@
 //! Kept: a queue's messages that outlive the broker, as they are written down, put away, fetched and restored.
 
-use super::{Delivered, Queue, TIER_SHIFT};
+use super::{Delivered, Era, Queue, TIER_SHIFT, Tier};
 use crate::broker::message::Message;
 
 impl Queue {
@@ -49,6 +49,30 @@ impl Queue {
         tier.touched_below = tier.touched_below.max(touched.min(tier.fresh_position));
     }
 
+    /// The era that a message begins, if it is ready at once: its queue has another time to live than the last message had.
+    /// Where messages are kept the first one always begins one, so that its absence says that they are older than that.
+    pub(crate) fn next_era(&self, message: &Message) -> Option<Era> {
+        let ttl_ms = self.settings.message_ttl_ms;
+        let tier = self.tiers.get(usize::from(self.priority(message)));
+        let begins = match tier.and_then(|tier| tier.eras.last()) {
+            Some(last) => last.ttl_ms != ttl_ms,
+            None => self.is_kept || ttl_ms.is_some(),
+        };
+        begins.then(|| Era { position: self.end_for(message), ttl_ms })
+    }
+
+    /// All eras of messages that are here.
+    pub(crate) fn eras(&self) -> impl Iterator<Item = Era> {
+        self.tiers.iter().flat_map(|tier| tier.eras.iter().copied())
+    }
+
+    /// The eras of the tier that this position belongs to, as they were written down.
+    pub(crate) fn restore_eras(&mut self, position: u64, eras: Vec<Era>) {
+        let Some(priority) = self.priority_of(position) else { return };
+        self.grow(priority as u8);
+        self.tiers[priority].eras = eras;
+    }
+
     /// For each tier, below which position messages may have been delivered.
     pub(crate) fn touched(&self) -> impl Iterator<Item = u64> {
         self.tiers.iter().map(|tier| tier.touched_below)
@@ -59,6 +83,17 @@ impl Queue {
         let mut slips = Vec::new();
         self.each_ready(&mut |position, message| slips.extend(message.is_slip().then_some(position)));
         slips
+    }
+}
+
+impl Tier {
+    /// Begins an era, and forgets those of which no message is left.
+    pub(super) fn begin(&mut self, era: Era) {
+        let handed_out = [self.returned.first(), self.unacked.first()].into_iter().flatten().min();
+        let first = handed_out.unwrap_or(self.fresh_position);
+        let passed = self.eras.partition_point(|era| era.position <= first).saturating_sub(1);
+        self.eras.drain(..passed);
+        self.eras.push(era);
     }
 }
 

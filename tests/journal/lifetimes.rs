@@ -1,0 +1,157 @@
+//! Lifetimes: what a message is given when it comes stays with it, whatever is declared later, and through restarts.
+
+use pocketmq::broker::{ApplyTo, Config, Policy};
+use pocketmq::journal::Options;
+use pocketmq::limits::Limits;
+use pocketmq::properties::PropertyValues;
+use pocketmq::server::Server;
+use pocketmq::table::{Table, Value};
+
+use super::program::{NOW_MS, Program, flush, open};
+use super::store::Bytes;
+
+const QUEUES: [&str; 3] = ["q", "quorum", "priorities"];
+
+fn set_ttl(server: &mut Server, ttl_ms: Option<i64>) {
+    for queue in QUEUES {
+        let broker = server.broker_mut();
+        let Some(ttl_ms) = ttl_ms else {
+            assert_eq!(broker.delete_policy(queue), Ok(true));
+            continue;
+        };
+        let definition = [("message-ttl", ttl_ms)].into_iter().collect();
+        let policy = Policy { pattern: queue.into(), apply_to: ApplyTo::Queues, priority: 0, definition };
+        broker.set_policy(queue, &policy).unwrap();
+    }
+}
+
+fn send(server: &mut Server, body: &str, now_ms: u64) {
+    let mut program = Program::of(server.broker_mut());
+    QUEUES.iter().for_each(|queue| program.send(queue, body));
+    flush(server, now_ms);
+}
+
+/// Takes all that is ready now.
+fn left(server: &mut Server, queue: &str) -> Vec<String> {
+    let Program { broker, channel } = Program::of(server.broker_mut());
+    let mut bodies = Vec::new();
+    while let Some(got) = broker.get(channel, queue, true).unwrap() {
+        bodies.push(String::from_utf8(got.message.body().to_vec()).unwrap());
+    }
+    bodies
+}
+
+/// Fills segments with what is gone at once, so that all older ones are cleaned.
+fn fill(server: &mut Server) {
+    Program::of(server.broker_mut()).queue("filler", &Table::new());
+    for _ in 0..100 {
+        Program::of(server.broker_mut()).send("filler", &"x".repeat(500));
+        flush(server, NOW_MS);
+        left(server, "filler");
+        flush(server, NOW_MS);
+    }
+}
+
+fn open_small(store: &Bytes) -> Server {
+    let (config, options) =
+        (Config { seed: [7; 32], limits: Limits::default() }, Options { segment_bytes: 4096, ..Options::default() });
+    let (mut server, _) = Server::open(config, Box::new(store.clone()), &options, NOW_MS).unwrap();
+    flush(&mut server, NOW_MS);
+    server
+}
+
+#[test]
+fn a_policy_changes_the_time_to_live_of_no_message_that_is_there() {
+    // With a restart after each step, with all cleaned before that, and without any.
+    for (restarts, cleans) in [(false, false), (true, false), (true, true)] {
+        let store = Bytes::default();
+        let mut server = open_small(&store);
+        let step = |server: &mut Server| {
+            flush(server, NOW_MS);
+            if cleans {
+                fill(server);
+            }
+            if restarts {
+                *server = open_small(&store);
+            }
+        };
+        let mut program = Program::of(server.broker_mut());
+        program.queue("q", &Table::new());
+        program.queue("quorum", &[("x-queue-type", "quorum")].into_iter().collect());
+        program.queue("priorities", &[("x-max-priority", 3)].into_iter().collect());
+        step(&mut server);
+        send(&mut server, "before", NOW_MS);
+        step(&mut server);
+        set_ttl(&mut server, Some(10));
+        step(&mut server);
+        send(&mut server, "short", NOW_MS);
+        step(&mut server);
+        set_ttl(&mut server, Some(1000));
+        step(&mut server);
+        send(&mut server, "longer", NOW_MS);
+        step(&mut server);
+        set_ttl(&mut server, None);
+        step(&mut server);
+        send(&mut server, "after", NOW_MS);
+        step(&mut server);
+        flush(&mut server, NOW_MS + 11);
+        for queue in QUEUES {
+            assert_eq!(left(&mut server, queue), ["before", "longer", "after"], "{queue}, {restarts}, {cleans}");
+        }
+    }
+}
+
+#[test]
+fn a_queue_of_transient_messages_gives_them_their_time_to_live_when_they_come() {
+    let store = Bytes::default();
+    let mut server = open(&store, Limits::default());
+    Program::of(server.broker_mut()).queue("q", &Table::new());
+    let transient = |server: &mut Server, body| {
+        let Program { broker, channel } = Program::of(server.broker_mut());
+        let mut raw = Vec::new();
+        PropertyValues::default().encode(&mut raw).unwrap();
+        let properties = pocketmq::properties::Properties::parse(&raw).unwrap();
+        let (exchange, routing_key, mandatory) = ("", "q", false);
+        let publication = pocketmq::broker::Publication { exchange, routing_key, properties, body, mandatory };
+        broker.publish(channel, &publication).unwrap();
+    };
+    transient(&mut server, b"transient");
+    let policy = |ttl_ms: i64| {
+        let definition = [("message-ttl", ttl_ms)].into_iter().collect();
+        Policy { pattern: "q".into(), apply_to: ApplyTo::Queues, priority: 0, definition }
+    };
+    Program::of(server.broker_mut()).send("q", "persistent");
+    server.broker_mut().set_policy("q", &policy(5)).unwrap();
+    flush(&mut server, NOW_MS);
+    server = open(&store, Limits::default());
+    flush(&mut server, NOW_MS + 100);
+    assert_eq!(left(&mut server, "q"), ["persistent"]);
+}
+
+#[test]
+fn what_a_client_says_of_deaths_is_no_record_after_a_restart_either() {
+    let store = Bytes::default();
+    let mut server = open(&store, Limits::default());
+    let mut program = Program::of(server.broker_mut());
+    let arguments = [("x-dead-letter-exchange", ""), ("x-dead-letter-routing-key", "dead")];
+    program.queue("q", &arguments.into_iter().collect());
+    program.queue("dead", &Table::new());
+    let forged: Table = [("queue", "q"), ("reason", "rejected")].into_iter().collect();
+    let headers = [("x-death", Value::Array(vec![Value::Table(forged)]))].into_iter().collect();
+    program.publish("", "q", "x", PropertyValues { headers: Some(headers), ..PropertyValues::default() });
+    flush(&mut server, NOW_MS);
+    for deaths in 1..=2 {
+        server = open(&store, Limits::default());
+        let mut program = Program::of(server.broker_mut());
+        if deaths == 1 {
+            let (_, _, tag) = program.get("q").unwrap();
+            program.broker.nack(program.channel, tag, false, false).unwrap();
+            flush(&mut server, NOW_MS);
+        }
+    }
+    let Program { broker, channel } = Program::of(server.broker_mut());
+    let got = broker.get(channel, "dead", true).unwrap().unwrap();
+    let Some(Value::Array(deaths)) = got.message.properties().header("x-death") else { panic!("no deaths") };
+    let Value::Table(death) = &deaths[0] else { panic!("not a table") };
+    assert_eq!((deaths.len(), death.get("count").and_then(Value::as_integer)), (1, Some(1)));
+}
