@@ -59,6 +59,18 @@ for (const [name, launch] of Object.entries(LAUNCH)) {
         }
       });
 
+    /** How many workers say that they lead, within a time in which all of them would. */
+    const leaders = (tab, { name }) =>
+      tab.evaluate(async (lock) => {
+        const news = new BroadcastChannel(lock);
+        const heard = new Set();
+        news.onmessage = ({ data }) => data.type === "pong" && heard.add(data.leader);
+        news.postMessage({ type: "ping" });
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        news.close();
+        return heard.size;
+      }, `pocketmq-1:durable:${name}`);
+
     for (const count of [1, 2]) {
       for (const [how, clear] of WAYS[name]) {
         test(`by ${how}, with ${count === 1 ? "one tab" : "two tabs"}: what is confirmed later is there`, async () => {
@@ -85,6 +97,7 @@ for (const [name, launch] of Object.entries(LAUNCH)) {
           // Who comes later sees the same.
           const later = await openConnected(options);
           assert.equal(await publish(later, "later"), "confirmed");
+          assert.equal(await leaders(later, options), 1);
           for (const tab of [...tabs, later]) await tab.close();
           const last = await openConnected(options);
           assert.deepEqual((await bodies(last)).sort(), [...confirmed, "later"].sort());
