@@ -66,7 +66,8 @@ for (const [name, launch] of Object.entries(LAUNCH)) {
         const heard = new Set();
         news.onmessage = ({ data }) => data.type === "pong" && heard.add(data.leader);
         news.postMessage({ type: "ping" });
-        await new Promise((resolve) => setTimeout(resolve, 500));
+        for (const untilMs = performance.now() + 500; performance.now() < untilMs; )
+          await globalThis.connection.stats();
         news.close();
         return heard.size;
       }, `pocketmq-1:durable:${name}`);
