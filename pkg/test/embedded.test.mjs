@@ -374,3 +374,21 @@ test("a policy sets what the arguments of its queues leave open", () => {
   for (const [policy, message] of wrong)
     assert.throws(() => broker.setPolicy("p", policy), { name: "TypeError", message });
 });
+
+test("a consumer that is ready comes before a get, a purge and a declaration that follow at once", async (t) => {
+  const broker = withQueue(t, "q");
+  const heard = [];
+  broker.consume("q", (message) => heard.push(message.text()), { noAck: true });
+  broker.publish("", "q", "first");
+  assert.equal(broker.get("q", { noAck: true }), undefined);
+  broker.publish("", "q", "second");
+  assert.equal(broker.declareQueue("q", { passive: true }).messageCount, 0);
+  broker.publish("", "q", "third");
+  assert.equal(broker.purge("q"), 0);
+  broker.declareQueue("other");
+  broker.publish("", "other", "theirs");
+  broker.publish("", "q", "fourth");
+  assert.equal(broker.get("other", { noAck: true }).text(), "theirs");
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(heard, ["first", "second", "third", "fourth"]);
+});
