@@ -105,6 +105,7 @@ fn fact_bytes(bytes: &[u8]) -> usize {
         GONE | RETURNED => 21,
         16 => 17,
         17 => short_string(1) + 8,
+        18 => 25,
         other => unreachable!("there is no fact {other}"),
     }
 }
