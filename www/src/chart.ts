@@ -9,8 +9,8 @@ import type { Palette } from "./palette.ts";
 export interface ChartPoint {
   /** s, of any one clock. */
   at: number;
-  ready: number;
-  unacked: number;
+  ready: number | null;
+  unacked: number | null;
   /** What theory expects: L, or where steady growth would have got to. */
   theory: number | null;
   /** Within so much of it the mean is expected. */
@@ -46,6 +46,7 @@ export class Chart {
   #still: boolean;
   #points: ChartPoint[] = [];
   #drawnAt = Number.NEGATIVE_INFINITY;
+  #toldAt = Number.NEGATIVE_INFINITY;
   #tabledAt = Number.NEGATIVE_INFINITY;
   /** How long ago the cursor points at, s; undefined while there is none. */
   #cursorAgo: number | undefined;
@@ -61,6 +62,11 @@ export class Chart {
     elements.details.addEventListener("toggle", () => this.#fillTable());
   }
 
+  /** Takes a moment in which the load was paused. */
+  pushGap(at: number): void {
+    this.push({ at, ready: null, unacked: null, theory: null, halfWidth: null, mean: null });
+  }
+
   push(point: ChartPoint): void {
     this.#points.push(point);
     const from = this.#points.findIndex(({ at }) => at >= point.at - WINDOW_S);
@@ -71,6 +77,7 @@ export class Chart {
     if (document.hidden) return;
     this.#plot.setData(this.#data());
     if (this.#cursorAgo !== undefined) this.#showCursor();
+    if (point.at - this.#toldAt >= STILL_EVERY_S) this.#tellReading();
     if (point.at - this.#tabledAt >= TABLE_EVERY_S) this.#fillTable();
   }
 
@@ -105,7 +112,7 @@ export class Chart {
       points.map(({ theory, halfWidth }) => band(theory, halfWidth, -1)),
       points.map(({ theory, halfWidth }) => band(theory, halfWidth, 1)),
       points.map(({ unacked }) => unacked),
-      points.map(({ ready, unacked }) => ready + unacked),
+      points.map(({ ready, unacked }) => (ready === null ? null : ready + (unacked ?? 0))),
       theory,
       points.map(({ mean }) => mean),
     ];
@@ -195,7 +202,14 @@ export class Chart {
     this.#cursorAgo = ago;
     if (ago === undefined) this.#plot.setCursor({ left: -10, top: -10 });
     else this.#showCursor();
+    this.#tellReading();
+  }
+
+  /** Says to who cannot see it where the cursor is, and what is there by now. */
+  #tellReading(): void {
+    this.#toldAt = this.#now;
     const { plot } = this.#elements;
+    const ago = this.#cursorAgo;
     plot.setAttribute("aria-valuenow", String(-(ago ?? 0)));
     const point = ago === undefined ? undefined : this.#pointOf(ago);
     plot.setAttribute("aria-valuetext", point ? this.#describe(point) : "No moment chosen");
@@ -213,6 +227,7 @@ export class Chart {
   #describe({ at, ready, unacked, theory }: ChartPoint): string {
     const ago = Math.round(this.#now - at);
     const when = ago === 0 ? "Now" : `${ago} s ago`;
+    if (ready === null || unacked === null) return `${when}: paused`;
     return `${when}: ${count(ready)} ready, ${count(unacked)} unacked; theory ${quantity(theory ?? undefined)}`;
   }
 
@@ -233,7 +248,12 @@ function row(ago: number, { ready, unacked, theory, mean }: ChartPoint): HTMLTab
   const head = document.createElement("th");
   head.scope = "row";
   head.textContent = ago === 0 ? "now" : `${ago} s ago`;
-  const texts = [count(ready), count(unacked), quantity(mean ?? undefined), quantity(theory ?? undefined)];
+  const texts = [
+    ready === null ? "paused" : count(ready),
+    unacked === null ? "–" : count(unacked),
+    quantity(mean ?? undefined),
+    quantity(theory ?? undefined),
+  ];
   const cells = texts.map((text) => {
     const cell = document.createElement("td");
     cell.textContent = text;

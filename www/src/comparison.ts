@@ -1,8 +1,12 @@
 // Comparison: the table of what was measured against what theory says, and how far that can be trusted yet.
+
+import type { SteadyState } from "pocketmq/model";
 import { element, setText } from "./dom.ts";
 import { duration, longDuration, percent, plain, quantity, signedPercent } from "./format.ts";
 import type { Measured } from "./statistics.ts";
-import { CONVERGED, halfWidth, secondsTo, type Theory } from "./theory.ts";
+import { CONVERGED, halfWidth, secondsTo, type Theory, Z_95 } from "./theory.ts";
+
+type Settles = Theory & { kind: "settles" };
 
 const ROWS = ["rho", "L", "Lq", "W", "Wq"] as const;
 type Row = (typeof ROWS)[number];
@@ -30,8 +34,12 @@ export function precision(theory: Theory, seconds: number): Precision | undefine
   const { steady } = theory;
   const share = halfWidth(steady, seconds) / steady.L;
   const converged = share <= CONVERGED;
-  const after = `After ${longDuration(seconds)} theory expects the mean L to be right only to ±${percent(share)}`;
   const needed = longDuration(secondsTo(CONVERGED, steady));
+  if (share > 1) {
+    const text = `Too early to say: after ${longDuration(seconds)} the mean L can still be anything; ±1 % takes ${needed} at these rates.`;
+    return { share, converged, text };
+  }
+  const after = `After ${longDuration(seconds)} theory expects the mean L to be right only to ±${percent(share)}`;
   const text = converged
     ? `Converged: after ${longDuration(seconds)} theory expects the mean L to be right to ±${percent(share)}.`
     : `Not converged yet. ${after}, 95 times in 100; ±${plain(100 * CONVERGED)} % takes ${needed} at these rates.`;
@@ -51,18 +59,19 @@ export class Comparison {
   }
 
   show(measured: Measured, theory: Theory): void {
-    // Where the queue grows, rho is no share of time that could be measured.
-    const settled = theory.kind === "settles";
-    for (const row of ROWS) this.#showRow(row, measured[row], expected(theory, row), settled);
-    setText(this.#little, little(measured));
+    for (const row of ROWS) this.#showRow(row, measured[row], theory, measured.seconds);
+    setText(this.#little, theory.kind === "settles" ? little(measured) : "only where the queue settles");
     this.#showPrecision(precision(theory, measured.seconds), measured, theory);
   }
 
-  #showRow(row: Row, measured: number | undefined, theory: number | undefined, settled: boolean): void {
+  #showRow(row: Row, measured: number | undefined, theory: Theory, seconds: number): void {
     const format = FORMATS[row];
     this.#set(`${row}-measured`, format(measured));
-    this.#set(`${row}-theory`, format(theory));
-    this.#set(`${row}-difference`, settled ? difference(measured, theory) : "–");
+    this.#set(`${row}-theory`, format(expected(theory, row)));
+    this.#set(
+      `${row}-difference`,
+      theory.kind === "settles" && measured !== undefined ? offBy(measured, theory, row, seconds) : "–",
+    );
   }
 
   #showPrecision(precision: Precision | undefined, { seconds, growth }: Measured, theory: Theory): void {
@@ -71,7 +80,7 @@ export class Comparison {
     if (!precision) return;
     // Each digit that is right takes a hundred times as long as the one before.
     this.#meter.value = Math.max(0, -Math.log10(precision.share));
-    setText(this.#meter, `±${percent(precision.share)}`);
+    setText(this.#meter, precision.share > 1 ? "none yet" : `±${percent(precision.share)}`);
   }
 
   #set(name: string, text: string): void {
@@ -86,8 +95,21 @@ function expected(theory: Theory, row: Row): number | undefined {
   return theory.kind === "idle" && (row === "L" || row === "Lq") ? 0 : undefined;
 }
 
-function difference(measured: number | undefined, theory: number | undefined): string {
-  return measured === undefined || !theory ? "–" : signedPercent(measured / theory - 1);
+/** By how much a mean is off, if that is more than chance explains, 95 times in 100. */
+export function offBy(measured: number, { steady, rho }: Settles, row: Row, seconds: number): string {
+  const expected = row === "rho" ? rho : steady[row];
+  if (seconds === 0 || expected === 0) return "–";
+  const inBand = Math.abs(measured - expected) <= band(steady, rho, row, seconds);
+  if (!inBand) return signedPercent(measured / expected - 1);
+  return band(steady, rho, row, seconds) > expected ? "too early" : "as expected";
+}
+
+/** What chance does to a mean over so many seconds. Times vary as the numbers do, by Little's law. */
+function band(steady: SteadyState, rho: number, row: Row, seconds: number): number {
+  const lambda = steady.L / steady.W;
+  if (row === "rho") return Z_95 * Math.sqrt(Math.min((2 * rho * rho) / (lambda * seconds), rho * (1 - rho)));
+  const messages = halfWidth(steady, seconds);
+  return row === "L" || row === "Lq" ? messages : messages / lambda;
 }
 
 function withoutSteadyState(theory: Theory, seconds: number, growth: number | undefined): string {

@@ -1,9 +1,10 @@
 // Controls: a slider and a number for each of lambda, mu and the consumers. The slider walks through round values, close
 // together where it matters; the number takes any value.
+import { element, setText } from "./dom.ts";
 import { plain } from "./format.ts";
-import { LIMITS, limited } from "./settings.ts";
+import { LIMITS, type LimitName, problemWith } from "./settings.ts";
 
-export type ControlName = keyof typeof LIMITS;
+export type ControlName = LimitName;
 
 /** The rates that the slider stops at. */
 const RATES = [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5, 7, 7.5, 8, 8.5, 9, 9.5, 10, 11, 12, 13, 14, 15, 16]
@@ -27,6 +28,7 @@ export class Control {
   readonly #name: ControlName;
   readonly #slider: HTMLInputElement;
   readonly #number: HTMLInputElement;
+  readonly #problem: HTMLElement;
   readonly #onChange: (value: number) => void;
   #value = 0;
 
@@ -34,6 +36,7 @@ export class Control {
     this.#name = name;
     this.#slider = input(root, `${name}-slider`);
     this.#number = input(root, name);
+    this.#problem = describedBy(this.#number);
     this.#onChange = onChange;
     this.#slider.max = String(STOPS[name].length - 1);
     this.show(value);
@@ -44,6 +47,7 @@ export class Control {
   show(value: number): void {
     this.#value = value;
     this.#number.value = String(value);
+    this.refuse("");
     this.#slider.value = String(nearest(STOPS[this.#name], value));
     this.#slider.setAttribute("aria-valuetext", `${plain(value)} ${UNITS[this.#name]}`);
   }
@@ -52,15 +56,18 @@ export class Control {
     return STOPS[this.#name][index] ?? 0;
   }
 
-  // What is no number is put back to what it was; what is out of range goes to the nearest that is allowed.
+  /** Says what is wrong with what was asked for, or with "" that nothing is. The load stays as it was. */
+  refuse(problem: string): void {
+    this.#number.setAttribute("aria-invalid", String(problem !== ""));
+    this.#problem.hidden = problem === "";
+    setText(this.#problem, problem && `${problem} It stays at ${plain(this.#value)}.`);
+  }
+
+  // What cannot be is left standing, and said to be wrong: nothing is changed that was not asked for.
   #typed(): void {
-    const typed = this.#number.valueAsNumber;
-    if (Number.isNaN(typed)) {
-      this.show(this.#value);
-      return;
-    }
-    const value = limited(this.#name, typed);
-    this.#change(this.#name === "consumers" ? Math.round(value) : value);
+    const problem = problemWith(this.#name, this.#number.value);
+    if (problem) this.refuse(problem);
+    else this.#change(this.#number.valueAsNumber);
   }
 
   #change(value: number): void {
@@ -73,6 +80,10 @@ function input(root: ParentNode, id: string): HTMLInputElement {
   const found = root.querySelector<HTMLInputElement>(`#${id}`);
   if (!found) throw new Error(`The page has no input #${id}.`);
   return found;
+}
+
+function describedBy(field: HTMLInputElement): HTMLElement {
+  return element(field.getAttribute("aria-describedby") ?? "");
 }
 
 function nearest(stops: number[], value: number): number {

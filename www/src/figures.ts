@@ -41,10 +41,10 @@ export class Figures {
   readonly #storage = element("storage");
   readonly #secondTab = element("second-tab");
 
-  /** The broker's counts; `perSquare` when the picture shows density. */
-  counts({ ready, unacked }: Sample, consumers: number, perSquare: number | undefined): void {
+  /** The broker's counts; `fullBar` when the picture shows bars. */
+  counts({ ready, unacked }: Sample, consumers: number, fullBar: number | undefined): void {
     setText(this.#ready, count(ready));
-    setText(this.#readyUnit, perSquare === undefined ? "waiting" : `a square is ${count(perSquare)}`);
+    setText(this.#readyUnit, fullBar === undefined ? "waiting" : `of ${count(fullBar)} in a full bar`);
     setText(this.#unacked, count(unacked));
     setText(this.#unackedUnit, `of ${count(consumers)} in hand`);
   }
@@ -59,7 +59,8 @@ export class Figures {
     setText(this.#mu, mu === undefined ? "–" : `${quantity(mu)}/s`);
     const off = mu === undefined ? 0 : mu / settings.mu - 1;
     this.#badge.hidden = Math.abs(off) <= MU_OFF || seconds < MU_WORTH_A_WORD_S;
-    setText(this.#badge, `${percent(Math.abs(off))} ${off < 0 ? "slow" : "fast"}`);
+    const fast = off < 1 ? `${percent(off)} fast` : "too fast";
+    setText(this.#badge, off < 0 ? `${percent(-off)} slow` : fast);
   }
 
   link(state: LinkState, settings: Settings, reason = ""): void {
@@ -98,7 +99,7 @@ export class Figures {
   }
 
   verdict({ tone, headline, detail }: Verdict): void {
-    element("verdict").dataset.tone = tone;
+    if (element("verdict").dataset.tone !== tone) element("verdict").dataset.tone = tone;
     setText(element("verdict-headline"), headline);
     setText(element("verdict-detail"), detail);
   }

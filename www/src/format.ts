@@ -12,8 +12,8 @@ export function count(value: number): string {
 export function quantity(value: number | undefined): string {
   if (value === undefined || Number.isNaN(value)) return "–";
   const size = Math.abs(value);
-  if (size >= 1000) return count(value);
-  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
+  if (size >= 999.5) return count(value);
+  return value.toFixed(size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.9995 ? 2 : 3);
 }
 
 /** A rate as somebody would have typed it: no more digits than it has. */
@@ -35,9 +35,14 @@ const UNITS: [string, number][] = [
   ["s", 1],
 ];
 
-/** A long time in its two largest units. */
+const DAY_S = 86_400;
+const YEAR_S = 365.25 * DAY_S;
+
+/** A long time in its two largest units, or about how many months or years it is. */
 export function longDuration(seconds: number): string {
-  if (seconds > 1000 * 86_400) return `${count(seconds / (365.25 * 86_400))}${GAP}years`;
+  if (seconds > 1000 * YEAR_S) return "more than a thousand years";
+  if (seconds > 2 * YEAR_S) return `about ${count(seconds / YEAR_S)} years`;
+  if (seconds > 60 * DAY_S) return `about ${count((12 * seconds) / YEAR_S)} months`;
   const whole = Math.max(0, Math.round(seconds));
   const first = UNITS.findIndex(([, size]) => whole >= size);
   if (first === -1) return `0${GAP}s`;
@@ -57,8 +62,9 @@ export function percent(share: number): string {
   return `${value.toFixed(Math.abs(value) < 9.95 || nearlyAll ? 1 : 0)}${GAP}%`;
 }
 
-/** A difference with its sign: a real minus, so that the digits line up. */
+/** A difference with its sign: a real minus, so that the digits line up; far above, as a multiple. */
 export function signedPercent(share: number): string {
+  if (share >= 3) return share < 999 ? `${count(share + 1)} times` : "over 1,000 times";
   const text = percent(Math.abs(share));
   if (text === percent(0)) return text;
   return `${share < 0 ? "−" : "+"}${text}`;
@@ -66,5 +72,5 @@ export function signedPercent(share: number): string {
 
 function threeDigits(value: number): string {
   const size = Math.abs(value);
-  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
+  return value.toFixed(size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2);
 }

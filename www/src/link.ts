@@ -48,13 +48,14 @@ export class Link {
   }
 
   /** Leaves the broker it is connected to, if any, and connects to this one. */
-  connect(settings: Settings, paused: boolean): Promise<void> {
-    this.#switching = this.#switching.then(() => this.#switch(settings, paused));
+  connect(settings: Settings, paused: boolean, epoch: number): Promise<void> {
+    this.#switching = this.#switching.then(() => this.#switch(settings, paused, epoch));
     return this.#switching;
   }
 
-  setLoad({ lambda, mu, consumers }: Load): void {
-    this.#send({ kind: "load", load: { lambda, mu, consumers } });
+  /** Changes the load, and begins the averages of this number. */
+  setLoad({ lambda, mu, consumers }: Load, epoch: number): void {
+    this.#send({ kind: "load", load: { lambda, mu, consumers }, epoch });
   }
 
   pause(): void {
@@ -69,7 +70,7 @@ export class Link {
     this.#send({ kind: "purge" });
   }
 
-  async #switch(settings: Settings, paused: boolean): Promise<void> {
+  async #switch(settings: Settings, paused: boolean, epoch: number): Promise<void> {
     const { lambda, mu, consumers, seed } = settings;
     this.#enter("connecting");
     try {
@@ -79,7 +80,7 @@ export class Link {
       this.#source = source;
       const target = this.#source.target();
       const load = { lambda, mu, consumers };
-      this.#send({ kind: "connect", target, load, seed, paused }, "port" in target ? [target.port] : []);
+      this.#send({ kind: "connect", target, load, seed, paused, epoch }, "port" in target ? [target.port] : []);
     } catch (error) {
       this.#lost(error instanceof Error ? error.message : String(error));
     }

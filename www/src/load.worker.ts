@@ -23,7 +23,7 @@ async function run(command: Exclude<Command, { kind: "count" }>): Promise<void> 
     case "connect":
       return connect(command);
     case "load":
-      return driver?.setLoad(command.load);
+      return driver?.setLoad(command.load, command.epoch);
     case "pause":
       return driver?.pause();
     case "resume":
@@ -35,10 +35,10 @@ async function run(command: Exclude<Command, { kind: "count" }>): Promise<void> 
   }
 }
 
-async function connect({ target, load, seed, paused }: Command & { kind: "connect" }): Promise<void> {
+async function connect({ target, load, seed, paused, epoch }: Command & { kind: "connect" }): Promise<void> {
   wanted = true;
   const connection = await open(target);
-  driver = new Driver(connection, load, seed, {
+  driver = new Driver(connection, load, seed, epoch, {
     onEvents: (events) => report({ kind: "events", events }),
     onFirstDelivery: () => report({ kind: "first-delivery", at: performance.timeOrigin + performance.now() }),
     onError: lost,

@@ -7,7 +7,7 @@ import { applyTheme } from "./theme.ts";
 applyTheme();
 const settings = readSettings(location.search);
 const link = new Link();
-void link.connect(settings, false);
+void link.connect(settings, false, 0);
 await link.settled;
 
 const { Page } = await import("./page.ts");

@@ -10,11 +10,12 @@ import type { Events, Load } from "./load/messages.ts";
 import { readPalette } from "./palette.ts";
 import { beforeReload, reloadWith } from "./reload.ts";
 import { Scene } from "./scene/scene.ts";
-import { type Settings, writeSettings } from "./settings.ts";
+import { problemsIn, type Settings, writeSettings } from "./settings.ts";
 import { type Measured, type Sample, Statistics } from "./statistics.ts";
 import { Tabs, together } from "./tabs.ts";
 import { wireTheme } from "./theme.ts";
 import { halfWidth, type Mmc, predict, type Theory } from "./theory.ts";
+import { accepted } from "./traffic.ts";
 import { verdict } from "./verdict.ts";
 
 /** The polite live region says how things stand this often. */
@@ -29,6 +30,8 @@ export class Page {
   #paused = false;
   #mmc: Mmc | undefined;
   #theory: Theory | undefined;
+  /** Numbers the averages: the load worker's events of earlier ones are left out. */
+  #epoch = 0;
   #frozenMs = 0;
   #summaryAt = 0;
   #tabsAt = 0;
@@ -86,11 +89,14 @@ export class Page {
 
   #wire(): void {
     for (const name of ["lambda", "mu", "consumers"] satisfies ControlName[]) {
-      new Control(name, document, this.#settings[name], (value) => this.#change({ [name]: value }));
+      const control = new Control(name, document, this.#settings[name], (value) => this.#change({ [name]: value }));
+      const problem = new Map(problemsIn(location.search)).get(name);
+      if (problem) control.refuse(problem);
     }
     for (const name of ["broker", "storage"] as const) this.#wireChoice(name);
     element("controls").addEventListener("submit", (event) => event.preventDefault());
     element("pause").addEventListener("click", () => this.#togglePause());
+    element("restart").addEventListener("click", () => this.#startAverages());
     element("purge").addEventListener("click", () => this.#purge());
     element("retry").addEventListener("click", () => this.#connect());
     element("reload").addEventListener("click", () => reloadWith(this.#inQueue));
@@ -114,7 +120,7 @@ export class Page {
   }
 
   #connect(): void {
-    void this.#link.connect(this.#settings, this.#paused);
+    void this.#link.connect(this.#settings, this.#paused, this.#epoch);
   }
 
   #switch(part: Partial<Settings>): void {
@@ -123,7 +129,8 @@ export class Page {
     this.#beforeReload = undefined;
     setText(element("reload-text"), "");
     this.#figures.unknown();
-    this.#forget();
+    this.#statistics.begin(++this.#epoch);
+    this.#scene.clear();
     this.#predict();
     this.#chart.clear();
     this.#connect();
@@ -132,9 +139,8 @@ export class Page {
   #change(part: Partial<Settings>): void {
     this.#keep(part);
     this.#scene.setConsumers(this.#settings.consumers);
-    this.#link.setLoad(this.#settings);
     if (this.#isShared) this.#tabs.announce(this.#settings);
-    this.#predict();
+    this.#startAverages();
   }
 
   #keep(part: Partial<Settings>): void {
@@ -159,26 +165,40 @@ export class Page {
 
   #purge(): void {
     this.#link.purge();
-    this.#forget();
+    this.#startAverages();
+    this.#scene.clear();
   }
 
-  #forget(): void {
-    this.#statistics.reset();
-    this.#scene.clear();
+  /** Nothing that was measured up to now is compared with what comes. */
+  #startAverages(): void {
+    this.#statistics.begin(++this.#epoch);
+    this.#link.setLoad(this.#settings, this.#epoch);
+    this.#predict();
+    this.#showMeasured();
+  }
+
+  #showMeasured(): Measured {
+    const measured = this.#statistics.measured();
+    this.#figures.rates(measured, this.#settings);
+    if (this.#theory) this.#comparison.show(measured, this.#theory);
+    return measured;
   }
 
   #predict(): void {
     if (!this.#mmc) return;
-    const { consumers } = this.#load;
-    this.#theory = predict(this.#mmc, this.#load);
-    this.#figures.verdict(verdict(this.#theory, this.#load));
+    const set = this.#load;
+    const { consumers } = set;
+    const measured = this.#statistics.measured();
+    const load = accepted(set, measured);
+    this.#theory = predict(this.#mmc, load);
+    this.#figures.verdict(verdict(this.#theory, load, { set, inQueue: this.#inQueue, seconds: measured.seconds }));
     setText(element("model-name"), consumers > 0 ? `M/M/${consumers}` : "no consumer");
   }
 
   #onState(state: LinkState, reason?: string): void {
     this.#figures.link(state, this.#settings, reason);
     this.#tabs.announce(state === "connected" && this.#isShared ? this.#settings : undefined);
-    for (const id of ["pause", "purge"]) element<HTMLButtonElement>(id).disabled = state !== "connected";
+    for (const id of ["pause", "purge", "restart"]) element<HTMLButtonElement>(id).disabled = state !== "connected";
     if (state === "lost") this.#scene.clear();
     if (state !== "connecting" && !this.#mmc) void this.#loadModel();
   }
@@ -186,7 +206,7 @@ export class Page {
   /** Whoever leads next counts anew. */
   #onTakeover(done: boolean): void {
     this.#figures.tabs(this.#others.length + 1, !done);
-    this.#statistics.reset();
+    this.#startAverages();
   }
 
   #onEvents(events: Events): void {
@@ -201,12 +221,12 @@ export class Page {
     const { consumers } = this.#load;
     this.#inQueue = sample.ready + sample.unacked;
     this.#statistics.sample(sample, !this.#paused);
-    const measured = this.#statistics.measured(consumers);
-    this.#scene.counted(sample.ready);
-    this.#figures.counts(sample, consumers, this.#scene.perSquare);
-    this.#figures.rates(measured, this.#settings);
-    if (this.#theory) this.#comparison.show(measured, this.#theory);
-    this.#chart.push(chartPoint(sample, measured, this.#theory));
+    this.#scene.counted(sample);
+    this.#figures.counts(sample, consumers, this.#scene.fullBar);
+    this.#predict();
+    const measured = this.#showMeasured();
+    if (this.#paused) this.#chart.pushGap(sample.at / 1000);
+    else this.#chart.push(chartPoint(sample, measured, this.#theory));
     this.#summarise(sample, measured);
     this.#sayReload();
     if (this.#isShared) void this.#meetTabs(sample.at);
@@ -224,9 +244,8 @@ export class Page {
     const others = await this.#tabs.others();
     if (!this.#isShared || JSON.stringify(others) === JSON.stringify(this.#others)) return;
     this.#others = others;
-    this.#statistics.reset();
     this.#figures.tabs(others.length + 1);
-    this.#predict();
+    this.#startAverages();
   }
 
   #onFirstDelivery(at: number): void {

@@ -23,19 +23,43 @@ export const LIMITS = {
   consumers: { min: 0, max: 24 },
 } as const;
 
+const NAMES = ["lambda", "mu", "consumers"] as const;
+
 const VERSION = "1";
 
-/** Reads an address's query; what is missing, or is no such value, is the default. */
+export type LimitName = keyof typeof LIMITS;
+
+/** The queries' names that ask for what cannot be, each with what is wrong. */
+export function problemsIn(query: string): [LimitName, string][] {
+  const values = new URLSearchParams(query);
+  if ((values.get("v") ?? VERSION) !== VERSION) return [];
+  return NAMES.flatMap((name): [LimitName, string][] => {
+    const text = values.get(name);
+    const problem = text === null ? undefined : problemWith(name, text);
+    return text && problem ? [[name, `The address asks for ${text.slice(0, 20)}. ${problem}`]] : [];
+  });
+}
+
+/** What is wrong with such a value, if anything is. */
+export function problemWith(name: LimitName, text: string): string | undefined {
+  const value = text.trim() === "" ? Number.NaN : Number(text);
+  const { min, max } = LIMITS[name];
+  const fits = value >= min && value <= max && (name !== "consumers" || Number.isInteger(value));
+  const kind = name === "consumers" ? "a whole number" : "a number";
+  return fits ? undefined : `Choose ${kind} from ${min} to ${max.toLocaleString("en")}.`;
+}
+
+/** Reads an address's query; what is missing, or cannot be, is the default. */
 export function readSettings(query: string): Settings {
   const values = new URLSearchParams(query);
   if ((values.get("v") ?? VERSION) !== VERSION) return DEFAULTS;
   return {
-    lambda: limited("lambda", numberOf(values, "lambda")),
-    mu: limited("mu", numberOf(values, "mu")),
-    consumers: Math.round(limited("consumers", numberOf(values, "consumers"))),
+    lambda: possible(values, "lambda"),
+    mu: possible(values, "mu"),
+    consumers: possible(values, "consumers"),
     broker: values.get("broker") === "server" ? "server" : "tab",
     storage: values.get("storage") === "durable" ? "durable" : "memory",
-    seed: Math.trunc(numberOf(values, "seed")),
+    seed: seedOf(values.get("seed")),
   };
 }
 
@@ -54,14 +78,12 @@ export function writeSettings(settings: Settings): string {
   return `?${values}`;
 }
 
-/** The nearest value that the control allows. */
-export function limited(name: keyof typeof LIMITS, value: number): number {
-  const { min, max } = LIMITS[name];
-  return Math.min(max, Math.max(min, value));
+function possible(values: URLSearchParams, name: LimitName): number {
+  const text = values.get(name);
+  return text === null || problemWith(name, text) ? DEFAULTS[name] : Number(text);
 }
 
-function numberOf(values: URLSearchParams, name: keyof typeof LIMITS | "seed"): number {
-  const text = values.get(name);
-  const value = text === null || text === "" ? Number.NaN : Number(text);
-  return Number.isFinite(value) ? value : DEFAULTS[name];
+function seedOf(text: string | null): number {
+  const value = Number(text || Number.NaN);
+  return Number.isFinite(value) ? Math.trunc(value) : DEFAULTS.seed;
 }

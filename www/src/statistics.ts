@@ -16,6 +16,7 @@ export interface Sample {
 export interface Measured {
   /** s of running time that the broker's averages span. */
   seconds: number;
+  /** The share of their time in which this page's consumers were busy. */
   rho: number | undefined;
   L: number | undefined;
   Lq: number | undefined;
@@ -57,6 +58,9 @@ class Totals {
   grown = 0;
   work = 0;
   busyMs = 0;
+  /** Busy time of all consumers, and the time that they were there. */
+  allBusyMs = 0;
+  presentMs = 0;
 }
 
 /** Sampling gaps longer than this, in ms, are of a page that slept: what was in between is not known. */
@@ -67,10 +71,11 @@ export class Statistics {
   #totals = new Totals();
   #last: Sample | undefined;
 
-  /** Forgets everything. */
-  reset(): void {
-    this.#epoch = 0;
-    this.#restart();
+  /** Forgets everything, and takes only events of this number from now on. */
+  begin(epoch: number): void {
+    this.#epoch = epoch;
+    this.#totals = new Totals();
+    this.#last = undefined;
   }
 
   /** Takes what the broker counts. Time in which the load does not run is left out. */
@@ -87,19 +92,20 @@ export class Statistics {
     totals.grown += sample.ready + sample.unacked - last.ready - last.unacked;
   }
 
-  /** Takes what the clients saw; a new epoch starts the averages again. */
+  /** Takes what the clients saw; what they saw before the averages began is left out. */
   events(events: Events): void {
-    if (events.epoch !== this.#epoch) this.#restart();
-    this.#epoch = events.epoch;
+    if (events.epoch !== this.#epoch) return;
+    this.#totals.allBusyMs += events.busyMs;
+    this.#totals.presentMs += events.presentMs;
     for (const acked of events.acked) this.#acked(acked);
   }
 
-  measured(consumers: number): Measured {
-    const { ready, unacked, wait, sojourn, arrived, grown, work, busyMs } = this.#totals;
+  measured(): Measured {
+    const { ready, unacked, wait, sojourn, arrived, grown, work, busyMs, allBusyMs, presentMs } = this.#totals;
     const seconds = ready.weight / 1000;
     return {
       seconds,
-      rho: unacked.value === undefined || consumers === 0 ? undefined : unacked.value / consumers,
+      rho: presentMs > 0 ? allBusyMs / presentMs : undefined,
       L: ready.value === undefined || unacked.value === undefined ? undefined : ready.value + unacked.value,
       Lq: ready.value,
       W: inSeconds(sojourn.value),
@@ -116,11 +122,6 @@ export class Statistics {
     if (!times) return;
     this.#totals.wait.add(times.waitMs);
     this.#totals.sojourn.add(times.sojournMs);
-  }
-
-  #restart(): void {
-    this.#totals = new Totals();
-    this.#last = undefined;
   }
 }
 

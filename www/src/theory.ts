@@ -22,7 +22,7 @@ export function predict(mmc: Mmc, { lambda, mu, consumers }: Load): Theory {
 }
 
 /** Two-sided 95 % of the normal distribution. */
-const Z_95 = 1.96;
+export const Z_95 = 1.96;
 
 /** A run is called converged when its average is expected within this share of L. */
 export const CONVERGED = 0.01;

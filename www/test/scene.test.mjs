@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { source } from "./load-source.mjs";
 
-const { gridFor, layOut, messagesPerSquare, slot } = await source("scene/layout.ts");
+const { fullFor, gridFor, layOut, slot } = await source("scene/layout.ts");
 const { Dots } = await source("scene/dots.ts");
+const { Pace } = await source("scene/pace.ts");
 
 const HERE = { x: 0, y: 0 };
 const published = (id) => ({ id, producer: 0 });
@@ -42,31 +43,83 @@ test("up to 24 consumers stand apart, inside the picture", () => {
   }
 });
 
-test("squares stand for round numbers of messages", () => {
-  assert.deepEqual(
-    [2001, 5000, 100_000].map((n) => messagesPerSquare(n, 1000)),
-    [5, 5, 100],
-  );
+test("a full bar stands for a round number of messages", () => {
+  assert.deepEqual([0, 10, 11, 2001, 5000, 100_000].map(fullFor), [10, 10, 20, 5000, 5000, 100_000]);
 });
 
-test("a message is ready, then in hand, then gone", () => {
+const PLACES = { producer: () => HERE, head: HERE, tail: HERE };
+
+function picture() {
   const dots = new Dots();
-  dots.published(published(1), HERE);
-  dots.published(published(2), HERE);
-  dots.delivered(delivered(1), HERE);
-  assert.deepEqual([[...dots.ready.keys()], dots.hands.get(0)?.id], [[2], 1]);
-  dots.acked(acked(1));
+  const none = { published: [], delivered: [], acked: [] };
+  return {
+    dots,
+    events: (some) => dots.events({ ...none, ...some }),
+    counted: (ready, unacked, consumers = 2) => {
+      dots.counted(ready, unacked, consumers, PLACES);
+      assert.equal(dots.ready.length, ready);
+      assert.equal(dots.hands.size + dots.elsewhere.length, unacked);
+    },
+  };
+}
+
+test("a message is ready, then in hand, then gone", () => {
+  const { dots, events, counted } = picture();
+  events({ published: [published(1), published(2)] });
+  counted(2, 0);
+  const [first] = dots.ready;
+  events({ delivered: [delivered(1)] });
+  counted(1, 1);
+  assert.equal(dots.hands.get(0)?.id, 1);
+  assert.equal(dots.hands.get(0)?.dot, first, "the head of the queue is what was taken");
+  events({ acked: [acked(1)] });
+  counted(1, 0);
   assert.deepEqual([dots.hands.size, dots.leaving.length], [0, 1]);
 });
 
-test("a count is believed when it lasts, so that others' messages are seen and crossing ones are not doubled", () => {
-  const dots = new Dots();
-  for (const ready of [1, 0, 1, 2, 0, 1]) dots.counted(ready, HERE);
-  assert.equal(dots.ready.size, 0);
-  for (let n = 0; n < 10; n++) dots.counted(1000, HERE);
-  assert.equal(dots.ready.size, 1000);
-  dots.delivered(delivered(-1), HERE);
-  assert.equal(dots.ready.size, 999);
-  for (let n = 0; n < 5; n++) dots.counted(0, HERE);
-  assert.equal(dots.ready.size, 0);
+test("there are as many discs as the broker counts, whatever the events say and whoever holds the messages", () => {
+  const { dots, events, counted } = picture();
+  let seed = 7;
+  const below = (limit) => {
+    seed = (seed * 48_271) % 2_147_483_647;
+    return seed % limit;
+  };
+  for (let n = 1; n <= 2000; n++) {
+    const id = below(50) + 1;
+    const consumer = below(4);
+    if (below(2)) events({ published: Array.from({ length: below(5) }, () => published(id)) });
+    if (below(2)) events({ delivered: [{ id, consumer, serviceMs: 10 }] });
+    if (below(2)) events({ acked: [{ ...acked(id), consumer }] });
+    if (below(20) === 0) dots.hide();
+    counted(below(30), below(12), below(5));
+  }
+  assert.ok(dots.leaving.length <= 24, "what nobody animates does not heap up");
+});
+
+test("what others hold stands apart from the page's consumers once it lasts", () => {
+  const { dots, counted } = picture();
+  for (let n = 0; n < 5; n++) counted(0, 1);
+  assert.deepEqual([dots.hands.size, dots.elsewhere.length], [0, 1]);
+});
+
+test("messages that come or go too fast to be followed are a flow, and later are discs again", () => {
+  const pace = new Pace();
+  let at = 0;
+  let [came, ready] = [0, 0];
+  const run = (seconds, perSecond, growth) => {
+    let fast;
+    for (let n = 0; n < 10 * seconds; n++) {
+      at += 100;
+      came += perSecond / 10;
+      ready += growth / 10;
+      fast = pace.sample({ at, ready, unacked: 0, published: came });
+    }
+    return fast;
+  };
+  assert.equal(run(3, 10, 0), false);
+  assert.equal(run(3, 30, 0), true);
+  assert.equal(run(3, 15, 0), true, "between the two it stays as it is");
+  assert.equal(run(3, 5, 0), false);
+  assert.equal(run(3, 0, 1000), false, "what came before is not what goes");
+  assert.equal(run(3, 0, -100), true, "a queue that drains fast is a flow, too");
 });

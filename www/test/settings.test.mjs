@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { source } from "./load-source.mjs";
 
-const { DEFAULTS, readSettings, writeSettings } = await source("settings.ts");
+const { DEFAULTS, problemsIn, readSettings, writeSettings } = await source("settings.ts");
 
 test("an address brings its settings back", () => {
   const settings = { lambda: 2.5, mu: 0.75, consumers: 7, broker: "server", storage: "durable", seed: 42 };
@@ -10,12 +10,19 @@ test("an address brings its settings back", () => {
   assert.deepEqual(readSettings(writeSettings(DEFAULTS)), DEFAULTS);
 });
 
-test("what is missing or makes no sense is the default, and what is too much is the most", () => {
+test("what is missing or cannot be is the default, and is said to be so", () => {
   assert.deepEqual(readSettings(""), DEFAULTS);
-  assert.deepEqual(readSettings("?v=1&lambda=many&mu=&consumers=2.6&broker=mars"), { ...DEFAULTS, consumers: 3 });
-  assert.equal(readSettings("?lambda=1e9").lambda, 1000);
-  assert.equal(readSettings("?lambda=-1").lambda, 0);
-  assert.equal(readSettings("?mu=0").mu, 0.1);
+  const query = "?v=1&lambda=many&mu=&consumers=2.6&broker=mars";
+  assert.deepEqual(readSettings(query), DEFAULTS);
+  assert.deepEqual(problemsIn(query), [
+    ["lambda", "The address asks for many. Choose a number from 0 to 1,000."],
+    ["consumers", "The address asks for 2.6. Choose a whole number from 0 to 24."],
+  ]);
+  for (const bad of ["lambda=1e9", "lambda=-1", "mu=0", "mu=1e400", "consumers=25"]) {
+    assert.deepEqual(readSettings(`?${bad}`), DEFAULTS);
+    assert.equal(problemsIn(`?${bad}`).length, 1, bad);
+  }
+  assert.deepEqual(problemsIn("?lambda=2&mu=3&consumers=0"), []);
 });
 
 test("another version is not guessed at", () => {

@@ -55,9 +55,14 @@ export class Driver {
   #stopped = false;
   #epoch = 0;
   #epochStart = 0;
+  /** Up to when, and up to how much, busy time has been reported. */
+  #busySince = 0;
+  #busyReported = 0;
+  #busyOfGone = 0;
   #events: Events;
 
-  constructor(connection: Connection, load: Load, seed: number, callbacks: DriverCallbacks) {
+  constructor(connection: Connection, load: Load, seed: number, epoch: number, callbacks: DriverCallbacks) {
+    this.#epoch = epoch;
     this.#connection = connection;
     this.#callbacks = callbacks;
     this.#load = load;
@@ -79,12 +84,12 @@ export class Driver {
     this.#reportSoon();
   }
 
-  /** Changes rates and the number of consumers, at once. */
-  setLoad(load: Load): void {
+  /** Changes rates and the number of consumers, at once, and begins new averages. */
+  setLoad(load: Load, epoch: number): void {
     this.#report();
     const now = this.#clock.now();
     this.#load = load;
-    this.#epoch++;
+    this.#epoch = epoch;
     this.#epochStart = now;
     this.#arrivals.setRate(load.lambda, now);
     for (const consumer of this.#everyConsumer()) consumer.service.setRate(load.mu, now);
@@ -127,7 +132,8 @@ export class Driver {
 
   #setConsumers(count: number): void {
     for (const consumer of this.#consumers.splice(count)) {
-      this.#leaving.add(consumer);
+      if (consumer.inHand) this.#leaving.add(consumer);
+      else this.#busyOfGone += consumer.service.busyMs(this.#clock.now());
       this.#guard(consumer.leave());
     }
     while (this.#consumers.length < count) {
@@ -211,7 +217,7 @@ export class Driver {
       busyMs,
       ...(times && { times }),
     });
-    this.#leaving.delete(consumer);
+    if (this.#leaving.delete(consumer)) this.#busyOfGone += consumer.service.busyMs(now);
     this.#guard(consumer.ack());
     this.#reportSoon();
   }
@@ -229,13 +235,33 @@ export class Driver {
   #report(): void {
     clearTimeout(this.#reportTimer);
     this.#reportTimer = undefined;
-    this.#events.runningMs = this.#clock.now() - this.#epochStart;
+    const now = this.#clock.now();
+    this.#events.runningMs = now - this.#epochStart;
+    this.#reportBusy(now);
     this.#callbacks.onEvents(this.#events);
     this.#events = this.#noEvents();
   }
 
+  #reportBusy(now: number): void {
+    const present = this.#everyConsumer();
+    const busy = present.reduce((sum, { service }) => sum + service.busyMs(now), this.#busyOfGone);
+    this.#events.busyMs = busy - this.#busyReported;
+    this.#events.presentMs = (now - this.#busySince) * present.length;
+    this.#busyReported = busy;
+    this.#busySince = now;
+  }
+
   #noEvents(): Events {
-    return { epoch: this.#epoch, runningMs: 0, frozenMs: 0, published: [], delivered: [], acked: [] };
+    return {
+      epoch: this.#epoch,
+      runningMs: 0,
+      frozenMs: 0,
+      busyMs: 0,
+      presentMs: 0,
+      published: [],
+      delivered: [],
+      acked: [],
+    };
   }
 
   /** Nobody waits for these answers; a failure ends the run unless it was ended anyway. */

@@ -31,8 +31,8 @@ export type Target = { port: MessagePort } | { url: string } | { shared: true };
 
 /** To the worker. */
 export type Command =
-  | { kind: "connect"; target: Target; load: Load; seed: number; paused: boolean }
-  | { kind: "load"; load: Load }
+  | { kind: "connect"; target: Target; load: Load; seed: number; paused: boolean; epoch: number }
+  | { kind: "load"; load: Load; epoch: number }
   | { kind: "pause" }
   | { kind: "resume" }
   | { kind: "purge" }
@@ -54,12 +54,15 @@ export type Report =
 
 /** What happened since the last report. */
 export interface Events {
-  /** Counts the changes of load: what is measured before one must not be mixed with what is measured after it. */
+  /** Numbers the averages, as the page does: each change of load begins new ones, and nothing of the old is mixed in. */
   epoch: number;
   /** How long this epoch has been running, in ms; pauses are not counted. */
   runningMs: number;
   /** Time that the browser took away from the worker, in ms; it is not counted either. */
   frozenMs: number;
+  /** How long the consumers were busy, and how long they were there, summed up over all of them, in ms. */
+  busyMs: number;
+  presentMs: number;
   published: Published[];
   delivered: Delivered[];
   acked: Acked[];

@@ -31,6 +31,8 @@ export class Service {
   #reallyFreeAt: number;
   #reallyStartedAt = 0;
   #endsAt = Infinity;
+  #inHand = false;
+  #busyBeforeMs = 0;
 
   constructor(perSecond: number, now: number) {
     this.#ratePerMs = perSecond / 1000;
@@ -43,12 +45,18 @@ export class Service {
     return this.#endsAt;
   }
 
+  /** For how long the consumer has been busy so far, with the message in hand, too. */
+  busyMs(now: number): number {
+    return this.#busyBeforeMs + (this.#inHand ? now - this.#reallyStartedAt : 0);
+  }
+
   /** Takes a message in hand. */
   begin(message: Taken, now: number): void {
     const waiting = now - this.#reallyFreeAt <= ROUND_TRIP_MS;
     const start = Math.max(this.#freeAt, message.dueAt ?? (waiting ? this.#freeAt : now));
     this.#endsAt = start + message.work / this.#ratePerMs;
     this.#reallyStartedAt = Math.max(this.#reallyFreeAt, message.sentAt ?? (waiting ? this.#reallyFreeAt : now));
+    this.#inHand = true;
   }
 
   /** Is done with it, now that its ack leaves; answers how long the consumer really could not take another. */
@@ -56,7 +64,10 @@ export class Service {
     this.#freeAt = Math.max(this.#endsAt, now - LATENESS_MAX_MS);
     this.#endsAt = Infinity;
     this.#reallyFreeAt = now;
-    return now - this.#reallyStartedAt;
+    this.#inHand = false;
+    const busyMs = now - this.#reallyStartedAt;
+    this.#busyBeforeMs += busyMs;
+    return busyMs;
   }
 
   /** Works at another rate from now on, also on the message in hand. */

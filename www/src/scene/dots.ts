@@ -1,13 +1,13 @@
-// Dots: the messages that the picture shows, and where each is heading. They follow the clients' events; what the events
-// leave out (messages that others publish, purges) is made good from the broker's counts.
-import type { Acked, Delivered, Published } from "../load/messages.ts";
+// Dots: the messages that the picture shows, and where each is heading. How many there are is what the broker counts, and
+// nothing else; the clients' events only say where they come from and which consumer has them.
+import type { Acked, Delivered, Events, Published } from "../load/messages.ts";
 import type { Point } from "./layout.ts";
 
-/** Beyond this many ready messages the picture shows density. */
-export const DOTS_MAX = 2000;
-
-/** So many counts in a row must disagree with the dots before they are believed: events and counts cross on their way. */
+/** So many counts in a row must be higher than the page's own consumers explain, before others are seen to hold messages. */
 const AGREEING_COUNTS = 5;
+
+/** More acked messages than this are not shown on their way out. */
+const LEAVING_MAX = 24;
 
 export interface Dot extends Point {
   /** Where it is heading. */
@@ -19,73 +19,109 @@ export interface Dot extends Point {
 /** A message in a consumer's hands. */
 export interface Hand {
   dot: Dot;
+  /** 0 while the picture knows only that it is there. */
   id: number;
   elapsedMs: number;
   serviceMs: number;
 }
 
+/** Where messages come from. */
+export interface Places {
+  producer(place: number): Point;
+  head: Point;
+  tail: Point;
+}
+
 export class Dots {
-  /** In the queue's order, by id. */
-  readonly ready = new Map<number, Dot>();
+  /** The head of the queue comes first. */
+  readonly ready: Dot[] = [];
   /** By the consumer's place. */
   readonly hands = new Map<number, Hand>();
+  /** Held by consumers that are not the page's. */
+  readonly elsewhere: Dot[] = [];
+  /** Acked: no longer counted. */
   readonly leaving: Dot[] = [];
-  #disagreements: number[] = [];
-  #nextOutsideId = Number.MIN_SAFE_INTEGER;
+  /** What the page's consumers have in hand, as far as their events say. */
+  readonly #held = new Map<number, Delivered>();
+  /** Which producers have published since the last count. */
+  #published: Published[] = [];
+  #surplus: number[] = [];
 
-  published({ id }: Published, from: Point): void {
-    if (this.ready.size < DOTS_MAX) this.ready.set(id, dotAt(from));
+  /** Takes what happened to the messages; it is seen with the next count. */
+  events({ published, delivered, acked }: Pick<Events, "published" | "delivered" | "acked">): void {
+    this.#published.push(...published);
+    // Of one consumer, a delivery always follows the ack before it.
+    const acks = new Map(acked.map((message): [number, Acked] => [message.id, message]));
+    for (const { id, consumer } of acked) if (this.#held.get(consumer)?.id === id) this.#held.delete(consumer);
+    for (const message of delivered) if (!acks.has(message.id)) this.#held.set(message.consumer, message);
   }
 
-  delivered({ id, consumer, serviceMs }: Delivered, from: Point): void {
-    this.#letGo(consumer);
-    const dot = this.#takeReady(id) ?? dotAt(from);
-    this.hands.set(consumer, { dot, id, elapsedMs: 0, serviceMs });
+  /** Shows exactly as many as the broker counts. */
+  counted(ready: number, unacked: number, consumers: number, places: Places): void {
+    const held = [...this.#held.values()].slice(0, unacked);
+    const others = this.#others(unacked - held.length);
+    const wanted = new Map(held.map((message): [number, Delivered | undefined] => [message.consumer, message]));
+    for (let place = 0; place < consumers && wanted.size < unacked - others; place++) {
+      if (!wanted.has(place)) wanted.set(place, undefined);
+    }
+    this.#letGo(wanted);
+    const taken = (): Dot =>
+      (this.ready.length > 0 ? this.ready.shift() : undefined) ?? dotAt(this.#origin(places, places.head));
+    for (const [place, message] of wanted) this.#give(place, message, taken);
+    const elsewhere = unacked - wanted.size;
+    while (this.elsewhere.length > elsewhere) this.#leave(this.elsewhere.shift());
+    while (this.elsewhere.length < elsewhere) this.elsewhere.push(taken());
+    // What has gone from the head since the last count went through consumers' hands, or was purged.
+    const gone = this.ready.splice(0, Math.max(0, this.ready.length - ready));
+    for (const dot of gone.slice(0, LEAVING_MAX)) this.#leave(dot);
+    while (this.ready.length < ready) this.ready.push(dotAt(this.#origin(places, places.tail)));
+    this.#published = [];
   }
 
-  acked({ id, consumer }: Acked): void {
-    if (this.hands.get(consumer)?.id === id) this.#letGo(consumer);
-  }
-
-  /** Compares with the broker's count of ready messages; a difference that lasts is made good at the tail. */
-  counted(ready: number, from: Point): void {
-    this.#disagreements.push(Math.min(ready, DOTS_MAX) - this.ready.size);
-    if (this.#disagreements.length < AGREEING_COUNTS) return;
-    const least = Math.min(...this.#disagreements);
-    const most = Math.max(...this.#disagreements);
-    if (least > 0) this.#add(least, from);
-    if (most < 0) this.#remove(-most);
-    this.#disagreements = least > 0 || most < 0 ? [] : this.#disagreements.slice(1);
+  /** Shows none, as where there are too many; what the consumers have in hand is remembered. */
+  hide(): void {
+    this.ready.length = 0;
+    this.hands.clear();
+    this.elsewhere.length = 0;
+    this.leaving.length = 0;
+    this.#published = [];
+    this.#surplus = [];
   }
 
   clear(): void {
-    this.ready.clear();
-    this.hands.clear();
-    this.leaving.length = 0;
-    this.#disagreements = [];
+    this.hide();
+    this.#held.clear();
   }
 
-  #takeReady(id: number): Dot | undefined {
-    const key = this.ready.has(id) ? id : this.ready.keys().next().value;
-    if (key === undefined) return undefined;
-    const dot = this.ready.get(key);
-    this.ready.delete(key);
-    return dot;
+  /** Of so many more than the page's own consumers have, those that others must have. */
+  #others(surplus: number): number {
+    this.#surplus = [...this.#surplus, Math.max(0, surplus)].slice(-AGREEING_COUNTS);
+    return this.#surplus.length < AGREEING_COUNTS ? 0 : Math.min(...this.#surplus);
   }
 
-  #letGo(consumer: number): void {
-    const hand = this.hands.get(consumer);
-    if (!hand) return;
-    this.hands.delete(consumer);
-    this.leaving.push(hand.dot);
+  #letGo(wanted: ReadonlyMap<number, Delivered | undefined>): void {
+    for (const [place, hand] of this.hands) {
+      const next = wanted.get(place);
+      const stays = wanted.has(place) && (next === undefined || hand.id === 0 || hand.id === next.id);
+      if (stays) continue;
+      this.hands.delete(place);
+      this.#leave(hand.dot);
+    }
   }
 
-  #add(count: number, from: Point): void {
-    for (let n = 0; n < count; n++) this.ready.set(this.#nextOutsideId++, dotAt(from));
+  #give(place: number, message: Delivered | undefined, taken: () => Dot): void {
+    const hand = this.hands.get(place) ?? { dot: taken(), id: 0, elapsedMs: 0, serviceMs: Number.POSITIVE_INFINITY };
+    if (message && hand.id === 0) Object.assign(hand, { id: message.id, serviceMs: message.serviceMs });
+    this.hands.set(place, hand);
   }
 
-  #remove(count: number): void {
-    for (const id of [...this.ready.keys()].slice(-count)) this.ready.delete(id);
+  #leave(dot: Dot | undefined): void {
+    if (dot && this.leaving.length < LEAVING_MAX) this.leaving.push(dot);
+  }
+
+  #origin({ producer }: Places, otherwise: Point): Point {
+    const published = this.#published.shift();
+    return published ? producer(published.producer) : otherwise;
   }
 }
 

@@ -71,11 +71,28 @@ export function slot(n: number, lane: Lane, grid: Grid): Point {
   };
 }
 
-/** How many messages a square stands for when there are too many to draw: the next of 1, 2, 5, 10, 20, 50 ... */
-export function messagesPerSquare(messages: number, squares: number): number {
-  const least = messages / Math.max(1, squares);
-  const power = 10 ** Math.floor(Math.log10(Math.max(1, least)));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= least) ?? 10 * power;
+/** The most messages that the lane has room for as discs. */
+export function readyMax(lane: Lane): number {
+  const pitch = PITCHES.at(-1) ?? 1;
+  return Math.floor((lane.width - pitch) / pitch) * Math.floor((lane.height - pitch) / pitch);
+}
+
+/** What a full bar stands for: the next of 10, 20, 50, 100 ... */
+export function fullFor(messages: number): number {
+  const power = 10 ** Math.floor(Math.log10(Math.max(10, messages)));
+  return [1, 2, 5].map((step) => step * power).find((full) => full >= messages) ?? 10 * power;
+}
+
+const ELSEWHERE_PITCH = 8;
+
+/** The most messages of other clients that there is room for as discs: in a row below the lane's end. */
+export function elsewhereMax(lane: Lane): number {
+  return Math.floor(lane.width / ELSEWHERE_PITCH / 2);
+}
+
+/** The place of the n-th of them. */
+export function elsewhereSlot(n: number, { left, top, width, height }: Lane): Point {
+  return { x: left + width - ELSEWHERE_PITCH * (n + 0.5), y: top + height + LANE_MARGIN / 2 };
 }
 
 function column(x: number, height: number, count: number): Point[] {

@@ -66,43 +66,80 @@ export function producers(
   }
 }
 
-/** Messages that are ready, one dot each. */
-export function dots(context: CanvasRenderingContext2D, all: Iterable<Dot>, radius: number, colour: string): void {
+/** Messages, one disc each; returns how many it has drawn. */
+export function dots(context: CanvasRenderingContext2D, all: Iterable<Dot>, radius: number, colour: string): number {
+  let drawn = 0;
   context.fillStyle = colour;
   context.beginPath();
   for (const { x, y } of all) {
     context.moveTo(x + radius, y);
     context.arc(x, y, radius, 0, TURN);
+    drawn++;
   }
   context.fill();
+  return drawn;
 }
 
-/** Too many messages for dots: squares, from the head on. */
-export function density(
-  context: CanvasRenderingContext2D,
-  lane: Lane,
-  squares: number,
-  pitch: number,
-  colour: string,
-): void {
-  const rows = Math.max(1, Math.floor(lane.height / pitch));
-  const top = lane.top + (lane.height - rows * pitch) / 2;
-  context.fillStyle = colour;
+/** More messages than can be followed: dashes on the ways to the lane and from it. */
+export function flow(context: CanvasRenderingContext2D, layout: Layout, moved: number, palette: Palette): void {
+  const { lane } = layout;
+  const middle = lane.top + lane.height / 2;
+  context.lineWidth = 3;
+  context.setLineDash([7, 9]);
+  context.lineDashOffset = -moved;
+  context.strokeStyle = palette.producer;
   context.beginPath();
-  for (let n = 0; n < squares; n++) {
-    const x = lane.left + lane.width - pitch * (Math.floor(n / rows) + 1);
-    context.rect(x + 1, top + (n % rows) * pitch + 1, pitch - 2, pitch - 2);
-  }
-  context.fill();
+  for (const from of layout.producers) way(context, from, { x: lane.left, y: middle });
+  context.stroke();
+  context.strokeStyle = palette.unacked;
+  context.beginPath();
+  for (const to of layout.consumers) way(context, { x: lane.left + lane.width, y: middle }, to);
+  context.stroke();
+  context.setLineDash([]);
 }
 
-/** Messages that consumers hold: a disc, and around it the ring of how much of the service is done. */
+/** How much is ready, as a bar in the lane from its head, and how much of what consumers can hold is unacked, in each ring. */
+export function bars(
+  context: CanvasRenderingContext2D,
+  layout: Layout,
+  thickness: number,
+  { ready, unacked }: { ready: number; unacked: number },
+  palette: Palette,
+): void {
+  const { left, top, width, height } = layout.lane;
+  const length = width * Math.min(1, ready);
+  context.save();
+  context.beginPath();
+  context.roundRect(left, top + (height - thickness) / 2, width, thickness, Math.min(26, thickness / 2));
+  context.clip();
+  context.fillStyle = palette.ready;
+  context.fillRect(left + width - length, top + (height - thickness) / 2, length, thickness);
+  context.restore();
+  context.fillStyle = palette.surface;
+  context.strokeStyle = palette.unacked;
+  for (const { x, y } of layout.consumers) {
+    const radius = layout.consumerRadius;
+    context.fillStyle = palette.surface;
+    context.beginPath();
+    context.arc(x, y, radius, 0, TURN);
+    context.fill();
+    context.stroke();
+    context.fillStyle = palette.unacked;
+    const up = Math.acos(1 - 2 * Math.min(1, unacked));
+    context.beginPath();
+    context.arc(x, y, radius * 0.8, TURN / 4 - up, TURN / 4 + up);
+    context.fill();
+  }
+}
+
+/** Messages that consumers hold: a disc, and around it the ring of how much of the service is done. Returns how many. */
 export function hands(
   context: CanvasRenderingContext2D,
   inHand: ReadonlyMap<number, Hand>,
   layout: Layout,
   palette: Palette,
-): void {
+): number {
+  let drawn = 0;
   const radius = layout.consumerRadius;
   context.strokeStyle = palette.unacked;
   context.fillStyle = palette.unacked;
@@ -110,6 +147,7 @@ export function hands(
   for (const [place, { dot, elapsedMs, serviceMs }] of inHand) {
     const centre = layout.consumers[place];
     if (!centre) continue;
+    drawn++;
     context.beginPath();
     context.arc(dot.x, dot.y, radius * 0.5, 0, TURN);
     context.fill();
@@ -118,16 +156,18 @@ export function hands(
     context.arc(centre.x, centre.y, radius, -TURN / 4, -TURN / 4 + done * TURN);
     context.stroke();
   }
+  return drawn;
 }
 
-/** Acked messages, on their way out. */
+/** Acked messages, on their way out: outlines, as they are no longer counted. */
 export function leaving(context: CanvasRenderingContext2D, gone: Dot[], radius: number, palette: Palette): void {
-  context.fillStyle = palette.unacked;
+  context.strokeStyle = palette.muted;
+  context.lineWidth = 1;
   for (const { x, y, presence } of gone) {
     context.globalAlpha = Math.max(0, presence) * 0.7;
     context.beginPath();
     context.arc(x + (1 - presence) * 26, y, radius, 0, TURN);
-    context.fill();
+    context.stroke();
   }
   context.globalAlpha = 1;
 }

@@ -3,8 +3,21 @@
 // The loop runs only while something moves, can be seen and may move; the load goes on without it.
 import { type Events, PRODUCERS } from "../load/messages.ts";
 import type { Palette } from "../palette.ts";
-import { DOTS_MAX, type Dot, Dots } from "./dots.ts";
-import { type Grid, gridFor, type Layout, layOut, messagesPerSquare, type Point, slot } from "./layout.ts";
+import type { Sample } from "../statistics.ts";
+import { type Dot, Dots } from "./dots.ts";
+import {
+  elsewhereMax,
+  elsewhereSlot,
+  fullFor,
+  type Grid,
+  gridFor,
+  type Layout,
+  layOut,
+  type Point,
+  readyMax,
+  slot,
+} from "./layout.ts";
+import { Pace } from "./pace.ts";
 import * as paint from "./paint.ts";
 
 /** How quickly a dot closes in on its place: two thirds of the way in this time. */
@@ -13,7 +26,9 @@ const APPROACH_MS = 90;
 const FADE_MS = 260;
 /** So near, in pixels, a dot has arrived as far as anybody can see. */
 const ARRIVED = 6;
-const SQUARE_PITCH = 12;
+/** A bar closes in on its length more slowly, so as not to flicker; the dashes of a flow move so far in a second. */
+const BAR_MS = 250;
+const FLOW_PX_S = 60;
 /** The lane is a tube that swells with the queue; this is how thick it is beyond its rows, and how thin at least. */
 const TUBE_WALLS = 26;
 const TUBE_MIN = 52;
@@ -22,13 +37,19 @@ export class Scene {
   readonly #canvas: HTMLCanvasElement;
   readonly #context: CanvasRenderingContext2D;
   readonly #dots = new Dots();
+  readonly #pace = new Pace();
   readonly #flashes = new Array<number>(PRODUCERS).fill(0);
   #palette: Palette;
   #layout: Layout;
   #width = 0;
   #height = 0;
   #consumers = 0;
-  #ready = 0;
+  #sample: Sample | undefined;
+  /** Whether there are bars and a flow, because discs could not be followed, or would not fit. */
+  #flows = false;
+  #moves = false;
+  #bars = { ready: 0, unacked: 0 };
+  #dashes = 0;
   #grid: Grid | undefined;
   #tube = TUBE_MIN;
   #running = true;
@@ -50,9 +71,9 @@ export class Scene {
     document.addEventListener("visibilitychange", () => this.#move());
   }
 
-  /** How many messages one square stands for; undefined while every message has its own dot. */
-  get perSquare(): number | undefined {
-    return this.#ready > DOTS_MAX ? messagesPerSquare(this.#ready, this.#squares()) : undefined;
+  /** How many messages a full bar stands for; undefined while every message has its own disc. */
+  get fullBar(): number | undefined {
+    return this.#flows ? fullFor(this.#sample?.ready ?? 0) : undefined;
   }
 
   setPalette(palette: Palette): void {
@@ -77,27 +98,40 @@ export class Scene {
   }
 
   /** Takes what happened to the messages. */
-  events({ published, delivered, acked }: Events): void {
-    for (const message of published) {
-      this.#dots.published(message, this.#producer(message.producer));
-      this.#flashes[message.producer] = 1;
-    }
-    for (const message of delivered) this.#dots.delivered(message, this.#head());
-    for (const message of acked) this.#dots.acked(message);
+  events(events: Events): void {
+    for (const { producer } of events.published) this.#flashes[producer] = 1;
+    this.#dots.events(events);
     if (!this.#still) this.#move();
   }
 
-  /** Takes the broker's count of ready messages. */
-  counted(ready: number): void {
-    this.#ready = ready;
-    this.#dots.counted(ready, this.#tail());
+  /** Takes the broker's counts: from the next frame on they are what is drawn. */
+  counted(sample: Sample): void {
+    this.#moves = this.#pace.sample(sample);
+    this.#sample = sample;
+    this.#settle();
     this.#move();
   }
 
   clear(): void {
     this.#dots.clear();
-    this.#ready = 0;
+    this.#pace.reset();
+    this.#sample = undefined;
+    this.#flows = false;
     this.#move();
+  }
+
+  /** Brings the discs in line with the counts, once there is a picture to draw them in. */
+  #settle(): void {
+    const sample = this.#sample;
+    if (!sample || this.#width === 0) return;
+    const { ready, unacked } = sample;
+    const { lane } = this.#layout;
+    this.#flows = this.#moves || ready > readyMax(lane) || unacked > this.#consumers + elsewhereMax(lane);
+    const places = { producer: (place: number) => this.#producer(place), head: this.#head(), tail: this.#tail() };
+    if (this.#flows) this.#dots.hide();
+    else this.#dots.counted(ready, unacked, this.#consumers, places);
+    // Nobody sees the acked ones go, so they have gone.
+    if (!this.#seen) this.#dots.leaving.length = 0;
   }
 
   #producer(place: number): Point {
@@ -112,11 +146,6 @@ export class Scene {
   #tail(): Point {
     const { left, top, height } = this.#layout.lane;
     return { x: left, y: top + height / 2 };
-  }
-
-  #squares(): number {
-    const { width, height } = this.#layout.lane;
-    return Math.floor(width / SQUARE_PITCH) * Math.floor(height / SQUARE_PITCH);
   }
 
   get #seen(): boolean {
@@ -137,6 +166,7 @@ export class Scene {
     this.#height = clientHeight;
     this.#layout = layOut(clientWidth, clientHeight, PRODUCERS, this.#consumers);
     this.#grid = undefined;
+    this.#settle();
     this.#draw(0);
     this.#move();
   }
@@ -170,13 +200,13 @@ export class Scene {
     const places = Math.max(this.#consumers, ...[...this.#dots.hands.keys()].map((place) => place + 1));
     if (places > this.#layout.consumers.length) this.#layout = layOut(this.#width, this.#height, PRODUCERS, places);
     const moved = [this.#advanceReady(passedMs), this.#advanceHands(passedMs), this.#advanceFlashes(passedMs)];
-    const moving = [...moved, this.#advanceLeaving(passedMs), this.#advanceTube(passedMs)].some(Boolean);
+    moved.push(this.#advanceElsewhere(passedMs), this.#advanceLeaving(passedMs), this.#advanceTube(passedMs));
+    const moving = [...moved, this.#advanceFlow(passedMs)].some(Boolean);
     paint.scenery(context, this.#layout, this.#palette, this.#consumers);
     paint.tube(context, this.#layout.lane, this.#tube, this.#palette);
     paint.producers(context, this.#layout.producers, this.#flashes, this.#palette);
-    this.#paintReady();
-    paint.hands(context, this.#dots.hands, this.#layout, this.#palette);
-    paint.leaving(context, this.#dots.leaving, this.#dotRadius(), this.#palette);
+    if (this.#flows) this.#paintFlow();
+    else this.#paintDiscs();
     return moving;
   }
 
@@ -184,22 +214,52 @@ export class Scene {
     return Math.min(6, (this.#grid?.pitch ?? 15) * 0.36);
   }
 
-  #paintReady(): void {
-    const perSquare = this.perSquare;
-    if (perSquare === undefined) {
-      paint.dots(this.#context, this.#dots.ready.values(), this.#dotRadius(), this.#palette.ready);
-      return;
+  /** The canvas says how many discs were drawn, for who wants to compare that with the figures. */
+  #paintDiscs(): void {
+    const { ready, unacked } = this.#palette;
+    const radius = this.#dotRadius();
+    const waiting = paint.dots(this.#context, this.#dots.ready, radius, ready);
+    const inHand = paint.hands(this.#context, this.#dots.hands, this.#layout, this.#palette);
+    const elsewhere = paint.dots(this.#context, this.#dots.elsewhere, 3, unacked);
+    paint.leaving(this.#context, this.#dots.leaving, radius, this.#palette);
+    this.#say("discs", waiting, inHand + elsewhere);
+  }
+
+  #paintFlow(): void {
+    paint.flow(this.#context, this.#layout, this.#dashes, this.#palette);
+    paint.bars(this.#context, this.#layout, this.#tube, this.#bars, this.#palette);
+    this.#say("bars", this.#sample?.ready ?? 0, this.#sample?.unacked ?? 0);
+  }
+
+  #say(picture: string, ready: number, unacked: number): void {
+    Object.assign(this.#canvas.dataset, { picture, ready: String(ready), unacked: String(unacked) });
+  }
+
+  #advanceFlow(passedMs: number): boolean {
+    if (!this.#flows || !this.#sample) return false;
+    const { ready, unacked } = this.#sample;
+    const share = 1 - Math.exp(-passedMs / BAR_MS);
+    this.#bars.ready += (ready / fullFor(ready) - this.#bars.ready) * share;
+    this.#bars.unacked += (unacked / fullUnacked(unacked, this.#consumers) - this.#bars.unacked) * share;
+    if (this.#moves && Number.isFinite(passedMs)) this.#dashes = (this.#dashes + (passedMs * FLOW_PX_S) / 1000) % 1000;
+    return this.#moves;
+  }
+
+  #advanceElsewhere(passedMs: number): boolean {
+    let moving = false;
+    for (const [n, dot] of this.#dots.elsewhere.entries()) {
+      dot.target = elsewhereSlot(n, this.#layout.lane);
+      moving = approach(dot, passedMs) || moving;
     }
-    const squares = Math.ceil(this.#ready / perSquare);
-    paint.density(this.#context, this.#layout.lane, squares, SQUARE_PITCH, this.#palette.ready);
+    return moving;
   }
 
   #advanceReady(passedMs: number): boolean {
     const { ready } = this.#dots;
-    this.#grid = gridFor(ready.size, this.#layout.lane, this.#grid);
+    this.#grid = gridFor(ready.length, this.#layout.lane, this.#grid);
     let moving = false;
     let place = 0;
-    for (const dot of ready.values()) {
+    for (const dot of ready) {
       dot.target = slot(place++, this.#layout.lane, this.#grid);
       moving = approach(dot, passedMs) || moving;
     }
@@ -209,7 +269,7 @@ export class Scene {
   #advanceTube(passedMs: number): boolean {
     const { rows, pitch } = this.#grid ?? { rows: 1, pitch: 0 };
     const most = this.#layout.lane.height;
-    const wanted = this.perSquare === undefined ? Math.max(TUBE_MIN, rows * pitch + TUBE_WALLS) : most;
+    const wanted = this.#flows ? TUBE_MIN : Math.max(TUBE_MIN, rows * pitch + TUBE_WALLS);
     const target = Math.min(most, wanted);
     this.#tube += (target - this.#tube) * (1 - Math.exp(-passedMs / APPROACH_MS));
     return Math.abs(target - this.#tube) > 0.3;
@@ -242,6 +302,11 @@ export class Scene {
     leaving.splice(0, leaving.length, ...left);
     return left.length > 0;
   }
+}
+
+/** What a full bar of unacked messages stands for: one for each consumer, or more where others hold more. */
+function fullUnacked(unacked: number, consumers: number): number {
+  return unacked <= consumers ? Math.max(1, consumers) : fullFor(unacked);
 }
 
 /** Moves a dot towards its target; answers whether it is still further off than this many pixels. */
