@@ -138,46 +138,56 @@ describe("dead letters", () => {
       assert.deepEqual(deaths(await peer.letters.next()), [death(peer.queue, "rejected")]);
     });
 
+    /** Queues of which each dead-letters to the next one, and the last to the first; one message goes round. */
+    async function circle(t, count) {
+      const channel = await broker.confirmChannel(t);
+      const queues = Array.from({ length: count }, () => unique("circle"));
+      for (const [place, queue] of queues.entries()) {
+        const next = queues[(place + 1) % count];
+        const options = { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": next };
+        await channel.assertQueue(queue, { exclusive: true, arguments: options });
+      }
+      const inbox = await Inbox.of(channel, queues[0]);
+      for (const queue of queues.slice(1)) await inbox.consume(channel, queue);
+      channel.sendToQueue(queues[0], Buffer.from("x"));
+      let letter = await inbox.next();
+      const reject = async () => {
+        channel.reject(letter, false);
+        letter = await inbox.next();
+        return letter;
+      };
+      return { queues, reject };
+    }
+
     test("a message that dies again of the same counts up, in one entry", async (t) => {
-      const { queue, letters, ...rest } = await mortal(t);
-      let letter = await rejected({ queue, letters, ...rest });
-      const { time } = letter.properties.headers["x-death"][0];
-      for (const count of [2, 3]) {
-        letter = await rejected({ queue, letters, ...rest }, { headers: letter.properties.headers });
-        assert.deepEqual(deaths(letter), [death(queue, "rejected", { count })]);
+      const { queues, reject } = await circle(t, 2);
+      const [one, other] = queues;
+      const { time } = (await reject()).properties.headers["x-death"][0];
+      for (const count of [1, 2]) {
+        assert.deepEqual(deaths(await reject()), [
+          death(other, "rejected", { count }),
+          death(one, "rejected", { count }),
+        ]);
+        const letter = await reject();
+        assert.deepEqual(deaths(letter)[0], death(one, "rejected", { count: count + 1 }));
         assert.deepEqual(letter.properties.headers["x-death"][0].time, time);
       }
     });
 
-    test("newest first, one entry for each queue and reason", async (t) => {
-      const [one, other] = [await mortal(t), await mortal(t, { "x-message-ttl": 1 })];
-      const first = await rejected(one);
-      other.send("x", { headers: first.properties.headers });
-      const second = await other.letters.next();
-      assert.deepEqual(deaths(second), [death(other.queue, "expired"), death(one.queue, "rejected")]);
-      // The older of the two, dying again, comes to the front.
-      const third = await rejected(one, { headers: second.properties.headers });
-      assert.deepEqual(deaths(third), [death(one.queue, "rejected", { count: 2 }), death(other.queue, "expired")]);
-    });
-
     test("newest first throughout, also of more than two", onlyHere, async (t) => {
-      const queues = [await mortal(t), await mortal(t), await mortal(t)];
-      let headers = {};
-      for (const each of queues) headers = (await rejected(each, { headers })).properties.headers;
-      assert.deepEqual(
-        headers["x-death"].map(({ queue }) => queue),
-        queues.map(({ queue }) => queue).reverse(),
-      );
+      const { queues, reject } = await circle(t, 3);
+      const [a, b, c] = queues;
+      const died = async () => deaths(await reject()).map(({ queue }) => queue);
+      for (const expected of [[a], [b, a], [c, b, a], [a, c, b], [b, a, c]]) assert.deepEqual(await died(), expected);
     });
 
     test("x-first-death-queue, -reason and -exchange are of the first, and stay", async (t) => {
-      const [one, other] = [await mortal(t), await mortal(t, { "x-message-ttl": 1 })];
-      const first = await rejected(one);
-      other.send("x", { headers: first.properties.headers });
-      for (const { properties } of [first, await other.letters.next()]) {
-        assert.equal(properties.headers["x-first-death-queue"], one.queue);
-        assert.equal(properties.headers["x-first-death-reason"], "rejected");
-        assert.equal(properties.headers["x-first-death-exchange"], "");
+      const { queues, reject } = await circle(t, 2);
+      for (let count = 0; count < 3; count++) {
+        const { headers } = (await reject()).properties;
+        assert.equal(headers["x-first-death-queue"], queues[0]);
+        assert.equal(headers["x-first-death-reason"], "rejected");
+        assert.equal(headers["x-first-death-exchange"], "");
       }
     });
 
