@@ -8,7 +8,10 @@ use pocketmq::id::TransportId;
 use super::ledger::{Checked, Message, TokenId, violation};
 use super::peer::{self, Answer, Call, call};
 use super::timeline::Turn;
-use super::topology::{EXCHANGES, LATER, QUEUES, QueueSpec};
+use super::topology::{BindingSpec, EXCHANGES, LATER, QUEUES, QueueSpec};
+
+/// So many messages that were confirmed are remembered by their publisher.
+const SENT_MAX: usize = 40;
 
 /// What a channel is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +33,24 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub struct Awaited {
     pub expected: Expected,
-    /// The last turn in which its channel did something that has to be durable before the answer.
-    pub caused: Turn,
+    /// What was done up to this turn, by its channel or by others, has to be durable before the answer.
+    pub rests_on: Turn,
+    /// How many requests its channel had made before.
+    number: usize,
+}
+
+/// What an answer may have to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    Published,
+    Settled,
+    Declared,
+    Deleted,
+    Bound,
+    Unbound,
+    Purged,
+    /// What somebody else has done.
+    Others,
 }
 
 #[derive(Clone, Debug)]
@@ -44,6 +63,9 @@ pub enum Expected {
     Got { queue: usize, no_ack: bool },
     /// The channel is closed by 404.
     NotFound,
+    /// The queue is declared again with so many partitions, or the channel is closed by 406 as they still move since the
+    /// last time.
+    Grown(u32),
 }
 
 /// A message that was published and is not confirmed yet.
@@ -51,10 +73,9 @@ pub enum Expected {
 pub struct Unconfirmed {
     pub message: Rc<Message>,
     pub tokens: Vec<TokenId>,
-    /// As that of what is awaited, if it is refused.
+    /// What was done up to this turn has to be durable before it is refused, and up to that one before it is confirmed.
     pub caused: Turn,
-    /// Of its own, if it is confirmed.
-    pub turn: Option<Turn>,
+    pub rests_on: Turn,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -119,10 +140,13 @@ pub struct Channel {
     /// How many consumers there were.
     pub consumed: usize,
     pub prefetch: u16,
-    /// The last turn in which anything was done that its next answer says is durable.
+    /// The last turn in which it did something that has to be durable before its next answer.
     pub caused: Turn,
-    /// The last turn in which it was asked something of which the answer waits for what others have caused.
-    pub rested: Turn,
+    /// For what its answers wait.
+    pub causes: Vec<(Turn, Cause)>,
+    requests: usize,
+    /// After so many requests it did something of which nobody knows for what its next answer waits.
+    doubt: Option<usize>,
     pub transaction: Vec<Step>,
     pub arriving: Option<Content>,
 }
@@ -141,7 +165,9 @@ impl Channel {
             consumed: 0,
             prefetch: 0,
             caused: 0,
-            rested: 0,
+            causes: Vec::new(),
+            requests: 0,
+            doubt: None,
             transaction: Vec::new(),
             arriving: None,
         }
@@ -155,6 +181,26 @@ impl Channel {
         }
         self.arriving = Some(content);
         Ok(())
+    }
+
+    pub fn expect(&mut self, expected: Expected, rests_on: Turn) {
+        self.awaited.push_back(Awaited { expected, rests_on, number: self.requests });
+        self.requests += 1;
+    }
+
+    /// An answer has come, and what its channel had done before is durable.
+    pub fn take_awaited(&mut self) -> Option<Awaited> {
+        let awaited = self.awaited.pop_front()?;
+        self.doubt.take_if(|after| *after <= awaited.number);
+        Some(awaited)
+    }
+
+    pub fn doubt(&mut self) {
+        self.doubt = Some(self.requests);
+    }
+
+    pub fn is_in_doubt(&self) -> bool {
+        self.doubt.is_some()
     }
 
     /// Whether nothing is awaited.
@@ -181,7 +227,36 @@ impl Channel {
 pub struct Publisher {
     pub name: Rc<str>,
     pub last: u32,
+    /// What it has sent last of all; in their order.
+    pub sent: VecDeque<Rc<Message>>,
     pub unconfirmed: VecDeque<Rc<Message>>,
+}
+
+impl Publisher {
+    pub fn named(name: &str) -> Self {
+        Self { name: name.into(), last: 0, sent: VecDeque::new(), unconfirmed: VecDeque::new() }
+    }
+
+    /// The place of its oldest message that is not confirmed.
+    fn first_unconfirmed(&self) -> usize {
+        let is_waiting = |sent: &Rc<Message>| self.unconfirmed.iter().any(|message| message.id == sent.id);
+        self.sent.iter().position(is_waiting).unwrap_or(self.sent.len())
+    }
+
+    /// What it sends again: from the first one on that is not confirmed, and so many messages before.
+    pub fn repeated(&self, more: usize) -> Vec<Rc<Message>> {
+        let first = self.first_unconfirmed().saturating_sub(more);
+        self.sent.iter().skip(first).cloned().collect()
+    }
+
+    /// It sends a new message.
+    pub fn send(&mut self, message: &Rc<Message>) {
+        self.unconfirmed.push_back(Rc::clone(message));
+        self.sent.push_back(Rc::clone(message));
+        if self.first_unconfirmed() > SENT_MAX {
+            self.sent.pop_front();
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -235,21 +310,32 @@ fn headers(message: &Message) -> Vec<u8> {
         headers.extend(peer::text_entry("x-publisher-id", name).octets());
         headers.extend(peer::number_entry("x-publisher-sequence", *sequence).octets());
     }
+    let texts = [
+        ("x-deduplication-id", message.unique_id.as_deref()),
+        ("x-partition-key", message.partition_key),
+        ("label", message.label),
+    ];
+    for (name, value) in texts {
+        headers.extend(value.into_iter().flat_map(|value| peer::text_entry(name, value).octets()));
+    }
     headers
 }
 
-/// The declaration of a queue of the workload.
-pub fn declare_queue(spec: &QueueSpec) -> Call {
+/// The declaration of a queue of the workload, with so many partitions if it has any.
+pub fn declare_queue(spec: &QueueSpec, partitions: Option<u32>) -> Call {
     let mut arguments = Vec::new();
     let numbers = [
         ("x-max-length", spec.max_length.map(|max| max as u32)),
         ("x-message-ttl", spec.ttl_ms.map(|ttl_ms| ttl_ms as u32)),
         ("x-max-priority", spec.max_priority.map(u32::from)),
         ("x-delivery-limit", spec.delivery_limit),
-        ("x-partitions", spec.partitions),
+        ("x-partitions", partitions),
     ];
     for (name, value) in numbers {
         arguments.extend(value.map(|value| peer::number_entry(name, value)));
+    }
+    if spec.deduplicates {
+        arguments.push(Call::new().text("x-message-deduplication").octet(b't').octet(1));
     }
     if spec.refuses {
         arguments.push(peer::text_entry("x-overflow", "reject-publish"));
@@ -269,6 +355,11 @@ pub fn declare_exchange(place: usize) -> Call {
     let spec = &EXCHANGES[place];
     let arguments = if spec.name == LATER { peer::text_entry("x-delayed-type", "direct").octets() } else { Vec::new() };
     call(40, 10).short(0).text(spec.name).text(spec.kind).octet(2).bytes(&arguments)
+}
+
+/// What a binding of the workload asks of headers.
+pub fn binding_arguments(spec: &BindingSpec) -> Vec<u8> {
+    spec.label.map_or(Vec::new(), |label| peer::text_entry("label", label).octets())
 }
 
 /// What a header says in encoded properties: the bytes behind its name.

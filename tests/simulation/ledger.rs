@@ -14,12 +14,14 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::timeline::{Span, Timeline, Turn};
-use super::topology::{BINDINGS, DEAD, EXCHANGES, QUEUES};
+use super::topology::{BINDINGS, DEAD, EXCHANGES, QUEUES, Target};
 
 pub use delivery::Arrival;
 
 /// What a message takes besides its body, when it is a dead letter with all its headers.
 const HEADERS_BYTES: usize = 400;
+/// So many policies come and go.
+pub const POLICIES: usize = 2;
 
 /// A promise that was broken, in a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +52,12 @@ pub struct Message {
     pub body_bytes: usize,
     /// The publisher's name and its number, where it will send again what was not confirmed.
     pub sequence: Option<(Rc<str>, u32)>,
+    /// Queues that take each of these ids once have it once.
+    pub unique_id: Option<Rc<str>>,
+    /// By which it is spread over partitions, instead of by its routing key.
+    pub partition_key: Option<&'static str>,
+    /// What bindings by headers look at.
+    pub label: Option<&'static str>,
 }
 
 impl Message {
@@ -59,6 +67,24 @@ impl Message {
         body.extend((body.len()..self.body_bytes).map(|place| (self.id as usize * 31 + place * 7) as u8));
         body
     }
+
+    /// Messages of the same one keep their order in partitions.
+    fn order_key(&self) -> &'static str {
+        self.partition_key.unwrap_or(self.key)
+    }
+}
+
+/// What became of a message, as far as it is certain.
+#[derive(Clone, Debug, Default)]
+pub struct Published {
+    /// On its way to where it has to go.
+    pub tokens: Vec<TokenId>,
+    /// The turn in which the last of what its confirm says became true.
+    pub rests_on: Turn,
+    /// It was written down, for sure.
+    pub is_kept: bool,
+    /// It was here before, or perhaps.
+    pub is_repeat: bool,
 }
 
 /// Where a token is.
@@ -110,9 +136,15 @@ pub struct Clock {
 
 #[derive(Clone, Debug)]
 pub struct Ledger {
+    /// Whether the virtual host is there.
+    pub lives: Timeline<bool>,
     pub queues: Vec<Timeline<bool>>,
     pub exchanges: Vec<Timeline<bool>>,
     pub bindings: Vec<Timeline<bool>>,
+    /// What the policies of the workload say, by number: which of their versions it is.
+    pub policies: Vec<Timeline<Option<u32>>>,
+    /// How many partitions the queue that grows has.
+    pub partitions: Timeline<u32>,
     pub tokens: Vec<Token>,
     /// Those that are not gone for good.
     active: Vec<TokenId>,
@@ -134,9 +166,12 @@ impl Ledger {
     pub fn new() -> Self {
         let nothing = |count| vec![Timeline::new(false); count];
         Self {
+            lives: Timeline::new(true),
             queues: nothing(QUEUES.len()),
             exchanges: nothing(EXCHANGES.len()),
             bindings: nothing(BINDINGS.len()),
+            policies: vec![Timeline::new(None); POLICIES],
+            partitions: Timeline::new(0),
             tokens: Vec::new(),
             active: Vec::new(),
             by_message: BTreeMap::new(),
@@ -169,7 +204,23 @@ impl Ledger {
     pub fn declare_queue(&mut self, queue: usize, clock: Clock) -> bool {
         let is_new = self.queues[queue].must_be(|&exists| !exists);
         self.queues[queue].set(clock.turn, true);
+        if let Some(first) = QUEUES[queue].partitions {
+            self.partitions.change(clock.turn, |&count| vec![count.max(first)]);
+        }
         is_new && !QUEUES[queue].is_transient
+    }
+
+    /// The queue that grows is to have so many partitions; it may be too early.
+    pub fn grow(&mut self, count: u32, clock: Clock) {
+        self.partitions.change(clock.turn, |&known| vec![known, known.max(count)]);
+    }
+
+    /// It has them.
+    pub fn note_grown(&mut self, count: u32) -> Checked {
+        match self.partitions.observe(|&known| known >= count) {
+            Some(_) => Ok(()),
+            None => violation(format!("it cannot have {count} partitions: {:?}", self.partitions)),
+        }
     }
 
     pub fn declare_exchange(&mut self, exchange: usize, clock: Clock) -> bool {
@@ -182,14 +233,27 @@ impl Ledger {
     pub fn bind(&mut self, binding: usize, is_bound: bool, clock: Clock) -> bool {
         let is_new = self.bindings[binding].must_be(|&exists| exists != is_bound);
         self.bindings[binding].set(clock.turn, is_bound);
-        is_new && !QUEUES[BINDINGS[binding].queue].is_transient
+        is_new && !BINDINGS[binding].is_transient()
+    }
+
+    /// An exchange goes, with all bindings of it and to it. Whether it is certain that there was one.
+    pub fn delete_exchange(&mut self, exchange: usize, clock: Clock) -> bool {
+        let is_there = self.exchanges[exchange].must_be(|&exists| exists);
+        self.exchanges[exchange].set(clock.turn, false);
+        for (binding, _) in BINDINGS.iter().enumerate().filter(|(_, spec)| spec.hangs_on(exchange)) {
+            self.bindings[binding].set(clock.turn, false);
+        }
+        is_there
     }
 
     /// A queue goes with all that is in it; how much was ready, at least and at most.
     pub fn delete_queue(&mut self, queue: usize, clock: Clock) -> (usize, usize) {
         let counts = self.ready_counts(queue);
         self.queues[queue].set(clock.turn, false);
-        for (binding, _) in BINDINGS.iter().enumerate().filter(|(_, spec)| spec.queue == queue) {
+        if QUEUES[queue].partitions.is_some() {
+            self.partitions.set(clock.turn, 0);
+        }
+        for (binding, _) in BINDINGS.iter().enumerate().filter(|(_, spec)| spec.target == Target::Queue(queue)) {
             self.bindings[binding].set(clock.turn, false);
         }
         for id in self.active.clone() {
@@ -302,13 +366,12 @@ impl Ledger {
     }
 
     /// What the last crash went back to was narrowed: so are all alternatives.
-    fn narrow(&mut self, span: Span, witness: TokenId) -> Checked {
-        let told = || self.tokens[witness].told();
+    fn narrow(&mut self, span: Span, witness: &dyn Fn() -> String) -> Checked {
         let Some(narrowed) = self.survived.meet(span) else {
+            let survived = self.survived;
             return violation(format!(
-                "the crash went back to {:?}, but what was seen is of {span:?}: {}",
-                self.survived,
-                told()
+                "the crash went back to {survived:?}, but what was seen is of {span:?}: {}",
+                witness()
             ));
         };
         if narrowed == self.survived {
@@ -319,17 +382,32 @@ impl Ledger {
             if !self.tokens[id].states.narrow(narrowed) {
                 return violation(format!(
                     "half of a turn survived ({narrowed:?}): {} against {}",
-                    self.tokens[witness].told(),
+                    witness(),
                     self.tokens[id].told()
                 ));
             }
         }
-        for exists in self.queues.iter_mut().chain(&mut self.exchanges).chain(&mut self.bindings) {
-            if !exists.narrow(narrowed) {
-                return violation(format!("half of a turn survived ({narrowed:?}): topology against messages"));
-            }
+        let topology = self.queues.iter_mut().chain(&mut self.exchanges).chain(&mut self.bindings);
+        let are_narrowed = topology.map(|exists| exists.narrow(narrowed)).fold(true, |all, one| all && one);
+        let are_narrowed = self.policies.iter_mut().fold(are_narrowed, |all, policy| policy.narrow(narrowed) && all);
+        if !self.partitions.narrow(narrowed) || !self.lives.narrow(narrowed) || !are_narrowed {
+            return violation(format!("half of a turn survived ({narrowed:?}): topology against {}", witness()));
         }
         Ok(())
+    }
+
+    /// Somebody who looks at the topology sees this of it.
+    pub fn see<S: Clone + PartialEq + fmt::Debug>(
+        &mut self,
+        what: &str,
+        timeline: impl Fn(&mut Self) -> &mut Timeline<S>,
+        seen: &S,
+    ) -> Checked {
+        let states: Vec<S> = timeline(self).states().cloned().collect();
+        match timeline(self).observe(|state| state == seen) {
+            Some(span) => self.narrow(span, &|| format!("{what}, which is {seen:?}")),
+            None => violation(format!("{what} is {seen:?} instead of {states:?}")),
+        }
     }
 }
 

@@ -12,7 +12,10 @@ pub struct QueueSpec {
     pub ttl_ms: Option<u64>,
     pub max_priority: Option<u8>,
     pub delivery_limit: Option<u32>,
+    /// As it is declared first; it grows.
     pub partitions: Option<u32>,
+    /// Takes each deduplication id once.
+    pub deduplicates: bool,
     /// What is dead goes to the queue `dead`.
     pub has_dead_letters: bool,
 }
@@ -27,6 +30,7 @@ const PLAIN: QueueSpec = QueueSpec {
     max_priority: None,
     delivery_limit: None,
     partitions: None,
+    deduplicates: false,
     has_dead_letters: false,
 };
 
@@ -36,8 +40,16 @@ pub const DEAD: usize = 0;
 pub const LATE: usize = 2;
 /// To which bindings come and go.
 pub const SIDE: usize = 3;
+pub const QUORUM: usize = 9;
+/// That which grows.
+pub const PARTED: usize = 10;
+pub const UNIQUE: usize = 11;
+/// No queue has more partitions.
+pub const PARTITIONS_MAX: u32 = 6;
+/// By these, messages are spread over partitions, whatever their routing keys.
+pub const PARTITION_KEYS: [&str; 8] = ["ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal"];
 
-pub const QUEUES: [QueueSpec; 11] = [
+pub const QUEUES: [QueueSpec; 12] = [
     QueueSpec { name: "dead", ..PLAIN },
     QueueSpec { has_dead_letters: true, ..PLAIN },
     QueueSpec { name: "late", ..PLAIN },
@@ -48,7 +60,8 @@ pub const QUEUES: [QueueSpec; 11] = [
     QueueSpec { name: "brief", ttl_ms: Some(200), has_dead_letters: true, ..PLAIN },
     QueueSpec { name: "ranked", max_priority: Some(4), ..PLAIN },
     QueueSpec { name: "quorum", is_quorum: true, delivery_limit: Some(3), has_dead_letters: true, ..PLAIN },
-    QueueSpec { name: "parted", partitions: Some(3), ..PLAIN },
+    QueueSpec { name: "parted", partitions: Some(2), deduplicates: true, ..PLAIN },
+    QueueSpec { name: "unique", deduplicates: true, ..PLAIN },
 ];
 
 pub struct ExchangeSpec {
@@ -59,39 +72,72 @@ pub struct ExchangeSpec {
 /// What is delayed comes from this one.
 pub const LATER: &str = "later";
 
-pub const EXCHANGES: [ExchangeSpec; 4] = [
+/// What comes here goes on to another exchange.
+pub const RELAY: &str = "relay";
+/// Bound by headers.
+pub const LABELS: &str = "labels";
+
+pub const EXCHANGES: [ExchangeSpec; 6] = [
     ExchangeSpec { name: "fan", kind: "fanout" },
     ExchangeSpec { name: "topics", kind: "topic" },
     ExchangeSpec { name: "moving", kind: "direct" },
     ExchangeSpec { name: LATER, kind: "x-delayed-message" },
+    ExchangeSpec { name: RELAY, kind: "topic" },
+    ExchangeSpec { name: LABELS, kind: "headers" },
 ];
+
+/// Exchanges that are deleted now and then.
+pub const RENEWED_EXCHANGES: [usize; 3] = [2, 4, 5];
+
+/// Where a binding leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    Queue(usize),
+    Exchange(&'static str),
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BindingSpec {
     pub exchange: &'static str,
-    pub queue: usize,
+    pub target: Target,
     pub key: &'static str,
+    /// What the header `label` has to be, in a binding by headers.
+    pub label: Option<&'static str>,
 }
 
 const fn binding(exchange: &'static str, queue: usize, key: &'static str) -> BindingSpec {
-    BindingSpec { exchange, queue, key }
+    BindingSpec { exchange, target: Target::Queue(queue), key, label: None }
 }
 
-pub const BINDINGS: [BindingSpec; 14] = [
+const fn between(exchange: &'static str, target: &'static str, key: &'static str) -> BindingSpec {
+    BindingSpec { exchange, target: Target::Exchange(target), key, label: None }
+}
+
+const fn labelled(queue: usize, label: &'static str) -> BindingSpec {
+    BindingSpec { exchange: LABELS, target: Target::Queue(queue), key: "", label: Some(label) }
+}
+
+pub const BINDINGS: [BindingSpec; 20] = [
     binding("fan", 1, ""),
     binding("fan", SIDE, ""),
     binding("fan", 8, ""),
-    binding("fan", 9, ""),
+    binding("fan", QUORUM, ""),
     binding("fan", 4, ""),
     binding("topics", 1, "order.*"),
     binding("topics", 5, "order.new"),
     binding("topics", 7, "#"),
-    binding("topics", 10, "order.*"),
+    binding("topics", PARTED, "order.*"),
     binding(LATER, LATE, "later"),
     binding("moving", SIDE, "a"),
     binding("moving", SIDE, "b"),
     binding("moving", 1, "a"),
-    binding("moving", 9, "c"),
+    binding("moving", QUORUM, "c"),
+    between(RELAY, "moving", "#"),
+    between(RELAY, LABELS, "a"),
+    binding(RELAY, SIDE, "b"),
+    labelled(1, "red"),
+    labelled(SIDE, "red"),
+    labelled(SIDE, "blue"),
 ];
 
 /// The bindings from here on come and go.
@@ -100,20 +146,32 @@ pub const MOVING_BINDINGS: usize = 10;
 /// Keys by which something is published to each exchange; what goes to a queue itself has its name.
 pub fn keys(exchange: &str) -> &'static [&'static str] {
     match exchange {
-        "fan" => &[""],
+        "fan" | LABELS => &[""],
         "topics" => &["order.new", "order.old", "other"],
-        "moving" => &["a", "b", "c"],
+        "moving" | RELAY => &["a", "b", "c"],
         _ => &["later"],
     }
 }
 
 impl BindingSpec {
-    /// Whether a message with this key goes along; the patterns above are all that there are.
-    pub fn matches(&self, key: &str) -> bool {
+    /// Whether a message with this key and this label goes along; the patterns above are all that there are.
+    pub fn matches(&self, key: &str, label: Option<&str>) -> bool {
         match (self.exchange, self.key) {
+            (LABELS, _) => self.label == label,
             ("fan", _) | (_, "#") => true,
             (_, "order.*") => key.starts_with("order."),
             (_, own) => own == key,
         }
+    }
+
+    /// Whether it ends with its queue's life, or the broker's.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.target, Target::Queue(queue) if QUEUES[queue].is_transient)
+    }
+
+    /// Whether it goes when this exchange does.
+    pub fn hangs_on(&self, exchange: usize) -> bool {
+        let name = EXCHANGES[exchange].name;
+        self.exchange == name || self.target == Target::Exchange(name)
     }
 }

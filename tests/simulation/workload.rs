@@ -6,7 +6,10 @@ use super::client::{Mode, Outcome};
 use super::ledger::{Checked, Message, violation};
 use super::mutations::Mutation;
 use super::random::Random;
-use super::topology::{BINDINGS, DEAD, LATER, MOVING_BINDINGS, QUEUES, keys};
+use super::topology::{
+    BINDINGS, DEAD, LABELS, LATER, MOVING_BINDINGS, PARTED, PARTITION_KEYS, QUEUES, RELAY, RENEWED_EXCHANGES, UNIQUE,
+    keys,
+};
 use super::world::{Ending, World};
 
 /// Queues that are deleted now and then.
@@ -39,8 +42,15 @@ pub fn run(plan: Plan) -> Checked<Tally> {
     world.meet()?;
     let mut crashes = 0;
     for _ in 0..plan.steps {
-        // What a transaction does at once must not come apart.
-        let likely = if std::mem::take(&mut world.has_committed) { 10 } else { 1 };
+        // What a transaction does at once must not come apart, and what was just promised must be kept.
+        let has_committed = std::mem::take(&mut world.has_committed);
+        let likely = if has_committed {
+            10
+        } else if std::mem::take(&mut world.has_promised) {
+            3
+        } else {
+            1
+        };
         if world.random.below(1000) < plan.crashes * likely {
             let ending = *world.random.pick(&[Ending::PowerLoss, Ending::PowerLoss, Ending::Kill, Ending::Close]);
             if world.random.chance(30) {
@@ -191,7 +201,7 @@ impl World {
         let queue = self.random.below(QUEUES.len());
         let mode = self.channel(client, number).mode;
         let is_first = self.clients[client].channels[0].number == number;
-        match self.random.weighed(&[40, 30, 8, 10, 4, 3, 1, 2, 3, 4, 3, 1, 4]) {
+        match self.random.weighed(&[40, 30, 8, 10, 4, 3, 1, 2, 3, 4, 3, 1, 4, 2, 1, 8, 3, 1]) {
             0 => self.publish_some(client, number),
             1 => self.settle_some(client, number),
             2 => self.consume_some(client, number, queue)?,
@@ -205,7 +215,10 @@ impl World {
                 }
             }
             5 => self.cancel(client, number),
-            6 => self.purge(client, number, queue),
+            6 => {
+                let queue = if self.random.chance(40) { PARTED } else { queue };
+                self.purge(client, number, queue);
+            }
             7 if !is_first => self.close_channel(client, number),
             8 => {
                 let binding = MOVING_BINDINGS + self.random.below(BINDINGS.len() - MOVING_BINDINGS);
@@ -221,6 +234,14 @@ impl World {
                 let queue = *self.random.pick(&RENEWED);
                 self.renew_queue(client, number, queue);
             }
+            13 => self.fill_growing(client, number)?,
+            14 => {
+                let exchange = *self.random.pick(&RENEWED_EXCHANGES);
+                self.renew_exchange(client, number, exchange);
+            }
+            15 => self.act_in_turn(client, number, queue)?,
+            16 => self.change_policy(),
+            17 => self.change_guest(),
             12 if mode == Mode::Transactions && self.random.chance(25) => self.roll_back(client, number),
             _ if mode == Mode::Transactions => self.commit(client, number),
             _ => {}
@@ -228,28 +249,146 @@ impl World {
         Ok(())
     }
 
+    /// The queue that grows does so while there are messages in it, and more come, some of which have to wait then.
+    fn fill_growing(&mut self, client: usize, number: u16) -> Checked {
+        for is_full in [false, true] {
+            if !self.is_open(client, number) {
+                return Ok(());
+            }
+            for _ in 0..=self.random.below(5) {
+                let message = Rc::new(self.message_to_grown(client, number));
+                self.publish(client, number, &message);
+            }
+            if !is_full {
+                self.grow(client);
+                self.turn()?;
+            }
+        }
+        self.turn()?;
+        if self.random.chance(40) && self.is_open(client, number) {
+            self.purge(client, number, PARTED);
+        }
+        Ok(())
+    }
+
+    fn message_to_grown(&mut self, client: usize, number: u16) -> Message {
+        let mut message = self.message(client, number);
+        (message.exchange, message.key, message.sequence) = ("", QUEUES[PARTED].name, None);
+        (message.ttl_ms, message.delay_ms) = (None, None);
+        self.name_keys(&mut message);
+        message
+    }
+
+    /// One client does something, and another one the same, before the first can know whether that is durable.
+    fn act_in_turn(&mut self, client: usize, number: u16, queue: usize) -> Checked {
+        let host = self.clients[client].host;
+        let others: Vec<_> = (0..self.clients.len()).filter(|&other| self.clients[other].host == host).collect();
+        let other = *self.random.pick(&others);
+        let other_number = self.clients[other].channels[0].number;
+        let has_turn = self.random.chance(50);
+        let what = self.random.below(5);
+        let message = self.unique_message(client, number);
+        let twin = Message { id: self.next_message(), ..message.clone() };
+        let binding = MOVING_BINDINGS + self.random.below(BINDINGS.len() - MOVING_BINDINGS);
+        let is_bound = self.random.chance(50);
+        for (is_second, (client, number)) in [(false, (client, number)), (true, (other, other_number))] {
+            if !self.is_open(client, number) {
+                return Ok(());
+            }
+            match what {
+                0 => self.bind(client, number, binding, is_bound),
+                1 if is_second => self.look_at_queue(client, number, queue),
+                1 => self.renew_queue(client, number, *RENEWED.get(queue % RENEWED.len()).expect("it is one of them")),
+                2 if is_second => self.repeat(client, number),
+                2 => self.publish_numbered(client),
+                _ if is_second => self.publish(client, number, &Rc::new(twin.clone())),
+                _ => self.publish(client, number, &Rc::new(message.clone())),
+            }
+            if has_turn && !is_second {
+                self.turn()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn publish_numbered(&mut self, client: usize) {
+        let number = self.clients[client].channels[0].number;
+        let mut message = self.message(client, number);
+        if message.sequence.is_none() {
+            (message.ttl_ms, message.delay_ms, message.label) = (None, None, None);
+            self.number(client, &mut message);
+        }
+        let message = Rc::new(message);
+        self.clients[client].publisher.send(&message);
+        self.publish(client, number, &message);
+    }
+
+    /// What some publisher in the same virtual host has sent last of all comes once more.
+    fn repeat(&mut self, client: usize, number: u16) {
+        let host = self.clients[client].host;
+        let publishers = self.clients.iter().filter(|other| other.host == host).map(|other| &other.publisher);
+        let last = publishers.filter_map(|publisher| publisher.sent.back()).max_by_key(|message| message.id);
+        if let Some(message) = last.cloned() {
+            self.publish(client, number, &message);
+        }
+    }
+
+    /// A message of which there may be a twin already.
+    fn unique_message(&mut self, client: usize, number: u16) -> Message {
+        let mut message = self.message(client, number);
+        let queue = if self.random.chance(30) { PARTED } else { UNIQUE };
+        (message.exchange, message.key, message.sequence) = ("", QUEUES[queue].name, None);
+        (message.ttl_ms, message.delay_ms) = (None, None);
+        self.name_keys(&mut message);
+        message
+    }
+
+    /// By which its queue knows it, and to which partition it goes: messages of one id all go to the same.
+    fn name_keys(&mut self, message: &mut Message) {
+        let id = self.random.below(40);
+        if self.random.chance(60) {
+            message.unique_id = Some(id.to_string().into());
+        }
+        message.partition_key = Some(PARTITION_KEYS[id % PARTITION_KEYS.len()]);
+    }
+
+    fn number(&mut self, client: usize, message: &mut Message) {
+        let Self { random, clients, .. } = self;
+        (message.exchange, message.key) = *random.pick(&[("", "plain"), ("fan", ""), ("", "side"), ("", "quorum")]);
+        let publisher = &mut clients[client].publisher;
+        publisher.last += 1;
+        // Of a queue that keeps everything a transient one may be sent again, too.
+        message.is_persistent = message.key != "quorum" || random.chance(50);
+        message.sequence = Some((Rc::clone(&publisher.name), publisher.last));
+    }
+
+    fn next_message(&mut self) -> u32 {
+        self.messages += 1;
+        self.messages
+    }
+
     pub fn publish_some(&mut self, client: usize, number: u16) {
         for _ in 0..=self.random.below(6) {
             let message = Rc::new(self.message(client, number));
             if message.sequence.is_some() {
-                self.clients[client].publisher.unconfirmed.push_back(Rc::clone(&message));
+                self.clients[client].publisher.send(&message);
             }
             self.publish(client, number, &message);
         }
     }
 
     fn message(&mut self, client: usize, number: u16) -> Message {
-        self.messages += 1;
+        let id = self.next_message();
         let mode = self.channel(client, number).mode;
         let is_first = self.clients[client].channels[0].number == number;
-        let Self { random, clients, messages, .. } = self;
+        let Self { random, .. } = self;
         let body_bytes = match random.below(20) {
             0 => 2_000 + random.below(5_000),
             1..5 => 200 + random.below(1_000),
             _ => 9 + random.below(100),
         };
         let mut message = Message {
-            id: *messages,
+            id,
             exchange: "",
             key: "plain",
             is_persistent: random.chance(80),
@@ -258,22 +397,21 @@ impl World {
             delay_ms: None,
             body_bytes,
             sequence: None,
+            unique_id: None,
+            partition_key: None,
+            label: None,
         };
         match random.below(10) {
-            0..3 if is_first => {
-                (message.exchange, message.key) = *random.pick(&[("", "plain"), ("fan", ""), ("", "side")]);
-                let publisher = &mut clients[client].publisher;
-                publisher.last += 1;
-                message.is_persistent = true;
-                message.sequence = Some((Rc::clone(&publisher.name), publisher.last));
-            }
+            0..3 if is_first => self.number(client, &mut message),
             3 => {
                 message.key = *random.pick(&FOR_MORTALS);
                 message.ttl_ms = Some(*random.pick(&[0, 10, 100, 500]));
             }
             4..7 => {
-                message.exchange = *random.pick(&["fan", "topics", "moving", LATER]);
+                message.exchange = *random.pick(&["fan", "topics", "moving", LATER, RELAY, LABELS]);
                 message.key = *random.pick(keys(message.exchange));
+                message.label = Some(*random.pick(&["red", "blue", "green"]))
+                    .filter(|_| matches!(message.exchange, RELAY | LABELS));
                 if message.exchange == LATER {
                     message.delay_ms = Some(*random.pick(&[1, 20, 300]));
                 }
@@ -282,6 +420,9 @@ impl World {
                 let open = QUEUES.iter().filter(|queue| mode != Mode::Transactions || !queue.refuses);
                 let open: Vec<_> = open.map(|queue| queue.name).collect();
                 message.key = *random.pick(&open);
+                if matches!(message.key, "unique" | "parted") {
+                    self.name_keys(&mut message);
+                }
             }
         }
         message
@@ -324,8 +465,8 @@ impl World {
     /// Whether the next answer on a channel comes at once.
     fn is_settled(&mut self, client: usize, number: u16) -> bool {
         let channel = self.channel(client, number);
-        let (is_quiet, awaited) = (channel.is_quiet(), channel.caused.max(channel.rested));
-        is_quiet && self.ledger(client).is_promised(awaited)
+        let (is_quiet, caused) = (channel.is_quiet() && !channel.is_in_doubt(), channel.caused);
+        is_quiet && self.ledger(client).is_promised(caused)
     }
 
     /// What is got leaves its queue at once, and is only known with the answer: so nothing else is

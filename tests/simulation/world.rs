@@ -1,6 +1,7 @@
 //! World: a server on a simulated disk, its clients, its clock, and the ledger of what was promised to them.
 
 mod answers;
+mod operator;
 mod restart;
 mod verbs;
 
@@ -18,12 +19,15 @@ use super::ledger::{Arrival, Checked, Clock, Ledger, violation};
 use super::mutations::Mutation;
 use super::peer;
 use super::random::Random;
+use super::timeline::{Timeline, Turn};
 use super::topology::{DEAD, QUEUES};
 
 use restart::ALL_BYTES;
 pub use restart::Ending;
 
 pub const HOSTS: [&str; 2] = ["/", "other"];
+/// A virtual host that comes and goes, in which nobody is. Its ledger is the last one.
+const GUEST: &str = "guest";
 const BEGIN_MS: u64 = 1_700_000_000_000;
 /// Longer than any workload.
 const LONG_TIMEOUT_MS: i32 = 100_000_000;
@@ -53,6 +57,10 @@ pub struct World {
     pub fuse: Option<usize>,
     /// Somebody has just committed a transaction.
     pub has_committed: bool,
+    /// Somebody has just been told that something is durable.
+    pub has_promised: bool,
+    /// What the operator has done: in which write, in which virtual host, in which turn.
+    deeds: Vec<(u64, usize, Turn)>,
     /// What happens is told.
     pub is_told: bool,
     /// How many requests the clients have made.
@@ -82,7 +90,7 @@ impl World {
     /// An empty one: virtual hosts, but nothing in them.
     pub fn new(mut random: Random, mutation: Option<Mutation>) -> Checked<Self> {
         let sizes = Sizes {
-            segment_bytes: *random.pick(&[4 << 10, 8 << 10, 16 << 10, 64 << 10]),
+            segment_bytes: *random.pick(&[1 << 10, 2 << 10, 4 << 10, 16 << 10]),
             page_bytes: *random.pick(&[0, 1 << 10, 4 << 10, ALL_BYTES]),
             clients: 2 + random.below(3),
         };
@@ -92,7 +100,7 @@ impl World {
         let mut world = Self {
             server,
             disk,
-            ledgers: vec![Ledger::new(); HOSTS.len()],
+            ledgers: vec![Ledger::new(); HOSTS.len() + 1],
             clients: Vec::new(),
             clock: Clock { turn: 1, now_ms: BEGIN_MS },
             random,
@@ -101,11 +109,14 @@ impl World {
             flushing: None,
             fuse: None,
             has_committed: false,
+            has_promised: false,
+            deeds: Vec::new(),
             is_told: std::env::var_os("POCKETMQ_TELL").is_some(),
             messages: 0,
             serials: 0,
             operations: 0,
         };
+        world.ledgers[HOSTS.len()].lives = Timeline::new(false);
         let hosts = world.server.virtual_hosts_mut();
         hosts.add(HOSTS[1]);
         let first = hosts.first().id();
@@ -121,8 +132,7 @@ impl World {
     pub fn meet(&mut self) -> Checked {
         for number in 0..self.sizes.clients {
             let host = number % HOSTS.len();
-            let publisher = Publisher { name: format!("publisher {number}").into(), last: 0, unconfirmed: [].into() };
-            self.join(host, publisher)?;
+            self.join(host, Publisher::named(&format!("publisher {number}")))?;
         }
         Ok(())
     }
@@ -331,6 +341,7 @@ impl World {
             Ok(()) => self.server.flushed(mark),
             Err(error) => self.server.store_failed(&error.0),
         }
+        self.answer_deeds()?;
         self.turn()?;
         self.burn()
     }

@@ -49,9 +49,12 @@ impl Ledger {
             exists.crash(span, |&exists| exists);
         }
         for (binding, is_bound) in self.bindings.iter_mut().enumerate() {
-            let survives = !QUEUES[BINDINGS[binding].queue].is_transient;
+            let survives = !BINDINGS[binding].is_transient();
             is_bound.crash(span, |&is_bound| is_bound && survives);
         }
+        self.policies.iter_mut().for_each(|policy| policy.crash(span, |&version| version));
+        self.partitions.crash(span, |&count| count);
+        self.lives.crash(span, |&lives| lives);
         for &id in &self.active {
             let token = &mut self.tokens[id];
             token.holder = None;
@@ -63,7 +66,8 @@ impl Ledger {
                     Place::Held => message.is_persistent,
                 };
                 let place = if is_kept { state.place } else { Place::Gone };
-                let was_delivered = state.was_delivered || forgets_deliveries && matches!(place, Place::At(_));
+                let was_delivered = state.was_delivered
+                    || forgets_deliveries && matches!(place, Place::At(queue) if QUEUES[queue].partitions.is_none());
                 // Who had it may or may not count as one who gave it back.
                 let counts = matches!(place, Place::At(queue) if QUEUES[queue].is_quorum);
                 let returns = (state.returns.0, state.returns.1 + u32::from(state.was_delivered && counts));
@@ -77,11 +81,14 @@ impl Ledger {
 
     /// What cannot come back any more need not be remembered.
     pub fn forget(&mut self, clock: Clock) {
-        let Self { tokens, active, promised, .. } = self;
+        let Self { tokens, active, promised, queues, exchanges, bindings, policies, partitions, lives, .. } = self;
         let horizon = (*promised).min(clock.turn);
-        for exists in self.queues.iter_mut().chain(&mut self.exchanges).chain(&mut self.bindings) {
+        for exists in queues.iter_mut().chain(exchanges).chain(bindings) {
             exists.forget_before(horizon);
         }
+        policies.iter_mut().for_each(|policy| policy.forget_before(horizon));
+        partitions.forget_before(horizon);
+        lives.forget_before(horizon);
         active.retain(|&id| {
             let token: &mut Token = &mut tokens[id];
             token.states.forget_before(horizon);

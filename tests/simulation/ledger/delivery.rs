@@ -46,7 +46,8 @@ impl Ledger {
         self.tokens[id].holder = holder;
         self.check_key_of(id, queue)?;
         self.fresh.push((queue, id));
-        self.narrow(span, id)?;
+        let told = self.tokens[id].told();
+        self.narrow(span, &|| told.clone())?;
         Ok(id)
     }
 
@@ -58,7 +59,7 @@ impl Ledger {
         let token = &self.tokens[id];
         let is_shared = |other: &&Token| {
             other.origin == queue
-                && other.message.key == token.message.key
+                && other.message.order_key() == token.message.order_key()
                 && other.holder.is_some_and(|holder| token.holder.is_some_and(|own| own.0 != holder.0))
         };
         match self.active.iter().map(|&id| &self.tokens[id]).find(is_shared) {
@@ -102,10 +103,11 @@ fn check_content(arrival: &Arrival, message: &Rc<Message>) -> Checked {
 fn see(token: &mut Token, arrival: &Arrival) -> Checked<Span> {
     let is_there = |state: &State| state.place == Place::At(arrival.queue);
     let counts = QUEUES[arrival.queue].is_quorum;
+    // What waited for its slot when the broker ended was never delivered; nobody sees which did.
+    let is_vague = QUEUES[arrival.queue].partitions.is_some() && arrival.is_redelivered;
+    let is_told = |state: &State| state.was_delivered == arrival.is_redelivered || is_vague;
     let is_seen = |state: &State| {
-        is_there(state)
-            && state.was_delivered == arrival.is_redelivered
-            && (!counts || (state.returns.0..=state.returns.1).contains(&arrival.returns))
+        is_there(state) && is_told(state) && (!counts || (state.returns.0..=state.returns.1).contains(&arrival.returns))
     };
     if let Some(span) = token.states.observe(is_seen) {
         return Ok(span);
@@ -120,7 +122,7 @@ fn see(token: &mut Token, arrival: &Arrival) -> Checked<Span> {
 /// Whether one message comes before another in a queue, whatever happens.
 fn stands_before(one: &Token, other: &Token, queue: usize) -> bool {
     let spec = &QUEUES[queue];
-    if spec.partitions.is_some() && one.message.key != other.message.key {
+    if spec.partitions.is_some() && one.message.order_key() != other.message.order_key() {
         return false;
     }
     if let Some(max) = spec.max_priority {

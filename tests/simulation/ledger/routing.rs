@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::{Clock, Ledger, Message, Place, State, Token, TokenId, order_of, some_time_in};
-use crate::timeline::Timeline;
-use crate::topology::{BINDINGS, QUEUES};
+use super::{Clock, Ledger, Message, Place, Published, State, Token, TokenId, order_of, some_time_in};
+use crate::timeline::{Timeline, Turn};
+use crate::topology::{BINDINGS, BindingSpec, QUEUES, Target};
 
 impl Ledger {
-    /// A message is published: again, where its publisher did not know better. Answers its tokens.
-    pub fn publish(&mut self, message: &Rc<Message>, clock: Clock) -> Vec<TokenId> {
+    /// A message is published: again, where its publisher did not know better, or somebody else has sent it.
+    pub fn publish(&mut self, message: &Rc<Message>, clock: Clock) -> Published {
         self.arrivals += 1;
-        let targets = self.targets(message);
-        targets.into_iter().map(|queue| self.publish_to(queue, message, clock)).collect()
+        let mut published = Published::default();
+        for queue in self.targets(message) {
+            self.publish_to(queue, message, clock, &mut published);
+        }
+        published
     }
 
     fn targets(&self, message: &Message) -> BTreeSet<usize> {
@@ -20,22 +23,42 @@ impl Ledger {
             let named = QUEUES.iter().position(|queue| queue.name == message.key);
             return named.into_iter().filter(|&queue| self.queues[queue].must_be(|&exists| exists)).collect();
         }
-        let leads = |(place, _): &(usize, _)| self.bindings[*place].must_be(|&is_bound| is_bound);
-        let bindings = BINDINGS.iter().enumerate().filter(leads).map(|(_, binding)| binding);
-        let matching = bindings.filter(|binding| binding.exchange == message.exchange && binding.matches(message.key));
-        matching.map(|binding| binding.queue).collect()
+        let (mut exchanges, mut queues) = (vec![message.exchange], BTreeSet::new());
+        let mut known = 0;
+        while let Some(&exchange) = exchanges.get(known) {
+            known += 1;
+            let leads = |(place, _): &(usize, _)| self.bindings[*place].must_be(|&is_bound| is_bound);
+            let bindings = BINDINGS.iter().enumerate().filter(leads).map(|(_, binding)| binding);
+            let is_meant = |spec: &&BindingSpec| spec.exchange == exchange && spec.matches(message.key, message.label);
+            for binding in bindings.filter(is_meant) {
+                match binding.target {
+                    Target::Queue(queue) => drop(queues.insert(queue)),
+                    Target::Exchange(next) if exchanges.contains(&next) => {}
+                    Target::Exchange(next) => exchanges.push(next),
+                }
+            }
+        }
+        queues
     }
 
-    fn publish_to(&mut self, queue: usize, message: &Rc<Message>, clock: Clock) -> TokenId {
+    fn publish_to(&mut self, queue: usize, message: &Rc<Message>, clock: Clock, published: &mut Published) {
         let spec = &QUEUES[queue];
+        let keeps = Self::keeps(queue, message);
+        let (twin, may_have_twin) = self.twin_in(queue, message);
+        let id = self.token(queue, message);
+        if let Some(arrived) = twin {
+            published.rests_on = published.rests_on.max(arrived);
+            published.is_repeat = true;
+            return;
+        }
         let is_full = spec.refuses && self.ready_counts(queue).1 >= spec.max_length.unwrap_or(usize::MAX);
-        let may_refuse = is_full || self.failed.is_some() && Self::keeps(queue, message);
+        let may_refuse = is_full || may_have_twin || self.failed.is_some() && keeps;
         let order = order_of(clock.turn, self.arrivals % (1 << 19));
         let place = if message.delay_ms.is_some() { Place::Held } else { Place::At(queue) };
         let arrived = State { place, order: (order, order), returns: (0, 0), was_delivered: false };
-        let id = self.token(queue, message);
         let token = &mut self.tokens[id];
         let was_unborn = token.states.may_be(|state| state.place == Place::Unborn);
+        let is_new = token.states.must_be(|state| state.place == Place::Unborn);
         token.states.change(clock.turn, |state| match state.place {
             Place::Unborn if may_refuse => vec![arrived.clone(), state.clone()],
             Place::Unborn => vec![arrived.clone()],
@@ -45,9 +68,39 @@ impl Ledger {
             let ttl_ms = [message.ttl_ms, spec.ttl_ms].into_iter().flatten().min();
             token.expires_ms = ttl_ms.map(|ttl_ms| clock.now_ms + ttl_ms);
             token.due_ms = message.delay_ms.map(|delay_ms| clock.now_ms + delay_ms);
-            (token.arrived, token.arrived_ms) = (clock.turn, clock.now_ms);
+            // It may have arrived before, by what is not durable yet: then nothing is written down now.
+            token.arrived = if is_new { clock.turn } else { self.caused };
+            token.arrived_ms = clock.now_ms;
         }
-        id
+        published.is_repeat |= !is_new || may_have_twin;
+        if may_have_twin {
+            return;
+        }
+        published.is_kept |= keeps && is_new;
+        if keeps {
+            published.rests_on = published.rests_on.max(token.arrived);
+        }
+        published.tokens.push(id);
+    }
+
+    /// When the message arrived in a queue that stands for this one there, if it is certain that there is one; and whether
+    /// there may be one.
+    fn twin_in(&self, queue: usize, message: &Message) -> (Option<Turn>, bool) {
+        let is_twin = |token: &&Token| {
+            token.origin == queue
+                && token.message.id != message.id
+                && token.message.unique_id == message.unique_id
+                && (Self::keeps(queue, &token.message) || !Self::keeps(queue, message))
+                && token.may_be_at(queue)
+        };
+        if !QUEUES[queue].deduplicates || message.unique_id.is_none() {
+            return (None, false);
+        }
+        let twins = self.active.iter().map(|&id| &self.tokens[id]).filter(is_twin);
+        twins.fold((None, false), |(known, _), token| {
+            let kept = if Self::keeps(queue, &token.message) { token.arrived } else { 0 };
+            (if token.must_be_at(queue) { known.max(Some(kept)) } else { known }, true)
+        })
     }
 
     fn token(&mut self, origin: usize, message: &Rc<Message>) -> TokenId {

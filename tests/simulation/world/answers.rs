@@ -4,6 +4,8 @@ use super::{Delivered, World};
 use crate::client::{Content, Expected, Unconfirmed};
 use crate::ledger::{Checked, Place, violation};
 use crate::peer::{self, Answer, answers};
+use crate::timeline::Turn;
+use crate::topology::QUEUES;
 
 const GOT: (u16, u16) = (60, 71);
 const GOT_NOTHING: (u16, u16) = (60, 72);
@@ -39,7 +41,13 @@ impl World {
         }
     }
 
-    pub(super) fn is_open(&self, client: usize, number: u16) -> bool {
+    /// Something was answered that means durable up to this turn.
+    fn promise(&mut self, client: usize, turn: Turn) -> Checked {
+        self.has_promised |= !self.ledger(client).is_promised(turn);
+        self.ledger(client).promise(turn)
+    }
+
+    pub fn is_open(&self, client: usize, number: u16) -> bool {
         self.clients[client].channels.iter().any(|channel| channel.number == number)
     }
 
@@ -86,7 +94,7 @@ impl World {
     /// The answer to what was asked first of all that has none yet.
     fn answered(&mut self, client: usize, answer: &Answer) -> Checked {
         let channel = self.channel(client, answer.channel);
-        let Some(awaited) = channel.awaited.pop_front() else {
+        let Some(awaited) = channel.take_awaited() else {
             return violation(format!("nobody asked for {answer:?}"));
         };
         let id = answer.id();
@@ -110,20 +118,25 @@ impl World {
             }
             Expected::Got { queue, .. } if id == GOT_NOTHING => {
                 let clock = self.clock;
-                self.ledger(client).check_nobody_waits([queue].into_iter(), clock)?;
+                // What waits for its slot cannot be got.
+                let queues = Some(queue).filter(|&queue| QUEUES[queue].partitions.is_none());
+                self.ledger(client).check_nobody_waits(queues.into_iter(), clock)?;
             }
+            Expected::Grown(count) if id == DECLARED => self.ledger(client).note_grown(count)?,
             expected => return violation(format!("{answer:?} instead of {expected:?}")),
         }
-        self.ledger(client).promise(awaited.caused)
+        self.promise(client, awaited.rests_on)
     }
 
     fn refused(&mut self, client: usize, answer: &Answer, delivered: &mut Vec<Delivered>) -> Checked {
         let (code, text, _) = answer.refusal();
         let number = answer.channel;
-        let first = self.channel(client, number).awaited.pop_front();
-        if code != 404 || !first.is_some_and(|awaited| matches!(awaited.expected, Expected::NotFound)) {
-            return violation(format!("a channel was closed: {code} {text}"));
+        let first = self.channel(client, number).take_awaited();
+        match (code, first.as_ref().map(|awaited| &awaited.expected)) {
+            (404, Some(Expected::NotFound)) | (406, Some(Expected::Grown(_))) => {}
+            _ => return violation(format!("a channel was closed: {code} {text}")),
         }
+        self.promise(client, first.map_or(0, |awaited| awaited.rests_on))?;
         delivered.retain(|each| (each.client, each.channel) != (client, number));
         self.send(client, &peer::close_channel_ok().on(number));
         self.leave_channel(client, number);
@@ -148,8 +161,8 @@ impl World {
 
     fn note_confirmed(&mut self, client: usize, told: &Unconfirmed) -> Checked {
         self.clients[client].publisher.unconfirmed.retain(|message| message.id != told.message.id);
+        self.promise(client, told.rests_on.max(told.caused))?;
         let ledger = self.ledger(client);
-        ledger.promise(told.turn.unwrap_or(0).max(told.caused))?;
         for &token in &told.tokens {
             let token = &mut ledger.tokens[token];
             if token.states.observe(|state| state.place != Place::Unborn).is_none() {
@@ -163,8 +176,8 @@ impl World {
         if self.has_failed() {
             return Ok(());
         }
+        self.promise(client, told.caused)?;
         let ledger = self.ledger(client);
-        ledger.promise(told.caused)?;
         let is_unborn = |&token: &usize| ledger.tokens[token].states.observe(|s| s.place == Place::Unborn).is_some();
         if told.tokens.iter().any(is_unborn) {
             return Ok(());

@@ -70,6 +70,7 @@ impl World {
             }
         }
         self.flushing = None;
+        self.deeds.clear();
         Ok(publishers)
     }
 
@@ -133,11 +134,15 @@ impl World {
     /// Looks whether all is there that must be, and makes what is missing, or may be.
     pub fn recover(&mut self) -> Checked {
         self.turn()?;
+        self.look_at_hosts()?;
         (0..HOSTS.len()).try_for_each(|host| self.recover_host(host))
     }
 
     fn recover_host(&mut self, host: usize) -> Checked {
-        self.join(host, Publisher { name: "nobody".into(), last: 0, unconfirmed: [].into() })?;
+        if self.random.chance(70) {
+            self.look_around(host)?;
+        }
+        self.join(host, Publisher::named("nobody"))?;
         let client = self.clients.len() - 1;
         for queue in 0..QUEUES.len() {
             if self.ledgers[host].queues[queue].is_clear() {
@@ -231,7 +236,7 @@ impl World {
     }
 
     fn drain_host(&mut self, host: usize) -> Checked {
-        self.join(host, Publisher { name: "nobody".into(), last: 0, unconfirmed: [].into() })?;
+        self.join(host, Publisher::named("nobody"))?;
         let client = self.clients.len() - 1;
         let number = self.clients[client].channels[1].number;
         for queue in 0..QUEUES.len() {

@@ -4,45 +4,52 @@ use std::rc::Rc;
 
 use super::World;
 use crate::client::{
-    Awaited, Client, Consumer, Expected, Lease, Mode, Outcome, Step, Unconfirmed, declare_exchange, declare_queue,
-    publish_frames,
+    Cause, Client, Consumer, Expected, Lease, Mode, Outcome, Step, Unconfirmed, binding_arguments, declare_exchange,
+    declare_queue, publish_frames,
 };
-use crate::ledger::{Checked, Ledger, Message};
+use crate::ledger::{Checked, Ledger, Message, Published};
 use crate::mutations::Mutation;
 use crate::peer::{self, call};
 use crate::timeline::Turn;
-use crate::topology::{BINDINGS, EXCHANGES, QUEUES};
+use crate::topology::{BINDINGS, EXCHANGES, PARTED, PARTITIONS_MAX, QUEUES, Target};
 
 impl World {
     pub fn await_answer(&mut self, client: usize, number: u16, id: (u16, u16)) {
         self.expect(client, number, Expected::Answer(id));
     }
 
+    /// An answer about what only the channel itself has done.
     fn expect(&mut self, client: usize, number: u16, expected: Expected) {
         let channel = self.channel(client, number);
-        let caused = channel.caused;
-        channel.awaited.push_back(Awaited { expected, caused });
+        channel.expect(expected, channel.caused);
+    }
+
+    /// An answer that rests on all that anybody has done in the virtual host.
+    fn expect_of_all(&mut self, client: usize, number: u16, expected: Expected) {
+        let caused = self.ledger(client).caused;
+        self.rest_on(client, number, caused);
+        self.expect(client, number, expected);
     }
 
     /// The channel has caused something that its next answer waits for.
-    fn cause(&mut self, client: usize, number: u16, is_kept: bool) {
-        let turn = self.clock.turn;
+    fn cause(&mut self, client: usize, number: u16, cause: Cause, is_kept: bool) {
         // After a failure of the store nothing is kept any more.
         if is_kept && !self.has_failed() {
+            let turn = self.clock.turn;
             self.ledger(client).caused = turn;
-            self.channel(client, number).caused = turn;
+            let channel = self.channel(client, number);
+            channel.caused = turn;
+            channel.causes.push((turn, cause));
         }
     }
 
-    /// The channel's next answer rests on what anybody in the virtual host has caused.
-    fn rest_on_all(&mut self, client: usize, number: u16) {
-        if self.has_failed() {
-            return;
-        }
-        let (turn, caused) = (self.clock.turn, self.ledger(client).caused);
+    /// What a channel is answered from now on rests on what somebody did in a turn.
+    fn rest_on(&mut self, client: usize, number: u16, turn: Turn) {
         let channel = self.channel(client, number);
-        channel.caused = channel.caused.max(caused);
-        channel.rested = turn;
+        if turn > channel.caused {
+            channel.caused = turn;
+            channel.causes.push((turn, Cause::Others));
+        }
     }
 
     /// Makes a queue, unless there is one: they are all alike.
@@ -50,24 +57,52 @@ impl World {
         let clock = self.clock;
         let is_kept = self.ledger(client).declare_queue(queue, clock);
         let (least, most) = self.ledger(client).ready_counts(queue);
-        self.cause(client, number, is_kept);
-        self.rest_on_all(client, number);
-        self.send(client, &declare_queue(&QUEUES[queue]).on(number));
-        self.expect(client, number, Expected::Count((50, 11), least, most));
+        self.cause(client, number, Cause::Declared, is_kept);
+        self.send(client, &declare_queue(&QUEUES[queue], QUEUES[queue].partitions).on(number));
+        self.expect_of_all(client, number, Expected::Count((50, 11), least, most));
+    }
+
+    /// Gives the queue that grows more partitions, on a channel of its own: it may be closed.
+    pub fn grow(&mut self, client: usize) {
+        let clock = self.clock;
+        let ledger = self.ledger(client);
+        let known = ledger.partitions.states().copied().max().unwrap_or(0);
+        let exists = ledger.queues[PARTED].must_be(|&exists| exists);
+        let count = PARTITIONS_MAX.min(known + 1 + self.random.below(2) as u32);
+        if count == known || !exists {
+            return;
+        }
+        let number = self.open_channel(client, Mode::Plain);
+        self.ledger(client).grow(count, clock);
+        self.send(client, &declare_queue(&QUEUES[PARTED], Some(count)).on(number));
+        self.expect_of_all(client, number, Expected::Grown(count));
     }
 
     pub fn declare_exchange(&mut self, client: usize, number: u16, exchange: usize) {
         let clock = self.clock;
         let is_kept = self.ledger(client).declare_exchange(exchange, clock);
-        self.cause(client, number, is_kept);
-        self.rest_on_all(client, number);
+        self.cause(client, number, Cause::Declared, is_kept);
         self.send(client, &declare_exchange(exchange).on(number));
-        self.await_answer(client, number, (40, 11));
+        self.expect_of_all(client, number, Expected::Answer((40, 11)));
+    }
+
+    /// Deletes an exchange, makes it anew and binds it as before.
+    pub fn renew_exchange(&mut self, client: usize, number: u16, exchange: usize) {
+        let clock = self.clock;
+        let ledger = self.ledger(client);
+        let is_bound = |binding: &usize| ledger.bindings[*binding].may_be(|&is_bound| is_bound);
+        let hangs_on = |binding: &usize| BINDINGS[*binding].hangs_on(exchange);
+        let bindings: Vec<_> = (0..BINDINGS.len()).filter(hangs_on).filter(is_bound).collect();
+        let is_kept = ledger.delete_exchange(exchange, clock);
+        self.cause(client, number, Cause::Deleted, is_kept);
+        self.send(client, &call(40, 20).short(0).text(EXCHANGES[exchange].name).octet(0).on(number));
+        self.expect_of_all(client, number, Expected::Answer((40, 21)));
+        self.declare_exchange(client, number, exchange);
+        bindings.into_iter().for_each(|binding| self.bind(client, number, binding, true));
     }
 
     /// Asks whether a queue is there, and how many messages are ready in it.
     pub fn look_at_queue(&mut self, client: usize, number: u16, queue: usize) {
-        self.rest_on_all(client, number);
         self.send(client, &peer::declare_queue(QUEUES[queue].name, 1).on(number));
         let (least, most) = self.ledger(client).ready_counts(queue);
         // What comes back may be more than a queue takes that refuses.
@@ -78,38 +113,39 @@ impl World {
         } else {
             Expected::NotFound
         };
-        self.expect(client, number, expected);
+        self.expect_of_all(client, number, expected);
     }
 
     pub fn look_at_exchange(&mut self, client: usize, number: u16, exchange: usize) {
-        self.rest_on_all(client, number);
         let spec = &EXCHANGES[exchange];
         let passive = call(40, 10).short(0).text(spec.name).text(spec.kind).octet(1).bytes(b"");
         self.send(client, &passive.on(number));
         let exists = self.ledger(client).exchanges[exchange].must_be(|&exists| exists);
-        self.expect(client, number, if exists { Expected::Answer((40, 11)) } else { Expected::NotFound });
+        self.expect_of_all(client, number, if exists { Expected::Answer((40, 11)) } else { Expected::NotFound });
     }
 
     pub fn bind(&mut self, client: usize, number: u16, binding: usize, is_bound: bool) {
         let clock = self.clock;
         let spec = &BINDINGS[binding];
         let is_kept = self.ledger(client).bind(binding, is_bound, clock);
-        self.cause(client, number, is_kept);
-        self.rest_on_all(client, number);
-        let names = |call: peer::Call| call.short(0).text(QUEUES[spec.queue].name).text(spec.exchange).text(spec.key);
-        let (frame, answer) = if is_bound {
-            (names(call(50, 20)).octet(0).bytes(b""), (50, 21))
-        } else {
-            (names(call(50, 50)).bytes(b""), (50, 51))
+        self.cause(client, number, if is_bound { Cause::Bound } else { Cause::Unbound }, is_kept);
+        let (name, method, answer) = match (spec.target, is_bound) {
+            (Target::Queue(queue), true) => (QUEUES[queue].name, (50, 20), (50, 21)),
+            (Target::Queue(queue), false) => (QUEUES[queue].name, (50, 50), (50, 51)),
+            (Target::Exchange(name), true) => (name, (40, 30), (40, 31)),
+            (Target::Exchange(name), false) => (name, (40, 40), (40, 51)),
         };
-        self.send(client, &frame.on(number));
-        self.await_answer(client, number, answer);
+        let names = call(method.0, method.1).short(0).text(name).text(spec.exchange).text(spec.key);
+        // Only queue.unbind has always an answer, and no bit that says so.
+        let names = if method == (50, 50) { names } else { names.octet(0) };
+        self.send(client, &names.bytes(&binding_arguments(spec)).on(number));
+        self.expect_of_all(client, number, Expected::Answer(answer));
     }
 
     /// Deletes a queue, makes it anew and binds it as before.
     pub fn renew_queue(&mut self, client: usize, number: u16, queue: usize) {
         let clock = self.clock;
-        let bound = |binding: &usize| BINDINGS[*binding].queue == queue;
+        let bound = |binding: &usize| BINDINGS[*binding].target == Target::Queue(queue);
         let bindings: Vec<_> = (0..BINDINGS.len()).filter(bound).collect();
         let (least, most) = self.ledger(client).delete_queue(queue, clock);
         let host = self.clients[client].host;
@@ -118,10 +154,9 @@ impl World {
                 channel.consumers.retain(|consumer| consumer.queue != queue);
             }
         }
-        self.cause(client, number, !QUEUES[queue].is_transient);
-        self.rest_on_all(client, number);
+        self.cause(client, number, Cause::Deleted, !QUEUES[queue].is_transient);
         self.send(client, &call(50, 40).short(0).text(QUEUES[queue].name).octet(0).on(number));
-        self.expect(client, number, Expected::Count((50, 41), least, most));
+        self.expect_of_all(client, number, Expected::Count((50, 41), least, most));
         self.declare(client, number, queue);
         bindings.into_iter().for_each(|binding| self.bind(client, number, binding, true));
     }
@@ -131,19 +166,13 @@ impl World {
         let kept = |ledger: &Ledger| ledger.has_kept(queue);
         let is_kept = kept(self.ledger(client));
         let (least, most) = self.ledger(client).purge(queue, clock);
-        self.cause(client, number, is_kept);
-        self.rest_on_all(client, number);
+        self.cause(client, number, Cause::Purged, is_kept);
         self.send(client, &call(50, 30).short(0).text(QUEUES[queue].name).octet(0).on(number));
-        self.expect(client, number, Expected::Count((50, 31), least, most));
+        self.expect_of_all(client, number, Expected::Count((50, 31), least, most));
     }
 
     /// Publishes on a channel, as its mode says.
     pub fn publish(&mut self, client: usize, number: u16, message: &Rc<Message>) {
-        self.publish_at(client, number, message, self.clock.turn);
-    }
-
-    /// As `publish`; a confirm says that what was done up to `turn` is durable.
-    fn publish_at(&mut self, client: usize, number: u16, message: &Rc<Message>, turn: Turn) {
         if self.channel(client, number).mode == Mode::Transactions {
             if self.mutation != Some(Mutation::CommitsInParts) {
                 self.send(client, &publish_frames(number, message));
@@ -152,30 +181,30 @@ impl World {
             return;
         }
         let clock = self.clock;
-        let tokens = self.ledger(client).publish(message, clock);
+        let Published { tokens, rests_on, is_kept, is_repeat } = self.ledger(client).publish(message, clock);
         let ledger = self.ledger(client);
-        let is_kept = tokens.iter().any(|&token| Ledger::keeps(ledger.tokens[token].origin, message));
         let may_be_refused = tokens.iter().any(|&token| QUEUES[ledger.tokens[token].origin].refuses);
         let channel = self.channel(client, number);
         let caused = channel.caused;
         if channel.mode == Mode::Confirms {
             channel.published += 1;
-            let (tag, turn) = (channel.published, is_kept.then_some(turn));
             let message = Rc::clone(message);
-            channel.unconfirmed.insert(tag, Unconfirmed { message, tokens, caused, turn });
+            channel.unconfirmed.insert(channel.published, Unconfirmed { message, tokens, caused, rests_on });
+        } else if is_repeat || may_be_refused {
+            channel.doubt();
         }
-        self.cause(client, number, is_kept && !may_be_refused && turn == clock.turn);
+        self.cause(client, number, Cause::Published, is_kept && !may_be_refused);
+        self.rest_on(client, number, if is_repeat { rests_on } else { 0 });
         self.send(client, &publish_frames(number, message));
     }
 
-    /// Sends what was not confirmed once more, after a connection was lost.
+    /// Sends what was not confirmed once more, after a connection was lost; or more, as somebody who was lost itself and
+    /// begins where it knows that it was.
     pub(super) fn publish_again(&mut self, client: usize) {
         let number = self.clients[client].channels[0].number;
-        for message in self.clients[client].publisher.unconfirmed.clone() {
-            // It may have arrived, by what is not durable yet: then the confirm waits for that, and adds nothing.
-            let caused = self.ledger(client).caused;
-            self.publish_at(client, number, &message, caused);
-            self.channel(client, number).rested = self.clock.turn;
+        let more = if self.random.chance(50) { self.random.below(40) } else { 0 };
+        for message in self.clients[client].publisher.repeated(more) {
+            self.publish(client, number, &message);
         }
     }
 
@@ -259,7 +288,7 @@ impl World {
             Outcome::Requeued => ledger.requeued(token, queue, clock),
         }
         let is_kept = Ledger::keeps(queue, &ledger.tokens[token].message);
-        self.cause(client, number, is_kept && outcome != Outcome::Requeued);
+        self.cause(client, number, Cause::Settled, is_kept && outcome != Outcome::Requeued);
     }
 
     /// Does what the transaction was to do.
@@ -271,9 +300,9 @@ impl World {
                 Step::Settle(tag, outcome) => self.settle_one(client, number, tag, outcome),
                 Step::Publish(message) => {
                     let ledger = self.ledger(client);
-                    let tokens = ledger.publish(&message, clock);
-                    let is_kept = tokens.iter().any(|&token| Ledger::keeps(ledger.tokens[token].origin, &message));
-                    self.cause(client, number, is_kept);
+                    let published = ledger.publish(&message, clock);
+                    self.cause(client, number, Cause::Published, published.is_kept);
+                    self.rest_on(client, number, published.rests_on);
                     if self.mutation == Some(Mutation::CommitsInParts) {
                         self.send(client, &publish_frames(number, &message));
                         self.end_commit(client, number);
@@ -286,9 +315,8 @@ impl World {
     }
 
     fn end_commit(&mut self, client: usize, number: u16) {
-        self.rest_on_all(client, number);
         self.send(client, &call(90, 20).on(number));
-        self.await_answer(client, number, (90, 21));
+        self.expect_of_all(client, number, Expected::Answer((90, 21)));
     }
 
     pub fn roll_back(&mut self, client: usize, number: u16) {

@@ -1,0 +1,155 @@
+//! Operator: what is done and seen without a connection: policies, a virtual host that comes and goes, lists.
+
+use pocketmq::broker::{ApplyTo, Broker, Policy};
+use pocketmq::table::{Table, Value};
+
+use super::{GUEST, HOSTS, World};
+use crate::ledger::{Checked, Ledger, POLICIES, violation};
+use crate::topology::{BINDINGS, BindingSpec, EXCHANGES, PARTED, QUEUES, Target};
+
+/// A policy of the workload: it is there to be kept, and means nothing to any queue.
+fn policy(version: u32) -> Policy {
+    let definition = [("max-length", Value::I32(1000 + version as i32))].into_iter().collect();
+    Policy { pattern: "nothing".into(), apply_to: ApplyTo::Queues, priority: version as i32, definition }
+}
+
+fn policy_name(number: usize) -> String {
+    format!("rule {number}")
+}
+
+impl World {
+    fn broker_mut(&mut self, host: usize) -> &mut Broker {
+        let hosts = self.server.virtual_hosts_mut();
+        let id = hosts.named(HOSTS[host]).expect("it stays").id();
+        hosts.broker_mut(id).expect("it was found")
+    }
+
+    /// What the operator has done is to be durable; the answer comes by the flush.
+    fn await_deed(&mut self, host: usize) {
+        let write = self.server.current_write();
+        self.deeds.push((write, host, self.clock.turn));
+        self.operations += 1;
+    }
+
+    pub(super) fn answer_deeds(&mut self) -> Checked {
+        for (write, host, turn) in std::mem::take(&mut self.deeds) {
+            if self.server.is_durable(write) {
+                self.has_promised = true;
+                self.ledgers[host].promise(turn)?;
+            } else {
+                self.deeds.push((write, host, turn));
+            }
+        }
+        Ok(())
+    }
+
+    /// A policy comes, changes or goes.
+    pub fn change_policy(&mut self) {
+        let (host, number) = (self.random.below(HOSTS.len()), self.random.below(POLICIES));
+        let version = if self.random.chance(30) { None } else { Some(self.random.below(4) as u32) };
+        if self.has_failed() {
+            return;
+        }
+        let turn = self.clock.turn;
+        self.ledgers[host].policies[number].set(turn, version);
+        self.ledgers[host].caused = turn;
+        let (broker, name) = (self.broker_mut(host), policy_name(number));
+        match version {
+            Some(version) => broker.set_policy(&name, &policy(version)).expect("it makes sense"),
+            None => drop(broker.delete_policy(&name)),
+        }
+        self.await_deed(host);
+    }
+
+    /// A virtual host comes or goes.
+    pub fn change_guest(&mut self) {
+        if self.has_failed() {
+            return;
+        }
+        let is_there = self.server.virtual_hosts().named(GUEST).is_some();
+        self.ledgers[HOSTS.len()].lives.set(self.clock.turn, !is_there);
+        if is_there {
+            self.server.delete_virtual_host(GUEST);
+        } else {
+            self.server.virtual_hosts_mut().add(GUEST);
+        }
+        self.await_deed(HOSTS.len());
+    }
+
+    /// Which virtual hosts there are.
+    pub(super) fn look_at_hosts(&mut self) -> Checked {
+        let is_there = self.server.virtual_hosts().named(GUEST).is_some();
+        let guest = &mut self.ledgers[HOSTS.len()];
+        guest.see("the virtual host that comes and goes", |ledger| &mut ledger.lives, &is_there)?;
+        match HOSTS.iter().find(|name| self.server.virtual_hosts().named(name).is_none()) {
+            Some(name) => violation(format!("the virtual host {name} is lost")),
+            None => Ok(()),
+        }
+    }
+
+    /// What the lists of a virtual host say.
+    pub(super) fn look_around(&mut self, host: usize) -> Checked {
+        let name = HOSTS[host];
+        let broker = self.server.virtual_hosts().named(name).expect("it was looked for").broker();
+        let (queues, exchanges) = (broker.list_queues(None), broker.list_exchanges(None));
+        let bindings: Vec<_> = broker.list_bindings().iter().map(told).collect();
+        let policies: Vec<_> = broker.policies().map(|(name, policy)| (name.to_owned(), policy.clone())).collect();
+        let ledger = &mut self.ledgers[host];
+        let named = |list: &[Table], name: &str| list.iter().any(|item| text(item, "name") == name);
+        for (number, spec) in QUEUES.iter().enumerate() {
+            let is_there = named(&queues, spec.name);
+            ledger.see(&format!("queue {}", spec.name), |ledger| &mut ledger.queues[number], &is_there)?;
+        }
+        for (number, spec) in EXCHANGES.iter().enumerate() {
+            let is_there = named(&exchanges, spec.name);
+            ledger.see(&format!("exchange {}", spec.name), |ledger| &mut ledger.exchanges[number], &is_there)?;
+        }
+        for (number, spec) in BINDINGS.iter().enumerate() {
+            let is_there = bindings.contains(&told_of(spec));
+            ledger.see(&format!("{spec:?}"), |ledger| &mut ledger.bindings[number], &is_there)?;
+        }
+        let strange = |told: &&String| !BINDINGS.iter().any(|spec| told_of(spec) == **told) && !told.starts_with("''");
+        if let Some(strange) = bindings.iter().find(strange) {
+            return violation(format!("nobody has made the binding {strange}"));
+        }
+        see_policies(ledger, &policies)?;
+        let parted = queues.iter().find(|queue| text(queue, "name") == QUEUES[PARTED].name);
+        let count = parted.and_then(|queue| queue.get("partitions")).and_then(Value::as_integer).unwrap_or(0);
+        ledger.see("the number of partitions", |ledger| &mut ledger.partitions, &(count as u32))
+    }
+}
+
+fn see_policies(ledger: &mut Ledger, policies: &[(String, Policy)]) -> Checked {
+    for number in 0..POLICIES {
+        let found = policies.iter().find(|(name, _)| *name == policy_name(number)).map(|(_, policy)| policy);
+        let version = found.map(|found| found.priority as u32);
+        if version.is_some_and(|version| found != Some(&policy(version))) {
+            return violation(format!("nobody has set {found:?}"));
+        }
+        ledger.see(&policy_name(number), |ledger| &mut ledger.policies[number], &version)?;
+    }
+    Ok(())
+}
+
+fn text<'a>(table: &'a Table, name: &str) -> &'a str {
+    table.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn told(binding: &Table) -> String {
+    let label = match binding.get("arguments") {
+        Some(Value::Table(arguments)) => text(arguments, "label"),
+        _ => "",
+    };
+    let [source, kind, name, key] =
+        ["source", "destination_type", "destination", "routing_key"].map(|name| text(binding, name));
+    format!("'{source}' to {kind} '{name}' by '{key}' '{label}'")
+}
+
+/// The same of a binding of the workload.
+fn told_of(spec: &BindingSpec) -> String {
+    let (kind, name) = match spec.target {
+        Target::Queue(queue) => ("queue", QUEUES[queue].name),
+        Target::Exchange(name) => ("exchange", name),
+    };
+    format!("'{}' to {kind} '{name}' by '{}' '{}'", spec.exchange, spec.key, spec.label.unwrap_or_default())
+}
