@@ -174,6 +174,7 @@ impl Broker {
     /// Tells the time, in milliseconds of a clock that never goes back, and does what is due.
     pub fn turn(&mut self, now_ms: u64) {
         self.set_now(now_ms);
+        self.forget_publishers();
         self.fall_due();
         self.tend_changed();
     }
@@ -299,10 +300,10 @@ impl Broker {
         self.reserved_bytes = self.reserved_bytes.checked_sub(bytes).expect("no more is released than was reserved");
     }
 
-    /// What messages, and content that is being received, take in memory.
+    /// What messages, content that is being received, and the numbers of publishers take in memory.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.state.memory_bytes() + self.reserved_bytes
+        self.state.memory_bytes() + self.reserved_bytes + self.state.publishers().memory_bytes()
     }
 
     fn check_memory(&self, more_bytes: usize) -> Result<(), Error> {

@@ -86,8 +86,10 @@ export interface JournalStats {
 
 /** A broker's figures at a moment. */
 export interface Stats {
-  /** Bytes held by messages and by content still being received. */
+  /** Bytes held by messages, by content still being received, and by the numbers of publishers. */
   memoryBytes: number;
+  /** How many publishers are remembered by their `x-publisher-id`, each for a week after its last message. */
+  publishers: number;
   connections: number;
   channels: number;
   exchanges: number;

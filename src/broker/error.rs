@@ -143,6 +143,8 @@ pub enum Error {
     QueueLimit(Box<str>, usize),
     /// The limit on memory, in bytes, is reached.
     MemoryLimit(usize),
+    /// There is no room to remember the number of a further publisher; so many are known.
+    PublisherLimit(usize),
     /// What was to be durable can never be.
     JournalFailed,
 }
@@ -184,7 +186,7 @@ impl Error {
             | Self::NoReplyConsumer => ErrorKind::PreconditionFailed,
             Self::ConsumerTagInUse(_) => ErrorKind::NotAllowed,
             Self::NotImplemented(_) | Self::GlobalPrefetch(_) => ErrorKind::NotImplemented,
-            Self::MemoryLimit(_) => ErrorKind::ResourceError,
+            Self::MemoryLimit(_) | Self::PublisherLimit(_) => ErrorKind::ResourceError,
             Self::JournalFailed => ErrorKind::Internal,
         }
     }
@@ -298,6 +300,11 @@ impl fmt::Display for InVirtualHost<'_> {
             Error::MemoryLimit(limit) => write!(
                 formatter,
                 "the memory limit of {limit} bytes is reached: consume or purge messages, or raise the limit"
+            ),
+            Error::PublisherLimit(known) => write!(
+                formatter,
+                "the numbers of {known} publishers are remembered, and there is no memory for more: use an 'x-publisher-id' \
+                 again, wait until some have not published for a week, or raise the memory limit"
             ),
             Error::JournalFailed => {
                 formatter.write_str("the journal has failed: nothing durable is accepted until the broker is restarted")

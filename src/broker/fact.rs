@@ -24,8 +24,9 @@
 //! 14 gone           | queue: longlong | first position: longlong | count: long
 //! 15 returned       | queue: longlong | position: longlong | how often: long
 //! 16 delivered      | queue: longlong | position: longlong             all below it have been
-//! 17 publisher      | id: short string | sequence: longlong
+//! 17 publisher      | id: short string | sequence: longlong                as earlier versions wrote it
 //! 18 era            | queue: longlong | position: longlong | time to live: longlong, or all ones: none
+//! 19 publisher      | id: short string | sequence: longlong | when its last message came: longlong
 //!
 //! content     = published: longlong | exchange, routing key: short strings | properties, body: long strings
 //! destination = 0: octet | queue: longlong, or 1: octet | exchange: short string
@@ -39,6 +40,7 @@
 use super::exchange::{Destination, ExchangeKind};
 use super::message::{Message, Parts};
 use super::policy::{ApplyTo, Policy};
+use super::publisher;
 use super::queue::Era;
 use crate::id::QueueId;
 use crate::properties::Properties;
@@ -90,7 +92,7 @@ pub(crate) enum Fact<'a> {
     Gone { place: Place, count: u32 },
     Returned { queue: QueueId, position: u64, returns: u32 },
     Delivered { queue: QueueId, below: u64 },
-    Publisher { id: &'a str, sequence: i64 },
+    Publisher { id: &'a str, sequence: i64, used_ms: u64 },
     Era { queue: QueueId, era: Era },
 }
 
@@ -251,9 +253,10 @@ pub(crate) fn put(out: &mut Vec<u8>, fact: &Fact<'_>) {
             put_numbered(out, 16, *queue);
             put_u64(out, *below);
         }
-        Fact::Publisher { id, sequence } => {
-            put_named(out, 17, id);
+        Fact::Publisher { id, sequence, used_ms } => {
+            put_named(out, 19, id);
             out.extend_from_slice(&sequence.to_be_bytes());
+            put_u64(out, *used_ms);
         }
         Fact::Era { queue, era } => {
             put_numbered(out, 18, *queue);
@@ -360,7 +363,11 @@ pub(crate) fn read<'a>(reader: &mut Reader<'a>) -> Result<Fact<'a>, Malformed> {
         14 => Fact::Gone { place: Place::read(reader)?, count: reader.long()? },
         15 => Fact::Returned { queue: read_queue(reader)?, position: reader.longlong()?, returns: reader.long()? },
         16 => Fact::Delivered { queue: read_queue(reader)?, below: reader.longlong()? },
-        17 => Fact::Publisher { id: reader.short_string()?, sequence: reader.longlong()?.cast_signed() },
+        kind @ (17 | 19) => {
+            let (id, sequence) = (reader.short_string()?, reader.longlong()?.cast_signed());
+            let used_ms = if kind == 17 { publisher::UNKNOWN_MS } else { reader.longlong()? };
+            Fact::Publisher { id, sequence, used_ms }
+        }
         18 => {
             let (queue, position, ttl_ms) = (read_queue(reader)?, reader.longlong()?, reader.longlong()?);
             Fact::Era { queue, era: Era { position, ttl_ms: Some(ttl_ms).filter(|&ttl_ms| ttl_ms != NONE) } }

@@ -223,7 +223,7 @@ impl Image {
                 tier.touched_below = below;
                 tier.end = tier.end.max(below);
             }
-            Fact::Publisher { id, sequence } => self.publishers.set(id, sequence),
+            Fact::Publisher { id, sequence, used_ms } => self.publishers.set(id, sequence, used_ms),
             Fact::Era { queue, era } => {
                 let eras = &mut self.queue(queue).tier(era.position).eras;
                 eras.retain(|known| known.position != era.position);

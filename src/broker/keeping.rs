@@ -260,8 +260,8 @@ impl Keeper {
             }
         }
         for id in publishers.iter().filter_map(|id| std::str::from_utf8(id).ok()) {
-            if let Some(sequence) = state.publishers().last_kept_of(id) {
-                self.put_lazily(&Fact::Publisher { id, sequence });
+            if let Some((sequence, used_ms)) = state.publishers().last_kept_of(id) {
+                self.put_lazily(&Fact::Publisher { id, sequence, used_ms });
             }
         }
         Ok(())
@@ -434,7 +434,8 @@ impl Broker {
             keeper.topology_bytes = topology_bytes(state);
             keeper.grown_bytes = 0;
         }
-        (state.kept_bytes() + keeper.topology_bytes) as u64
+        let publishers_bytes = state.publishers().bytes(FACT_BYTES);
+        (state.kept_bytes() + keeper.topology_bytes + publishers_bytes) as u64
     }
 }
 
@@ -444,7 +445,7 @@ fn topology_bytes(state: &State) -> usize {
         scratch.clear();
         table.encode(&mut scratch).map_or(0, |()| scratch.len())
     };
-    let mut bytes = state.publishers().bytes(FACT_BYTES);
+    let mut bytes = 0;
     for (name, exchange) in state.exchanges().filter(|(_, exchange)| exchange.durable) {
         bytes += FACT_BYTES + name.len();
         for (destination, routing_key, arguments) in exchange.bindings() {

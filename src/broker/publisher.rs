@@ -3,6 +3,9 @@
 //! A publisher that lost its connection cannot know whether its last messages arrived. If it says who it is by the header
 //! `x-publisher-id` and numbers its messages by `x-publisher-sequence`, rising, it sends them all again: what arrived
 //! before is confirmed, and nothing happens. It counts as arrived once it was in a queue, or held by an exchange.
+//!
+//! A publisher is remembered for [`RETENTION_MS`] after its last message, at least. Where there is no room to remember a new
+//! one, its messages are refused: none is forgotten before its time.
 
 use std::collections::HashMap;
 
@@ -10,19 +13,30 @@ use foldhash::fast::FixedState;
 
 use super::error::Error;
 use super::message::Message;
+use super::record::Record;
+use super::{Broker, Publication, headers};
 use crate::properties::Properties;
 
 pub(super) const ID: &str = "x-publisher-id";
 const SEQUENCE: &str = "x-publisher-sequence";
-/// So many are remembered, those that published last.
-const PUBLISHERS_MAX: usize = 10_000;
+/// For how long a publisher is remembered after its last message: a week.
+pub(super) const RETENTION_MS: u64 = 7 * 24 * 3_600_000;
+/// So often at most it is looked who is to be forgotten, as all are looked at.
+const LOOK_AGAIN_MS: u64 = 3_600_000;
+/// They take at most this part of the limit on memory.
+const MEMORY_SHARE: usize = 8;
+/// What one takes in memory beside its id: about that of an entry and an allocation.
+const PUBLISHER_BYTES: usize = 120;
+/// The time of the last message, where it was not written down.
+pub(super) const UNKNOWN_MS: u64 = u64::MAX;
 
 /// The last number of each publisher.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Publishers {
     by_id: HashMap<Box<str>, Seen, FixedState>,
-    /// How many messages were noted.
-    clock: u64,
+    id_bytes: usize,
+    /// Nobody is to be forgotten before.
+    due_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +45,14 @@ struct Seen {
     sequence: i64,
     /// Of those that are not lost in a crash, if there was one.
     kept: Option<i64>,
-    /// When, by the clock above.
-    noted: u64,
+    /// When its last message came.
+    used_ms: u64,
+}
+
+impl Default for Publishers {
+    fn default() -> Self {
+        Self { by_id: HashMap::default(), id_bytes: 0, due_ms: u64::MAX }
+    }
 }
 
 impl Publishers {
@@ -47,39 +67,96 @@ impl Publishers {
     /// A message has arrived.
     pub(crate) fn note(&mut self, message: &Message) {
         if let Some((id, sequence)) = number_of(message.properties()) {
-            self.see(id, sequence, message.is_persistent() || message.is_kept());
+            self.see(id, sequence, message.is_persistent() || message.is_kept(), message.published_ms());
         }
     }
 
-    fn see(&mut self, id: Box<str>, sequence: i64, is_kept: bool) {
-        self.clock += 1;
-        let noted = self.clock;
-        let seen = self.by_id.entry(id).or_insert(Seen { sequence, kept: None, noted });
+    fn see(&mut self, id: Box<str>, sequence: i64, is_kept: bool, used_ms: u64) {
+        let id_bytes = id.len();
+        let seen = self.by_id.entry(id).or_insert_with(|| {
+            self.id_bytes += id_bytes;
+            self.due_ms = self.due_ms.min(used_ms.saturating_add(RETENTION_MS));
+            Seen { sequence, kept: None, used_ms }
+        });
         let kept = seen.kept.max(is_kept.then_some(sequence));
-        *seen = Seen { sequence: seen.sequence.max(sequence), kept, noted };
-        if self.by_id.len() > PUBLISHERS_MAX {
-            self.forget_oldest();
-        }
+        *seen = Seen { sequence: seen.sequence.max(sequence), kept, used_ms: seen.used_ms.max(used_ms) };
     }
 
-    /// The last number of a publisher's messages that are not lost in a crash.
-    pub(crate) fn last_kept_of(&self, id: &str) -> Option<i64> {
-        self.by_id.get(id).and_then(|seen| seen.kept)
+    /// The last number of a publisher's messages that are not lost in a crash, and when the last of all came.
+    pub(crate) fn last_kept_of(&self, id: &str) -> Option<(i64, u64)> {
+        self.by_id.get(id).and_then(|seen| Some((seen.kept?, seen.used_ms)))
     }
 
     /// A publisher has come as far as this.
-    pub(crate) fn set(&mut self, id: &str, sequence: i64) {
-        self.see(id.into(), sequence, true);
+    pub(crate) fn set(&mut self, id: &str, sequence: i64, used_ms: u64) {
+        self.see(id.into(), sequence, true, used_ms);
     }
 
-    /// What they take, if each takes so many bytes beside its name.
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// What they take, if each takes so many bytes beside its id.
     pub(crate) fn bytes(&self, overhead: usize) -> usize {
-        self.by_id.keys().map(|id| id.len() + overhead).sum()
+        self.id_bytes + self.by_id.len() * overhead
     }
 
-    fn forget_oldest(&mut self) {
-        let oldest = self.by_id.values().map(|seen| seen.noted).min();
-        self.by_id.retain(|_, seen| Some(seen.noted) != oldest);
+    /// What they take in memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.bytes(PUBLISHER_BYTES)
+    }
+
+    /// Who published last before this time is to be forgotten now, if it is time to look.
+    fn outdated(&self, now_ms: u64) -> Option<u64> {
+        (self.due_ms <= now_ms).then(|| now_ms.saturating_sub(RETENTION_MS))
+    }
+
+    /// Forgets who has published nothing since then.
+    pub(crate) fn forget(&mut self, until_ms: u64) {
+        self.by_id.retain(|_, seen| seen.used_ms > until_ms);
+        self.id_bytes = self.by_id.keys().map(|id| id.len()).sum();
+        let oldest_ms = self.by_id.values().map(|seen| seen.used_ms).min();
+        let look_again_ms = until_ms + LOOK_AGAIN_MS;
+        self.due_ms = oldest_ms.map_or(u64::MAX, |used_ms| used_ms.max(look_again_ms).saturating_add(RETENTION_MS));
+    }
+
+    /// They were written down before this time, which is taken for that of which nothing is known.
+    pub(crate) fn go_on_at(&mut self, now_ms: u64) {
+        self.by_id.values_mut().for_each(|seen| seen.used_ms = seen.used_ms.min(now_ms));
+        self.due_ms = self.due_ms.min(now_ms.saturating_add(RETENTION_MS));
+    }
+}
+
+impl Broker {
+    /// Forgets publishers whose time is over.
+    pub(super) fn forget_publishers(&mut self) {
+        if let Some(until_ms) = self.state.publishers().outdated(self.now_ms) {
+            self.commit(&Record::PublishersForgotten { until_ms });
+        }
+    }
+
+    /// What its publisher will take in memory, if nobody knows it yet.
+    #[must_use]
+    pub fn new_publisher_bytes(&self, publication: &Publication<'_>) -> usize {
+        let known = &self.state.publishers().by_id;
+        let id = headers::tell_broker(publication.properties).then(|| id_of(publication.properties)).flatten();
+        id.filter(|id| !known.contains_key(id)).map_or(0, |id| id.len() + PUBLISHER_BYTES)
+    }
+
+    /// Checks that there is room to remember further publishers, which take so many bytes.
+    ///
+    /// # Errors
+    /// When there is not.
+    pub fn check_publishers(&mut self, more_bytes: usize) -> Result<(), Error> {
+        if more_bytes == 0 {
+            return Ok(());
+        }
+        self.forget_publishers();
+        let publishers = self.state.publishers();
+        if publishers.memory_bytes() + more_bytes > self.limits.memory_max_bytes / MEMORY_SHARE {
+            return Err(Error::PublisherLimit(publishers.len()));
+        }
+        Ok(())
     }
 }
 
@@ -111,12 +188,15 @@ mod tests {
     use crate::table::{Table, Value};
 
     fn message(id: &str, sequence: i64) -> Message {
+        message_at(id, sequence, 0)
+    }
+
+    fn message_at(id: &str, sequence: i64, published_ms: u64) -> Message {
         let headers: Table = [(ID, Value::from(id)), (SEQUENCE, Value::I64(sequence))].into_iter().collect();
         let mut encoded = Vec::new();
         PropertyValues { headers: Some(headers), ..PropertyValues::default() }.encode(&mut encoded).unwrap();
         let properties = Properties::trusted(&encoded);
-        let parts =
-            Parts { exchange: "", routing_key: "", properties, body: b"", published_ms: 0, claims_deaths: false };
+        let parts = Parts { exchange: "", routing_key: "", properties, body: b"", published_ms, claims_deaths: false };
         Message::new(&parts, &mut Vec::new())
     }
 
@@ -156,19 +236,38 @@ mod tests {
         kept.set_kept(true);
         publishers.note(&kept);
         assert!(publishers.has_seen(&persistent(6)), "a quorum queue keeps all");
-        assert_eq!(publishers.last_kept_of("a"), Some(6));
+        assert_eq!(publishers.last_kept_of("a"), Some((6, 0)));
     }
 
     #[test]
-    fn who_was_quiet_longest_is_forgotten() {
+    fn a_publisher_is_forgotten_a_week_after_its_last_message_and_never_before() {
         let mut publishers = Publishers::default();
-        for number in 0..=PUBLISHERS_MAX {
-            publishers.note(&message(&number.to_string(), 1));
-            publishers.note(&message("busy", 1));
+        for number in 0..20_000 {
+            publishers.note(&message_at(&number.to_string(), 1, 5));
         }
-        assert_eq!(publishers.by_id.len(), PUBLISHERS_MAX);
-        assert!(publishers.has_seen(&message("busy", 1)));
-        assert!(!publishers.has_seen(&message("0", 1)));
+        publishers.note(&message_at("busy", 1, 5));
+        publishers.note(&message_at("busy", 2, 6));
+        assert_eq!(publishers.outdated(RETENTION_MS + 4), None);
+        assert!(publishers.has_seen(&message("0", 1)));
+        let until_ms = publishers.outdated(RETENTION_MS + 5).unwrap();
+        publishers.forget(until_ms);
+        assert!(!publishers.has_seen(&message("0", 1)) && publishers.has_seen(&message("busy", 2)));
+        assert_eq!((publishers.len(), publishers.bytes(0)), (1, 4));
+        assert_eq!(publishers.outdated(RETENTION_MS + 6), None, "all are looked at once in an hour");
+        assert_eq!(publishers.outdated(RETENTION_MS + 5 + LOOK_AGAIN_MS), Some(5 + LOOK_AGAIN_MS));
+    }
+
+    #[test]
+    fn of_whom_no_time_was_written_down_counts_as_seen_at_the_start() {
+        let mut publishers = Publishers::default();
+        publishers.set("old", 1, UNKNOWN_MS);
+        publishers.set("ahead", 1, 900);
+        publishers.go_on_at(100);
+        assert_eq!(
+            (publishers.last_kept_of("old"), publishers.last_kept_of("ahead")),
+            (Some((1, 100)), Some((1, 100)))
+        );
+        assert_eq!(publishers.outdated(RETENTION_MS + 100), Some(100));
     }
 
     #[test]

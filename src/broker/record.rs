@@ -144,6 +144,11 @@ pub enum Record<'a> {
         /// Which.
         number: u64,
     },
+    /// Publishers were forgotten that had not published for long.
+    PublishersForgotten {
+        /// When they published last, or later.
+        until_ms: u64,
+    },
     /// A new policy, or what an older one of this name says now.
     PolicySet {
         /// Its name.

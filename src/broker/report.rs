@@ -13,8 +13,10 @@ use crate::id::ChannelId;
 /// The whole broker at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// What messages, and content that is being received, take in memory.
+    /// What messages, content that is being received, and the numbers of publishers take in memory.
     pub memory_bytes: usize,
+    /// Publishers whose numbers are remembered.
+    pub publishers: usize,
     /// Open connections.
     pub connections: usize,
     /// Open channels.
@@ -57,6 +59,7 @@ impl Broker {
     pub fn report(&self) -> Report {
         Report {
             memory_bytes: self.memory_bytes(),
+            publishers: self.state.publishers().len(),
             connections: self.connections.len(),
             channels: self.channels.len(),
             exchanges: self.state.exchanges().count(),

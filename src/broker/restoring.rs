@@ -16,6 +16,7 @@ impl Broker {
     /// delivered before, and otherwise every message may have been. Nobody must have used the broker yet.
     pub fn restore(&mut self, mut image: Image, was_closed: bool) {
         image.prune();
+        image.publishers.go_on_at(self.now_ms);
         let delayed: Vec<_> = image.delayed.iter().map(|(number, delayed)| (number, delayed.due_ms)).collect();
         self.state.restore(image, was_closed);
         for (number, due_ms) in delayed {

@@ -190,6 +190,7 @@ impl State {
                 let message = self.delayed.remove(number).expect("a message whose delay is over was delayed");
                 self.forget(message);
             }
+            Record::PublishersForgotten { until_ms } => self.publishers.forget(until_ms),
             Record::PolicySet { name, policy } => {
                 self.policies.set(name, policy);
                 self.apply_policies();

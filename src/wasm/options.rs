@@ -94,6 +94,7 @@ pub(super) fn stats(server: &mut Server) -> JsValue {
     let report = server.broker().report();
     let counts = [
         ("memoryBytes", report.memory_bytes),
+        ("publishers", report.publishers),
         ("connections", report.connections),
         ("channels", report.channels),
         ("exchanges", report.exchanges),

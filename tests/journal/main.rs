@@ -8,4 +8,5 @@ mod lifetimes;
 #[path = "../peer/mod.rs"]
 mod peer;
 mod program;
+mod publishers;
 mod store;

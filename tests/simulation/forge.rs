@@ -106,6 +106,7 @@ fn fact_bytes(bytes: &[u8]) -> usize {
         16 => 17,
         17 => short_string(1) + 8,
         18 => 25,
+        19 => short_string(1) + 16,
         other => unreachable!("there is no fact {other}"),
     }
 }
