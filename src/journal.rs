@@ -14,6 +14,8 @@
 //! - A segment is made when all of the one before is durable. So only the end of the last one can be torn.
 //! - Which segments are not needed is written down behind what makes them so, and they are removed when that is durable.
 //! - After the first thing that the store cannot do, nothing is appended any more.
+//! - Nothing is appended to a journal that is closed. The mark that says so is in a segment of its own, made when all of the
+//!   others is durable: its header says where the one before has to end.
 //!
 //! What facts say the journal does not know; the bytes are drawn in `journal/segment.rs`, and how they are found again is
 //! told in `journal/recovery.rs`.
@@ -44,12 +46,14 @@ use crate::broker::Location;
 use crate::id::VirtualHostId;
 use crate::wire::Malformed;
 use scan::Scan;
-use segment::{BATCH_BYTES, Batch, Header, Needed, VERSION};
+use segment::{BATCH_BYTES, Batch, HEADER_BYTES, Header, Needed, VERSION};
 
 /// How large a segment may be asked to be: there has to be room for a large turn behind it, since offsets have 32 bits.
 const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 1024..=1 << 30;
 /// A batch has at most so many bytes of facts.
 const FACTS_BYTES_MAX: usize = 1 << 30;
+/// That of a segment without a batch.
+const HEADER_LENGTH: u64 = HEADER_BYTES as u64;
 /// So much memory stays allocated for the next batch.
 const BUFFER_BYTES: usize = 256 * 1024;
 
@@ -112,7 +116,21 @@ pub struct Journal {
     unneeded: Vec<Unneeded>,
     /// A batch as it is written.
     buffer: Vec<u8>,
+    /// The last entry with facts, and the last one that a later entry says is durable.
+    last_facts: u64,
+    anchored: u64,
+    end: End,
     failure: Option<StoreError>,
+}
+
+/// How far the journal has come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Open,
+    /// No facts follow. The mark is written when all of them are durable.
+    Closing,
+    /// The mark is written.
+    Closed,
 }
 
 /// What the journal shares with its readers.
@@ -164,6 +182,9 @@ impl Journal {
             damaged_below: found.damaged_below,
             cleaning: None,
             buffer: Vec::new(),
+            last_facts: found.entry,
+            anchored: found.entry,
+            end: End::Open,
             failure: None,
         };
         journal.add_segment(Segment { number: found.number + 1, leadership: recovery.leadership })?;
@@ -178,10 +199,10 @@ impl Journal {
     }
 
     /// Whether a write may be made now. Otherwise its facts have to wait for the flush, because the segment is full; then
-    /// the write does not end, either.
+    /// the write does not end, either. Never again, once the journal is being closed.
     #[must_use]
     pub fn may_append(&self) -> bool {
-        !self.is_full() || self.durable == self.appended
+        self.end == End::Open && (!self.is_full() || self.durable == self.appended)
     }
 
     /// Appends the facts of a virtual host, as one batch: they are recovered together or not at all. Answers where they
@@ -206,12 +227,45 @@ impl Journal {
         self.ended = self.appended;
     }
 
-    /// Says that this is the end, and a clean one; then the host flushes a last time.
+    /// Says that this is the end, and a clean one. The host flushes as long as something is [unflushed](Self::has_unflushed):
+    /// what was appended, then the mark that says so.
     pub fn close(&mut self) {
         self.end_write();
+        self.end = End::Closing;
+        self.mark_end();
+    }
+
+    /// Writes the mark of a clean end, once everything before it is durable.
+    fn mark_end(&mut self) {
+        if self.end != End::Closing || self.durable < self.appended || self.failure.is_some() {
+            return;
+        }
+        self.end = End::Closed;
+        let (Segment { number, leadership }, length) = self.kept.borrow().last();
+        let made = match length {
+            HEADER_LENGTH => Ok(()),
+            _ => self.add_segment(Segment { number: number + 1, leadership }),
+        };
         // Whether it failed is to be seen in `failure`.
-        let _ = self.write(None, &[], true);
+        let _ = made.map_err(|error| self.fail(error)).and_then(|()| self.write(None, &[], true).map_err(drop));
         self.ended = self.appended;
+    }
+
+    /// Whether the last facts are durable, and no later entry says so yet. Until then recovery cannot tell damage of them
+    /// from a write that was not finished.
+    #[must_use]
+    pub fn wants_anchor(&self) -> bool {
+        self.may_append() && self.last_facts > self.anchored && self.durable >= self.last_facts
+    }
+
+    /// Writes an entry that says how far the journal is durable.
+    ///
+    /// # Errors
+    /// When the store fails, now or earlier; then the journal has failed.
+    pub fn anchor(&mut self) -> Result<(), StoreError> {
+        self.write(None, &[], false)?;
+        self.ended = self.appended;
+        Ok(())
     }
 
     /// Whether something is appended that is not durable.
@@ -235,6 +289,7 @@ impl Journal {
             // What cannot be removed now is harmless, and may be gone by the next flush.
             self.unneeded.retain(|unneeded| unneeded.entry > mark || kept.store.remove(unneeded.segment).is_err());
         }
+        self.mark_end();
     }
 
     /// A write with this number, or a lower one, is durable.
@@ -310,6 +365,10 @@ impl Journal {
         self.kept.borrow_mut().append(&self.buffer)?;
         self.buffer.shrink_to(BUFFER_BYTES);
         self.appended += 1;
+        self.anchored = self.durable;
+        if host.is_some() {
+            self.last_facts = self.appended;
+        }
         Ok(Location { segment: segment.number, offset: offset as u32 + BATCH_BYTES as u32 })
     }
 

@@ -58,6 +58,7 @@ pub struct Server {
     journal: Option<Box<Journal>>,
     /// By then what was appended is flushed, even if nobody waits for it.
     flush_due_ms: Option<u64>,
+    anchor_due_ms: Option<u64>,
     /// The embedding program waits for what was done so far.
     is_flush_wanted: bool,
     /// The journal's new segment is not durable yet: another crash would make the last end be as it was.
@@ -133,6 +134,7 @@ impl Server {
             agenda: Agenda::default(),
             journal: None,
             flush_due_ms: None,
+            anchor_due_ms: None,
             is_flush_wanted: false,
             is_opening: false,
             is_cleaning: false,
@@ -263,7 +265,8 @@ impl Server {
         }
         self.write();
         self.agenda.has_resumed |= self.agenda.blocked.iter().any(|&id| self.may_go_on(id));
-        let deadlines = [self.virtual_hosts.deadline_ms(), self.agenda.timers.deadline(), self.flush_due_ms];
+        let deadlines =
+            [self.virtual_hosts.deadline_ms(), self.agenda.timers.deadline(), self.flush_due_ms, self.anchor_due_ms];
         deadlines.into_iter().flatten().min()
     }
 

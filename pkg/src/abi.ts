@@ -205,6 +205,8 @@ export interface Restored {
   wasClosed: boolean;
   queues: number;
   messages: number;
+  /** Messages that `salvage` left out, as their queue or virtual host was lost. */
+  orphans: number;
   leadership: number;
 }
 

@@ -59,14 +59,16 @@ export class Flushing {
     await this.#underWay;
   }
 
-  /** The last flush, of a journal that is closed. */
+  /** Closes the journal: its last facts are flushed, then the mark that says that these were all. */
   async finish(): Promise<void> {
     await this.idle();
     this.#engine.change((server) => server.closeJournal());
     this.#engine.turn();
     await this.idle();
-    this.#flush();
-    await this.idle();
+    while (this.#engine.ask((server) => server.wantsFlush())) {
+      this.#flush();
+      await this.idle();
+    }
   }
 
   /** Ends the waiting of all who wait: what they wait for will not come. */

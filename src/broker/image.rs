@@ -259,8 +259,9 @@ impl Image {
         (self.memory_bytes, self.kept_bytes)
     }
 
-    /// Forgets what belongs to nothing that is there.
-    pub(super) fn prune(&mut self) {
+    /// Forgets what belongs to nothing that is there, and returns how many messages did.
+    pub fn prune(&mut self) -> usize {
+        let before = self.counts().1;
         for id in self.queues.ids() {
             let is_declared = |id| self.queues.get(id).is_some_and(|queue| queue.declared.is_some());
             let front = self.queues.get(id).and_then(|queue| queue.front);
@@ -275,6 +276,13 @@ impl Image {
                 self.empty(Place::Delayed(number));
             }
         }
+        before - self.counts().1
+    }
+
+    /// Whether facts say which virtual host it is.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        self.name.is_some()
     }
 
     fn queue(&mut self, queue: QueueId) -> &mut QueueImage {

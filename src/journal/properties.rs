@@ -216,7 +216,11 @@ impl World {
     fn close(&mut self) {
         self.end_write();
         self.journal.close();
-        self.store.flush();
+        while self.journal.has_unflushed() {
+            let mark = self.journal.start_flush();
+            self.store.flush();
+            self.journal.flushed(mark);
+        }
         let (journal, recovery, state) = open(&self.store);
         assert_eq!((&state, recovery.cut_bytes, recovery.was_closed), (self.state(), 0, true));
         // A host begins with a flush: from then on the end is not clean any more.

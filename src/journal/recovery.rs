@@ -12,12 +12,15 @@
 //! ```
 //!
 //! Only the end of the last segment may be torn. Anywhere else, or where a later batch says that it was durable, what is
-//! not whole is damage, and recovery refuses; or, as a salvage, leaves it out and goes on behind it.
+//! not whole is damage, and recovery refuses; or, as a salvage, leaves it out and goes on behind it. After a clean end the last
+//! segment holds only the mark of it, so all facts are before it, and none can be damaged or missing unnoticed. After a crash
+//! two things can: damage of what was flushed and no later batch speaks of (of the last second before the crash), and that
+//! the last segment is missing as a whole.
 
 use super::See;
 use super::error::JournalError;
 use super::scan::{Scan, Step};
-use super::segment::{HEADER_BYTES, Header, Needed, VERSION};
+use super::segment::{BATCH_BYTES, HEADER_BYTES, Header, Needed, VERSION};
 use super::store::{Segment, Store};
 use crate::broker::Location;
 
@@ -151,8 +154,9 @@ impl Recovery<'_> {
     fn chain(&mut self, last: usize, tail: &Tail) -> Result<(), JournalError> {
         let (mut at, mut end) = (last, tail.end);
         loop {
-            // A segment in which there is only a header is left out, so that they do not pile up.
-            if end > HEADER_BYTES as u64 {
+            // A segment in which there is only a header, or the mark of a clean end, is left out, so that they do not pile up.
+            let is_mark = at == last && tail.is_closed && end == (HEADER_BYTES + BATCH_BYTES) as u64;
+            if end > HEADER_BYTES as u64 && !is_mark {
                 self.found.chain.push((self.files[at].segment, end));
             }
             match self.before(at, tail.needed.number)? {

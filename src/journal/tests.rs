@@ -264,7 +264,7 @@ fn a_clean_end_is_told_once() {
     let (mut journal, ..) = open(&store);
     journal.append(host(1), b"fact").unwrap();
     journal.close();
-    flush(&mut journal, &store);
+    finish(&mut journal, &store);
     let (mut journal, recovery, seen) = open(&store);
     assert!(recovery.was_closed && seen.len() == 1);
     flush(&mut journal, &store);
@@ -348,4 +348,74 @@ fn facts_that_are_not_understood_are_refused() {
     let error = Journal::open(Box::new(store), &SMALL, &mut |_, _, _| Err(why)).unwrap_err();
     let segment = Segment { number: 1, leadership: 1 };
     assert_eq!(error, JournalError::Malformed { segment, offset: 104, why });
+}
+
+/// Flushes until nothing is left to be flushed.
+fn finish(journal: &mut Journal, store: &Memory) {
+    while journal.has_unflushed() {
+        flush(journal, store);
+    }
+}
+
+#[test]
+fn nothing_is_appended_to_a_journal_that_is_closed() {
+    let store = written(&[b"first", b"second"], 0);
+    let (mut journal, ..) = open(&store);
+    flush(&mut journal, &store);
+    journal.append(host(1), b"third").unwrap();
+    journal.close();
+    for _ in 0..4 {
+        assert!(!journal.may_append() && !journal.wants_cleaning(0) && !journal.wants_anchor());
+        flush(&mut journal, &store);
+    }
+    assert!(!journal.has_unflushed());
+    let (_, recovery, seen) = open(&store);
+    assert!(recovery.was_closed && recovery.cut_bytes == 0);
+    assert_eq!(facts(&seen), [&b"first"[..], b"second", b"third"]);
+}
+
+#[test]
+fn after_a_clean_end_no_facts_are_damaged_or_missing_unnoticed() {
+    let batches: [&[u8]; 3] = [b"first", b"second", b"third"];
+    let store = written(&batches, 0);
+    let (mut journal, ..) = open(&store);
+    flush(&mut journal, &store);
+    journal.append(host(1), b"fourth").unwrap();
+    journal.close();
+    finish(&mut journal, &store);
+    let files = store.files();
+    let expected: [&[u8]; 4] = [b"first", b"second", b"third", b"fourth"];
+    for (segment, bytes) in &files {
+        let mut variants = vec![None];
+        variants.extend((0..bytes.len()).map(|length| Some(bytes[..length].to_vec())));
+        variants.extend((0..bytes.len()).map(|at| {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 0x10;
+            Some(flipped)
+        }));
+        for (number, variant) in variants.into_iter().enumerate() {
+            let mut files = files.clone();
+            files.remove(segment);
+            files.extend(variant.map(|bytes| (*segment, bytes)));
+            let Ok((_, recovery, seen)) = open_with(&Memory::new(files), &SMALL) else { continue };
+            assert_eq!(facts(&seen), expected, "{segment}, variant {number}");
+            assert!(!recovery.was_closed || recovery.cut_bytes == 0);
+        }
+    }
+}
+
+#[test]
+fn damage_of_what_an_anchor_speaks_of_is_noticed_after_a_crash() {
+    let store = Memory::default();
+    let (mut journal, ..) = open(&store);
+    journal.append(host(1), b"fact").unwrap();
+    flush(&mut journal, &store);
+    assert!(journal.wants_anchor());
+    journal.anchor().unwrap();
+    flush(&mut journal, &store);
+    assert!(!journal.wants_anchor(), "it speaks of facts, not of itself");
+    for at in HEADER_BYTES..HEADER_BYTES + BATCH_BYTES + 4 {
+        let error = open_with(&changed(&store.files(), |bytes| bytes[at] ^= 1), &SMALL).unwrap_err();
+        assert!(matches!(error, JournalError::Damaged { offset, .. } if offset == HEADER_BYTES as u64), "byte {at}");
+    }
 }

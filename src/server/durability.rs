@@ -15,6 +15,8 @@ use crate::virtual_host::VirtualHosts;
 
 /// What nobody waits for is flushed so long after it was written.
 const FLUSH_AFTER_MS: u64 = 100;
+/// What was flushed is said to be so long afterwards, unless something else is written before.
+const ANCHOR_AFTER_MS: u64 = 1_000;
 /// So much of the oldest segment is looked at in a turn, or twice what the turn has written.
 const CLEAN_BYTES: u64 = 256 << 10;
 
@@ -27,6 +29,8 @@ pub struct Restored {
     pub queues: usize,
     /// Messages in them.
     pub messages: usize,
+    /// Messages that were left out, as their queue or virtual host is not known: a salvage has lost that.
+    pub orphans: usize,
 }
 
 impl Server {
@@ -51,8 +55,16 @@ impl Server {
             });
             images[place].1.add(facts, at)
         })?;
-        let counts = images.iter().filter(|(_, image)| !image.is_gone()).map(|(_, image)| image.counts());
-        let (queues, messages) = counts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        let (mut queues, mut messages, mut orphans) = (0, 0, 0);
+        for (id, image) in images.iter_mut().filter(|(_, image)| !image.is_gone()) {
+            orphans += image.prune();
+            let counts = image.counts();
+            if image.is_named() || id.index() == 0 {
+                (queues, messages) = (queues + counts.0, messages + counts.1);
+            } else {
+                orphans += counts.1;
+            }
+        }
         let mut server = Self::new(config);
         server.set_now(now_ms);
         let reader = journal.reader();
@@ -60,7 +72,7 @@ impl Server {
         server.journal = Some(Box::new(journal));
         server.is_opening = true;
         server.journal_moved();
-        Ok((server, Restored { recovery, queues, messages }))
+        Ok((server, Restored { recovery, queues, messages, orphans }))
     }
 
     /// The journal, if there is one.
@@ -96,6 +108,14 @@ impl Server {
                 return self.store_failed(&error.0);
             }
             self.is_cleaning = wants_cleaning(journal, virtual_hosts);
+        }
+        if !journal.wants_anchor() {
+            self.anchor_due_ms = None;
+        } else if *self.anchor_due_ms.get_or_insert(self.now_ms + ANCHOR_AFTER_MS) <= self.now_ms {
+            self.anchor_due_ms = None;
+            if let Err(error) = journal.anchor() {
+                return self.store_failed(&error.0);
+            }
         }
         if journal.has_unflushed() {
             self.flush_due_ms.get_or_insert(self.now_ms + FLUSH_AFTER_MS);
@@ -185,7 +205,8 @@ impl Server {
         self.journal.as_ref().is_none_or(|journal| journal.durable_write() >= write)
     }
 
-    /// Writes the journal to its end, after all connections have left. A last flush has to follow.
+    /// Writes the journal to its end, after all connections have left. Flushes have to follow, as long as they are
+    /// [wanted](Self::wants_flush).
     pub fn close_journal(&mut self) {
         let Self { journal: Some(journal), virtual_hosts, .. } = self else { return };
         if journal.failure().is_some() {

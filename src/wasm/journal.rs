@@ -89,7 +89,7 @@ impl Server {
         Ok(Self { server, embedded, restored: Some(restored) })
     }
 
-    /// What was in the store: `segments`, `bytes`, `cutBytes`, `wasClosed`, `leadership`, `queues`, `messages`.
+    /// What was in the store: `segments`, `bytes`, `cutBytes`, `wasClosed`, `leadership`, `queues`, `messages`, `orphans`.
     pub fn restored(&self) -> JsValue {
         let Some(restored) = &self.restored else { return JsValue::UNDEFINED };
         let recovery = restored.recovery;
@@ -100,6 +100,7 @@ impl Server {
             ("leadership", recovery.leadership.into()),
             ("queues", restored.queues as u64),
             ("messages", restored.messages as u64),
+            ("orphans", restored.orphans as u64),
         ];
         let mut report: Table = counts.into_iter().map(|(name, count)| (name, count as i64)).collect();
         report.insert("wasClosed", Value::Bool(recovery.was_closed));
@@ -147,7 +148,7 @@ impl Server {
         self.server.is_durable(write as u64)
     }
 
-    /// Writes the journal to its end, after all connections have left; a last flush has to follow.
+    /// Writes the journal to its end, after all connections have left; flushes have to follow as long as they are wanted.
     #[wasm_bindgen(js_name = closeJournal)]
     pub fn close_journal(&mut self) {
         self.server.close_journal();

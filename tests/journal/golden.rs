@@ -82,9 +82,8 @@ fn write() -> Vec<u8> {
     assert!(server.delete_virtual_host("gone"));
     server.close_journal();
     flush(&mut server, NOW_MS);
-    let segments = store.0.borrow();
-    assert_eq!(segments.len(), 1);
-    segments.values().next().unwrap().clone()
+    // The mark of the clean end, which followed in version 1, has a segment of its own since.
+    store.0.borrow().values().next().unwrap().clone()
 }
 
 #[test]

@@ -129,12 +129,15 @@ async function serve(options: ListenOptions): Promise<void> {
 }
 
 function kept(folder: string, restored: Restored, isSalvaged = false): string {
-  const { segments, queues, messages, cutBytes } = restored;
+  const { segments, queues, messages, orphans, cutBytes } = restored;
   if (segments === 0) return `Its data is kept in ${folder}.`;
   const recovered = `Recovered ${counted(messages, "message")} in ${counted(queues, "queue")} from ${folder}.`;
-  if (cutBytes === 0) return recovered;
+  if (cutBytes === 0 && orphans === 0) return recovered;
   const cut = counted(cutBytes, "byte");
-  if (isSalvaged) return `${recovered} What was damaged is left out: ${cut}.`;
+  if (isSalvaged) {
+    const lost = orphans > 0 ? `, and ${counted(orphans, "message")} of which the queue was lost` : "";
+    return `${recovered} What was damaged is left out: ${cut}${lost}.`;
+  }
   return `${recovered} The end of the journal, a write that was not finished, is cut off: ${cut}.`;
 }
 

@@ -84,8 +84,11 @@ impl World {
             self.finish_flush()?;
         }
         self.server.close_journal();
-        self.start_flush()?;
-        self.finish_flush()
+        while self.server.wants_flush() {
+            self.start_flush()?;
+            self.finish_flush()?;
+        }
+        Ok(())
     }
 
     /// Before a host serves anybody it flushes: what it found is durable then, and the last clean end is over.
