@@ -246,9 +246,10 @@ impl Journal {
             HEADER_LENGTH => Ok(()),
             _ => self.add_segment(Segment { number: number + 1, leadership }),
         };
-        // Whether it failed is to be seen in `failure`.
-        let _ = made.map_err(|error| self.fail(error)).and_then(|()| self.write(None, &[], true).map_err(drop));
-        self.ended = self.appended;
+        // Without the mark the end counts as a crash, but nothing is lost.
+        if made.and_then(|()| self.try_write(None, &[], true)).is_ok() {
+            self.ended = self.appended;
+        }
     }
 
     /// Whether the last facts are durable, and no later entry says so yet. Until then recovery cannot tell damage of them

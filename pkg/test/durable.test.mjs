@@ -17,13 +17,19 @@ const KEPT = { persistent: true };
 
 function folder(t) {
   const path = mkdtempSync(join(tmpdir(), "pocketmq-durable-"));
-  t.after(() => rmSync(path, { recursive: true }));
+  t.after(async () => {
+    // A broker writes to its folder when it is closed.
+    await Promise.all((running.get(t) ?? []).map((broker) => broker.close()));
+    rmSync(path, { recursive: true });
+  });
   return path;
 }
 
+const running = new WeakMap();
+
 async function started(t, data, options = {}) {
   const broker = await listen({ amqpPort: 0, data, ...options });
-  t.after(() => broker.close());
+  running.set(t, [...(running.get(t) ?? []), broker]);
   return broker;
 }
 
@@ -244,3 +250,100 @@ test("when the disk is full publishers are told by nacks, the operator by a line
 function sizeOf(data) {
   return readdirSync(data).reduce((sum, name) => sum + statSync(join(data, name)).size, 0);
 }
+
+/** Fills a journal of small segments so that it has to be cleaned, and leaves messages that nobody has received. */
+async function busy(url, messages) {
+  const channel = await channelOf(url);
+  await channel.assertQueue("left", { durable: true });
+  await channel.assertQueue("gone", { durable: true });
+  const body = Buffer.alloc(500, "x");
+  for (let number = 0; number < messages; number++) {
+    channel.sendToQueue(number % 20 === 0 ? "left" : "gone", body, KEPT);
+  }
+  await channel.waitForConfirms();
+  let acked = 0;
+  await channel.consume("gone", (message) => {
+    channel.ack(message);
+    acked++;
+  });
+  await until(() => acked === (messages / 20) * 19);
+  await channel.checkQueue("gone"); // its answer comes after the acks
+}
+
+async function until(holds) {
+  while (!holds()) await new Promise(setImmediate);
+}
+
+test("a broker that is closed while its journal is cleaned has a clean end", async (t) => {
+  for (let round = 0; round < 10; round++) {
+    const data = folder(t);
+    const first = await started(t, data, { segmentBytes: 4096 });
+    await busy(first.url, 200 + 20 * round);
+    await first.close();
+    const second = await started(t, data);
+    assert.deepEqual([second.restored.wasClosed, second.restored.messages], [true, 10 + round], `round ${round}`);
+    for (let left = 10 + round; left > 0; left--) assert.equal(second.broker.get("left").redelivered, false);
+    await second.close();
+  }
+});
+
+test("SIGTERM while the journal is cleaned is a clean end", async (t) => {
+  for (let round = 0; round < 3; round++) {
+    const data = folder(t);
+    const first = await ready(t, data, ["--segment-bytes", "4096"]);
+    await busy(first.url, 200 + 20 * round);
+    first.child.kill("SIGTERM");
+    assert.deepEqual(await first.ended, [0, null]);
+    const second = await started(t, data);
+    assert.equal(second.restored.wasClosed, true, `round ${round}`);
+    assert.equal(second.broker.get("left").redelivered, false);
+    await second.close();
+  }
+});
+
+test("after a clean end, a last segment that was damaged, emptied or deleted is noticed, or nothing is lost", async (t) => {
+  const data = folder(t);
+  const first = await started(t, data, { segmentBytes: 4096 });
+  await busy(first.url, 200);
+  await first.close();
+  const segments = readdirSync(data).filter((name) => name.endsWith(".segment"));
+  const changes = {
+    damaged: (path) => {
+      const bytes = readFileSync(path);
+      bytes[bytes.length - 1] ^= 1;
+      writeFileSync(path, bytes);
+    },
+    emptied: (path) => writeFileSync(path, ""),
+    deleted: (path) => rmSync(path),
+  };
+  for (const [what, change] of Object.entries(changes)) {
+    for (const name of segments.slice(-2)) {
+      const copy = folder(t);
+      for (const segment of segments) writeFileSync(join(copy, segment), readFileSync(join(data, segment)));
+      change(join(copy, name));
+      const opened = await listen({ amqpPort: 0, data: copy }).catch((error) => error);
+      await opened.close?.();
+      if (opened instanceof Error) assert.match(opened.message, /damaged at byte|is missing/, `${name} ${what}`);
+      else assert.equal(opened.restored.messages, 10, `${name} ${what}`);
+    }
+  }
+});
+
+test("a salvage counts what can be reached, and tells what cannot", async (t) => {
+  const data = folder(t);
+  const first = await started(t, data);
+  const channel = await channelOf(first.url);
+  await channel.assertQueue("lost", { durable: true });
+  for (let number = 0; number < 69; number++) {
+    channel.sendToQueue("lost", Buffer.from("x"), KEPT);
+    await channel.waitForConfirms();
+  }
+  await first.close();
+  const [name] = readdirSync(data).filter((file) => file.endsWith(".segment"));
+  const bytes = readFileSync(join(data, name));
+  bytes[bytes.indexOf("lost")] ^= 1; // the declaration
+  writeFileSync(join(data, name), bytes);
+  const salvaged = await started(t, data, { salvage: true });
+  const { queues, messages, orphans } = salvaged.restored;
+  assert.deepEqual([queues, messages, orphans], [0, 0, 69]);
+});
