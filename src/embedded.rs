@@ -139,16 +139,16 @@ impl Embedded {
         packed: &[u8],
     ) -> Result<usize, Error> {
         let (broker, channel) = self.at(virtual_hosts);
-        let (mut bytes, mut publisher_bytes) = (0, 0);
+        let mut bytes = 0;
         for message in Packed(packed) {
             let (properties, body) = message?;
             let (properties, mandatory) = (parse(properties)?, false);
             let publication = Publication { exchange, routing_key, properties, body, mandatory };
             broker.check_publication(channel, &publication)?;
             bytes += publication.memory_bytes();
-            publisher_bytes += broker.new_publisher_bytes(&publication);
         }
-        broker.check_publishers(publisher_bytes)?;
+        let properties = Packed(packed).flatten().map(|(properties, _)| Properties::trusted(properties));
+        broker.check_publishers(&mut { properties })?;
         broker.reserve(bytes)?;
         broker.release(bytes);
         Packed(packed).try_fold(0, |queues, message| {

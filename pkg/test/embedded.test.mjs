@@ -268,6 +268,17 @@ test("the limits hold", (t) => {
   assert.equal(broker.publish("", "q", "x"), 1);
 });
 
+test("a batch of more new publishers than can be remembered is refused as a whole", (t) => {
+  const broker = withQueue(t, "q", { memoryMaxBytes: 100_000 });
+  const from = (id, sequence) => ({ body: "x", headers: { "x-publisher-id": id, "x-publisher-sequence": sequence } });
+  const batch = Array.from({ length: 120 }, (_, i) => from(`publisher ${i}`, 1));
+  assert.throws(() => broker.publishBatch("", "q", batch), { name: "MemoryLimit", message: /'x-publisher-id' again/ });
+  assert.deepEqual([broker.stats().publishers, broker.stats().queues[0].ready], [0, 0]);
+  const alone = Array.from({ length: 120 }, (_, i) => from("publisher", i));
+  assert.equal(broker.publishBatch("", "q", alone), 120);
+  assert.equal(broker.stats().publishers, 1);
+});
+
 test("a wrong argument is a TypeError that names it", (t) => {
   const broker = withQueue(t);
   const wrong = [

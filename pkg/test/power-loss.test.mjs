@@ -78,6 +78,7 @@ async function started(t, data = folder(t)) {
   const broker = await listen({ amqpPort: 0, data, onError: (error) => failures.push(error.name) });
   t.after(async () => {
     release();
+    disk.fails = false;
     await broker.close();
   });
   return { broker, data, url: broker.url, failures };

@@ -419,3 +419,23 @@ fn read_content<'a>(reader: &mut Reader<'a>) -> Result<Parts<'a>, Malformed> {
         body: reader.long_string()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publisher_of(bytes: &[u8]) -> (&str, i64, u64) {
+        match read(&mut Reader::new(bytes)) {
+            Ok(Fact::Publisher { id, sequence, used_ms }) => (id, sequence, used_ms),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn of_a_publisher_that_an_earlier_version_wrote_down_the_time_is_unknown() {
+        assert_eq!(publisher_of(b"\x11\x01p\0\0\0\0\0\0\0\x07"), ("p", 7, publisher::UNKNOWN_MS));
+        let mut bytes = Vec::new();
+        put(&mut bytes, &Fact::Publisher { id: "p", sequence: 7, used_ms: 9 });
+        assert_eq!(publisher_of(&bytes), ("p", 7, 9));
+    }
+}

@@ -11,16 +11,12 @@
 //! wait until it is durable: such facts are counted ([`Broker::noted`]). Others follow in their time: what the broker does by
 //! itself, and what nobody is told of.
 
-use std::collections::HashSet;
-
-use foldhash::fast::FixedState;
-
 use super::error::Error;
 use super::exchange::{Destination, Exchange};
 use super::fact::{self, Fact, Facts, Place, Places};
 use super::headers;
 use super::message::{Message, Parts};
-use super::publisher;
+use super::publisher::{self, Ids};
 use super::record::Record;
 use super::shelf::{Location, Shelf};
 use super::state::State;
@@ -37,9 +33,6 @@ const PLACES_MAX: usize = 60_000;
 const BUFFER_BYTES: usize = 4 << 20;
 /// About what a fact takes beside its names.
 const FACT_BYTES: usize = 24;
-
-/// The ids of publishers.
-type Ids = HashSet<Box<[u8]>, FixedState>;
 
 /// The facts of this turn that outlive the broker.
 #[derive(Debug)]

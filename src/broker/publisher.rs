@@ -7,14 +7,14 @@
 //! A publisher is remembered for [`RETENTION_MS`] after its last message, at least. Where there is no room to remember a new
 //! one, its messages are refused: none is forgotten before its time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::FixedState;
 
 use super::error::Error;
 use super::message::Message;
 use super::record::Record;
-use super::{Broker, Publication, headers};
+use super::{Broker, headers};
 use crate::properties::Properties;
 
 pub(super) const ID: &str = "x-publisher-id";
@@ -29,6 +29,9 @@ const MEMORY_SHARE: usize = 8;
 const PUBLISHER_BYTES: usize = 120;
 /// The time of the last message, where it was not written down.
 pub(super) const UNKNOWN_MS: u64 = u64::MAX;
+
+/// The ids of publishers.
+pub(super) type Ids = HashSet<Box<[u8]>, FixedState>;
 
 /// The last number of each publisher.
 #[derive(Debug)]
@@ -135,25 +138,20 @@ impl Broker {
         }
     }
 
-    /// What its publisher will take in memory, if nobody knows it yet.
-    #[must_use]
-    pub fn new_publisher_bytes(&self, publication: &Publication<'_>) -> usize {
-        let known = &self.state.publishers().by_id;
-        let id = headers::tell_broker(publication.properties).then(|| id_of(publication.properties)).flatten();
-        id.filter(|id| !known.contains_key(id)).map_or(0, |id| id.len() + PUBLISHER_BYTES)
-    }
-
-    /// Checks that there is room to remember further publishers, which take so many bytes.
+    /// Checks that there is room to remember the publishers of further messages.
     ///
     /// # Errors
     /// When there is not.
-    pub fn check_publishers(&mut self, more_bytes: usize) -> Result<(), Error> {
-        if more_bytes == 0 {
-            return Ok(());
-        }
-        self.forget_publishers();
+    pub fn check_publishers(&self, messages: &mut dyn Iterator<Item = Properties<'_>>) -> Result<(), Error> {
         let publishers = self.state.publishers();
-        if publishers.memory_bytes() + more_bytes > self.limits.memory_max_bytes / MEMORY_SHARE {
+        let mut new = Ids::default();
+        for properties in messages.filter(|&properties| headers::tell_broker(properties)) {
+            if let Some(id) = id_of(properties).filter(|id| !publishers.by_id.contains_key(id)) {
+                new.insert(id.into_boxed_bytes());
+            }
+        }
+        let more_bytes: usize = new.iter().map(|id| id.len() + PUBLISHER_BYTES).sum();
+        if more_bytes > 0 && publishers.memory_bytes() + more_bytes > self.limits.memory_max_bytes / MEMORY_SHARE {
             return Err(Error::PublisherLimit(publishers.len()));
         }
         Ok(())

@@ -58,7 +58,8 @@ impl Broker {
     pub fn publish(&mut self, channel: ChannelId, publication: &Publication<'_>) -> Result<Routed, Error> {
         self.check_publication(channel, publication)?;
         self.check_memory(publication.memory_bytes())?;
-        self.check_publishers(self.new_publisher_bytes(publication))?;
+        self.forget_publishers();
+        self.check_publishers(&mut std::iter::once(publication.properties))?;
         let message = if publication.properties.reply_to() == Some(REPLY_TO) {
             let properties = self.address_replies(channel, publication.properties);
             self.message_of(&Publication { properties: Properties::trusted(&properties), ..*publication })

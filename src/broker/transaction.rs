@@ -24,13 +24,15 @@ impl Broker {
     /// were unroutable.
     ///
     /// # Errors
-    /// When the channel has no transaction; when it settles messages that are kept, and nothing can be kept any more; and,
-    /// although everything else was done, when a full queue refused a message.
+    /// When the channel has no transaction; when it settles messages that are kept, and nothing can be kept any more; when
+    /// there is no room to remember its publishers; and, although everything else was done, when a full queue refused a message.
     ///
     /// # Panics
     /// When the channel is not open.
     pub fn commit_transaction(&mut self, channel: ChannelId) -> Result<Vec<Message>, Error> {
         self.check_keeping(self.settles_kept(channel))?;
+        let held = self.channel(channel).transaction.iter().flat_map(|transaction| &transaction.published);
+        self.check_publishers(&mut held.map(|(message, _)| message.properties()))?;
         let Transaction { published, settled } = self.take_transaction(channel)?;
         let (mut returned, mut is_partial) = (Vec::new(), false);
         for (message, is_mandatory) in published {
