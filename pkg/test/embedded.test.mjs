@@ -270,7 +270,10 @@ test("the limits hold", (t) => {
 
 test("a batch of more new publishers than can be remembered is refused as a whole", (t) => {
   const broker = withQueue(t, "q", { memoryMaxBytes: 100_000 });
-  const from = (id, sequence) => ({ body: "x", headers: { "x-publisher-id": id, "x-publisher-sequence": sequence } });
+  const from = (id, sequence) => {
+    const headers = { "x-publisher-id": id, "x-publisher-sequence": sequence };
+    return { body: "x", properties: { headers } };
+  };
   const batch = Array.from({ length: 120 }, (_, i) => from(`publisher ${i}`, 1));
   assert.throws(() => broker.publishBatch("", "q", batch), { name: "MemoryLimit", message: /'x-publisher-id' again/ });
   assert.deepEqual([broker.stats().publishers, broker.stats().queues[0].ready], [0, 0]);

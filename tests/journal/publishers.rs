@@ -110,6 +110,16 @@ fn a_publisher_is_forgotten_a_week_after_its_last_message_whether_or_not_the_bro
 }
 
 #[test]
+fn a_clock_that_was_set_back_makes_no_publisher_stay_longer() {
+    let store = Bytes::default();
+    drop(many_published(&store));
+    let mut server = open(&store, NOW_MS - WEEK_MS);
+    assert_eq!(server.broker().report().publishers, MANY);
+    server.turn(NOW_MS, &mut ());
+    assert_eq!(server.broker().report().publishers, 0);
+}
+
+#[test]
 fn where_there_is_no_room_for_the_number_of_a_new_publisher_it_is_refused_and_nobody_forgotten() {
     let limits = Limits { memory_max_bytes: 80_000, memory_high_bytes: 64_000, ..Limits::default() };
     let mut broker = Broker::new(Config { seed: [7; 32], limits });
