@@ -84,7 +84,7 @@ impl Message {
         header[2..6].copy_from_slice(&properties_length.to_le_bytes());
         header[6..14].copy_from_slice(&published_ms.to_le_bytes());
         header[14..22].copy_from_slice(&expires_ms.to_le_bytes());
-        header[22] = u8::from(tells_broker) * TELLS_BROKER | u8::from(claims_deaths) * CLAIMS_DEATHS;
+        header[22] = (u8::from(tells_broker) * TELLS_BROKER) | (u8::from(claims_deaths) * CLAIMS_DEATHS);
         scratch.clear();
         scratch.extend_from_slice(&header);
         scratch.extend_from_slice(exchange.as_bytes());

@@ -235,7 +235,7 @@ impl Queue {
     /// Whether a message says that it is one that is here. One that is lost in a crash does not stand for one that is kept.
     pub(crate) fn has_twin_of(&self, message: &Message) -> bool {
         let Some(id) = deduplication_id(message).filter(|_| self.settings.deduplicates) else { return false };
-        self.ids.get(&*id).is_some_and(|&[transient, kept]| kept || transient && !self.keeps(message))
+        self.ids.get(&*id).is_some_and(|&[transient, kept]| kept || (transient && !self.keeps(message)))
     }
 
     /// Whether the message at a position may have been delivered before.

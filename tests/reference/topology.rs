@@ -145,7 +145,7 @@ impl Reference {
                 if queue.owner.is_some() != exclusive {
                     return Err(ErrorKind::ResourceLocked);
                 }
-                if (queue.durable, queue.auto_delete, &queue.arguments) != (durable, auto_delete, &arguments) {
+                if (queue.durable, queue.auto_delete, &queue.arguments) != (durable, auto_delete, arguments) {
                     return Err(ErrorKind::PreconditionFailed);
                 }
             }

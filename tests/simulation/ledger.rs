@@ -388,7 +388,8 @@ impl Ledger {
             }
         }
         let topology = self.queues.iter_mut().chain(&mut self.exchanges).chain(&mut self.bindings);
-        let are_narrowed = topology.map(|exists| exists.narrow(narrowed)).fold(true, |all, one| all && one);
+        let are_narrowed =
+            topology.map(|exists| exists.narrow(narrowed)).filter(|is_narrowed| !is_narrowed).count() == 0;
         let are_narrowed = self.policies.iter_mut().fold(are_narrowed, |all, policy| policy.narrow(narrowed) && all);
         if !self.partitions.narrow(narrowed) || !self.lives.narrow(narrowed) || !are_narrowed {
             return violation(format!("half of a turn survived ({narrowed:?}): topology against {}", witness()));
