@@ -63,9 +63,8 @@ pub enum Expected {
     Got { queue: usize, no_ack: bool },
     /// The channel is closed by 404.
     NotFound,
-    /// The queue is declared again with so many partitions, or the channel is closed by 406 as they still move since the
-    /// last time.
-    Grown(u32),
+    /// The queue has more partitions, or the channel is closed by 406 as they still move since the last time.
+    Grown,
 }
 
 /// A message that was published and is not confirmed yet.

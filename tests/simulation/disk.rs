@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use pocketmq::journal::{Segment, Store, StoreError};
 
-use super::forge::{Forgery, Known, forge};
+use super::forge::{Forgery, Known, forge, forge_segment};
 use super::random::Random;
 
 /// A lost or torn write leaves whole sectors.
@@ -107,6 +107,19 @@ impl Disk {
     pub fn after_kill(&self) -> Self {
         let Platter { live, lie, known, .. } = self.0.borrow().clone();
         Platter { durable: live.clone(), live, lie, known, ..Platter::default() }.into()
+    }
+
+    /// A broker begins with what it misreads, where that is the bug.
+    pub fn misread(&self) {
+        let mut platter = self.0.borrow_mut();
+        let Some(Lie::Forges(forgery)) = platter.lie else { return };
+        let last = platter.live.keys().copied().max_by_key(|segment| (segment.leadership, segment.number));
+        for (&segment, file) in &mut platter.live {
+            if forgery != Forgery::MissesLastBatch || Some(segment) == last {
+                forge_segment(file, segment, forgery);
+            }
+        }
+        platter.durable = platter.live.clone();
     }
 }
 

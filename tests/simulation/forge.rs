@@ -1,4 +1,4 @@
-//! Forge: a planted bug that writes other facts than those that came true, in batches that look whole.
+//! Forge: a planted bug that writes, or reads, other facts than those that came true, in batches that look whole.
 //!
 //! What it knows of the bytes is drawn in `src/journal/segment.rs` and `src/broker/fact.rs`.
 
@@ -7,38 +7,124 @@ use std::collections::BTreeSet;
 use pocketmq::journal::Segment;
 use xxhash_rust::xxh64::xxh64;
 
-/// What is wrong with what is written.
+/// What is wrong with what is written or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forgery {
-    /// A message that left its queue is not written off.
-    ForgetsAcks,
+    /// Facts of a kind are forgotten.
+    Forgets(Kind, Phase),
     /// A message that goes to several queues misses the last of them.
     HalvesFanOut,
     /// What is written again, as its segment is about to go, gets another position.
     LosesPositions,
-    /// It is not written how often a message came back.
-    ForgetsReturns,
+    /// No batch says that the journal was closed.
+    NeverCloses,
+    /// Recovery misses the last batch that is whole.
+    MissesLastBatch,
+    /// No batch says what was flushed before, so that a flush that was only said to have been is no damage.
+    HidesFlushes,
+}
+
+/// When facts are forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// When they become true.
+    Write,
+    /// When they are written again, as their segment is about to go.
+    Clean,
+    /// When a broker begins with them.
+    Recover,
+}
+
+/// What facts are of; messages and their ends by where they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    VirtualHost,
+    VirtualHostGone,
+    Exchange,
+    ExchangeGone,
+    Queue,
+    QueueGone,
+    Partitions,
+    Bound,
+    Unbound,
+    Policy,
+    PolicyGone,
+    Message,
+    /// A message that waits for its slot in a partition that has grown.
+    Waiting,
+    Delayed,
+    Gone,
+    /// It waits no longer: it was purged, or has got a position.
+    WaitingGone,
+    DelayGone,
+    Returned,
+    Delivered,
+    Publisher,
 }
 
 const BATCH_MAGIC: [u8; 4] = [0xb5, b'P', b'M', b'Q'];
 const BATCH_BYTES: usize = 52;
+const HEADER_BYTES: usize = 52;
+const FLUSHED: usize = 24;
+const FLAGS: usize = 40;
 const HOST: usize = 44;
+const VIRTUAL_HOST_GONE: u8 = 2;
 const MESSAGE: u8 = 12;
 const GONE: u8 = 14;
 const RETURNED: u8 = 15;
+const PUBLISHER: u8 = 17;
 const PLACE_BYTES: usize = 16;
+/// In the first octet of a place: the message waits.
+const WAITING: u8 = 0x80;
 /// Where nothing is.
 const FAR: u64 = 1 << 40;
+/// The shortest fact that says nothing, and the longest.
+const FILLER_BYTES: std::ops::RangeInclusive<usize> = 10..=265;
 
-/// The places that were written before, by virtual host.
-pub type Known = BTreeSet<[u8; 8 + PLACE_BYTES]>;
+/// What was written before and is not over: the virtual host, and what says that it is the same.
+pub type Known = BTreeSet<Vec<u8>>;
 
 /// Forges a batch that is about to be written at this place of a segment.
 pub fn forge(bytes: &mut [u8], segment: Segment, offset: usize, forgery: Forgery, known: &mut Known) {
-    if bytes.len() < BATCH_BYTES || bytes[..4] != BATCH_MAGIC {
+    if bytes.len() < BATCH_BYTES || bytes[..4] != BATCH_MAGIC || matches!(forgery, Forgery::Forgets(_, Phase::Recover))
+    {
         return;
     }
+    forge_batch(bytes, segment, offset, forgery, known);
+}
+
+/// Forges a whole segment, as a broker that begins with it misreads it.
+pub fn forge_segment(file: &mut Vec<u8>, segment: Segment, forgery: Forgery) {
+    let (mut at, mut last) = (HEADER_BYTES, None);
+    while file.get(at..at + 4) == Some(&BATCH_MAGIC[..]) && file.len() >= at + BATCH_BYTES {
+        let facts = u32::from_le_bytes(*file[at + 8..].first_chunk().expect("a length has four bytes")) as usize;
+        let Some(batch) = file.get_mut(at..at + BATCH_BYTES + facts) else { break };
+        // What was torn stays so.
+        if xxh64(&batch[BATCH_BYTES..], 0) as u32 != u32::from_le_bytes(*batch[12..].first_chunk().expect("a checksum"))
+        {
+            break;
+        }
+        if matches!(forgery, Forgery::Forgets(_, Phase::Recover)) {
+            forge_batch(batch, segment, at, forgery, &mut Known::new());
+        }
+        last = Some(at);
+        at += BATCH_BYTES + facts;
+    }
+    if forgery == Forgery::MissesLastBatch
+        && let Some(last) = last
+    {
+        file.truncate(last);
+    }
+}
+
+fn forge_batch(bytes: &mut [u8], segment: Segment, offset: usize, forgery: Forgery, known: &mut Known) {
     let (head, facts) = bytes.split_at_mut(BATCH_BYTES);
+    match forgery {
+        Forgery::NeverCloses => head[FLAGS..HOST].fill(0),
+        Forgery::HidesFlushes => head[FLUSHED..FLUSHED + 8].fill(0),
+        Forgery::Forgets(Kind::VirtualHostGone, _) if *facts == [VIRTUAL_HOST_GONE] => head[HOST + 6] = 1,
+        _ => {}
+    }
     let host = *head[HOST..].first_chunk().expect("a virtual host has eight bytes");
     let mut rest = &mut *facts;
     while !rest.is_empty() {
@@ -54,25 +140,127 @@ pub fn forge(bytes: &mut [u8], segment: Segment, offset: usize, forgery: Forgery
 }
 
 fn forge_fact(fact: &mut [u8], host: [u8; 8], forgery: Forgery, known: &mut Known) {
-    match (fact[0], forgery) {
-        (GONE, Forgery::ForgetsAcks) => move_far(&mut fact[9..17]),
-        (RETURNED, Forgery::ForgetsReturns) => fact[17..21].fill(0),
-        (MESSAGE, Forgery::HalvesFanOut | Forgery::LosesPositions) => {
-            let count = usize::from(short_at(fact, 1));
-            let places = &mut fact[3..3 + count * PLACE_BYTES];
-            if forgery == Forgery::HalvesFanOut {
-                let (first, others) = places.split_at_mut(PLACE_BYTES);
-                others.chunks_mut(PLACE_BYTES).last().into_iter().for_each(|last| last.copy_from_slice(first));
-                return;
+    match forgery {
+        Forgery::Forgets(kind, phase) => {
+            let is_again = note(fact, host, known);
+            let is_meant = match phase {
+                Phase::Write => !is_again,
+                Phase::Clean => is_again,
+                Phase::Recover => true,
+            };
+            if kind_of(fact) == Some(kind) && is_meant {
+                forget(fact);
             }
-            for place in places.chunks_mut(PLACE_BYTES) {
-                let named: Vec<u8> = host.iter().chain(&*place).copied().collect();
-                if !known.insert(named.try_into().expect("a host and a place")) {
+        }
+        Forgery::HalvesFanOut if fact[0] == MESSAGE => {
+            let (first, others) = places(fact).split_at_mut(PLACE_BYTES);
+            others.chunks_mut(PLACE_BYTES).last().into_iter().for_each(|last| last.copy_from_slice(first));
+        }
+        Forgery::LosesPositions if fact[0] == MESSAGE => {
+            for place in places(fact).chunks_mut(PLACE_BYTES) {
+                if !known.insert([&host, &*place].concat()) {
                     move_far(&mut place[8..]);
                 }
             }
         }
         _ => {}
+    }
+}
+
+fn places(fact: &mut [u8]) -> &mut [u8] {
+    let count = usize::from(short_at(fact, 1));
+    &mut fact[3..3 + count * PLACE_BYTES]
+}
+
+fn kind_of(fact: &[u8]) -> Option<Kind> {
+    Some(match fact[0] {
+        1 => Kind::VirtualHost,
+        3 => Kind::Exchange,
+        4 => Kind::ExchangeGone,
+        5 => Kind::Queue,
+        6 => Kind::QueueGone,
+        7 => Kind::Partitions,
+        8 => Kind::Bound,
+        9 => Kind::Unbound,
+        10 => Kind::Policy,
+        11 => Kind::PolicyGone,
+        MESSAGE if fact[3] & WAITING != 0 => Kind::Waiting,
+        MESSAGE => Kind::Message,
+        13 => Kind::Delayed,
+        GONE if fact[1] & WAITING != 0 => Kind::WaitingGone,
+        GONE if fact[1..9] == [0; 8] => Kind::DelayGone,
+        GONE => Kind::Gone,
+        RETURNED => Kind::Returned,
+        16 => Kind::Delivered,
+        PUBLISHER | 19 => Kind::Publisher,
+        _ => return None,
+    })
+}
+
+/// Notes that something is true, or no longer. Whether it was written before.
+fn note(fact: &[u8], host: [u8; 8], known: &mut Known) -> bool {
+    let name_end = |at: usize| at + 1 + usize::from(fact[at]);
+    let of = |kind: u8, rest: &[u8]| [&host[..], &[kind], rest].concat();
+    match fact[0] {
+        // Its end is that of what has the same name.
+        4 => {
+            let name = fact[1..].to_vec();
+            known.remove(&of(3, &name));
+            let is_of = |key: &Vec<u8>| key.starts_with(&of(8, &name)) || key.ends_with(&[&[1], &name[..]].concat());
+            known.retain(|key| !is_of(key));
+            false
+        }
+        9 => {
+            known.remove(&of(8, &fact[1..]));
+            false
+        }
+        11 => {
+            let start = of(10, &fact[1..]);
+            known.retain(|key| !key.starts_with(&start));
+            false
+        }
+        // One that says something else takes its place.
+        10 => {
+            let start = of(10, &fact[1..name_end(1)]);
+            let is_again = known.contains(&of(10, &fact[1..]));
+            known.retain(|key| !key.starts_with(&start));
+            known.insert(of(10, &fact[1..]));
+            is_again
+        }
+        1 => !known.insert(of(1, &[])),
+        3 => !known.insert(of(3, &fact[1..name_end(1)])),
+        5 => !known.insert(of(5, &fact[1..9])),
+        13 => !known.insert(of(13, &fact[1..9])),
+        7 => !known.insert(of(7, &fact[1..11])),
+        MESSAGE => {
+            let count = usize::from(short_at(fact, 1));
+            let places = fact[3..3 + count * PLACE_BYTES].chunks(PLACE_BYTES);
+            places.map(|place| !known.insert(of(MESSAGE, place))).fold(false, |any, again| any || again)
+        }
+        8 | RETURNED => !known.insert(of(fact[0], &fact[1..])),
+        // Only cleaning writes them.
+        PUBLISHER | 19 => true,
+        _ => false,
+    }
+}
+
+/// Has a fact say nothing, in as many bytes.
+fn forget(mut fact: &mut [u8]) {
+    if fact.len() < *FILLER_BYTES.start() {
+        // The end of what there never was, or the name of nothing.
+        let place = if fact[0] == 6 { 2 } else { fact.len() - 1 };
+        fact[place] ^= 0x1f;
+        return;
+    }
+    while !fact.is_empty() {
+        let most = (*FILLER_BYTES.end()).min(fact.len());
+        let rest = fact.len() - most;
+        let length = if rest > 0 && rest < *FILLER_BYTES.start() { most - *FILLER_BYTES.start() } else { most };
+        let (filler, after) = fact.split_at_mut(length);
+        filler.fill(b'~');
+        (filler[0], filler[1]) = (PUBLISHER, (length - *FILLER_BYTES.start()) as u8);
+        filler[length - 8..].fill(0);
+        fact = after;
     }
 }
 

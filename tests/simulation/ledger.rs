@@ -215,14 +215,6 @@ impl Ledger {
         self.partitions.change(clock.turn, |&known| vec![known, known.max(count)]);
     }
 
-    /// It has them.
-    pub fn note_grown(&mut self, count: u32) -> Checked {
-        match self.partitions.observe(|&known| known >= count) {
-            Some(_) => Ok(()),
-            None => violation(format!("it cannot have {count} partitions: {:?}", self.partitions)),
-        }
-    }
-
     pub fn declare_exchange(&mut self, exchange: usize, clock: Clock) -> bool {
         let is_new = self.exchanges[exchange].must_be(|&exists| !exists);
         self.exchanges[exchange].set(clock.turn, true);

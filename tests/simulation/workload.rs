@@ -47,7 +47,7 @@ pub fn run(plan: Plan) -> Checked<Tally> {
         let likely = if has_committed {
             10
         } else if std::mem::take(&mut world.has_promised) {
-            3
+            4
         } else {
             1
         };
@@ -201,9 +201,16 @@ impl World {
         let queue = self.random.below(QUEUES.len());
         let mode = self.channel(client, number).mode;
         let is_first = self.clients[client].channels[0].number == number;
-        match self.random.weighed(&[40, 30, 8, 10, 4, 3, 1, 2, 3, 4, 3, 1, 4, 2, 1, 8, 3, 1]) {
+        match self.random.weighed(&[40, 30, 8, 10, 4, 3, 1, 2, 3, 4, 3, 2, 4, 2, 2, 8, 6, 2, 4]) {
             0 => self.publish_some(client, number),
-            1 => self.settle_some(client, number),
+            1 => {
+                self.settle_some(client, number);
+                if self.random.chance(40) {
+                    // Something that is answered, once what was settled is durable.
+                    self.turn()?;
+                    self.set_prefetch(client, number, 5);
+                }
+            }
             2 => self.consume_some(client, number, queue)?,
             3 => self.get_some(client, number, queue),
             4 => {
@@ -232,21 +239,31 @@ impl World {
             10 => self.reconnect(client)?,
             11 => {
                 let queue = *self.random.pick(&RENEWED);
-                self.renew_queue(client, number, queue);
+                self.renew_queue(client, number, queue)?;
             }
             13 => self.fill_growing(client, number)?,
             14 => {
                 let exchange = *self.random.pick(&RENEWED_EXCHANGES);
-                self.renew_exchange(client, number, exchange);
+                self.renew_exchange(client, number, exchange)?;
             }
             15 => self.act_in_turn(client, number, queue)?,
             16 => self.change_policy(),
+            18 => self.sweep(client, number),
             17 => self.change_guest(),
             12 if mode == Mode::Transactions && self.random.chance(25) => self.roll_back(client, number),
             _ if mode == Mode::Transactions => self.commit(client, number),
             _ => {}
         }
         Ok(())
+    }
+
+    /// Most of what there is goes, so that its segments can.
+    fn sweep(&mut self, client: usize, number: u16) {
+        for queue in 0..QUEUES.len() {
+            if self.random.chance(70) {
+                self.purge(client, number, queue);
+            }
+        }
     }
 
     /// The queue that grows does so while there are messages in it, and more come, some of which have to wait then.
@@ -298,7 +315,7 @@ impl World {
             match what {
                 0 => self.bind(client, number, binding, is_bound),
                 1 if is_second => self.look_at_queue(client, number, queue),
-                1 => self.renew_queue(client, number, *RENEWED.get(queue % RENEWED.len()).expect("it is one of them")),
+                1 => self.renew_queue(client, number, RENEWED[queue % RENEWED.len()])?,
                 2 if is_second => self.repeat(client, number),
                 2 => self.publish_numbered(client),
                 _ if is_second => self.publish(client, number, &Rc::new(twin.clone())),
@@ -448,8 +465,9 @@ impl World {
     /// While the answer is held back so are the deliveries, though nobody else gets those messages any more: then nothing
     /// else is done before it comes. What expires as a consumer comes holds it back, too.
     fn consume_some(&mut self, client: usize, number: u16, queue: usize) -> Checked {
-        let no_ack = self.random.chance(10);
         let is_settled = self.is_settled(client, number);
+        // What is held back with the answer is lost when everything ends, unless it is acked.
+        let no_ack = self.random.chance(10) && is_settled;
         let is_simple = QUEUES[queue].max_length.is_none() && !self.ledger(client).has_mortals(queue);
         if self.channel(client, number).consumers.len() >= 3 || !is_settled && !is_simple {
             return Ok(());

@@ -26,7 +26,8 @@ impl World {
 
     /// An answer that rests on all that anybody has done in the virtual host.
     fn expect_of_all(&mut self, client: usize, number: u16, expected: Expected) {
-        let caused = self.ledger(client).caused;
+        // What was lost as the store failed nobody can wait for.
+        let caused = if self.has_failed() { 0 } else { self.ledger(client).caused };
         self.rest_on(client, number, caused);
         self.expect(client, number, expected);
     }
@@ -75,7 +76,7 @@ impl World {
         let number = self.open_channel(client, Mode::Plain);
         self.ledger(client).grow(count, clock);
         self.send(client, &declare_queue(&QUEUES[PARTED], Some(count)).on(number));
-        self.expect_of_all(client, number, Expected::Grown(count));
+        self.expect_of_all(client, number, Expected::Grown);
     }
 
     pub fn declare_exchange(&mut self, client: usize, number: u16, exchange: usize) {
@@ -86,8 +87,8 @@ impl World {
         self.expect_of_all(client, number, Expected::Answer((40, 11)));
     }
 
-    /// Deletes an exchange, makes it anew and binds it as before.
-    pub fn renew_exchange(&mut self, client: usize, number: u16, exchange: usize) {
+    /// Deletes an exchange, makes it anew and binds it as before, or not.
+    pub fn renew_exchange(&mut self, client: usize, number: u16, exchange: usize) -> Checked {
         let clock = self.clock;
         let ledger = self.ledger(client);
         let is_bound = |binding: &usize| ledger.bindings[*binding].may_be(|&is_bound| is_bound);
@@ -97,8 +98,17 @@ impl World {
         self.cause(client, number, Cause::Deleted, is_kept);
         self.send(client, &call(40, 20).short(0).text(EXCHANGES[exchange].name).octet(0).on(number));
         self.expect_of_all(client, number, Expected::Answer((40, 21)));
+        self.turn()?;
+        if !self.is_open(client, number) {
+            return Ok(());
+        }
         self.declare_exchange(client, number, exchange);
-        bindings.into_iter().for_each(|binding| self.bind(client, number, binding, true));
+        for binding in bindings {
+            if self.random.chance(50) {
+                self.bind(client, number, binding, true);
+            }
+        }
+        Ok(())
     }
 
     /// Asks whether a queue is there, and how many messages are ready in it.
@@ -143,7 +153,7 @@ impl World {
     }
 
     /// Deletes a queue, makes it anew and binds it as before.
-    pub fn renew_queue(&mut self, client: usize, number: u16, queue: usize) {
+    pub fn renew_queue(&mut self, client: usize, number: u16, queue: usize) -> Checked {
         let clock = self.clock;
         let bound = |binding: &usize| BINDINGS[*binding].target == Target::Queue(queue);
         let bindings: Vec<_> = (0..BINDINGS.len()).filter(bound).collect();
@@ -157,8 +167,13 @@ impl World {
         self.cause(client, number, Cause::Deleted, !QUEUES[queue].is_transient);
         self.send(client, &call(50, 40).short(0).text(QUEUES[queue].name).octet(0).on(number));
         self.expect_of_all(client, number, Expected::Count((50, 41), least, most));
+        self.turn()?;
+        if !self.is_open(client, number) {
+            return Ok(());
+        }
         self.declare(client, number, queue);
         bindings.into_iter().for_each(|binding| self.bind(client, number, binding, true));
+        Ok(())
     }
 
     pub fn purge(&mut self, client: usize, number: u16, queue: usize) {
