@@ -44,7 +44,7 @@ async function started(t) {
   const connection = await amqplib.connect(broker.url);
   connection.on("error", () => {});
   const channel = await connection.createChannel();
-  await channel.assertQueue('q "quoted" \\ and\nbroken');
+  await channel.assertQueue('q "quoted" \\ and so on');
   await channel.assertQueue("plain");
   await channel.consume("plain", () => {});
   broker.virtualHost("other").declareQueue("plain");
@@ -95,7 +95,7 @@ test("or told of each queue and channel", async (t) => {
     ready.sort(([one], [other]) => (JSON.stringify(one) < JSON.stringify(other) ? -1 : 1)),
     [
       [{ vhost: "/", queue: "plain" }, 0],
-      [{ vhost: "/", queue: 'q \\"quoted\\" \\\\ and\\nbroken' }, 0],
+      [{ vhost: "/", queue: 'q \\"quoted\\" \\\\ and so on' }, 0],
       [{ vhost: "other", queue: "plain" }, 3],
     ],
   );

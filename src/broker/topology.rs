@@ -96,7 +96,9 @@ impl Broker {
         let kind = ExchangeKind::named(kind)?;
         let routing = kind.routing(arguments)?;
         if self.state.exchange(name).is_some() {
-            return self.check_exchange_equivalent(&ExchangeDeclaration { name, ..*declaration }, routing);
+            self.check_exchange_equivalent(&ExchangeDeclaration { name, ..*declaration }, routing)?;
+            // What was there already may be lost with what was not flushed; those of the broker are not.
+            return self.check_keeping(durable && !name.starts_with("amq."));
         }
         if name.starts_with("amq.") {
             return Err(Error::ReservedName(Resource::Exchange, name.into()));
@@ -184,6 +186,7 @@ impl Broker {
     pub fn declare_named(&mut self, channel: ChannelId, queue: &QueueDeclaration<'_>) -> Result<QueueStatus, Error> {
         if let Some(id) = self.state.queue_named(queue.name) {
             self.check_queue_equivalent(channel, id, queue)?;
+            self.check_keeping(keeping::is_kept_queue(&self.state, id))?;
             self.raise_partitions(id, queue)?;
             return Ok(self.remember_queue(channel, id));
         }
@@ -448,8 +451,9 @@ impl Broker {
         check_binding_arguments(arguments)?;
         let exchange = self.state.exchange(source).expect("it was looked up before");
         exchange.check_binding(routing_key, arguments)?;
-        if !exchange.has_binding(destination, routing_key, arguments) {
-            self.check_keeping(keeping::is_kept_binding(&self.state, source, destination))?;
+        let is_bound = exchange.has_binding(destination, routing_key, arguments);
+        self.check_keeping(keeping::is_kept_binding(&self.state, source, destination))?;
+        if !is_bound {
             self.commit(&Record::Bound { source, destination, routing_key, arguments });
         }
         Ok(())

@@ -223,7 +223,10 @@ fn after_the_store_has_failed_nothing_kept_is_changed() {
     let partitions = |count| declare_queue_with("parts", DURABLE, &[number_entry("x-partitions", count)]);
     for method in [
         declare_queue("new", DURABLE),
+        declare_queue("plain", DURABLE),
         declare_exchange("new", DURABLE),
+        declare_exchange("e", DURABLE),
+        bind("plain", "amq.direct"),
         bind("plain", "amq.topic"),
         bind_exchange("e", "amq.direct"),
         unbind("plain", "amq.direct"),

@@ -235,7 +235,7 @@ fn note(fact: &[u8], host: [u8; 8], known: &mut Known) -> bool {
         MESSAGE => {
             let count = usize::from(short_at(fact, 1));
             let places = fact[3..3 + count * PLACE_BYTES].chunks(PLACE_BYTES);
-            places.map(|place| !known.insert(of(MESSAGE, place))).fold(false, |any, again| any || again)
+            places.map(|place| !known.insert(of(MESSAGE, place))).filter(|is_again| *is_again).count() > 0
         }
         8 | RETURNED => !known.insert(of(fact[0], &fact[1..])),
         // Only cleaning writes them.
