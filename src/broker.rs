@@ -40,6 +40,7 @@ mod queue;
 mod record;
 mod report;
 mod restoring;
+mod room;
 mod settings;
 mod settling;
 mod shelf;
@@ -52,6 +53,7 @@ mod upkeep;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::rc::Rc;
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -62,6 +64,7 @@ use consumer::Consumer;
 use delivery::Notice;
 use keeping::Keeper;
 use queue::Queue;
+use room::{CHANNEL_BYTES, CONNECTION_BYTES, Gauge};
 use state::{Route, State};
 use upkeep::Due;
 
@@ -118,6 +121,8 @@ pub struct Broker {
     notices: VecDeque<Notice>,
     timers: Timers<Due>,
     reserved_bytes: usize,
+    /// What connections, channels and consumers take.
+    held: Gauge,
     queues_max: Option<usize>,
     prefers_quorum: bool,
     /// What has happened in queues that are gone.
@@ -139,7 +144,7 @@ impl Broker {
     /// A broker with the predeclared exchanges and nothing else, at time 0.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self {
+        let mut broker = Self {
             limits: config.limits,
             now_ms: 0,
             random: ChaCha12Rng::from_seed(config.seed),
@@ -155,6 +160,7 @@ impl Broker {
             notices: VecDeque::new(),
             timers: Timers::new(),
             reserved_bytes: 0,
+            held: Gauge::default(),
             queues_max: None,
             prefers_quorum: false,
             gone: Counters::default(),
@@ -162,7 +168,9 @@ impl Broker {
             keeper: None,
             route: Route::default(),
             message_scratch: Vec::new(),
-        }
+        };
+        broker.share_room(&Rc::default());
+        broker
     }
 
     /// What peers are granted.
@@ -192,6 +200,7 @@ impl Broker {
 
     /// A new peer.
     pub fn open_connection(&mut self) -> ConnectionId {
+        self.held.add(CONNECTION_BYTES);
         self.connections.insert(Connection::default())
     }
 
@@ -213,6 +222,7 @@ impl Broker {
     /// A peer has gone: its channels close and its exclusive queues are deleted.
     pub fn close_connection(&mut self, connection: ConnectionId) {
         let Some(gone) = self.connections.remove(connection) else { return };
+        self.held.take_off(CONNECTION_BYTES + gone.extra_bytes);
         for channel in gone.channels {
             self.close_channel(channel);
         }
@@ -250,6 +260,7 @@ impl Broker {
     pub fn open_channel(&mut self, connection: ConnectionId, number: u16) -> ChannelId {
         let owner = self.connections.get_mut(connection).expect("a channel is opened on an open connection");
         let id = self.channels.insert(Channel::new(connection, number, owner.paused));
+        self.held.add(CHANNEL_BYTES);
         owner.channels.push(id);
         id
     }
@@ -258,6 +269,7 @@ impl Broker {
     /// long as their consumers go. Closing it again does nothing.
     pub fn close_channel(&mut self, channel: ChannelId) {
         let Some(mut gone) = self.channels.remove(channel) else { return };
+        self.held.take_off(CHANNEL_BYTES);
         if let Some(connection) = self.connections.get_mut(gone.connection) {
             connection.channels.retain(|&known| known != channel);
         }

@@ -13,7 +13,8 @@ pub struct Limits {
     pub login_timeout_ms: u64,
     /// The largest message body.
     pub message_max_bytes: usize,
-    /// All messages together with the content that is still being received.
+    /// All messages together with the content that is still being received. Everything else, queues and connections for
+    /// example, may take half as much again.
     pub memory_max_bytes: usize,
     /// Above this, connections that publish have to wait until messages have left.
     pub memory_high_bytes: usize,

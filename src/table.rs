@@ -51,6 +51,16 @@ pub enum Value {
 }
 
 impl Value {
+    fn memory_bytes(&self) -> usize {
+        let beside = match self {
+            Self::Text(bytes) | Self::Bytes(bytes) => 8 + bytes.len(),
+            Self::Array(values) => values.iter().map(Self::memory_bytes).sum(),
+            Self::Table(table) => table.memory_bytes(),
+            _ => 0,
+        };
+        size_of::<Self>() + beside
+    }
+
     /// The value of any integer type.
     pub fn as_integer(&self) -> Option<i64> {
         match *self {
@@ -312,6 +322,13 @@ impl Table {
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// About what it takes in memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let entry_bytes =
+            |(name, value): &(Box<str>, Value)| size_of::<Box<str>>() + 8 + name.len() + value.memory_bytes();
+        self.0.iter().map(entry_bytes).sum()
     }
 
     /// Whether there is no entry.

@@ -3,7 +3,9 @@
 //! A server begins with [`DEFAULT`], which stays. Ids of connections are each broker's own; here is written down which
 //! transport is behind which.
 
+use std::cell::Cell;
 use std::fmt;
+use std::rc::Rc;
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -97,6 +99,8 @@ pub struct VirtualHosts {
     config: Config,
     now_ms: u64,
     keeping: Option<Keeping>,
+    /// What everything but messages takes in all of them.
+    room: Rc<Cell<u64>>,
 }
 
 /// Where brokers get back what is written down.
@@ -120,7 +124,7 @@ impl VirtualHosts {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let (hosts, gone) = (Vec::new(), Totals::default());
-        let mut hosts = Self { hosts, made: 0, gone, config, now_ms: 0, keeping: None };
+        let mut hosts = Self { hosts, made: 0, gone, config, now_ms: 0, keeping: None, room: Rc::default() };
         hosts.add(DEFAULT);
         hosts
     }
@@ -167,6 +171,7 @@ impl VirtualHosts {
     fn insert(&mut self, id: VirtualHostId, name: &str) -> &mut VirtualHost {
         let mut broker = Broker::new(Config { seed: self.seed(id), limits: self.config.limits.clone() });
         broker.set_now(self.now_ms);
+        broker.share_room(&self.room);
         let place = self.hosts.partition_point(|host| host.id < id);
         self.hosts.insert(
             place,

@@ -136,4 +136,6 @@ pub(crate) struct Connection {
     pub(crate) channels: Vec<ChannelId>,
     pub(crate) exclusive_queues: Vec<QueueId>,
     pub(crate) paused: bool,
+    /// What it takes in memory beside the usual.
+    pub(crate) extra_bytes: usize,
 }

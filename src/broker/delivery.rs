@@ -11,6 +11,7 @@ use super::consumer::Consumer;
 use super::error::{Error, Resource};
 use super::message::Message;
 use super::record::Record;
+use super::room;
 use super::settings::QueueKind;
 use super::topology::{REPLY_TO, check_short};
 use crate::id::{ChannelId, ConnectionId, ConsumerId, QueueId};
@@ -119,6 +120,7 @@ impl Broker {
             })?,
         };
         check_short("consumer tag", consumer_tag)?;
+        self.check_room(room::of_consumer(consumer_tag, arguments))?;
         if self.channel(channel).consumers.contains_key(consumer_tag) {
             return Err(Error::ConsumerTagInUse(consumer_tag.into()));
         }
@@ -164,6 +166,7 @@ impl Broker {
     fn attach(&mut self, consumer: Consumer) {
         let (channel, queue, tag) = (consumer.channel, consumer.queue, consumer.tag.clone());
         let priority = consumer.priority;
+        self.held.add(room::of_consumer(&consumer.tag, &consumer.arguments));
         let id = self.consumers.insert(consumer);
         self.channel_mut(channel).consumers.insert(tag, id);
         self.attendance_of(queue).has_priorities |= priority != 0;
@@ -187,6 +190,7 @@ impl Broker {
     /// Takes a consumer from its queue and answers which that was. Its channel must have forgotten its tag.
     pub(super) fn detach(&mut self, id: ConsumerId) -> Option<QueueId> {
         let gone = self.consumers.remove(id)?;
+        self.held.take_off(room::of_consumer(&gone.tag, &gone.arguments));
         if let Some(channel) = self.channels.get_mut(gone.channel) {
             let held = channel.outstanding_mut().filter(|held| held.holder == Holder::Consumer(id));
             held.for_each(|held| held.holder = Holder::Cancelled);

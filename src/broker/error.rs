@@ -145,6 +145,8 @@ pub enum Error {
     MemoryLimit(usize),
     /// There is no room to remember the number of a further publisher; so many are known.
     PublisherLimit(usize),
+    /// The limit on what everything but messages takes in memory, in bytes, is reached.
+    RoomLimit(usize),
     /// What was to be durable can never be.
     JournalFailed,
 }
@@ -181,6 +183,7 @@ impl Error {
             | Self::PartialTransaction
             | Self::QuorumQueue(..)
             | Self::QueueLimit(..)
+            | Self::RoomLimit(_)
             | Self::ReplyConsumerExists
             | Self::ReplyConsumerAcks
             | Self::NoReplyConsumer => ErrorKind::PreconditionFailed,
@@ -305,6 +308,11 @@ impl fmt::Display for InVirtualHost<'_> {
                 formatter,
                 "the numbers of {known} publishers are remembered, and there is no memory for more: use an 'x-publisher-id' \
                  again, wait until some have not published for a week, or raise the memory limit"
+            ),
+            Error::RoomLimit(limit) => write!(
+                formatter,
+                "queues, exchanges, bindings, consumers, channels and connections take the {limit} bytes that they may: \
+                 delete or close some, or raise the memory limit, of which this is half"
             ),
             Error::JournalFailed => {
                 formatter.write_str("the journal has failed: nothing durable is accepted until the broker is restarted")

@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use foldhash::fast::FixedState;
 
 use super::error::Error;
+use super::room;
 use super::topic::{Topic, Walk};
 use crate::id::QueueId;
 use crate::properties::Properties;
@@ -97,6 +98,8 @@ pub(crate) struct Exchange {
     declared_alternate: Option<Box<str>>,
     policy_alternate: Option<Box<str>>,
     bindings: BTreeSet<BindingKey>,
+    /// What the bindings take in memory.
+    bindings_bytes: usize,
     index: Index,
 }
 
@@ -115,7 +118,18 @@ impl Exchange {
         let declared_alternate = arguments.get("alternate-exchange").and_then(Value::as_str).map(Box::from);
         let index = Index::new(kind, arguments).unwrap_or_else(|_| unreachable!("its arguments were checked"));
         let (policy_alternate, bindings) = (None, BTreeSet::new());
-        Self { kind, durable, auto_delete, internal, declared_alternate, policy_alternate, bindings, index }
+        let bindings_bytes = 0;
+        Self {
+            kind,
+            durable,
+            auto_delete,
+            internal,
+            declared_alternate,
+            policy_alternate,
+            bindings,
+            bindings_bytes,
+            index,
+        }
     }
 
     /// Whether both were declared alike.
@@ -162,8 +176,13 @@ impl Exchange {
         }
     }
 
+    /// What the bindings take in memory.
+    pub(crate) fn bindings_bytes(&self) -> usize {
+        self.bindings_bytes
+    }
+
     /// Where the bindings lead, sorted; some perhaps more than once.
-    pub(crate) fn destinations(&self) -> impl Iterator<Item = &Destination> {
+    pub(crate) fn destinations(&self) -> impl ExactSizeIterator<Item = &Destination> {
         self.bindings.iter().map(|key| &key.destination)
     }
 
@@ -185,6 +204,7 @@ impl Exchange {
         let arguments = sorted(arguments);
         if self.bindings.insert(BindingKey::new(destination, routing_key, &arguments)) {
             self.index.insert(destination, routing_key, &arguments);
+            self.bindings_bytes += room::of_binding(self.routing(), destination, routing_key, &arguments);
         }
     }
 
@@ -193,6 +213,7 @@ impl Exchange {
         let arguments = sorted(arguments);
         if self.bindings.remove(&BindingKey::new(destination, routing_key, &arguments)) {
             self.index.remove(destination, routing_key, &arguments);
+            self.bindings_bytes -= room::of_binding(self.routing(), destination, routing_key, &arguments);
         }
     }
 
@@ -201,7 +222,9 @@ impl Exchange {
         let theirs: Vec<_> = self.bindings_to(destination).cloned().collect();
         for key in theirs {
             self.bindings.remove(&key);
-            self.index.remove(destination, &key.routing_key, &key.arguments());
+            let arguments = key.arguments();
+            self.index.remove(destination, &key.routing_key, &arguments);
+            self.bindings_bytes -= room::of_binding(self.routing(), destination, &key.routing_key, &arguments);
         }
     }
 

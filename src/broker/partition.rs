@@ -23,6 +23,7 @@ use super::message::Message;
 use super::numbered::Numbered;
 use super::queue::Counters;
 use super::record::Record;
+use super::room;
 use super::settings::Settings;
 use super::topology::QueueDeclaration;
 use crate::id::{ConsumerId, QueueId};
@@ -238,6 +239,7 @@ impl Broker {
         if partitions.sealed > 0 {
             return Err(Error::PartitionsMove(declaration.name.into(), partitions.sealed));
         }
+        self.check_room(room::of_new_queue(declaration.name, declaration.arguments))?;
         self.check_keeping(super::keeping::is_kept_queue(&self.state, front))?;
         self.add_partitions(front, declaration.arguments);
         Ok(())

@@ -7,6 +7,7 @@ use super::Broker;
 use super::error::Error;
 use super::queue::Queue;
 use super::record::Record;
+use super::room;
 use super::settings::{QueueKind, Settings};
 use crate::table::{Table, Value};
 
@@ -168,6 +169,7 @@ impl Broker {
     /// When its definition has unknown keys, or values that make no sense.
     pub fn set_policy(&mut self, name: &str, policy: &Policy) -> Result<(), Error> {
         check(policy)?;
+        self.check_room(room::of_policy(name, policy))?;
         self.check_keeping(true)?;
         self.commit(&Record::PolicySet { name, policy });
         self.tend_all();

@@ -19,6 +19,7 @@ use super::policy::{Matcher, Policies, Policy};
 use super::publisher::Publishers;
 use super::queue::Queue;
 use super::record::Record;
+use super::room::Gauge;
 use super::settings::Settings;
 use super::shelf::Shelf;
 use super::topic::Walk;
@@ -42,6 +43,8 @@ pub(crate) struct State {
     delayed_number: u64,
     publishers: Publishers,
     memory_bytes: usize,
+    /// What all but messages takes.
+    room: Gauge,
     /// What kept messages take where they are written down.
     kept_bytes: usize,
     shelf: Cupboard,
@@ -97,6 +100,7 @@ impl State {
             delayed_number: 0,
             publishers: Publishers::default(),
             memory_bytes: 0,
+            room: Gauge::default(),
             kept_bytes: 0,
             shelf: Cupboard::default(),
             opened: Vec::new(),
@@ -104,7 +108,7 @@ impl State {
         };
         for (name, kind) in PREDECLARED {
             let exchange = Exchange::new(kind, true, false, name == TRACE, &Table::new());
-            state.exchanges.insert(name.into(), Box::new(exchange));
+            state.insert_exchange(name, exchange);
         }
         state
     }
@@ -115,29 +119,29 @@ impl State {
             Record::ExchangeDeclared { name, kind, durable, auto_delete, internal, arguments } => {
                 let mut exchange = Exchange::new(kind, durable, auto_delete, internal, arguments);
                 exchange.set_policy(self.policies.alternate_of(name));
-                self.exchanges.insert(name.into(), Box::new(exchange));
+                self.insert_exchange(name, exchange);
             }
             Record::ExchangeDeleted { name } => self.delete_exchange(name),
             Record::QueueDeclared { queue, name, durable, exclusive, auto_delete, arguments } => {
                 let settings = Settings::of_arguments(arguments).expect("a queue's arguments were checked");
                 let mut declared = Queue::new(name, durable, exclusive, auto_delete, arguments.clone(), settings);
                 declared.set_policy(self.policies.of_queue(&declared), self.operator_policies.of_queue(&declared));
+                self.room.add(declared.room());
                 self.queues.insert_at(queue, declared);
                 self.names.insert(name.into(), queue);
             }
             Record::PartitionsAdded { front, partitions } => self.add_partitions(front, partitions),
             Record::QueueDeleted { queue } => self.delete_queue(queue),
             Record::Bound { source, destination, routing_key, arguments } => {
-                self.exchange_mut(source).bind(destination, routing_key, arguments);
+                self.change_exchange(source, |exchange| exchange.bind(destination, routing_key, arguments));
                 let sources = self.sources.entry(destination.clone()).or_default();
                 if !sources.iter().any(|known| **known == *source) {
                     sources.push(source.into());
                 }
             }
             Record::Unbound { source, destination, routing_key, arguments } => {
-                let exchange = self.exchange_mut(source);
-                exchange.unbind(destination, routing_key, arguments);
-                if !exchange.is_bound_to(destination) {
+                self.change_exchange(source, |exchange| exchange.unbind(destination, routing_key, arguments));
+                if !self.exchange(source).is_some_and(|exchange| exchange.is_bound_to(destination)) {
                     self.forget_source(destination, source);
                 }
             }
@@ -192,11 +196,15 @@ impl State {
             }
             Record::PublishersForgotten { until_ms } => self.publishers.forget(until_ms),
             Record::PolicySet { name, policy } => {
+                self.room.take_off(self.policies.room());
                 self.policies.set(name, policy);
+                self.room.add(self.policies.room());
                 self.apply_policies();
             }
             Record::PolicyDeleted { name } => {
+                self.room.take_off(self.policies.room());
                 self.policies.delete(name);
+                self.room.add(self.policies.room());
                 self.apply_policies();
             }
         }
@@ -228,6 +236,15 @@ impl State {
     /// What the messages take in memory, each counted once, however many queues share it.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.memory_bytes
+    }
+
+    /// What all but messages takes in memory.
+    pub(crate) fn room(&self) -> &Gauge {
+        &self.room
+    }
+
+    pub(crate) fn room_mut(&mut self) -> &mut Gauge {
+        &mut self.room
     }
 
     pub(crate) fn publishers(&self) -> &Publishers {
@@ -403,9 +420,11 @@ impl State {
 
     /// Adds partitions to a front; slots that go to them are sealed as long as their former owners have messages.
     fn add_partitions(&mut self, front: QueueId, added: &[QueueId]) {
-        let queue = self.queue_mut(front);
+        let queue = self.queues.get_mut(front).expect("a fact's queue exists");
+        self.room.take_off(queue.room());
         let partitions = queue.partitions.get_or_insert_with(|| Box::new(Partitions::new()));
         let (known, moves) = (partitions.queues.len(), partitions.add(added));
+        self.room.add(queue.room());
         let (name, durable, arguments) = (queue.name.clone(), queue.durable, queue.arguments.clone());
         let settings = Settings::of_arguments(&arguments).expect("a queue's arguments were checked");
         let is_kept = self.queue_mut(front).is_kept;
@@ -459,6 +478,7 @@ impl State {
 
     fn delete_queue(&mut self, id: QueueId) {
         let queue = self.queues.remove(id).expect("a queue that is deleted exists");
+        self.room.take_off(queue.room());
         self.names.remove(&queue.name);
         self.unbind_all(&Destination::Queue(id));
         for &partition in queue.partitions.iter().flat_map(|partitions| &partitions.queues) {
@@ -470,6 +490,7 @@ impl State {
 
     fn delete_exchange(&mut self, name: &str) {
         let gone = self.exchanges.remove(name).expect("an exchange that is deleted exists");
+        self.room.take_off(gone.room(name));
         gone.destinations().for_each(|destination| self.forget_source(destination, name));
         self.unbind_all(&Destination::Exchange(name.into()));
         if gone.is_delayed() {
@@ -483,7 +504,7 @@ impl State {
 
     fn unbind_all(&mut self, destination: &Destination) {
         for source in self.sources.remove(destination).unwrap_or_default() {
-            self.exchange_mut(&source).unbind_all(destination);
+            self.change_exchange(&source, |exchange| exchange.unbind_all(destination));
         }
     }
 
@@ -507,7 +528,17 @@ impl State {
         self.queue_mut(front).partitions.as_mut().expect("a partition's front has partitions")
     }
 
-    fn exchange_mut(&mut self, name: &str) -> &mut Exchange {
-        self.exchanges.get_mut(name).expect("a fact's exchange exists")
+    fn insert_exchange(&mut self, name: &str, exchange: Exchange) {
+        self.room.add(exchange.room(name));
+        if let Some(replaced) = self.exchanges.insert(name.into(), Box::new(exchange)) {
+            self.room.take_off(replaced.room(name));
+        }
+    }
+
+    fn change_exchange(&mut self, name: &str, change: impl FnOnce(&mut Exchange)) {
+        let exchange = self.exchanges.get_mut(name).expect("a fact's exchange exists");
+        self.room.take_off(exchange.room(name));
+        change(exchange);
+        self.room.add(exchange.room(name));
     }
 }

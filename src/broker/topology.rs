@@ -8,6 +8,7 @@ use super::error::{Error, Resource};
 use super::exchange::{Destination, ExchangeKind};
 use super::keeping;
 use super::record::Record;
+use super::room;
 use super::settings::{self, BadSetting, Reason, Settings};
 use crate::id::{ChannelId, QueueId};
 use crate::table::{Table, Value};
@@ -106,6 +107,8 @@ impl Broker {
         if let Some(alternate) = arguments.get("alternate-exchange").filter(|name| name.as_str().is_none()) {
             return Err(Error::BadAlternateExchange(name.into(), alternate.type_name()));
         }
+        let alternate = arguments.get("alternate-exchange").and_then(Value::as_str);
+        self.check_room(room::of_exchange(name, alternate))?;
         self.check_keeping(durable)?;
         self.commit(&Record::ExchangeDeclared { name, kind, durable, auto_delete, internal, arguments });
         Ok(())
@@ -192,6 +195,7 @@ impl Broker {
         }
         check_queue_arguments(queue)?;
         self.check_keeping(queue.durable && !queue.exclusive)?;
+        self.check_room(room::of_new_queue(queue.name, queue.arguments))?;
         if let Some(limit) = self.queues_max.filter(|&max| self.listed_queues().len() >= max) {
             return Err(Error::QueueLimit(queue.name.into(), limit));
         }
@@ -451,9 +455,10 @@ impl Broker {
         check_binding_arguments(arguments)?;
         let exchange = self.state.exchange(source).expect("it was looked up before");
         exchange.check_binding(routing_key, arguments)?;
-        let is_bound = exchange.has_binding(destination, routing_key, arguments);
+        let (is_bound, kind) = (exchange.has_binding(destination, routing_key, arguments), exchange.routing());
         self.check_keeping(keeping::is_kept_binding(&self.state, source, destination))?;
         if !is_bound {
+            self.check_room(source.len() + room::of_binding(kind, destination, routing_key, arguments))?;
             self.commit(&Record::Bound { source, destination, routing_key, arguments });
         }
         Ok(())

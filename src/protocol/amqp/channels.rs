@@ -144,6 +144,9 @@ impl Connection {
         }
         self.check_channel_limit(realm).map_err(|refusal| refusal.during(id))?;
         let (broker, connection) = self.broker(realm);
+        if let Err(error) = broker.check_room(0) {
+            return Err(Refusal::new(ReplyCode::ResourceError, error).during(id));
+        }
         self.channels.open(frame.channel, broker.open_channel(connection, frame.channel));
         self.answer(frame.channel, &ChannelOpenOk, realm.durability);
         Ok(())

@@ -61,8 +61,15 @@ impl Connection {
             let text = format_args!("access to vhost '{virtual_host}' refused for user '{user}'");
             return Err(Refusal::new(ReplyCode::NotAllowed, text));
         }
+        let bytes = self.login.client_properties.memory_bytes();
+        let host = realm.virtual_hosts.named(virtual_host);
+        host.map_or(Ok(()), |host| host.broker().check_room(bytes))
+            .map_err(|error| Refusal::new(ReplyCode::ResourceError, error))?;
         let pass = Pass::new(realm.access, user, virtual_host);
         self.stay = realm.virtual_hosts.enter(virtual_host, self.id, user).map(|seat| Stay { seat, pass });
+        if let Some(Stay { seat, .. }) = self.stay {
+            realm.virtual_hosts.broker_of(seat).count_for(seat.connection, bytes);
+        }
         self.heartbeat = Heartbeat::new(self.agreement.heartbeat_s, realm.now_ms);
         self.phase = Phase::Open;
         self.outlet(0).send(&ConnectionOpenOk);

@@ -136,6 +136,9 @@ impl Bench {
         assert_eq!(twin.queued_bytes(), self.broker.queued_bytes());
         assert_eq!(facts(&twin.report()), facts(&report));
         assert!(twin.policies().eq(self.broker.policies()));
+        for broker in [&self.broker, &*twin] {
+            assert_eq!(broker.structure_bytes(), broker.recounted_structure_bytes());
+        }
     }
 
     /// When everything has gone, nothing has been kept.
