@@ -132,7 +132,7 @@ function kept(folder: string, restored: Restored, isSalvaged = false): string {
   const { segments, queues, messages, orphans, cutBytes } = restored;
   if (segments === 0) return `Its data is kept in ${folder}.`;
   const recovered = `Recovered ${counted(messages, "message")} in ${counted(queues, "queue")} from ${folder}.`;
-  if (cutBytes === 0 && orphans === 0) return recovered;
+  if (cutBytes === 0 && !(isSalvaged && orphans > 0)) return recovered;
   const cut = counted(cutBytes, "byte");
   if (isSalvaged) {
     const lost = orphans > 0 ? `, and ${counted(orphans, "message")} of which the queue was lost` : "";
