@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use pocketmq::broker::{Broker, Config, Consume, Event, Publication, QueueDeclaration, Routed};
 use pocketmq::id::ChannelId;
 use pocketmq::limits::Limits;
-use pocketmq::properties::Properties;
-use pocketmq::table::Table;
+use pocketmq::properties::{Properties, PropertyValues};
+use pocketmq::table::{Table, Value};
 
 #[cfg(target_arch = "wasm32")]
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
@@ -182,4 +182,26 @@ fn a_key_keeps_its_order_while_partitions_and_consumers_come_and_go() {
 #[wasm_bindgen_test::wasm_bindgen_test]
 fn a_key_keeps_its_order_in_a_browser_too() {
     run(0..30);
+}
+
+#[wasm_bindgen_test::wasm_bindgen_test(unsupported = test)]
+fn an_id_is_taken_once_by_all_partitions_together() {
+    let mut broker = Broker::new(Config { seed: [1; 32], limits: Limits::default() });
+    let connection = broker.open_connection();
+    let channel = broker.open_channel(connection, 1);
+    let arguments = [("x-partitions", Value::I32(8)), ("x-message-deduplication", Value::Bool(true))];
+    let arguments: &Table = &arguments.into_iter().collect();
+    let (passive, durable, exclusive, auto_delete) = (false, false, false, false);
+    let queue = QueueDeclaration { name: QUEUE, passive, durable, exclusive, auto_delete, arguments };
+    broker.declare_queue(channel, &queue).unwrap();
+    for key in 0..KEYS {
+        let headers = [("x-partition-key", key.to_string()), ("x-deduplication-id", "one".to_owned())];
+        let headers: Table = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut raw = Vec::new();
+        PropertyValues { headers: Some(headers), ..PropertyValues::default() }.encode(&mut raw).unwrap();
+        let properties = Properties::parse(&raw).unwrap();
+        let publication = Publication { exchange: "", routing_key: QUEUE, properties, body: b"x", mandatory: false };
+        assert_eq!(broker.publish(channel, &publication), Ok(Routed::Queued(1)));
+    }
+    assert_eq!(broker.declare_queue(channel, &queue).unwrap().message_count, 1);
 }

@@ -259,10 +259,10 @@ impl Broker {
         Answer::Add(id)
     }
 
-    /// Whether a queue has a twin of a message, or another partition has it from which the message's slot is moving.
+    /// Whether a queue has a twin of a message; of a partition, whether any partition of its front has one.
     fn has_twin_in(&self, queue: &Queue, message: &Message) -> bool {
         let front = queue.part.as_ref().and_then(|part| self.state.queue(part.front));
-        match front.and_then(|front| front.partitions.as_deref()).filter(|partitions| partitions.sealed > 0) {
+        match front.and_then(|front| front.partitions.as_deref()).filter(|_| queue.settings.deduplicates) {
             Some(partitions) => {
                 let mut parts = partitions.queues.iter().filter_map(|&part| self.state.queue(part));
                 parts.any(|part| part.has_twin_of(message))
