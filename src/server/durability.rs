@@ -125,7 +125,8 @@ impl Server {
 
     /// Whether the journal wants to be cleaned further.
     pub(super) fn has_to_clean(&self) -> bool {
-        self.journal.as_ref().is_some_and(|journal| journal.may_append() && self.is_cleaning)
+        let may_clean = |journal: &Journal| journal.failure().is_none() && journal.may_append();
+        self.is_cleaning && self.journal.as_deref().is_some_and(may_clean)
     }
 
     /// Whether the store is to be flushed now, unless that is under way: somebody waits, or has waited long enough.

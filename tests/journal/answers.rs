@@ -1,13 +1,15 @@
 //! Answers: none leaves before all that it rests on is durable, whoever caused it.
 
-use pocketmq::broker::Error;
+use pocketmq::broker::{Config, Error};
 use pocketmq::id::TransportId;
+use pocketmq::journal::Options;
 use pocketmq::limits::Limits;
 use pocketmq::properties::PropertyValues;
+use pocketmq::server::Server;
 use pocketmq::table::{Table, Value};
 
 use super::peer::*;
-use super::program::{NOW_MS, open};
+use super::program::{NOW_MS, Program, flush, open};
 use super::store::Bytes;
 
 const DECLARE_OK: (u16, u16) = (50, 11);
@@ -196,7 +198,7 @@ fn a_message_that_a_crash_loses_does_not_stand_for_one_that_is_kept() {
         assert_eq!(two.heard(second), [CONFIRM]);
         drop(two);
         let mut restarted = open(&store, Limits::default());
-        let mut program = super::program::Program::of(restarted.broker_mut());
+        let mut program = Program::of(restarted.broker_mut());
         assert!(program.get(queue).is_some(), "{queue}: it was confirmed");
         assert_eq!(program.get(queue), None);
     }
@@ -290,10 +292,32 @@ fn after_the_store_has_failed_policies_stay_as_they_are() {
 fn the_end_of_a_virtual_host_is_waited_for() {
     let mut server = open(&Bytes::default(), Limits::default());
     server.virtual_hosts_mut().add("other");
-    super::program::flush(&mut server, NOW_MS);
+    flush(&mut server, NOW_MS);
     assert!(server.delete_virtual_host("other"));
     let write = server.current_write();
     assert!(!server.is_durable(write));
-    super::program::flush(&mut server, NOW_MS);
+    flush(&mut server, NOW_MS);
     assert!(server.is_durable(write));
+}
+
+#[test]
+fn after_the_store_has_failed_no_turn_is_wanted_for_cleaning() {
+    let config = Config { seed: [7; 32], limits: Limits::default() };
+    let options = Options { segment_bytes: 1024, ..Options::default() };
+    let (mut server, _) = Server::open(config, Box::new(Bytes::default()), &options, NOW_MS).unwrap();
+    flush(&mut server, NOW_MS);
+    Program::of(server.broker_mut()).queue("q", &Table::new());
+    for _ in 0..2_000 {
+        let mut program = Program::of(server.broker_mut());
+        program.send("q", &"x".repeat(1_000_000));
+        let (.., delivery_tag) = program.get("q").unwrap();
+        program.broker.ack(program.channel, delivery_tag, false).unwrap();
+        flush(&mut server, NOW_MS);
+        if server.wants_turn() {
+            server.store_failed("The disk is full.");
+            server.turn(NOW_MS, &mut ());
+            return assert!(!server.wants_turn());
+        }
+    }
+    panic!("it never had to be cleaned");
 }
