@@ -52,7 +52,7 @@ use segment::{BATCH_BYTES, Batch, HEADER_BYTES, Header, Needed, VERSION};
 const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 1024..=1 << 30;
 /// A batch has at most so many bytes of facts.
 const FACTS_BYTES_MAX: usize = 1 << 30;
-/// That of a segment without a batch.
+/// The length of a segment that has no batch yet.
 const HEADER_LENGTH: u64 = HEADER_BYTES as u64;
 /// So much memory stays allocated for the next batch.
 const BUFFER_BYTES: usize = 256 * 1024;

@@ -190,9 +190,14 @@ mod tests {
     }
 
     fn message_at(id: &str, sequence: i64, published_ms: u64) -> Message {
+        message_of_mode(1, id, sequence, published_ms)
+    }
+
+    fn message_of_mode(mode: u8, id: &str, sequence: i64, published_ms: u64) -> Message {
         let headers: Table = [(ID, Value::from(id)), (SEQUENCE, Value::I64(sequence))].into_iter().collect();
         let mut encoded = Vec::new();
-        PropertyValues { headers: Some(headers), ..PropertyValues::default() }.encode(&mut encoded).unwrap();
+        let values = PropertyValues { headers: Some(headers), delivery_mode: Some(mode), ..PropertyValues::default() };
+        values.encode(&mut encoded).unwrap();
         let properties = Properties::trusted(&encoded);
         let parts = Parts { exchange: "", routing_key: "", properties, body: b"", published_ms, claims_deaths: false };
         Message::new(&parts, &mut Vec::new())
@@ -211,19 +216,8 @@ mod tests {
     #[test]
     fn a_message_that_a_crash_loses_does_not_stand_for_one_that_is_to_be_kept() {
         let mut publishers = Publishers::default();
-        let with_mode = |mode, sequence| {
-            let headers: Table = [(ID, Value::from("a")), (SEQUENCE, Value::I64(sequence))].into_iter().collect();
-            let values =
-                PropertyValues { headers: Some(headers), delivery_mode: Some(mode), ..PropertyValues::default() };
-            let mut encoded = Vec::new();
-            values.encode(&mut encoded).unwrap();
-            let properties = Properties::trusted(&encoded);
-            Message::new(
-                &Parts { exchange: "", routing_key: "", properties, body: b"", published_ms: 0, claims_deaths: false },
-                &mut Vec::new(),
-            )
-        };
-        let (transient, persistent) = (|sequence| with_mode(1, sequence), |sequence| with_mode(2, sequence));
+        let transient = |sequence| message_of_mode(1, "a", sequence, 0);
+        let persistent = |sequence| message_of_mode(2, "a", sequence, 0);
         publishers.note(&transient(5));
         assert!(publishers.has_seen(&transient(5)) && !publishers.has_seen(&persistent(5)));
         assert_eq!(publishers.last_kept_of("a"), None);

@@ -59,13 +59,15 @@ impl Broker {
         self.check_publication(channel, publication)?;
         self.check_memory(publication.memory_bytes())?;
         self.forget_publishers();
-        self.check_publishers(&mut std::iter::once(publication.properties))?;
         let message = if publication.properties.reply_to() == Some(REPLY_TO) {
             let properties = self.address_replies(channel, publication.properties);
             self.message_of(&Publication { properties: Properties::trusted(&properties), ..*publication })
         } else {
             self.message_of(publication)
         };
+        if message.tells_broker() {
+            self.check_publishers(&mut std::iter::once(message.properties()))?;
+        }
         if let Some(transaction) = &mut self.channel_mut(channel).transaction {
             let bytes = message.memory_bytes();
             transaction.published.push((message, publication.mandatory));

@@ -9,11 +9,11 @@ import { describe, test } from "node:test";
 import { LAUNCH } from "./browsers.mjs";
 import { Ledger } from "./ledger.mjs";
 import { serve } from "./server.mjs";
+import { FORCED } from "./stage.mjs";
 
 const ROUNDS = process.env.POCKETMQ_SOAK ? 20 : 2;
 const TABS = 3;
 const CONFIRMED_A_ROUND = 300;
-const FORCED = { maxRetries: 10, recursive: true };
 
 for (const [name, launch] of Object.entries(LAUNCH)) {
   describe(`in ${name}`, () => {

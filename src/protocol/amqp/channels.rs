@@ -2,7 +2,6 @@
 
 use super::channel::{Channel, Context};
 use super::frame::{Frame, Kind, Outlet};
-use super::held::write_to_await;
 use super::method::{self, ChannelCloseOk, ChannelOpenOk, Method, MethodId};
 use super::reply::{Refusal, ReplyCode};
 use super::{Connection, LOW_ON_MEMORY, Realm, Stay};
@@ -107,9 +106,7 @@ impl Connection {
                 let noted = host.broker.noted();
                 let mut context = Context { broker: &mut host.broker, access: &mut *realm.access, pass, outlet };
                 let taken = channel.take(frame, rest, &mut context);
-                if let Some(write) = write_to_await(id, host, noted, realm.durability) {
-                    self.held.rest_on(frame.channel, write);
-                }
+                self.held.follow(frame.channel, id, host, noted, realm.durability);
                 let awaited = self.held.awaited(frame.channel, realm.durability.durable_write);
                 let is_leader = matches!(id, Some(MethodId::BASIC_CONSUME | MethodId::BASIC_GET));
                 if self.hold(frame.channel, start, awaited) && is_leader {
@@ -173,9 +170,7 @@ impl Connection {
             let host = self.host(realm);
             let noted = host.broker.noted();
             channel.close(&mut host.broker);
-            if let Some(write) = write_to_await(Some(MethodId::CHANNEL_CLOSE), host, noted, durability) {
-                self.held.rest_on(frame.channel, write);
-            }
+            self.held.follow(frame.channel, Some(MethodId::CHANNEL_CLOSE), host, noted, durability);
         }
         self.answer(frame.channel, &ChannelCloseOk, realm.durability);
         Ok(())

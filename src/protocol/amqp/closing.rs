@@ -1,11 +1,10 @@
 //! Closing: how a connection comes to its end, or a channel of it, and what the broker gets back.
 
 use super::frame::{Frame, Kind};
-use super::held::{Durability, Held, write_to_await};
+use super::held::{Durability, Held};
 use super::method::{ChannelClose, ConnectionClose, ConnectionCloseOk, MethodId};
 use super::reply::{Refusal, ReplyCode};
 use super::{Connection, Phase, Realm};
-
 use crate::virtual_host::{DEFAULT, VirtualHost};
 
 /// How long a peer may take to answer `connection.close`.
@@ -85,10 +84,8 @@ impl Connection {
         let MethodId { class: class_id, method: method_id } = refusal.method;
         if let Some(closing) = self.channels.start_closing(channel) {
             closing.close(&mut host.broker);
-            // Others may have made true what the text says. What was lost cannot be waited for.
-            if !durability.has_failed {
-                self.held.rest_on(channel, host.awaited_write(durability.next_write));
-            }
+            // Others may have made true what the text says.
+            self.held.rest_on_all(channel, host, durability);
         }
         let close = ChannelClose { reply_code, reply_text, class_id, method_id };
         self.answer(channel, &close, durability);
@@ -114,9 +111,7 @@ impl Connection {
             std::mem::take(&mut self.channels).close(&mut host.broker);
             realm.virtual_hosts.leave(stay.seat);
             let host = realm.virtual_hosts.host_of(stay.seat);
-            if let Some(write) = write_to_await(None, host, noted, realm.durability) {
-                self.held.rest_on(0, write);
-            }
+            self.held.follow(0, None, host, noted, realm.durability);
             self.held.rest_on_all_channels();
         }
     }

@@ -43,23 +43,6 @@ pub struct Durability {
     pub has_failed: bool,
 }
 
-/// The write that the answer to a method has to wait for, if it has to: what it rests on was done in a virtual host since there
-/// was noted so much, or before.
-pub(super) fn write_to_await(
-    id: Option<MethodId>,
-    host: &VirtualHost,
-    before: Noted,
-    durability: Durability,
-) -> Option<u64> {
-    let now = host.broker().noted();
-    if now.facts > before.facts {
-        return Some(durability.next_write);
-    }
-    let rests_on_others = now.repeats > before.repeats || !rests_on_itself(id);
-    // What was lost cannot be waited for. Nothing that is not durable is done any more then.
-    (rests_on_others && !durability.has_failed).then(|| host.awaited_write(durability.next_write))
-}
-
 /// Whether the answer to a method says nothing of what others have done that outlives the broker. Publish and settle count
 /// by what they write down themselves; what the others of `basic`, `channel` and `confirm` do ends with the connection.
 fn rests_on_itself(id: Option<MethodId>) -> bool {
@@ -111,8 +94,34 @@ impl What {
 }
 
 impl Held {
+    /// A method was dealt with in a virtual host, of which there was noted so much `before`: its answer waits for the write that
+    /// it rests on, if it rests on any.
+    pub(super) fn follow(
+        &mut self,
+        channel: u16,
+        id: Option<MethodId>,
+        host: &VirtualHost,
+        before: Noted,
+        durability: Durability,
+    ) {
+        let now = host.broker().noted();
+        if now.facts > before.facts {
+            self.rest_on(channel, durability.next_write);
+        } else if now.repeats > before.repeats || !rests_on_itself(id) {
+            self.rest_on_all(channel, host, durability);
+        }
+    }
+
+    /// What a channel answers from now on rests on all that anybody has done in a virtual host. What was lost cannot be waited
+    /// for: nothing that is not durable is done any more then.
+    pub(super) fn rest_on_all(&mut self, channel: u16, host: &VirtualHost, durability: Durability) {
+        if !durability.has_failed {
+            self.rest_on(channel, host.awaited_write(durability.next_write));
+        }
+    }
+
     /// What a channel answers from now on rests on what is in this write.
-    pub(super) fn rest_on(&mut self, channel: u16, write: u64) {
+    fn rest_on(&mut self, channel: u16, write: u64) {
         let index = usize::from(channel);
         if index >= self.awaited.len() {
             self.awaited.resize(index + 1, 0);
