@@ -166,7 +166,7 @@ export class Page {
   #purge(): void {
     this.#link.purge();
     this.#startAverages();
-    this.#scene.clear();
+    this.#scene.purged();
   }
 
   /** Nothing that was measured up to now is compared with what comes. */
@@ -199,7 +199,10 @@ export class Page {
     this.#figures.link(state, this.#settings, reason);
     this.#tabs.announce(state === "connected" && this.#isShared ? this.#settings : undefined);
     for (const id of ["pause", "purge", "restart"]) element<HTMLButtonElement>(id).disabled = state !== "connected";
-    if (state === "lost") this.#scene.clear();
+    if (state === "lost") {
+      this.#scene.clear();
+      this.#figures.unknown();
+    }
     if (state !== "connecting" && !this.#mmc) void this.#loadModel();
   }
 

@@ -44,7 +44,10 @@ test("up to 24 consumers stand apart, inside the picture", () => {
 });
 
 test("a full bar stands for a round number of messages", () => {
-  assert.deepEqual([0, 10, 11, 2001, 5000, 100_000].map(fullFor), [10, 10, 20, 5000, 5000, 100_000]);
+  assert.deepEqual(
+    [0, 10, 11, 2001, 5000, 100_000].map((messages) => fullFor(messages)),
+    [10, 10, 20, 5000, 5000, 100_000],
+  );
 });
 
 const PLACES = { producer: () => HERE, head: HERE, tail: HERE };

@@ -65,8 +65,7 @@ export class Dots {
       if (!wanted.has(place)) wanted.set(place, undefined);
     }
     this.#letGo(wanted);
-    const taken = (): Dot =>
-      (this.ready.length > 0 ? this.ready.shift() : undefined) ?? dotAt(this.#origin(places, places.head));
+    const taken = () => this.#taken(places);
     for (const [place, message] of wanted) this.#give(place, message, taken);
     const elsewhere = unacked - wanted.size;
     while (this.elsewhere.length > elsewhere) this.#leave(this.elsewhere.shift());
@@ -74,7 +73,7 @@ export class Dots {
     // What has gone from the head since the last count went through consumers' hands, or was purged.
     const gone = this.ready.splice(0, Math.max(0, this.ready.length - ready));
     for (const dot of gone.slice(0, LEAVING_MAX)) this.#leave(dot);
-    while (this.ready.length < ready) this.ready.push(dotAt(this.#origin(places, places.tail)));
+    while (this.ready.length < ready) this.ready.push(dotAt(this.#origin(places)));
     this.#published = [];
   }
 
@@ -119,9 +118,17 @@ export class Dots {
     if (dot && this.leaving.length < LEAVING_MAX) this.leaving.push(dot);
   }
 
-  #origin({ producer }: Places, otherwise: Point): Point {
+  /** A disc for a message that consumers hold: it has left its producer, however soon that was, and is seen in the lane. */
+  #taken({ head, tail }: Places): Dot {
+    const dot = this.ready.shift() ?? dotAt(this.#published.shift() ? tail : head);
+    if (dot.x < tail.x) Object.assign(dot, tail);
+    return dot;
+  }
+
+  /** Where a message that has become ready is seen first. */
+  #origin({ producer, tail }: Places): Point {
     const published = this.#published.shift();
-    return published ? producer(published.producer) : otherwise;
+    return published ? producer(published.producer) : tail;
   }
 }
 

@@ -77,10 +77,11 @@ export function readyMax(lane: Lane): number {
   return Math.floor((lane.width - pitch) / pitch) * Math.floor((lane.height - pitch) / pitch);
 }
 
-/** What a full bar stands for: the next of 10, 20, 50, 100 ... */
-export function fullFor(messages: number): number {
+/** What a full bar stands for: the next of 10, 20, 50, 100 ...; it goes back to less only when it would be well short of full. */
+export function fullFor(messages: number, before = 0): number {
   const power = 10 ** Math.floor(Math.log10(Math.max(10, messages)));
-  return [1, 2, 5].map((step) => step * power).find((full) => full >= messages) ?? 10 * power;
+  const least = [1, 2, 5].map((step) => step * power).find((full) => full >= messages) ?? 10 * power;
+  return least < before && messages > before * 0.35 ? before : least;
 }
 
 const ELSEWHERE_PITCH = 8;

@@ -5,6 +5,14 @@ import type { Lane, Layout, Point } from "./layout.ts";
 
 const TURN = 2 * Math.PI;
 const PRODUCER_SIZE = 22;
+/** Of a consumer's ring, what is filled when its bar is full. */
+const BOWL = 0.8;
+
+/** Messages, or what a full bar of them stands for. */
+export interface Bars {
+  ready: number;
+  unacked: number;
+}
 
 /** What does not move: the ways to the lane and from it, and the consumers' rings. */
 export function scenery(context: CanvasRenderingContext2D, layout: Layout, palette: Palette, consumers: number): void {
@@ -98,38 +106,68 @@ export function flow(context: CanvasRenderingContext2D, layout: Layout, moved: n
   context.setLineDash([]);
 }
 
-/** How much is ready, as a bar in the lane from its head, and how much of what consumers can hold is unacked, in each ring. */
+/**
+ * How much is ready, as a bar in the lane from its head, and how much is unacked, in each ring; `full` is what a full one
+ * stands for. Returns how many messages the bar and the rings stand for as they are drawn.
+ */
 export function bars(
   context: CanvasRenderingContext2D,
   layout: Layout,
   thickness: number,
-  { ready, unacked }: { ready: number; unacked: number },
+  counts: Bars,
+  full: Bars,
   palette: Palette,
-): void {
-  const { left, top, width, height } = layout.lane;
-  const length = width * Math.min(1, ready);
+): Bars {
+  const length = readyBar(context, layout.lane, thickness, counts.ready / full.ready, palette);
+  const { consumerRadius } = layout;
+  const level = 2 * consumerRadius * BOWL * Math.min(1, counts.unacked / full.unacked);
+  for (const centre of layout.consumers) bowl(context, centre, consumerRadius, level, palette);
+  const seen = layout.consumers.length > 0 ? level : 0;
+  return {
+    ready: Math.round((length / layout.lane.width) * full.ready),
+    unacked: Math.round((seen / (2 * consumerRadius * BOWL)) * full.unacked),
+  };
+}
+
+/** Returns its length in pixels. */
+function readyBar(
+  context: CanvasRenderingContext2D,
+  { left, top, width, height }: Lane,
+  thickness: number,
+  share: number,
+  palette: Palette,
+): number {
+  const length = width * Math.min(1, share);
+  const above = top + (height - thickness) / 2;
   context.save();
   context.beginPath();
-  context.roundRect(left, top + (height - thickness) / 2, width, thickness, Math.min(26, thickness / 2));
+  context.roundRect(left, above, width, thickness, Math.min(26, thickness / 2));
   context.clip();
   context.fillStyle = palette.ready;
-  context.fillRect(left + width - length, top + (height - thickness) / 2, length, thickness);
+  context.fillRect(left + width - length, above, length, thickness);
   context.restore();
+  return length;
+}
+
+/** A consumer's ring, filled from below up to a level in pixels. */
+function bowl(
+  context: CanvasRenderingContext2D,
+  { x, y }: Point,
+  radius: number,
+  level: number,
+  palette: Palette,
+): void {
   context.fillStyle = palette.surface;
   context.strokeStyle = palette.unacked;
-  for (const { x, y } of layout.consumers) {
-    const radius = layout.consumerRadius;
-    context.fillStyle = palette.surface;
-    context.beginPath();
-    context.arc(x, y, radius, 0, TURN);
-    context.fill();
-    context.stroke();
-    context.fillStyle = palette.unacked;
-    const up = Math.acos(1 - 2 * Math.min(1, unacked));
-    context.beginPath();
-    context.arc(x, y, radius * 0.8, TURN / 4 - up, TURN / 4 + up);
-    context.fill();
-  }
+  context.beginPath();
+  context.arc(x, y, radius, 0, TURN);
+  context.fill();
+  context.stroke();
+  const up = Math.acos(1 - level / (radius * BOWL));
+  context.fillStyle = palette.unacked;
+  context.beginPath();
+  context.arc(x, y, radius * BOWL, TURN / 4 - up, TURN / 4 + up);
+  context.fill();
 }
 
 /** Messages that consumers hold: a disc, and around it the ring of how much of the service is done. Returns how many. */

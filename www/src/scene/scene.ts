@@ -26,8 +26,7 @@ const APPROACH_MS = 90;
 const FADE_MS = 260;
 /** So near, in pixels, a dot has arrived as far as anybody can see. */
 const ARRIVED = 6;
-/** A bar closes in on its length more slowly, so as not to flicker; the dashes of a flow move so far in a second. */
-const BAR_MS = 250;
+/** The dashes of a flow move so far in a second. */
 const FLOW_PX_S = 60;
 /** The lane is a tube that swells with the queue; this is how thick it is beyond its rows, and how thin at least. */
 const TUBE_WALLS = 26;
@@ -48,7 +47,8 @@ export class Scene {
   /** Whether there are bars and a flow, because discs could not be followed, or would not fit. */
   #flows = false;
   #moves = false;
-  #bars = { ready: 0, unacked: 0 };
+  /** What a full bar stands for. */
+  #full: paint.Bars = { ready: 0, unacked: 0 };
   #dashes = 0;
   #grid: Grid | undefined;
   #tube = TUBE_MIN;
@@ -73,7 +73,7 @@ export class Scene {
 
   /** How many messages a full bar stands for; undefined while every message has its own disc. */
   get fullBar(): number | undefined {
-    return this.#flows ? fullFor(this.#sample?.ready ?? 0) : undefined;
+    return this.#flows ? this.#full.ready : undefined;
   }
 
   setPalette(palette: Palette): void {
@@ -112,6 +112,11 @@ export class Scene {
     this.#move();
   }
 
+  /** Takes that the queue was emptied at once: that is not a flow. What is drawn still is what was counted last. */
+  purged(): void {
+    this.#pace.reset();
+  }
+
   clear(): void {
     this.#dots.clear();
     this.#pace.reset();
@@ -126,6 +131,10 @@ export class Scene {
     if (!sample || this.#width === 0) return;
     const { ready, unacked } = sample;
     const { lane } = this.#layout;
+    this.#full = {
+      ready: fullFor(ready, this.#full.ready),
+      unacked: fullUnacked(unacked, this.#consumers, this.#full.unacked),
+    };
     this.#flows = this.#moves || ready > readyMax(lane) || unacked > this.#consumers + elsewhereMax(lane);
     const places = { producer: (place: number) => this.#producer(place), head: this.#head(), tail: this.#tail() };
     if (this.#flows) this.#dots.hide();
@@ -197,8 +206,8 @@ export class Scene {
     const context = this.#context;
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.clearRect(0, 0, this.#width, this.#height);
-    const places = Math.max(this.#consumers, ...[...this.#dots.hands.keys()].map((place) => place + 1));
-    if (places > this.#layout.consumers.length) this.#layout = layOut(this.#width, this.#height, PRODUCERS, places);
+    const places = this.#rings();
+    if (places !== this.#layout.consumers.length) this.#layout = layOut(this.#width, this.#height, PRODUCERS, places);
     const moved = [this.#advanceReady(passedMs), this.#advanceHands(passedMs), this.#advanceFlashes(passedMs)];
     moved.push(this.#advanceElsewhere(passedMs), this.#advanceLeaving(passedMs), this.#advanceTube(passedMs));
     const moving = [...moved, this.#advanceFlow(passedMs)].some(Boolean);
@@ -210,11 +219,16 @@ export class Scene {
     return moving;
   }
 
+  /** How many consumers are drawn: also those that are gone and hold a message still, and one for others in a flow. */
+  #rings(): number {
+    const elsewhere = this.#flows && (this.#sample?.unacked ?? 0) > 0 ? 1 : 0;
+    return Math.max(this.#consumers, elsewhere, ...[...this.#dots.hands.keys()].map((place) => place + 1));
+  }
+
   #dotRadius(): number {
     return Math.min(6, (this.#grid?.pitch ?? 15) * 0.36);
   }
 
-  /** The canvas says how many discs were drawn, for who wants to compare that with the figures. */
   #paintDiscs(): void {
     const { ready, unacked } = this.#palette;
     const radius = this.#dotRadius();
@@ -225,24 +239,23 @@ export class Scene {
     this.#say("discs", waiting, inHand + elsewhere);
   }
 
+  /** The length of a bar is the count itself: only the dashes and the lane's width move on by themselves. */
   #paintFlow(): void {
+    const { ready = 0, unacked = 0 } = this.#sample ?? {};
     paint.flow(this.#context, this.#layout, this.#dashes, this.#palette);
-    paint.bars(this.#context, this.#layout, this.#tube, this.#bars, this.#palette);
-    this.#say("bars", this.#sample?.ready ?? 0, this.#sample?.unacked ?? 0);
+    const drawn = paint.bars(this.#context, this.#layout, this.#tube, { ready, unacked }, this.#full, this.#palette);
+    this.#say("bars", drawn.ready, drawn.unacked);
   }
 
+  /** The canvas says how many messages its discs or bars stand for as they were drawn, to be compared with the figures. */
   #say(picture: string, ready: number, unacked: number): void {
     Object.assign(this.#canvas.dataset, { picture, ready: String(ready), unacked: String(unacked) });
   }
 
   #advanceFlow(passedMs: number): boolean {
-    if (!this.#flows || !this.#sample) return false;
-    const { ready, unacked } = this.#sample;
-    const share = 1 - Math.exp(-passedMs / BAR_MS);
-    this.#bars.ready += (ready / fullFor(ready) - this.#bars.ready) * share;
-    this.#bars.unacked += (unacked / fullUnacked(unacked, this.#consumers) - this.#bars.unacked) * share;
-    if (this.#moves && Number.isFinite(passedMs)) this.#dashes = (this.#dashes + (passedMs * FLOW_PX_S) / 1000) % 1000;
-    return this.#moves;
+    const flows = this.#flows && this.#moves;
+    if (flows && Number.isFinite(passedMs)) this.#dashes = (this.#dashes + (passedMs * FLOW_PX_S) / 1000) % 1000;
+    return flows;
   }
 
   #advanceElsewhere(passedMs: number): boolean {
@@ -305,8 +318,8 @@ export class Scene {
 }
 
 /** What a full bar of unacked messages stands for: one for each consumer, or more where others hold more. */
-function fullUnacked(unacked: number, consumers: number): number {
-  return unacked <= consumers ? Math.max(1, consumers) : fullFor(unacked);
+function fullUnacked(unacked: number, consumers: number, before: number): number {
+  return unacked <= consumers ? Math.max(1, consumers) : fullFor(unacked, before);
 }
 
 /** Moves a dot towards its target; answers whether it is still further off than this many pixels. */
