@@ -42,6 +42,8 @@ export interface ChartElements {
 export class Chart {
   readonly #elements: ChartElements;
   readonly #plot: uPlot;
+  /** The size of the axes' text in pixels, as large beside the page's as it is chosen there. */
+  readonly #em = 0.75 * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
   #palette: Palette;
   #still: boolean;
   #points: ChartPoint[] = [];
@@ -125,7 +127,7 @@ export class Chart {
     const line = (stroke: () => string, more: Partial<uPlot.Series>) => ({ stroke, points: { show: false }, ...more });
     return {
       ...this.#size(),
-      padding: [10, 14, 0, 0],
+      padding: [this.#em, 1.2 * this.#em, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
       scales: {
@@ -151,12 +153,14 @@ export class Chart {
   }
 
   #timeAxis(): uPlot.Axis {
-    const ago = [60, 45, 30, 15, 0];
+    const ago = () => (this.#plot.width < 22 * this.#em ? [60, 30, 0] : [60, 45, 30, 15, 0]);
     return {
       ...this.#axis(),
-      size: 30,
-      splits: () => ago.map((seconds) => this.#now - seconds),
-      values: () => ago.map((seconds) => (seconds === 0 ? "now" : `−${seconds} s`)),
+      size: 2.5 * this.#em,
+      // The count axis's lowest number stands beside the first of these: they are below it.
+      gap: 0.9 * this.#em,
+      splits: () => ago().map((seconds) => this.#now - seconds),
+      values: () => ago().map((seconds) => (seconds === 0 ? "now" : `−${seconds} s`)),
       grid: { show: false },
     };
   }
@@ -164,7 +168,7 @@ export class Chart {
   #countAxis(): uPlot.Axis {
     return {
       ...this.#axis(),
-      size: 46,
+      size: 3.8 * this.#em,
       incrs: COUNT_STEPS,
       values: (_plot, splits) => splits.map(count),
       grid: { stroke: () => this.#palette.line, width: 1 },
@@ -172,7 +176,7 @@ export class Chart {
   }
 
   #axis(): uPlot.Axis {
-    return { stroke: () => this.#palette.muted, font: "12px system-ui, sans-serif", ticks: { show: false } };
+    return { stroke: () => this.#palette.muted, font: `${this.#em}px system-ui, sans-serif`, ticks: { show: false } };
   }
 
   #onCursor(index: number | null | undefined): void {
