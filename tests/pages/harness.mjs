@@ -121,6 +121,19 @@ export function textMatches(page, selector, pattern, waiting = {}) {
 }
 
 /**
+ * Starts the averages again, and reads texts of that moment: nothing is measured yet, so theory is exactly of what is set.
+ * @param {Page} page
+ * @param {string[]} selectors
+ */
+export async function afterRestart(page, ...selectors) {
+  await textMatches(page, "#reckoned", /λ|others/);
+  return page.evaluate((selectors) => {
+    document.getElementById("restart")?.click();
+    return selectors.map((selector) => document.querySelector(selector)?.textContent?.replaceAll("\u202f", " ").trim());
+  }, selectors);
+}
+
+/**
  * Saves a picture where the tools keep what is not checked in.
  * @param {Page} page
  * @param {string} name

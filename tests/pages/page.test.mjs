@@ -1,7 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import amqp from "amqplib";
-import { connected, figureIs, openPage, screenshot, stage, startBroker, textMatches } from "./harness.mjs";
+import { source } from "../../www/test/load-source.mjs";
+import { mmc } from "../../www/test/models.mjs";
+import {
+  afterRestart,
+  connected,
+  figureIs,
+  openPage,
+  screenshot,
+  stage,
+  startBroker,
+  textMatches,
+} from "./harness.mjs";
+
+const { duration, quantity } = await source("format.ts");
 
 const QUEUE = "pocketmq.demo";
 const LOADS = 3;
@@ -30,6 +43,16 @@ async function type(page, id, value) {
   await page.press(`#${id}`, "Tab");
 }
 
+/** Waits until a figure with a unit behind it is between these. */
+const figureIsNear = (page, id, least, most) =>
+  page.waitForFunction(
+    ([id, least, most]) => {
+      const value = Number.parseFloat(document.getElementById(id).textContent);
+      return value >= least && value <= most;
+    },
+    [id, least, most],
+  );
+
 const differsFrom = (page, selector, text) =>
   page.waitForFunction(([selector, text]) => document.querySelector(selector)?.textContent !== text, [selector, text]);
 
@@ -44,20 +67,59 @@ test("the broker in the tab delivers, and the page says how soon after it began 
   t.diagnostic(`page load to first delivery in the tab: ${loads.join(", ")} ms`);
 });
 
-test("the figures go live, measured stands beside theory, and mu is what it was set to", async () => {
+/** The cells of theory, as they must be for a load. */
+function theoryOf(lambda, mu, consumers) {
+  const { rho, L, Lq, W, Wq } = mmc(lambda, mu, consumers);
+  return [quantity(rho), quantity(L), quantity(Lq), duration(W), duration(Wq)];
+}
+
+const ROWS = ["rho", "L", "Lq", "W", "Wq"];
+
+/** What the table says at one moment, and of what it says it. */
+const table = (page) =>
+  page.evaluate((rows) => {
+    const cells = (column) => rows.map((row) => document.querySelector(`[data-cell=${row}-${column}]`).textContent);
+    const { lambda, mu, measured } = document.getElementById("comparison").dataset;
+    const texts = { theory: cells("theory"), measured: cells("measured"), difference: cells("difference") };
+    return { lambda: Number(lambda), mu: Number(mu), seen: JSON.parse(measured), ...texts };
+  }, ROWS);
+
+test("theory is exactly that of what is set, until something is measured", async () => {
   await withPage("?v=1&lambda=40&mu=50&consumers=1", async (page) => {
-    await textMatches(page, "[data-cell=L-theory]", /\d/);
-    await textMatches(page, "[data-cell=W-theory]", /\d\sm?s$/);
-    for (const row of ["rho", "L", "Lq", "W", "Wq"]) {
-      await textMatches(page, `[data-cell=${row}-measured]`, /\d/);
-      await textMatches(page, `[data-cell=${row}-difference]`, /%$|^as expected$|^too early$|times$/);
-    }
-    await textMatches(page, "#little", /\d\/s × .* = .*\d|only where/);
-    await textMatches(page, "#precision-note", /^(Not converged yet|Too early to say|Averages)/);
     await textMatches(page, "#model-name", /^M\/M\/1$/);
-    const measured = await page.textContent("#lambda-measured");
-    await differsFrom(page, "#lambda-measured", measured);
-    await page.waitForFunction(() => Number.parseFloat(document.getElementById("mu-measured")?.textContent) > 5);
+    const [rho, L, Lq, W, Wq, reckoned, headline, law, note] = await afterRestart(
+      page,
+      ...ROWS.map((row) => `[data-cell=${row}-theory]`),
+      "#reckoned",
+      "#verdict-headline",
+      "#little",
+      "#precision-note",
+    );
+    assert.deepEqual([rho, L, Lq, W, Wq], ["0.800", "4.00", "3.20", "100 ms", "80.0 ms"]);
+    assert.equal(reckoned, "λ = 40.0/s, μ = 50.0/s, c = 1");
+    assert.equal(headline, "The queue should settle at 4.00 messages on average.");
+    assert.equal(law, "after 2 s");
+    assert.equal(note, "Nothing is measured yet.");
+  });
+});
+
+test("the figures go live, and measured stands beside the theory of what is measured", async () => {
+  await withPage("?v=1&lambda=4&mu=5&consumers=1", async (page) => {
+    for (const row of ROWS) await textMatches(page, `[data-cell=${row}-measured]`, /\d/);
+    const first = await page.textContent("#lambda-measured");
+    await differsFrom(page, "#lambda-measured", first);
+    // 4 services of 200 ms a second: timers would have to be 50 ms late at the end of each to make mu a fifth less.
+    await figureIsNear(page, "mu-measured", 4, 5.5);
+    await textMatches(page, "#little", /^[\d.]+\/s × [\d.]+\s(m?s) = [\d.]+, and L = [\d.]+$/);
+    for (let n = 0; n < 10; n++) {
+      const { lambda, mu, seen, theory, difference } = await table(page);
+      if (lambda < mu) assert.deepEqual(theory, theoryOf(lambda, mu, 1));
+      assert.ok(lambda === 4 || lambda === seen.lambda, `${lambda} is neither set nor measured`);
+      const slow = Math.abs(seen.mu / 5 - 1) > 0.02;
+      assert.equal(mu, slow ? seen.mu : 5);
+      for (const text of difference) assert.match(text, /^[+−][\d.]+\s%$|^as expected$|^too early$|^\d+ times$|^–$/);
+      await differsFrom(page, "[data-cell=L-measured]", await page.textContent("[data-cell=L-measured]"));
+    }
     await screenshot(page, "page-1440-light");
   });
 });
@@ -69,8 +131,12 @@ test("lambda, mu and the consumers take effect, from the slider and from the num
     await page.focus("#consumers-slider");
     await page.keyboard.press("ArrowRight");
     assert.equal(await page.inputValue("#consumers"), "2");
-    await textMatches(page, "#verdict-headline", /^The (queue (settles|grows|drains)|consumers cannot)/);
-    await textMatches(page, "#model-name", /^M\/M\/2$/);
+    assert.deepEqual(await afterRestart(page, "#verdict-headline", "#verdict-detail", "#reckoned", "#model-name"), [
+      "The queue should settle at 4.44 messages on average.",
+      "Each of the 2 consumers is busy 80 % of the time, and a message takes 222 ms from publish to ack, 142 ms of it waiting.",
+      "λ = 20.0/s, μ = 12.5/s, c = 2",
+      "M/M/2",
+    ]);
     await textMatches(page, "#unacked-unit", /of 2 in hand/);
     await figureIs(page, "unacked", 2);
     const query = new URL(page.url()).searchParams;
@@ -91,7 +157,7 @@ test("what cannot be is said to be wrong, and changes nothing", async () => {
     );
     for (const [id, wrong, range, stays] of [
       ["mu", "", /Choose a number from 0\.1 to 1,000\. It stays at 10\.$/, "10"],
-      ["lambda", 1001, /Choose a number from 0 to 1,000\. It stays at 8\.$/, "8"],
+      ["lambda", 1001, /Choose 0, or a number from 0\.001 to 1,000\. It stays at 8\.$/, "8"],
       ["consumers", 2.5, /Choose a whole number from 0 to 24\. It stays at 1\.$/, "1"],
     ]) {
       await type(page, id, wrong);
@@ -197,10 +263,38 @@ test("a change during a pause compares nothing old with what is new, and a pause
 
 test("an overload is said to grow, and how fast, and does", async () => {
   await withPage("?v=1&lambda=60&mu=10&consumers=2", async (page) => {
+    const [headline, detail, note] = await afterRestart(
+      page,
+      "#verdict-headline",
+      "#verdict-detail",
+      "#precision-note",
+    );
+    assert.equal(headline, "The queue should grow by 40 messages a second.");
+    assert.equal(detail, "60 arrive a second and at most 20 can be served (ρ = 3.00), so it never settles.");
+    assert.equal(note, "Averages mean nothing while the queue grows: they grow with it.");
     await textMatches(page, "#verdict-headline", /^The queue grows by [\d.]+ messages a second\.$/);
-    await textMatches(page, "#verdict-detail", /at most [\d.]+ can be served \(ρ = [\d.]+\)/);
+    await textMatches(page, "#precision-note", /Measured over \d+\s+s: [\d.]+ a second, theory [\d.]+\.$/);
+    const {
+      lambda,
+      mu,
+      theory,
+      headline: grows,
+      note: growth,
+    } = await page.evaluate(() => {
+      const { lambda, mu } = document.getElementById("comparison").dataset;
+      const text = (id) => document.getElementById(id).textContent;
+      const theory = document.querySelector("[data-cell=rho-theory]").textContent;
+      return { lambda, mu, theory, headline: text("verdict-headline"), note: text("precision-note") };
+    });
+    const expected = Number(lambda) - 2 * Number(mu);
+    assert.equal(theory, quantity(Number(lambda) / (2 * Number(mu))));
+    assert.ok(Math.abs(Number.parseFloat(grows.match(/by ([\d.]+)/)[1]) - expected) < 0.06, `${grows} ${expected}`);
+    assert.ok(
+      Math.abs(Number.parseFloat(growth.match(/theory ([\d.]+)/)[1]) - expected) < 0.06,
+      `${growth} ${expected}`,
+    );
+    assert.equal(await page.textContent("#little"), "only where the queue settles");
     await figureIs(page, "ready", 50, 5000);
-    await textMatches(page, "#precision-note", /Averages mean nothing while the queue grows.*theory \d/);
     await page.click("#purge");
     await figureIs(page, "ready", 0, 40);
   });
@@ -262,6 +356,71 @@ test("1,000 messages that another client publishes over AMQP are seen, and then 
   await own.close();
 });
 
+/** Publishes so many messages a second to the page's queue, until it is told to end. */
+function publishSteadily(channel, perSecond) {
+  const begun = performance.now();
+  let sent = 0;
+  const timer = setInterval(() => {
+    for (; sent < (perSecond * (performance.now() - begun)) / 1000; sent++)
+      channel.publish("", QUEUE, Buffer.from("other"));
+  }, 20);
+  return () => clearInterval(timer);
+}
+
+test("others' messages begin and end averages of their own, and theory takes what arrives in all", async () => {
+  const own = await startBroker();
+  const seen = async (page) => {
+    await textMatches(page, "#verdict-headline", /^The queue settles at 1\.00 messages/);
+    await withChannel(own, async (channel) => {
+      const end = publishSteadily(channel, 100);
+      await textMatches(page, "#verdict-headline", /^It is too early to say/);
+      await textMatches(page, "#verdict-detail", /Others publish here, too: 1\d\d messages arrive a second in all\.$/);
+      const { lambda, mu, seen } = await table(page);
+      assert.equal(lambda, seen.lambda);
+      assert.ok(Math.abs(lambda - 105) < 0.2 * 105, `${lambda} arrive, and 100 and 5 should`);
+      // The averages began when the others did: 5 a second of before are not in them.
+      const headline = await page.textContent("#verdict-headline");
+      assert.match(headline, /^The queue grows by [\d.]+ messages a second\.$/);
+      const growth = Number.parseFloat(headline.match(/by ([\d.]+)/)[1]);
+      assert.ok(Math.abs(growth - (lambda - mu)) < 0.05 * growth, `${headline} ${lambda} ${mu}`);
+      end();
+    });
+    await textMatches(page, "#verdict-headline", /^The queue (should )?drains?, for .* more\.$/);
+    const { lambda, theory } = await table(page);
+    assert.equal(lambda, 5);
+    assert.deepEqual(theory.slice(1), theoryOf(5, 10, 1).slice(1));
+    assert.equal(await page.textContent("#little"), "only where the queue settles");
+    await textMatches(page, "#precision-note", /^Averages mean nothing while the queue drains/);
+    await page.click("#purge");
+    await textMatches(page, "#verdict-headline", /^The queue should settle at 1\.00 messages/);
+  };
+  await withPage("?v=1&lambda=5&mu=10&consumers=1&broker=server", seen, own);
+  await own.close();
+});
+
+test("while others consume theory says nothing, and it begins anew once they have gone", async () => {
+  const own = await startBroker();
+  const seen = async (page) => {
+    await textMatches(page, "[data-cell=L-measured]", /\d/);
+    await withChannel(own, async (channel) => {
+      await channel.consume(QUEUE, (message) => message && channel.ack(message));
+      await textMatches(page, "#verdict-headline", /^Others consume here, too, so theory says nothing\.$/);
+      await textMatches(page, "#verdict-detail", /^One consumer that is not this page’s takes messages/);
+      const { theory, difference } = await table(page);
+      assert.deepEqual([theory, difference], [Array(5).fill("–"), Array(5).fill("–")]);
+      assert.equal(await page.textContent("#model-name"), "no model");
+      assert.equal(await page.textContent("#reckoned"), "none, while others consume");
+      await channel.consume(QUEUE, (message) => message && channel.ack(message));
+      await textMatches(page, "#verdict-detail", /^2 consumers that are not this page’s take messages/);
+    });
+    await textMatches(page, "#verdict-headline", /^The queue should settle at 4\.00 messages on average\.$/);
+    const { seen } = await table(page);
+    assert.ok(seen.seconds < 2, `the averages are ${seen.seconds} s old`);
+  };
+  await withPage("?v=1&lambda=8&mu=10&consumers=1&broker=server", seen, own);
+  await own.close();
+});
+
 test("the switch goes from the tab's broker to the one that serves the page, and back", async () => {
   await withPage("?v=1&lambda=30&mu=50&consumers=1", async (page) => {
     await figureIs(page, "lambda-measured", 1, 1000);
@@ -306,13 +465,19 @@ test("what the chart shows can be read with the keyboard and as a table", async 
     await page.focus("#plot");
     await page.keyboard.press("ArrowLeft");
     assert.equal(await page.getAttribute("#plot", "aria-valuenow"), "-1");
-    await textMatches(page, "#reading", /theory [\d.]+/);
+    await textMatches(page, "#reading", /ready, \d+ unacked; theory [\d.]+$/);
+    // The next count after a restart is drawn with the theory of what is set.
+    await afterRestart(page, "#summary");
     await page.keyboard.press("ArrowRight");
-    assert.match(await page.getAttribute("#plot", "aria-valuetext"), /ready, \d+ unacked; theory [\d.]+/);
+    await page.waitForFunction(() =>
+      /^Now: \d+ ready, \d+ unacked; theory 4\.00$/.test(
+        document.getElementById("plot").getAttribute("aria-valuetext"),
+      ),
+    );
     await page.keyboard.press("Escape");
     assert.equal(await page.getAttribute("#plot", "aria-valuetext"), "No moment chosen");
     await page.click("#chart-table summary");
     await textMatches(page, "#chart-rows", /now/);
-    await textMatches(page, "#summary", /ready, .* unacked; mean /);
+    await textMatches(page, "#summary", /^\d+ ready, \d+ unacked; mean [\d.]+ so far, theory [\d.]+\.$/);
   });
 });

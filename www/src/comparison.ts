@@ -3,8 +3,10 @@
 import type { SteadyState } from "pocketmq/model";
 import { element, setText } from "./dom.ts";
 import { duration, longDuration, percent, plain, quantity, signedPercent } from "./format.ts";
+import type { Load } from "./load/messages.ts";
 import type { Measured } from "./statistics.ts";
 import { CONVERGED, halfWidth, secondsTo, type Theory, Z_95 } from "./theory.ts";
+import type { Regime } from "./verdict.ts";
 
 type Settles = Theory & { kind: "settles" };
 
@@ -18,6 +20,23 @@ const FORMATS: Record<Row, (value: number | undefined) => string> = {
   W: duration,
   Wq: duration,
 };
+
+/** Little's law needs so many times W and so many messages: until then, those that are there at the beginning and the end weigh too much. */
+const LITTLE_AFTER_W = 20;
+const LITTLE_MESSAGES = 50;
+
+/** W and Wq that are longer by up to this, in s, are so by the way to the broker and back, and by late timers. */
+const WAY_S = 0.05;
+
+/** What theory is reckoned for, and what is compared with it. */
+export interface Compared {
+  measured: Measured;
+  theory: Theory;
+  regime: Regime;
+  load: Load;
+  /** All messages are those that the page's own load publishes, at the rates that are set. */
+  isOwn: boolean;
+}
 
 /** How much is known after a run of some length. */
 export interface Precision {
@@ -48,6 +67,8 @@ export function precision(theory: Theory, seconds: number): Precision | undefine
 
 export class Comparison {
   readonly #cells = new Map<string, HTMLElement>();
+  readonly #root = element("comparison");
+  readonly #reckoned = element("reckoned");
   readonly #little = element("little");
   readonly #meter = element<HTMLMeterElement>("precision");
   readonly #note = element("precision-note");
@@ -58,29 +79,32 @@ export class Comparison {
     }
   }
 
-  show(measured: Measured, theory: Theory): void {
-    for (const row of ROWS) this.#showRow(row, measured[row], theory, measured.seconds);
-    setText(this.#little, theory.kind === "settles" ? little(measured) : "only where the queue settles");
-    this.#showPrecision(precision(theory, measured.seconds), measured, theory);
+  show(compared: Compared): void {
+    const { measured, theory, load } = compared;
+    for (const row of ROWS) {
+      this.#set(`${row}-measured`, FORMATS[row](measured[row]));
+      this.#set(`${row}-theory`, FORMATS[row](expected(theory, row)));
+      this.#set(`${row}-difference`, difference(compared, row));
+    }
+    setText(this.#reckoned, reckonedFor(theory, load));
+    setText(this.#little, little(compared));
+    this.#showPrecision(compared);
+    const { lambda, mu, seconds } = measured;
+    Object.assign(this.#root.dataset, {
+      lambda: load.lambda,
+      mu: load.mu,
+      measured: JSON.stringify({ lambda, mu, seconds }),
+    });
   }
 
-  #showRow(row: Row, measured: number | undefined, theory: Theory, seconds: number): void {
-    const format = FORMATS[row];
-    this.#set(`${row}-measured`, format(measured));
-    this.#set(`${row}-theory`, format(expected(theory, row)));
-    this.#set(
-      `${row}-difference`,
-      theory.kind === "settles" && measured !== undefined ? offBy(measured, theory, row, seconds) : "–",
-    );
-  }
-
-  #showPrecision(precision: Precision | undefined, { seconds, growth }: Measured, theory: Theory): void {
-    this.#meter.parentElement?.toggleAttribute("hidden", precision === undefined);
-    setText(this.#note, precision?.text ?? withoutSteadyState(theory, seconds, growth));
-    if (!precision) return;
+  #showPrecision(compared: Compared): void {
+    const known = isCompared(compared) ? precision(compared.theory, compared.measured.seconds) : undefined;
+    this.#meter.parentElement?.toggleAttribute("hidden", known === undefined);
+    setText(this.#note, note(compared));
+    if (!known) return;
     // Each digit that is right takes a hundred times as long as the one before.
-    this.#meter.value = Math.max(0, -Math.log10(precision.share));
-    setText(this.#meter, precision.share > 1 ? "none yet" : `±${percent(precision.share)}`);
+    this.#meter.value = Math.max(0, -Math.log10(known.share));
+    setText(this.#meter, known.share > 1 ? "none yet" : `±${percent(known.share)}`);
   }
 
   #set(name: string, text: string): void {
@@ -93,6 +117,43 @@ function expected(theory: Theory, row: Row): number | undefined {
   if (row === "rho") return theory.rho;
   if (theory.kind === "settles") return theory.steady[row];
   return theory.kind === "idle" && (row === "L" || row === "Lq") ? 0 : undefined;
+}
+
+/** What drains or grows has no average, and of what is mixed with others' work theory says nothing. */
+function isCompared(compared: Compared): compared is Compared & { theory: Settles } {
+  const { theory, regime } = compared;
+  return theory.kind === "settles" && (regime === "settles" || regime === "unexplained");
+}
+
+/** A row's last cell. */
+export function difference(compared: Compared, row: Row): string {
+  const value = compared.measured[row];
+  if (value === undefined || !isCompared(compared)) return "–";
+  return offBy(value, compared.theory, row, compared.measured.seconds);
+}
+
+/** How far the averages can be trusted yet, or why there are none. */
+export function note(compared: Compared): string {
+  const known = isCompared(compared) ? precision(compared.theory, compared.measured.seconds) : undefined;
+  return known ? `${known.text}${why(compared)}` : withoutSteadyState(compared);
+}
+
+/** Why times are off, where numbers are not. */
+function why(compared: Compared): string {
+  if (!isCompared(compared)) return "";
+  const { measured, theory } = compared;
+  const late = (["W", "Wq"] as const).filter((row) => difference(compared, row).startsWith("+"));
+  const isWay = late.every((row) => (measured[row] ?? 0) - theory.steady[row] < WAY_S);
+  return late.length > 0 && isWay
+    ? " The way to the broker and back, and timers that fire late, add to each time, and so to the numbers."
+    : "";
+}
+
+/** The rates that theory was given. */
+export function reckonedFor(theory: Theory, { lambda, mu, consumers }: Load): string {
+  if (theory.kind === "unknown") return "none, while others consume";
+  const served = consumers > 0 ? `, μ = ${quantity(mu)}/s, c = ${consumers}` : ", no consumer";
+  return `λ = ${quantity(lambda)}/s${served}`;
 }
 
 /** By how much a mean is off, if that is more than chance explains, 95 times in 100. */
@@ -112,15 +173,24 @@ function band(steady: SteadyState, rho: number, row: Row, seconds: number): numb
   return row === "L" || row === "Lq" ? messages : messages / lambda;
 }
 
-function withoutSteadyState(theory: Theory, seconds: number, growth: number | undefined): string {
-  if (theory.kind !== "grows") return "Without arrivals there is nothing to average.";
-  const averages = "Averages mean nothing while the queue grows: they grow with it.";
+function withoutSteadyState({ theory, regime, measured: { seconds, growth } }: Compared): string {
+  if (theory.kind === "unknown") return "There is no theory to compare with while others consume.";
+  if (regime === "drains") return "Averages mean nothing while the queue drains: they begin again once it has.";
+  if (regime === "early") return "Nothing is compared before it is clear whether the queue settles.";
+  if (theory.kind === "idle") return "Without arrivals there is nothing to average.";
+  if (theory.kind === "settles") return "Nothing is measured yet.";
+  const grows = regime === "grows";
+  const averages = `Averages mean nothing while the queue ${grows ? "grows: they grow with it" : "does not settle"}.`;
   if (growth === undefined || seconds < 1) return averages;
   return `${averages} Measured over ${longDuration(seconds)}: ${quantity(growth)} a second, theory ${quantity(theory.growth)}.`;
 }
 
 /** Little's law from three sources: the broker's totals, its counts, and the clients' clocks. */
-function little({ lambda, L, W }: Measured): string {
+export function little({ measured: { lambda, L, W, seconds }, theory, regime, load, isOwn }: Compared): string {
+  if (theory.kind !== "settles" || regime !== "settles") return "only where the queue settles";
+  if (!isOwn) return "only where all messages are timed";
+  const after = Math.max(LITTLE_AFTER_W * theory.steady.W, LITTLE_MESSAGES / load.lambda);
+  if (seconds < after) return `after ${longDuration(after)}`;
   if (lambda === undefined || L === undefined || W === undefined) return "–";
   return `${quantity(lambda)}/s × ${duration(W)} = ${quantity(lambda * W)}, and L = ${quantity(L)}`;
 }

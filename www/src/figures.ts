@@ -46,7 +46,7 @@ export class Figures {
     setText(this.#ready, count(ready));
     setText(this.#readyUnit, fullBar === undefined ? "waiting" : `of ${count(fullBar)} in a full bar`);
     setText(this.#unacked, count(unacked));
-    setText(this.#unackedUnit, `of ${count(consumers)} in hand`);
+    setText(this.#unackedUnit, unacked > consumers ? "in hand, others’ too" : `of ${count(consumers)} in hand`);
   }
 
   /** Nothing is counted yet. */

@@ -12,18 +12,21 @@ export function count(value: number): string {
 export function quantity(value: number | undefined): string {
   if (value === undefined || Number.isNaN(value)) return "–";
   const size = Math.abs(value);
+  if (size > 0 && size < 0.0005) return "under 0.001";
   if (size >= 999.5) return count(value);
   return value.toFixed(size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.9995 ? 2 : 3);
 }
 
 /** A rate as somebody would have typed it: no more digits than it has. */
 export function plain(value: number): string {
+  if (value > 0 && value < 0.0005) return "under 0.001";
   return value.toLocaleString("en", { maximumFractionDigits: 3 });
 }
 
 /** A time in the unit that suits it. */
 export function duration(seconds: number | undefined): string {
   if (seconds === undefined || Number.isNaN(seconds)) return "–";
+  if (seconds >= 999.5) return longDuration(seconds);
   if (Math.abs(seconds) < 0.9995) return `${threeDigits(seconds * 1000)}${GAP}ms`;
   return `${threeDigits(seconds)}${GAP}s`;
 }
@@ -35,14 +38,12 @@ const UNITS: [string, number][] = [
   ["s", 1],
 ];
 
-const DAY_S = 86_400;
-const YEAR_S = 365.25 * DAY_S;
+/** Nobody watches a queue for longer. */
+const MONTH_S = 30 * 86_400;
 
-/** A long time in its two largest units, or about how many months or years it is. */
+/** A long time in its two largest units. */
 export function longDuration(seconds: number): string {
-  if (seconds > 1000 * YEAR_S) return "more than a thousand years";
-  if (seconds > 2 * YEAR_S) return `about ${count(seconds / YEAR_S)} years`;
-  if (seconds > 60 * DAY_S) return `about ${count((12 * seconds) / YEAR_S)} months`;
+  if (seconds > MONTH_S) return "over a month";
   const whole = Math.max(0, Math.round(seconds));
   const first = UNITS.findIndex(([, size]) => whole >= size);
   if (first === -1) return `0${GAP}s`;
@@ -53,6 +54,15 @@ export function longDuration(seconds: number): string {
     return amount > 0 ? `${amount}${GAP}${unit}` : "";
   });
   return parts.filter(Boolean).join(" ");
+}
+
+/** Steps of a time that is only known roughly, in seconds: in a minute, in an hour, in a day and in a month. */
+const STEPS = [1, 5, 60, 300, 3600, 43_200, 86_400];
+
+/** A time that is an estimate: rounded, to at most a tenth of it or a second, so that it does not change all the time. */
+export function roughly(seconds: number): string {
+  const step = STEPS.findLast((each) => each <= seconds / 5) ?? 1;
+  return longDuration(Math.max(1, Math.round(seconds / step)) * step);
 }
 
 /** A share, such as 0.123, as a percentage. */

@@ -16,6 +16,8 @@ export interface LinkCallbacks {
   onTakeover(done: boolean): void;
   onEvents(events: Events): void;
   onSample(sample: Sample): void;
+  /** What was ready is gone, because the page asked for it. */
+  onPurged(): void;
   onFirstDelivery(at: number): void;
 }
 
@@ -143,6 +145,9 @@ export class Link {
         break;
       case "events":
         this.#tell((callbacks) => callbacks.onEvents(report.events));
+        break;
+      case "purged":
+        this.#tell((callbacks) => callbacks.onPurged());
         break;
       case "first-delivery":
         this.#tell((callbacks) => callbacks.onFirstDelivery(report.at));

@@ -29,7 +29,8 @@ async function run(command: Exclude<Command, { kind: "count" }>): Promise<void> 
     case "resume":
       return driver?.resume();
     case "purge":
-      return driver?.purge();
+      await driver?.purge();
+      return report({ kind: "purged" });
     case "disconnect":
       return disconnect();
   }

@@ -12,14 +12,16 @@ import { beforeReload, reloadWith } from "./reload.ts";
 import { Scene } from "./scene/scene.ts";
 import { problemsIn, type Settings, writeSettings } from "./settings.ts";
 import { type Measured, type Sample, Statistics } from "./statistics.ts";
-import { Tabs, together } from "./tabs.ts";
+import { isMixed, type TabLoad, Tabs, together } from "./tabs.ts";
 import { wireTheme } from "./theme.ts";
 import { halfWidth, type Mmc, predict, type Theory } from "./theory.ts";
-import { accepted } from "./traffic.ts";
-import { verdict } from "./verdict.ts";
+import { accepted, Strangers } from "./traffic.ts";
+import { type Regime, verdict } from "./verdict.ts";
 
 /** The polite live region says how things stand this often. */
 const SUMMARY_EVERY_MS = 10_000;
+/** And first so soon after the averages have begun. */
+const SUMMARY_AFTER_MS = 2000;
 
 /** Other tabs are looked for this often. */
 const TABS_EVERY_MS = 500;
@@ -30,13 +32,21 @@ export class Page {
   #paused = false;
   #mmc: Mmc | undefined;
   #theory: Theory | undefined;
+  /** What theory is reckoned for, and what becomes of the queue. */
+  #accepted: Load;
+  #regime: Regime = "idle";
+  /** These averages began while the queue was draining; undefined before its first count. */
+  #beganDraining: boolean | undefined;
+  /** These averages began because others began or ended to publish. */
+  #unsure = false;
   /** Numbers the averages: the load worker's events of earlier ones are left out. */
   #epoch = 0;
   #frozenMs = 0;
   #summaryAt = 0;
   #tabsAt = 0;
   /** What other tabs do with the same queue. */
-  #others: Load[] = [];
+  #others: TabLoad[] = [];
+  readonly #strangers = new Strangers();
   #inQueue = 0;
   #beforeReload = beforeReload();
   readonly #tabs = new Tabs();
@@ -50,6 +60,7 @@ export class Page {
   constructor(link: Link, settings: Settings) {
     this.#link = link;
     this.#settings = settings;
+    this.#accepted = settings;
     const palette = readPalette();
     this.#scene = new Scene(element<HTMLCanvasElement>("scene"), palette, this.#stillness.matches);
     this.#scene.setConsumers(this.#settings.consumers);
@@ -66,6 +77,7 @@ export class Page {
       onTakeover: (done) => this.#onTakeover(done),
       onEvents: (events) => this.#onEvents(events),
       onSample: (sample) => this.#onSample(sample),
+      onPurged: () => this.#startAverages(),
       onFirstDelivery: (at) => this.#onFirstDelivery(at),
     });
   }
@@ -75,9 +87,18 @@ export class Page {
     return this.#settings.broker === "tab" && this.#settings.storage === "durable";
   }
 
-  /** What is done with the queue, by all tabs that share it. */
+  /** What is done with the queue, by all tabs that share it; what this one does, or will do once it goes on. */
   get #load(): Load {
-    return this.#others.length > 0 ? together([this.#settings, ...this.#others]) : this.#settings;
+    return this.#others.length > 0 ? together([{ ...this.#settings, paused: false }, ...this.#others]) : this.#settings;
+  }
+
+  get #isMixed(): boolean {
+    return isMixed([{ ...this.#settings, paused: false }, ...this.#others]);
+  }
+
+  /** All consumers that tabs have, paused ones, too. */
+  get #knownConsumers(): number {
+    return [this.#settings, ...this.#others].reduce((sum, { consumers }) => sum + consumers, 0);
   }
 
   /** The model is wasm, too: it comes when the broker is there, so as not to be in its way. */
@@ -126,10 +147,13 @@ export class Page {
   #switch(part: Partial<Settings>): void {
     this.#keep(part);
     this.#others = [];
+    this.#strangers.clear();
+    this.#inQueue = 0;
+    this.#regime = "idle";
     this.#beforeReload = undefined;
     setText(element("reload-text"), "");
     this.#figures.unknown();
-    this.#statistics.begin(++this.#epoch);
+    this.#forget();
     this.#scene.clear();
     this.#predict();
     this.#chart.clear();
@@ -139,8 +163,13 @@ export class Page {
   #change(part: Partial<Settings>): void {
     this.#keep(part);
     this.#scene.setConsumers(this.#settings.consumers);
-    if (this.#isShared) this.#tabs.announce(this.#settings);
+    this.#announce();
     this.#startAverages();
+  }
+
+  /** Tells the other tabs what this one does. */
+  #announce(): void {
+    if (this.#isShared) this.#tabs.announce({ ...this.#settings, paused: this.#paused });
   }
 
   #keep(part: Partial<Settings>): void {
@@ -161,26 +190,43 @@ export class Page {
     this.#scene.setRunning(!this.#paused);
     if (this.#paused) this.#link.pause();
     else this.#link.resume();
+    this.#announce();
+    this.#predict();
   }
 
   #purge(): void {
     this.#link.purge();
-    this.#startAverages();
     this.#scene.purged();
   }
 
   /** Nothing that was measured up to now is compared with what comes. */
   #startAverages(): void {
-    this.#statistics.begin(++this.#epoch);
+    this.#unsure = false;
+    this.#beginAverages();
+  }
+
+  #beginAverages(): void {
+    this.#forget();
     this.#link.setLoad(this.#settings, this.#epoch);
     this.#predict();
     this.#showMeasured();
   }
 
+  #forget(): void {
+    this.#statistics.begin(++this.#epoch);
+    this.#beganDraining = undefined;
+    this.#summaryAt = performance.now() - SUMMARY_EVERY_MS + SUMMARY_AFTER_MS;
+    setText(element("summary"), "The averages begin again.");
+  }
+
   #showMeasured(): Measured {
     const measured = this.#statistics.measured();
     this.#figures.rates(measured, this.#settings);
-    if (this.#theory) this.#comparison.show(measured, this.#theory);
+    if (this.#theory) {
+      const load = this.#accepted;
+      const isOwn = load.lambda <= this.#load.lambda && !this.#isMixed;
+      this.#comparison.show({ measured, theory: this.#theory, regime: this.#regime, load, isOwn });
+    }
     return measured;
   }
 
@@ -188,16 +234,43 @@ export class Page {
     if (!this.#mmc) return;
     const set = this.#load;
     const { consumers } = set;
+    const { count: others } = this.#strangers;
     const measured = this.#statistics.measured();
-    const load = accepted(set, measured);
-    this.#theory = predict(this.#mmc, load);
-    this.#figures.verdict(verdict(this.#theory, load, { set, inQueue: this.#inQueue, seconds: measured.seconds }));
-    setText(element("model-name"), consumers > 0 ? `M/M/${consumers}` : "no consumer");
+    this.#accepted = accepted(set, this.#settings, measured);
+    this.#theory = others > 0 ? { kind: "unknown", rho: undefined, others } : predict(this.#mmc, this.#accepted);
+    const said = verdict(this.#theory, this.#accepted, {
+      set,
+      inQueue: this.#inQueue,
+      seconds: measured.seconds,
+      L: measured.L,
+      recent: measured.recent,
+      paused: this.#paused,
+      unsure: this.#unsure,
+      draining: this.#regime === "drains",
+      mixed: this.#isMixed,
+    });
+    this.#regime = said.regime;
+    this.#figures.verdict(said);
+    const model = consumers > 0 ? `M/M/${consumers}` : "no consumer";
+    setText(element("model-name"), others > 0 ? "no model" : model);
+  }
+
+  /** Whether what was measured so far is of another time: before others began or ended to publish or to consume, or before the queue had drained. */
+  #isOutdated({ at, consumers }: Sample, before: Regime): boolean {
+    const isSteady = this.#regime === "settles" || this.#regime === "idle";
+    const drained = isSteady && (this.#beganDraining || before === "unexplained");
+    const { lambda } = this.#accepted;
+    const others = this.#strangers.sample(at, consumers, this.#knownConsumers);
+    const changed = this.#statistics.arrivalsChanged(lambda === this.#load.lambda ? lambda : undefined);
+    const isOutdated = others || drained || changed;
+    if (isOutdated) this.#unsure = changed;
+    return isOutdated;
   }
 
   #onState(state: LinkState, reason?: string): void {
     this.#figures.link(state, this.#settings, reason);
-    this.#tabs.announce(state === "connected" && this.#isShared ? this.#settings : undefined);
+    if (state === "connected") this.#announce();
+    else this.#tabs.announce(undefined);
     for (const id of ["pause", "purge", "restart"]) element<HTMLButtonElement>(id).disabled = state !== "connected";
     if (state === "lost") {
       this.#scene.clear();
@@ -226,10 +299,13 @@ export class Page {
     this.#statistics.sample(sample, !this.#paused);
     this.#scene.counted(sample);
     this.#figures.counts(sample, consumers, this.#scene.fullBar);
+    const before = this.#regime;
     this.#predict();
+    if (this.#regime !== "early") this.#beganDraining ??= this.#regime === "drains";
+    if (this.#isOutdated(sample, before)) this.#beginAverages();
     const measured = this.#showMeasured();
     if (this.#paused) this.#chart.pushGap(sample.at / 1000);
-    else this.#chart.push(chartPoint(sample, measured, this.#theory));
+    else this.#chart.push(chartPoint(sample, measured, this.#theory, this.#regime));
     this.#summarise(sample, measured);
     this.#sayReload();
     if (this.#isShared) void this.#meetTabs(sample.at);
@@ -261,7 +337,10 @@ export class Page {
   #summarise({ at, ready, unacked }: Sample, { L }: Measured): void {
     if (at - this.#summaryAt < SUMMARY_EVERY_MS) return;
     this.#summaryAt = at;
-    const theory = this.#theory?.kind === "settles" ? `, theory ${quantity(this.#theory.steady.L)}` : "";
+    const theory =
+      this.#theory?.kind === "settles" && this.#regime === "settles"
+        ? `, theory ${quantity(this.#theory.steady.L)}`
+        : "";
     setText(
       element("summary"),
       `${count(ready)} ready, ${count(unacked)} unacked; mean ${quantity(L)} so far${theory}.`,
@@ -269,15 +348,24 @@ export class Page {
   }
 }
 
-function chartPoint({ at, ready, unacked }: Sample, measured: Measured, theory: Theory | undefined): ChartPoint {
+function chartPoint(
+  { at, ready, unacked }: Sample,
+  measured: Measured,
+  theory: Theory | undefined,
+  regime: Regime,
+): ChartPoint {
   const point = { at: at / 1000, ready, unacked, mean: measured.L ?? null };
   switch (theory?.kind) {
     case "settles":
-      return { ...point, theory: theory.steady.L, halfWidth: halfWidth(theory.steady, measured.seconds) };
+      return {
+        ...point,
+        theory: theory.steady.L,
+        halfWidth: regime === "settles" ? halfWidth(theory.steady, measured.seconds) : null,
+      };
     case "grows":
       return { ...point, theory: grownTo(ready + unacked, measured, theory.growth), halfWidth: null };
     default:
-      return { ...point, theory: theory ? 0 : null, halfWidth: null };
+      return { ...point, theory: theory?.kind === "idle" ? 0 : null, halfWidth: null };
   }
 }
 

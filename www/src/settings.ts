@@ -16,9 +16,9 @@ export interface Settings extends Load {
 /** The seed is one of those whose first minute is neither lucky nor unlucky. */
 export const DEFAULTS: Settings = { lambda: 8, mu: 10, consumers: 1, broker: "tab", storage: "memory", seed: 12 };
 
-/** What the controls allow; a mu of 0 would be no service at all. */
+/** What the controls allow; a mu of 0 would be no service at all. Less than the least lambda is nothing. */
 export const LIMITS = {
-  lambda: { min: 0, max: 1000 },
+  lambda: { min: 0.001, max: 1000 },
   mu: { min: 0.1, max: 1000 },
   consumers: { min: 0, max: 24 },
 } as const;
@@ -44,8 +44,9 @@ export function problemsIn(query: string): [LimitName, string][] {
 export function problemWith(name: LimitName, text: string): string | undefined {
   const value = text.trim() === "" ? Number.NaN : Number(text);
   const { min, max } = LIMITS[name];
-  const fits = value >= min && value <= max && (name !== "consumers" || Number.isInteger(value));
-  const kind = name === "consumers" ? "a whole number" : "a number";
+  const isNone = name === "lambda" && value === 0;
+  const fits = isNone || (value >= min && value <= max && (name !== "consumers" || Number.isInteger(value)));
+  const kind = { lambda: "0, or a number", mu: "a number", consumers: "a whole number" }[name];
   return fits ? undefined : `Choose ${kind} from ${min} to ${max.toLocaleString("en")}.`;
 }
 

@@ -46,6 +46,7 @@ interface QueueReport {
   name: string;
   messages_ready: number;
   messages_unacknowledged: number;
+  consumers: number;
   message_stats?: { publish?: number };
 }
 
@@ -66,6 +67,7 @@ export class ServerSource implements Source {
       ready: queue?.messages_ready ?? 0,
       unacked: queue?.messages_unacknowledged ?? 0,
       published: queue?.message_stats?.publish ?? 0,
+      consumers: queue?.consumers ?? 0,
     };
   }
 }

@@ -1,15 +1,12 @@
 // Statistics: what was measured since the load last changed. Three sources that know nothing of each other: the broker's
 // counts (how many are ready and unacked), the clients' clocks (how long), and the broker's total (how many arrived).
-import type { Acked, Events } from "./load/messages.ts";
+import type { Acked, Counts, Events } from "./load/messages.ts";
+import { Recent } from "./recent.ts";
 
 /** The broker's figures for the queue at a moment. */
-export interface Sample {
+export interface Sample extends Counts {
   /** ms, of any one clock. */
   at: number;
-  ready: number;
-  unacked: number;
-  /** Messages that ever arrived. */
-  published: number;
 }
 
 /** Averages since the last change; undefined where there is nothing to average yet. */
@@ -27,6 +24,8 @@ export interface Measured {
   mu: number | undefined;
   /** Messages per second by which the queue has grown. */
   growth: number | undefined;
+  /** The same of the last seconds only, and how many these are. */
+  recent: { seconds: number; growth: number };
 }
 
 /** A mean of values that need not be kept. */
@@ -61,6 +60,7 @@ class Totals {
   /** Busy time of all consumers, and the time that they were there. */
   allBusyMs = 0;
   presentMs = 0;
+  readonly recent = new Recent();
 }
 
 /** Sampling gaps longer than this, in ms, are of a page that slept: what was in between is not known. */
@@ -90,6 +90,7 @@ export class Statistics {
     totals.unacked.add((last.unacked + sample.unacked) / 2, span);
     totals.arrived += sample.published - last.published;
     totals.grown += sample.ready + sample.unacked - last.ready - last.unacked;
+    totals.recent.push({ seconds: totals.ready.weight / 1000, arrived: totals.arrived, grown: totals.grown });
   }
 
   /** Takes what the clients saw; what they saw before the averages began is left out. */
@@ -100,8 +101,13 @@ export class Statistics {
     for (const acked of events.acked) this.#acked(acked);
   }
 
+  /** Whether messages arrive at another rate than is known, or than before: then these averages are of two different loads. */
+  arrivalsChanged(rate: number | undefined): boolean {
+    return this.#totals.recent.changed(rate);
+  }
+
   measured(): Measured {
-    const { ready, unacked, wait, sojourn, arrived, grown, work, busyMs, allBusyMs, presentMs } = this.#totals;
+    const { ready, unacked, wait, sojourn, arrived, grown, work, busyMs, allBusyMs, presentMs, recent } = this.#totals;
     const seconds = ready.weight / 1000;
     return {
       seconds,
@@ -113,6 +119,7 @@ export class Statistics {
       lambda: seconds > 0 ? arrived / seconds : undefined,
       mu: busyMs > 0 ? work / (busyMs / 1000) : undefined,
       growth: seconds > 0 ? grown / seconds : undefined,
+      recent: recent.growth(),
     };
   }
 

@@ -10,7 +10,9 @@ export type Theory =
   | { kind: "idle"; rho: 0 }
   | { kind: "settles"; rho: number; steady: SteadyState }
   /** It grows by so many messages per second; without consumers there is no rho. */
-  | { kind: "grows"; rho: number | undefined; growth: number };
+  | { kind: "grows"; rho: number | undefined; growth: number }
+  /** So many consumers are others', of which nobody here knows how fast they are. */
+  | { kind: "unknown"; rho: undefined; others: number };
 
 /** What the model predicts for a load. */
 export function predict(mmc: Mmc, { lambda, mu, consumers }: Load): Theory {

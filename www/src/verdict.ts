@@ -1,10 +1,24 @@
-// Verdict: what the theory says of the load, in one sentence.
-import { count, duration, longDuration, percent, plain, quantity } from "./format.ts";
+// Verdict: what becomes of the queue, in one sentence; by theory, as long as nothing that is measured speaks against it.
+import { offBy } from "./comparison.ts";
+import { count, duration, percent, plain, quantity, roughly } from "./format.ts";
 import type { Load } from "./load/messages.ts";
+import type { Measured } from "./statistics.ts";
 import type { Theory } from "./theory.ts";
-import { tooEarly } from "./traffic.ts";
+import { MEASURED_AFTER_S, tooEarly } from "./traffic.ts";
+
+export type Regime =
+  | "idle"
+  | "settles"
+  | "drains"
+  | "grows"
+  | "early"
+  /** Others consume, at rates that nobody here knows. */
+  | "others"
+  /** The queue does what neither theory nor chance explains. */
+  | "unexplained";
 
 export interface Verdict {
+  regime: Regime;
   tone: "settles" | "grows" | "idle";
   /** The point, short. */
   headline: string;
@@ -17,94 +31,192 @@ export interface Seen {
   set: Load;
   inQueue: number;
   seconds: number;
+  /** The mean number of messages. */
+  L: number | undefined;
+  recent: Measured["recent"];
+  /** The page's own load stands still. */
+  paused: boolean;
+  /** Others began or ended to publish, and it is not measured yet how much arrives now. */
+  unsure: boolean;
+  /** The queue was draining just now: it does so until it is where it settles. */
+  draining: boolean;
+  /** Consumers of different rates serve together. */
+  mixed: boolean;
 }
 
 /** A queue this much fuller than it settles at, in standard deviations and in messages, is not there by chance. */
 const FULLER_SIGMAS = 5;
 const FULLER_MESSAGES = 10;
 
-export function verdict(theory: Theory, load: Load, seen: Seen = { set: load, inQueue: 0, seconds: 0 }): Verdict {
-  if (tooEarly(load, seen.set, seen.seconds)) {
-    const detail = `${quantity(load.lambda)} arrive a second, about as many as the consumers can serve.`;
-    return { tone: "idle", headline: "It is too early to say what becomes of the queue.", detail };
-  }
-  const said = regime(theory, load, seen);
-  return { ...said, detail: `${said.detail} ${differences(load, seen.set)}`.trim() };
-}
+/** Before so many seconds the growth of the queue says nothing; nor do differences of so many standard deviations and messages. */
+const GROWTH_AFTER_S = 5;
+const GROWTH_SIGMAS = 5;
+const GROWTH_MESSAGES = 10;
 
-function regime(theory: Theory, load: Load, { set, inQueue }: Seen): Verdict {
-  switch (theory.kind) {
-    case "idle":
-      if (load.consumers > 0 && inQueue > FULLER_MESSAGES) return draining(inQueue, 0, load);
-      return {
-        tone: "idle",
-        headline: "Nothing arrives.",
-        detail:
-          load.consumers > 0
-            ? "The consumers empty the queue, and it stays empty."
-            : "There is no consumer either, so nothing changes.",
-      };
-    case "grows":
-      if (load.lambda < set.consumers * set.mu) return { tone: "grows", ...failing(theory.growth, load, set) };
-      return { tone: "grows", ...growing(theory.rho, theory.growth, load) };
-    case "settles":
-      if (inQueue > theory.steady.L + FULLER_SIGMAS * Math.sqrt(theory.steady.variance) + FULLER_MESSAGES) {
-        return draining(inQueue, theory.steady.L, load);
-      }
-      return {
-        tone: "settles",
-        headline: `The queue settles at ${quantity(theory.steady.L)} messages on average.`,
-        detail:
-          `${consumers(load)} busy ${percent(theory.rho)} of the time, and a message takes ` +
-          `${duration(theory.steady.W)} from publish to ack, ${duration(theory.steady.Wq)} of it waiting.`,
-      };
-  }
-}
-
-function draining(inQueue: number, settlesAt: number, { lambda, mu, consumers }: Load): Verdict {
-  const left = (inQueue - settlesAt) / (consumers * mu - lambda);
+export function verdict(theory: Theory, load: Load, seen: Seen): Verdict {
+  const said = judge(theory, load, seen);
+  const detail = [said.detail, ...differences(said, load, seen)].filter(Boolean).join(" ");
+  if (!seen.paused) return { ...said, detail };
+  const isForecast = ["idle", "settles", "drains", "grows"].includes(said.regime);
+  const before = isForecast ? "Once it goes on:" : "Before:";
   return {
+    ...said,
+    tone: "idle",
+    headline: "This page’s load is paused.",
+    detail: `${before} ${said.headline} ${detail}`,
+  };
+}
+
+function judge(theory: Theory, load: Load, seen: Seen): Verdict {
+  if (theory.kind === "unknown") return amongOthers(theory.others, seen);
+  if (tooEarly(load, seen.set, seen.seconds)) {
+    return {
+      regime: "early",
+      tone: "idle",
+      headline: "It is too early to say what becomes of the queue.",
+      detail: `${quantity(load.lambda)} arrive a second, about as many as the consumers can serve.`,
+    };
+  }
+  if (seen.unsure && seen.seconds < MEASURED_AFTER_S) {
+    const detail = "More or fewer messages arrive than before, and how many that are is being measured.";
+    return { regime: "early", tone: "idle", headline: "It is too early to say what becomes of the queue.", detail };
+  }
+  const expected = expectedRegime(theory, load, seen);
+  return unexplained(expected.growth, load, seen) ?? expected;
+}
+
+/** What theory says, and by how many messages a second the queue grows then; undefined where nobody can say. */
+function expectedRegime(theory: Theory, load: Load, seen: Seen): Verdict & { growth: number | undefined } {
+  const { inQueue, draining } = seen;
+  const capacity = load.consumers * load.mu;
+  if (theory.kind === "grows") return { ...growing(theory.rho, theory.growth, load, seen), growth: theory.growth };
+  const steady = theory.kind === "settles" ? theory.steady : { L: 0, variance: 0 };
+  const fuller = draining ? 0 : FULLER_SIGMAS * Math.sqrt(steady.variance) + FULLER_MESSAGES;
+  if (capacity > 0 && inQueue > steady.L + fuller) {
+    return { ...drains(steady.L, load, seen), growth: load.lambda - capacity };
+  }
+  if (theory.kind !== "settles") return { ...idle(load), growth: capacity > 0 ? undefined : 0 };
+  return { ...settling(theory, load, seen), growth: 0 };
+}
+
+function idle({ consumers }: Load): Verdict {
+  const detail =
+    consumers > 0
+      ? "The consumers empty the queue, and it stays empty."
+      : "There is no consumer either, so nothing changes.";
+  return { regime: "idle", tone: "idle", headline: "Nothing arrives.", detail };
+}
+
+function settling(theory: Theory & { kind: "settles" }, load: Load, { seconds, L }: Seen): Verdict {
+  const { rho, steady } = theory;
+  const isOff = L !== undefined && /%|times/.test(offBy(L, theory, "L", seconds));
+  const measured = isOff ? ` Measured are ${quantity(L)}, and chance does not explain that.` : "";
+  return {
+    regime: "settles",
     tone: "settles",
-    headline: `The queue drains, for ${longDuration(Math.max(1, left))} more.`,
+    headline: `The queue ${says("settles", seconds)} at ${quantity(steady.L)} messages on average.`,
+    detail:
+      `${consumers(load)} busy ${percent(rho)} of the time, and a message takes ` +
+      `${duration(steady.W)} from publish to ack, ${duration(steady.Wq)} of it waiting.${measured}`,
+  };
+}
+
+/** It takes as long as the queue is measured to take; before that can be said, as long as the consumers need. */
+function drains(settlesAt: number, { lambda, mu, consumers }: Load, seen: Seen): Verdict {
+  const { inQueue, recent, seconds: total } = seen;
+  const { seconds, growth } = recent;
+  const capacity = consumers * mu;
+  const isMeasured = seconds >= MEASURED_AFTER_S && -growth * seconds > 3 * Math.sqrt((lambda + capacity) * seconds);
+  const left = (inQueue - settlesAt) / (isMeasured ? -growth : capacity - lambda);
+  return {
+    regime: "drains",
+    tone: "settles",
+    headline: `The queue ${says("drains", total)}, for ${roughly(left)} more.`,
     detail: `There are ${count(inQueue)} messages, and it settles at ${quantity(settlesAt)}.`,
   };
-}
-
-/** They would be fast enough, if they were as fast as they should be. */
-function failing(growth: number, load: Load, set: Load): Pick<Verdict, "headline" | "detail"> {
-  return {
-    headline: "The consumers cannot keep up.",
-    detail:
-      `Each was measured to serve ${quantity(load.mu)} a second, not ${plain(set.mu)}, ` +
-      `so the queue grows by ${quantity(growth)} messages a second.`,
-  };
-}
-
-/** How what really arrives differs from what is set. */
-function differences({ lambda }: Load, set: Load): string {
-  if (lambda === set.lambda) return "";
-  if (lambda < set.lambda)
-    return `The broker accepts ${quantity(lambda)} of the ${plain(set.lambda)} a second that are set.`;
-  return `Others publish here, too: ${quantity(lambda)} messages arrive a second in all.`;
 }
 
 /** A difference this much smaller than the rate is what decimal fractions lose in binary: rho is 1. */
 const ROUNDING = 1e-12;
 
-function growing(rho: number | undefined, growth: number, load: Load): Pick<Verdict, "headline" | "detail"> {
-  if (growth < load.lambda * ROUNDING) {
-    return {
-      headline: "The queue never settles.",
-      detail: "Arrivals just match what the consumers can do (ρ = 1): it wanders, ever further up.",
-    };
+function growing(rho: number | undefined, growth: number, load: Load, { set, seconds }: Seen): Verdict {
+  const grown = (headline: string, detail: string): Verdict => ({ regime: "grows", tone: "grows", headline, detail });
+  const isSet = load.lambda === set.lambda && load.mu === set.mu;
+  const rate = isSet ? plain : quantity;
+  if (load.lambda < set.consumers * set.mu) {
+    const detail = `Each was measured to serve ${quantity(load.mu)} a second, not ${plain(set.mu)}, so the queue grows by ${rate(growth)} messages a second.`;
+    return grown("The consumers cannot keep up.", detail);
   }
-  const headline = `The queue grows by ${plain(growth)} ${growth === 1 ? "message" : "messages"} a second.`;
-  if (rho === undefined) return { headline, detail: "There is no consumer, so every message stays ready." };
-  const capacity = plain(load.consumers * load.mu);
+  if (growth < load.lambda * ROUNDING) {
+    const detail = "Arrivals just match what the consumers can do (ρ = 1): it wanders, ever further up.";
+    return grown("The queue never settles.", detail);
+  }
+  const messages = growth === 1 ? "message" : "messages";
+  const headline = `The queue ${says("grows", seconds)} by ${rate(growth)} ${messages} a second.`;
+  if (rho === undefined) return grown(headline, "There is no consumer, so every message stays ready.");
+  const capacity = rate(load.consumers * load.mu);
+  const detail = `${rate(load.lambda)} arrive a second and at most ${capacity} can be served (ρ = ${quantity(rho)}), so it never settles.`;
+  return grown(headline, detail);
+}
+
+/** What is measured alone: theory does not know how fast the others are. */
+function amongOthers(others: number, { inQueue, recent: { seconds, growth } }: Seen): Verdict {
+  const who =
+    others === 1
+      ? "One consumer that is not this page’s takes"
+      : `${plain(others)} consumers that are not this page’s take`;
+  const left =
+    growth < 0 && inQueue > FULLER_MESSAGES ? `; at this pace it is empty in ${roughly(inQueue / -growth)}` : "";
+  const pace = `In the last ${roughly(seconds)} the queue ${change(growth)}${left}.`;
   return {
-    headline,
-    detail: `${plain(load.lambda)} arrive a second and at most ${capacity} can be served (ρ = ${quantity(rho)}), so it never settles.`,
+    regime: "others",
+    tone: "idle",
+    headline: "Others consume here, too, so theory says nothing.",
+    detail: `${who} messages, and nobody here knows how fast. ${seconds < 1 ? "" : pace}`.trim(),
   };
+}
+
+function change(growth: number): string {
+  if (growth === 0) return "neither grew nor shrank";
+  return `${growth > 0 ? "grew" : "shrank"} by ${quantity(Math.abs(growth))} messages a second`;
+}
+
+/** The queue grows or shrinks otherwise than it should, by more than chance explains. */
+function unexplained(expected: number | undefined, load: Load, { recent }: Seen): Verdict | undefined {
+  const { seconds, growth } = recent;
+  if (expected === undefined || seconds < GROWTH_AFTER_S) return undefined;
+  const chance = GROWTH_SIGMAS * Math.sqrt((load.lambda + load.consumers * load.mu) * seconds) + GROWTH_MESSAGES;
+  if (Math.abs(growth - expected) * seconds <= chance) return undefined;
+  const should =
+    expected === 0 ? "settle" : `${expected > 0 ? "grow" : "shrink"} by ${quantity(Math.abs(expected))} a second`;
+  return {
+    regime: "unexplained",
+    tone: "idle",
+    headline: "The queue does what theory does not explain.",
+    detail:
+      `In the last ${roughly(seconds)} it ${change(growth)}, and by what arrives and is served it should ${should}. ` +
+      "Perhaps the queue has a limit, or somebody takes messages out of it.",
+  };
+}
+
+/** How what really happens differs from what is set. */
+function differences({ regime, headline }: Verdict, load: Load, { set, mixed }: Seen): string[] {
+  if (regime === "early") return [];
+  const said = [];
+  if (load.lambda < set.lambda)
+    said.push(`Only ${quantity(load.lambda)} of the ${plain(set.lambda)} messages that are set arrive a second.`);
+  if (load.lambda > set.lambda)
+    said.push(`Others publish here, too: ${quantity(load.lambda)} messages arrive a second in all.`);
+  const isSaid = regime === "others" || headline.includes("cannot keep up");
+  if (load.mu !== set.mu && !isSaid)
+    said.push(`Each consumer was measured to serve ${quantity(load.mu)} a second, not ${plain(set.mu)}.`);
+  if (mixed) said.push("The tabs’ consumers differ in their rates, and theory takes the mean.");
+  return said;
+}
+
+/** Before anything is measured, theory says what should be. */
+function says(verb: "settles" | "grows" | "drains", seconds: number): string {
+  return seconds < MEASURED_AFTER_S ? `should ${verb.slice(0, -1)}` : verb;
 }
 
 function consumers({ consumers }: Load): string {

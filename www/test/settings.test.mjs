@@ -15,14 +15,14 @@ test("what is missing or cannot be is the default, and is said to be so", () => 
   const query = "?v=1&lambda=many&mu=&consumers=2.6&broker=mars";
   assert.deepEqual(readSettings(query), DEFAULTS);
   assert.deepEqual(problemsIn(query), [
-    ["lambda", "The address asks for many. Choose a number from 0 to 1,000."],
+    ["lambda", "The address asks for many. Choose 0, or a number from 0.001 to 1,000."],
     ["consumers", "The address asks for 2.6. Choose a whole number from 0 to 24."],
   ]);
-  for (const bad of ["lambda=1e9", "lambda=-1", "mu=0", "mu=1e400", "consumers=25"]) {
+  for (const bad of ["lambda=1e9", "lambda=-1", "lambda=1e-300", "mu=0", "mu=1e400", "consumers=25"]) {
     assert.deepEqual(readSettings(`?${bad}`), DEFAULTS);
     assert.equal(problemsIn(`?${bad}`).length, 1, bad);
   }
-  assert.deepEqual(problemsIn("?lambda=2&mu=3&consumers=0"), []);
+  assert.deepEqual(problemsIn("?lambda=0.001&mu=3&consumers=0"), []);
 });
 
 test("another version is not guessed at", () => {

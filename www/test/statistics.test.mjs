@@ -4,7 +4,7 @@ import { source } from "./load-source.mjs";
 
 const { Statistics } = await source("statistics.ts");
 
-const sample = (at, ready, unacked, published = 0) => ({ at, ready, unacked, published });
+const sample = (at, ready, unacked, published = 0) => ({ at, ready, unacked, published, consumers: 1 });
 const acked = (more) => ({ id: 1, consumer: 0, work: 1, busyMs: 100, ...more });
 const events = (epoch, ...all) => ({
   epoch,

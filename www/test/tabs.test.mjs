@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { source } from "./load-source.mjs";
 
-const { together } = await source("tabs.ts");
+const { isMixed, together } = await source("tabs.ts");
 
 test("several tabs' loads are one", () => {
   const loads = [
@@ -11,6 +11,15 @@ test("several tabs' loads are one", () => {
     { lambda: 1, mu: 99, consumers: 0 },
   ];
   assert.deepEqual(together(loads), { lambda: 13, mu: 17.5, consumers: 4 });
+});
+
+test("a tab that is paused takes no part, and tabs that serve at different rates are told from others", () => {
+  const tab = { lambda: 8, mu: 10, consumers: 2, paused: false };
+  const paused = { lambda: 40, mu: 20, consumers: 1, paused: true };
+  assert.deepEqual(together([tab, paused]), { lambda: 8, mu: 10, consumers: 2 });
+  assert.equal(isMixed([tab, paused]), false);
+  assert.equal(isMixed([tab, { ...paused, consumers: 0, paused: false }]), false);
+  assert.equal(isMixed([tab, { ...paused, paused: false }]), true);
 });
 
 test("without a consumer there is no rate of service", () => {

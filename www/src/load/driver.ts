@@ -210,11 +210,13 @@ export class Driver {
     const now = this.#clock.now();
     const busyMs = consumer.service.end(now);
     const times = this.#times(inHand, now);
+    // What was in hand when the averages began was partly served at another rate.
+    const counts = inHand.deliveredAt >= this.#epochStart;
     this.#events.acked.push({
       id: inHand.id,
       consumer: consumer.place,
-      work: inHand.work,
-      busyMs,
+      work: counts ? inHand.work : 0,
+      busyMs: counts ? busyMs : 0,
       ...(times && { times }),
     });
     if (this.#leaving.delete(consumer)) this.#busyOfGone += consumer.service.busyMs(now);

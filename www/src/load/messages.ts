@@ -19,11 +19,13 @@ export interface Counts {
   unacked: number;
   /** Messages that ever arrived. */
   published: number;
+  /** Consumers of the queue, whosever they are. */
+  consumers: number;
 }
 
 /** What a broker's figures say of that queue. */
 export function countsOf({ queues }: { queues: ({ name: string } & Counts)[] }): Counts {
-  return queues.find(({ name }) => name === QUEUE) ?? { ready: 0, unacked: 0, published: 0 };
+  return queues.find(({ name }) => name === QUEUE) ?? { ready: 0, unacked: 0, published: 0, consumers: 0 };
 }
 
 /** Where the broker is: the other end of a port, the address of a WebSocket, or the one that all tabs share. */
@@ -46,6 +48,7 @@ export type Report =
   /** Another tab leads the shared broker, or will in a moment. */
   | { kind: "takeover"; done: boolean }
   | { kind: "counts"; counts: Counts }
+  | { kind: "purged" }
   /** The first delivery since the worker started, in ms since 1970. */
   | { kind: "first-delivery"; at: number }
   | { kind: "lost"; reason: string }
@@ -86,7 +89,7 @@ export interface Delivered {
 export interface Acked {
   id: number;
   consumer: number;
-  /** The service it needed at rate 1, and the time for which the consumer was really busy with it. */
+  /** The service it needed at rate 1, and for how long the consumer was really busy with it; 0 if it began in an earlier epoch. */
   work: number;
   busyMs: number;
   /** Publish to delivery and publish to ack; only for our own messages of this epoch. */
