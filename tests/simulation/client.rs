@@ -202,6 +202,12 @@ impl Channel {
         self.doubt.is_some()
     }
 
+    /// Whether an answer is awaited that may be the end of the channel: then the server may ignore what comes on it.
+    pub fn may_be_refused(&self) -> bool {
+        let is_doubtful = |awaited: &Awaited| matches!(awaited.expected, Expected::Grown | Expected::NotFound);
+        self.awaited.iter().any(is_doubtful)
+    }
+
     /// Whether nothing is awaited.
     pub fn is_quiet(&self) -> bool {
         self.awaited.is_empty() && self.unconfirmed.is_empty()

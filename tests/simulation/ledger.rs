@@ -121,6 +121,8 @@ pub struct Token {
     pub states: Timeline<State>,
     /// Who has it unacked: client and channel.
     pub holder: Option<(u32, u16)>,
+    /// Who has it has asked for it alone.
+    is_got: bool,
     arrived: Turn,
     arrived_ms: u64,
     expires_ms: Option<u64>,

@@ -1,8 +1,8 @@
 //! Simulation: crashes at any moment, on a disk that tears and reorders what was not flushed, and a checker that knows
 //! what clients were promised.
 //!
-//! `POCKETMQ_SEEDS` says how many seeds, `POCKETMQ_SEED` which one alone, `POCKETMQ_STEPS` how long each of them goes, and
-//! with `POCKETMQ_TELL` one tells what happens.
+//! `POCKETMQ_SEEDS` says how many seeds, `POCKETMQ_FIRST_SEED` where they begin, `POCKETMQ_SEED` which one alone,
+//! `POCKETMQ_STEPS` how long each of them goes, and with `POCKETMQ_TELL` one tells what happens.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod client;
@@ -33,17 +33,19 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-/// Each of them, until one fails; then the line that replays it.
+/// Runs each of them, and fails with the lines that replay those that failed.
 fn for_each_seed(test: &str, seeds: u64, steps: u64, run: impl Fn(u64, usize) -> Checked<Tally>) {
     let steps = number("POCKETMQ_STEPS").unwrap_or(steps);
     let seeds = match number("POCKETMQ_SEED") {
         Some(seed) => seed..seed + 1,
         None => {
             let times = if std::env::var_os("POCKETMQ_SOAK").is_some() { SOAK } else { 1 };
-            0..number("POCKETMQ_SEEDS").unwrap_or(seeds * times)
+            let first = number("POCKETMQ_FIRST_SEED").unwrap_or(0);
+            first..first + number("POCKETMQ_SEEDS").unwrap_or(seeds * times)
         }
     };
     let mut sum = Tally::default();
+    let mut failed = Vec::new();
     for seed in seeds {
         let replay = format!("POCKETMQ_SEED={seed} POCKETMQ_STEPS={steps} cargo test --test simulation {test}");
         match catch_unwind(AssertUnwindSafe(|| run(seed, steps as usize))) {
@@ -51,11 +53,12 @@ fn for_each_seed(test: &str, seeds: u64, steps: u64, run: impl Fn(u64, usize) ->
                 sum.operations += tally.operations;
                 sum.crashes += tally.crashes;
             }
-            Ok(Err(violation)) => panic!("{violation}\n{replay}"),
-            Err(_) => panic!("the core has panicked\n{replay}"),
+            Ok(Err(violation)) => failed.push(format!("{violation}\n{replay}")),
+            Err(_) => failed.push(format!("the core has panicked\n{replay}")),
         }
     }
     println!("{} operations, {} restarts", sum.operations, sum.crashes);
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
 #[test]

@@ -84,6 +84,7 @@ const MUTATIONS: &[Mutation] = &[
     forgets(Kind::Bound, Phase::Clean),
     forgets(Kind::Policy, Phase::Clean),
     forgets(Kind::Message, Phase::Clean),
+    forgets(Kind::Waiting, Phase::Clean),
     forgets(Kind::Delayed, Phase::Clean),
     forgets(Kind::Returned, Phase::Clean),
     forgets(Kind::Publisher, Phase::Clean),

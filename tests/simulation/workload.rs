@@ -7,8 +7,8 @@ use super::ledger::{Checked, Message, violation};
 use super::mutations::Mutation;
 use super::random::Random;
 use super::topology::{
-    BINDINGS, DEAD, LABELS, LATER, MOVING_BINDINGS, PARTED, PARTITION_KEYS, QUEUES, RELAY, RENEWED_EXCHANGES, UNIQUE,
-    keys,
+    BINDINGS, DEAD, EXCHANGES, LABELS, LATER, MOVING_BINDINGS, PARTED, PARTITION_KEYS, QUEUES, RELAY,
+    RENEWED_EXCHANGES, UNIQUE, keys,
 };
 use super::world::{Ending, World};
 
@@ -190,9 +190,11 @@ impl World {
         self.publish_some(client, number);
     }
 
+    /// A channel on which something may be done; not one that may be closed by an error which is still held back.
     fn any_channel(&mut self) -> Option<(usize, u16)> {
         let client = self.random.below(self.clients.len().max(1));
-        let channels: Vec<_> = self.clients.get(client)?.channels.iter().map(|channel| channel.number).collect();
+        let channels = self.clients.get(client)?.channels.iter().filter(|channel| !channel.may_be_refused());
+        let channels: Vec<_> = channels.map(|channel| channel.number).collect();
         (!channels.is_empty()).then(|| (client, *self.random.pick(&channels)))
     }
 
@@ -201,14 +203,16 @@ impl World {
         let queue = self.random.below(QUEUES.len());
         let mode = self.channel(client, number).mode;
         let is_first = self.clients[client].channels[0].number == number;
-        match self.random.weighed(&[40, 30, 8, 10, 4, 3, 1, 2, 3, 4, 3, 2, 4, 2, 2, 8, 6, 2, 4]) {
+        match self.random.weighed(&[40, 30, 8, 10, 4, 3, 1, 2, 6, 4, 3, 2, 4, 4, 2, 8, 6, 2, 4]) {
             0 => self.publish_some(client, number),
             1 => {
                 self.settle_some(client, number);
                 if self.random.chance(40) {
                     // Something that is answered, once what was settled is durable.
                     self.turn()?;
-                    self.set_prefetch(client, number, 5);
+                    if self.is_open(client, number) {
+                        self.set_prefetch(client, number, 5);
+                    }
                 }
             }
             2 => self.consume_some(client, number, queue)?,
@@ -228,9 +232,15 @@ impl World {
             }
             7 if !is_first => self.close_channel(client, number),
             8 => {
-                let binding = MOVING_BINDINGS + self.random.below(BINDINGS.len() - MOVING_BINDINGS);
-                let is_bound = self.random.chance(60);
-                self.bind(client, number, binding, is_bound);
+                if self.random.chance(40) {
+                    // So that it alone is waited for.
+                    self.answer_all()?;
+                }
+                let is_bound = self.random.chance(50);
+                if self.is_open(client, number) {
+                    let binding = self.moving_binding(client, !is_bound);
+                    self.bind(client, number, binding, is_bound);
+                }
             }
             9 => {
                 let prefetch = *self.random.pick(&[0, 1, 2, 5]);
@@ -255,6 +265,15 @@ impl World {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A binding that comes and goes; one that is there, or is not, if there is any.
+    fn moving_binding(&mut self, client: usize, is_bound: bool) -> usize {
+        let bindings = &self.ledgers[self.clients[client].host].bindings;
+        let moving = MOVING_BINDINGS..BINDINGS.len();
+        let is_meant = |binding: &usize| bindings[*binding].must_be(|&known| known == is_bound);
+        let meant: Vec<_> = moving.clone().filter(is_meant).collect();
+        if meant.is_empty() { MOVING_BINDINGS + self.random.below(moving.len()) } else { *self.random.pick(&meant) }
     }
 
     /// Most of what there is goes, so that its segments can.
@@ -398,6 +417,10 @@ impl World {
         let id = self.next_message();
         let mode = self.channel(client, number).mode;
         let is_first = self.clients[client].channels[0].number == number;
+        // One that was deleted as the store failed is not made anew.
+        let exchanges = self.ledger(client).exchanges.iter().zip(&EXCHANGES);
+        let exchanges = exchanges.filter(|(exists, _)| exists.must_be(|&exists| exists)).map(|(_, spec)| spec.name);
+        let exchanges: Vec<_> = exchanges.collect();
         let Self { random, .. } = self;
         let body_bytes = match random.below(20) {
             0 => 2_000 + random.below(5_000),
@@ -424,8 +447,8 @@ impl World {
                 message.key = *random.pick(&FOR_MORTALS);
                 message.ttl_ms = Some(*random.pick(&[0, 10, 100, 500]));
             }
-            4..7 => {
-                message.exchange = *random.pick(&["fan", "topics", "moving", LATER, RELAY, LABELS]);
+            4..7 if !exchanges.is_empty() => {
+                message.exchange = *random.pick(&exchanges);
                 message.key = *random.pick(keys(message.exchange));
                 message.label = Some(*random.pick(&["red", "blue", "green"]))
                     .filter(|_| matches!(message.exchange, RELAY | LABELS));

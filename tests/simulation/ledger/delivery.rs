@@ -13,6 +13,8 @@ pub struct Arrival {
     /// The queue that it was published to, which is another one for dead letters.
     pub origin: usize,
     pub message_id: u32,
+    /// By `basic.get`: then no consumer has a part in it.
+    pub is_got: bool,
     pub is_redelivered: bool,
     /// What the header `x-delivery-count` says.
     pub returns: u32,
@@ -44,6 +46,7 @@ impl Ledger {
             vec![State { place, returns, was_delivered: true, ..state.clone() }]
         });
         self.tokens[id].holder = holder;
+        self.tokens[id].is_got = arrival.is_got;
         self.check_key_of(id, queue)?;
         self.fresh.push((queue, id));
         let told = self.tokens[id].told();
@@ -51,7 +54,7 @@ impl Ledger {
         Ok(id)
     }
 
-    /// In a partition a key's messages are with one client at a time.
+    /// In a partition a key's messages are with the consumers of one client at a time. Anybody may get one beside them.
     fn check_key_of(&self, id: TokenId, queue: usize) -> Checked {
         if QUEUES[queue].partitions.is_none() {
             return Ok(());
@@ -59,6 +62,7 @@ impl Ledger {
         let token = &self.tokens[id];
         let is_shared = |other: &&Token| {
             other.origin == queue
+                && !(token.is_got || other.is_got)
                 && other.message.order_key() == token.message.order_key()
                 && other.holder.is_some_and(|holder| token.holder.is_some_and(|own| own.0 != holder.0))
         };

@@ -84,7 +84,7 @@ impl Ledger {
     }
 
     /// When the message arrived in a queue that stands for this one there, if it is certain that there is one; and whether
-    /// there may be one.
+    /// there may be one. That the other is kept promises nothing to the publisher of one that would not be.
     fn twin_in(&self, queue: usize, message: &Message) -> (Option<Turn>, bool) {
         let is_twin = |token: &&Token| {
             token.origin == queue
@@ -98,7 +98,7 @@ impl Ledger {
         }
         let twins = self.active.iter().map(|&id| &self.tokens[id]).filter(is_twin);
         twins.fold((None, false), |(known, _), token| {
-            let kept = if Self::keeps(queue, &token.message) { token.arrived } else { 0 };
+            let kept = if Self::keeps(queue, message) { token.arrived } else { 0 };
             (if token.must_be_at(queue) { known.max(Some(kept)) } else { known }, true)
         })
     }
@@ -114,6 +114,7 @@ impl Ledger {
                 origin,
                 states: Timeline::new(unborn),
                 holder: None,
+                is_got: false,
                 arrived: 0,
                 arrived_ms: 0,
                 expires_ms: None,

@@ -26,8 +26,7 @@ impl World {
 
     /// An answer that rests on all that anybody has done in the virtual host.
     fn expect_of_all(&mut self, client: usize, number: u16, expected: Expected) {
-        // What was lost as the store failed nobody can wait for.
-        let caused = if self.has_failed() { 0 } else { self.ledger(client).caused };
+        let caused = self.ledger(client).caused;
         self.rest_on(client, number, caused);
         self.expect(client, number, expected);
     }
@@ -46,8 +45,10 @@ impl World {
 
     /// What a channel is answered from now on rests on what somebody did in a turn.
     fn rest_on(&mut self, client: usize, number: u16, turn: Turn) {
+        // What was lost as the store failed nobody can wait for.
+        let has_failed = self.has_failed();
         let channel = self.channel(client, number);
-        if turn > channel.caused {
+        if turn > channel.caused && !has_failed {
             channel.caused = turn;
             channel.causes.push((turn, Cause::Others));
         }
