@@ -107,14 +107,15 @@ impl Host {
 impl Inner {
     fn receive(&mut self, id: TransportId, data: &JsValue) {
         let Some(port) = self.ports.get_mut(&id) else { return };
-        if let Some(read_bytes) = data.as_f64() {
-            port.unread_bytes -= read_bytes;
+        if let Some(read_bytes) = data.as_f64().filter(|&bytes| bytes >= 0.0) {
+            port.unread_bytes = (port.unread_bytes - read_bytes).max(0.0);
             self.server.server.hold(id, port.unread_bytes > UNREAD_MAX);
-        } else if data.is_null() {
-            self.close(id);
-        } else {
+        } else if let Some(bytes) = data.dyn_ref::<Uint8Array>() {
             self.tell_time();
-            self.server.server.receive(id, &Uint8Array::new(data).to_vec());
+            self.server.server.receive(id, &bytes.to_vec());
+        } else {
+            // It is closed, or says what no client says.
+            self.close(id);
         }
         self.wake();
     }

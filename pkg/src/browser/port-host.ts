@@ -63,14 +63,15 @@ export class PortHost {
     this.#peers.clear();
   }
 
-  #receive(peer: Peer, data: Uint8Array | number | string | false | null): void {
+  #receive(peer: Peer, data: unknown): void {
     if (!this.#peers.has(peer.id)) return;
     peer.life.heard();
-    if (data === null) this.#close(peer);
-    else if (data === false) peer.life.frozen();
+    if (data === false) peer.life.frozen();
     else if (typeof data === "string") void peer.life.follow(data);
-    else if (typeof data === "number") this.#engine.change((server) => this.#count(server, peer, -data));
-    else this.#engine.change((server) => server.receive(peer.id, data));
+    else if (typeof data === "number" && data >= 0) this.#engine.change((server) => this.#count(server, peer, -data));
+    else if (data instanceof Uint8Array) this.#engine.change((server) => server.receive(peer.id, data));
+    // It is closed, or says what no client says.
+    else this.#close(peer);
   }
 
   #speak(): void {
@@ -104,7 +105,7 @@ export class PortHost {
   }
 
   #count(server: Server, peer: Peer, bytes: number): void {
-    peer.unreadBytes += bytes;
+    peer.unreadBytes = Math.max(0, peer.unreadBytes + bytes);
     server.hold(peer.id, peer.unreadBytes > UNREAD_MAX_BYTES);
   }
 

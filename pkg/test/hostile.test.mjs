@@ -1,0 +1,263 @@
+// Hostile input to each face: random bytes, and valid conversations of which some bytes were changed, before and after a login.
+// Beside it well-behaved clients get each of their messages back once and in time, nothing dies, and nothing is left over.
+//
+// `POCKETMQ_SEED` repeats one run's choices; `POCKETMQ_SOAK` asks for ten times as many bytes. Times are told, not asserted, but
+// for what hangs.
+import assert from "node:assert/strict";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { test } from "node:test";
+import { Worker } from "node:worker_threads";
+import { connectPort } from "pocketmq/browser";
+import { apiOf } from "./support/api.mjs";
+import { BYSTANDER, overAmqp, overHttp, overPort, overWebSocket } from "./support/hostile/bystanders.mjs";
+import {
+  ask,
+  inTime,
+  requestText,
+  sendOverPort,
+  sendOverTcp,
+  strangeValues,
+  upgradeText,
+  webSocketFrames,
+} from "./support/hostile/faces.mjs";
+import { Random } from "./support/hostile/random.mjs";
+import { recordings } from "./support/hostile/recordings.mjs";
+import { routeRequests } from "./support/hostile/routes.mjs";
+
+/** Of each kind to each face. */
+const BYTES = process.env.POCKETMQ_SOAK ? 100_000 : 10_000;
+const USERS = [
+  { name: "guest", password: "guest", tags: ["administrator"], permissions: { "/": everything() } },
+  { name: BYSTANDER, password: BYSTANDER, tags: ["management"], permissions: { [BYSTANDER]: everything() } },
+];
+
+function everything() {
+  return { configure: ".*", write: ".*", read: ".*" };
+}
+
+/** A broker in a thread; `died` is rejected when it ends by itself. */
+async function host(kind) {
+  const url = new URL("support/hostile/host.mjs", import.meta.url);
+  const worker = new Worker(url, { workerData: { kind, users: USERS, vhosts: [BYSTANDER] } });
+  const waiting = new Map();
+  const died = new Promise((_, reject) => {
+    worker.once("error", (error) => reject(new Error(`The ${kind} broker died: ${error.stack}`)));
+    worker.once("exit", () => reject(new Error(`The ${kind} broker ended.`)));
+  });
+  died.catch(() => {});
+  const ready = new Promise((resolve) => {
+    worker.on("message", (message) => {
+      if (message.type === "ready") resolve(message);
+      if (message.type === "figures") waiting.get(message.id)?.(message.figures);
+    });
+  });
+  const where = await Promise.race([ready, died]);
+  const figures = () => {
+    const id = waiting.size;
+    const told = new Promise((resolve) => waiting.set(id, resolve));
+    worker.postMessage({ type: "figures", id });
+    return inTime(Promise.race([told, died]), `figures of the ${kind} broker`);
+  };
+  let ports = 0;
+  const connect = (port) => worker.postMessage({ type: "connect", id: ports++, port }, [port]);
+  return { kind, ...where, died, figures, connect, end: () => worker.terminate() };
+}
+
+/** A new port of a host. */
+function portOf({ connect }) {
+  const { port1, port2 } = new MessageChannel();
+  connect(port2);
+  return port1;
+}
+
+/** Has a bystander work until all is over. @param {{ isOver: boolean, now: Map<string, string>, worst: object[] }} run */
+async function work(bystander, run) {
+  const { face } = bystander;
+  const worst = { face, ms: 0, beside: "" };
+  run.worst.push(worst);
+  for (let count = 0; !run.isOver; count++) {
+    const beside = [...run.now.values()].join(", ");
+    const body = `${face} ${count}`;
+    const fromMs = performance.now();
+    const came = await inTime(bystander.roundTrip(body), `a round trip over ${face} beside ${beside}`);
+    const ms = performance.now() - fromMs;
+    assert.deepEqual(came, [body]);
+    if (ms > worst.ms) Object.assign(worst, { ms, beside });
+    worst.count = count + 1;
+    for (const tell of run.waiting.splice(0)) tell();
+  }
+}
+
+/** Sends hostile input of one kind until it is enough: `make` returns its bytes, and a function that sends it. */
+async function attack(run, kind, make) {
+  for (let bytes = 0; bytes < BYTES; ) {
+    const { size, send } = make();
+    bytes += size;
+    run.sent++;
+    run.now.set(kind, `${kind} at ${bytes}`);
+    await send().catch((error) => {
+      throw new Error(`${kind} at ${bytes} bytes: ${error.message}`, { cause: error });
+    });
+  }
+  run.now.delete(kind);
+}
+
+/** What each face gets, of each kind. */
+function attacks({ run, random, broker, ports, recorded }) {
+  const meanwhile = () => new Promise((resolve) => (random.below(2) ? resolve() : run.waiting.push(resolve)));
+  const others = recorded.map(({ bytes }) => bytes);
+  const requests = routeRequests().map(({ method, path, body }) => Buffer.from(requestText(method, path, body)));
+  const upgrade = Buffer.from(upgradeText());
+  const tcp = (port, bytes, size = bytes.length) => ({
+    size,
+    send: () => sendOverTcp(port, bytes, random, meanwhile),
+  });
+  const noise = () => random.bytes(1 + random.below(random.of([20, 300, 2_000])));
+  /** A conversation, changed from its login on or from its beginning; how many bytes it has after that. */
+  const talk = () => {
+    const { bytes, login } = random.of(recorded);
+    const from = random.below(4) === 0 ? 0 : login;
+    const changed = random.below(5) === 0 ? Buffer.concat([bytes.subarray(0, login), noise()]) : undefined;
+    const all = changed ?? random.mutated(bytes, others, from);
+    return { bytes: all, size: Math.max(1, all.length - from) };
+  };
+  const amqp = () => {
+    const { bytes, size } = talk();
+    return tcp(broker.amqpPort, bytes, size);
+  };
+  const webSocket = () => {
+    const { bytes, size } = talk();
+    const framed = webSocketFrames(bytes, random);
+    const all = Buffer.concat([upgrade, framed]);
+    switch (random.below(3)) {
+      case 0:
+        return tcp(broker.httpPort, all, size);
+      case 1:
+        return tcp(broker.httpPort, random.mutated(all, [framed], upgrade.length), size);
+      default:
+        return tcp(broker.httpPort, random.mutated(all, [framed, ...requests]), size);
+    }
+  };
+  const http = () => tcp(broker.httpPort, random.mutated(random.of(requests), requests));
+  const overPort = (port, values, size) => ({ size, send: () => sendOverPort(port.connect, values, meanwhile) });
+  const portRandom = (port) => {
+    const bytes = noise();
+    return overPort(port, [...(random.below(2) ? strange() : []), [new Uint8Array(bytes)]], bytes.length);
+  };
+  const strange = () => [strangeValues(random)];
+  const portMutated = (port) => {
+    const { bytes, size } = talk();
+    const cut = random.below(bytes.length);
+    const values = [bytes.subarray(0, cut), bytes.subarray(cut)].map((part) => [new Uint8Array(part)]);
+    if (random.below(2)) values.splice(random.below(3), 0, ...strange());
+    return overPort(port, values, size);
+  };
+  return [
+    ["random bytes to AMQP", () => (random.below(2) ? tcp(broker.amqpPort, noise()) : afterLogin())],
+    ["changed AMQP", amqp],
+    ["random bytes to HTTP", () => tcp(broker.httpPort, noise())],
+    ["changed HTTP", http],
+    ["random bytes to WebSocket", () => webSocketNoise()],
+    ["changed WebSocket", webSocket],
+    ...ports.flatMap((port) => [
+      [`random values to a MessagePort (${port.kind})`, () => portRandom(port)],
+      [`changed AMQP to a MessagePort (${port.kind})`, () => portMutated(port)],
+    ]),
+  ];
+
+  function afterLogin() {
+    const bytes = noise();
+    const { bytes: all, login } = random.of(recorded);
+    return tcp(broker.amqpPort, Buffer.concat([all.subarray(0, login), bytes]), bytes.length);
+  }
+
+  function webSocketNoise() {
+    const bytes = noise();
+    const inside = random.below(2) ? webSocketFrames(bytes, random) : bytes;
+    return tcp(broker.httpPort, Buffer.concat([upgrade, inside]), bytes.length);
+  }
+}
+
+/** Deletes what the hostile clients were allowed to make. */
+async function tidyUp(api) {
+  const { body: hosts } = await api("GET", "/vhosts");
+  for (const { name } of hosts.filter(({ name }) => name !== "/" && name !== BYSTANDER)) {
+    assert.equal((await api("DELETE", `/vhosts/${encodeURIComponent(name)}`)).status, 204);
+  }
+  const { body: queues } = await api("GET", "/queues/%2F");
+  for (const { name } of queues) {
+    assert.equal((await api("DELETE", `/queues/%2F/${encodeURIComponent(name)}`)).status, 204);
+  }
+}
+
+/** As `tidyUp`, of a broker that has MessagePorts alone, and one virtual host. */
+async function tidyUpBehind(port) {
+  const client = await connectPort(portOf(port));
+  const channel = await client.channel();
+  const { queues } = await port.figures();
+  for (const { name } of queues.filter(({ name }) => name !== "over-port")) await channel.queueDelete(name);
+  await client.close();
+}
+
+/** Waits until a broker's figures are these again. */
+async function untilAsBefore(host, before) {
+  const wanted = pick(before);
+  let seen;
+  for (const fromMs = performance.now(); performance.now() - fromMs < 5_000; ) {
+    seen = pick(await host.figures());
+    if (JSON.stringify(seen) === JSON.stringify(wanted)) return;
+  }
+  assert.deepEqual(seen, wanted, `left over in the ${host.kind} broker`);
+}
+
+function pick({ memoryBytes, connections, channels, sockets, transports }) {
+  return { memoryBytes, connections, channels, sockets, transports };
+}
+
+test("hostile input to each face harms nobody beside it", { timeout: 600_000 }, async (t) => {
+  const seed = Number(process.env.POCKETMQ_SEED ?? Math.floor(Math.random() * 2 ** 32));
+  t.diagnostic(`POCKETMQ_SEED=${seed}`);
+  const random = new Random(seed);
+  const hosts = await Promise.all(["listen", "worker", "leader"].map(host));
+  const [broker, ...ports] = hosts;
+  const bystanders = [];
+  t.after(async () => {
+    await Promise.allSettled(bystanders.map((one) => inTime(one.close(), "closing")));
+    await Promise.all(hosts.map((one) => one.end()));
+  });
+  const recorded = await recordings(broker);
+  const api = apiOf(broker, "guest:guest");
+  bystanders.push(await overAmqp(broker), await overHttp(broker), await overWebSocket(broker));
+  for (const port of ports) bystanders.push(await overPort(`MessagePort (${port.kind})`, portOf(port)));
+  const run = { isOver: false, now: new Map(), waiting: [], worst: [], sent: 0 };
+
+  for (const { method, path, body } of routeRequests().filter(({ method }) => method !== "DELETE")) {
+    await ask(broker.httpPort, requestText(method, path, body, { connection: "close" }));
+  }
+  await tidyUp(api);
+  for (const bystander of bystanders) assert.deepEqual(await bystander.roundTrip("first"), ["first"]);
+  const before = await Promise.all(hosts.map((one) => one.figures()));
+
+  const ours = monitorEventLoopDelay({ resolution: 5 });
+  ours.enable();
+  const working = bystanders.map((one) => work(one, run));
+  const all = attacks({ run, random, broker, ports, recorded });
+  const attacking = Promise.all(all.map(([kind, make]) => attack(run, kind, make)));
+  await Promise.race([attacking, Promise.all(working), ...hosts.map(({ died }) => died)]);
+  run.isOver = true;
+  await Promise.all(working);
+
+  assert.equal((await api("GET", "/whoami")).status, 200, "guest is still there: conversations went beyond the login");
+  await Promise.all([tidyUp(api), ...ports.map(tidyUpBehind)]);
+  for (const [index, one] of hosts.entries()) await untilAsBefore(one, before[index]);
+  assert.deepEqual((await api("GET", "/consumers/%2F")).body, []);
+  const after = await Promise.all(hosts.map((one) => one.figures()));
+  t.diagnostic(`${run.sent} hostile inputs`);
+  for (const { face, ms, count, beside } of run.worst) {
+    t.diagnostic(`${face}: ${count} round trips, the worst ${ms.toFixed(0)} ms beside ${beside}`);
+  }
+  t.diagnostic(`the clients' own event loop was held up for ${(ours.max / 1e6).toFixed(0)} ms at most`);
+  for (const [index, { kind }] of hosts.entries()) {
+    t.diagnostic(`${kind}: the event loop was held up for ${after[index].delayMs.toFixed(0)} ms at most`);
+  }
+});

@@ -1,0 +1,65 @@
+// Random: choices that a seed repeats, and input that was valid before some of it was changed.
+
+/** Numbers below 1, and what is made of them: the same for the same seed. */
+export class Random {
+  #state;
+
+  /** @param {number} seed */
+  constructor(seed) {
+    this.#state = seed >>> 0;
+  }
+
+  next() {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  }
+
+  /** A whole number below `end`. */
+  below(end) {
+    return Math.floor(this.next() * end);
+  }
+
+  of(choices) {
+    return choices[this.below(choices.length)];
+  }
+
+  bytes(length) {
+    return Buffer.from(Array.from({ length }, () => this.below(256)));
+  }
+
+  /** Bytes with some changes, each at a random place from `from` on. `others` are what may be spliced in. */
+  mutated(bytes, others, from = 0) {
+    let mutated = Buffer.from(bytes);
+    for (let count = 1 + this.below(4); count > 0; count--) mutated = this.#changed(mutated, others, from);
+    return mutated;
+  }
+
+  #changed(bytes, others, from) {
+    const at = from + this.below(Math.max(1, bytes.length - from));
+    const end = Math.min(bytes.length, at + 1 + this.below(this.of([4, 40, 400])));
+    const [head, part, tail] = [bytes.subarray(0, at), bytes.subarray(at, end), bytes.subarray(end)];
+    switch (this.below(7)) {
+      case 0: // flip a bit
+        return Buffer.concat([head, Buffer.from([(bytes[at] ?? 0) ^ (1 << this.below(8))]), bytes.subarray(at + 1)]);
+      case 1: // another length, or the end of one
+        return Buffer.concat([head, Buffer.alloc(end - at, this.of([0, 1, 0x7f, 0x80, 0xff])), tail]);
+      case 2: // truncate
+        return head;
+      case 3: // leave out
+        return Buffer.concat([head, tail]);
+      case 4: // duplicate
+        return Buffer.concat([head, part, part, tail]);
+      case 5: // insert
+        return Buffer.concat([head, this.bytes(1 + this.below(40)), part, tail]);
+      default:
+        return Buffer.concat([head, this.#piece(this.of(others)), tail]);
+    }
+  }
+
+  #piece(bytes) {
+    const at = this.below(bytes.length);
+    return bytes.subarray(at, at + 1 + this.below(400));
+  }
+}
