@@ -49,7 +49,10 @@ export class Control {
     this.#number.value = String(value);
     this.refuse("");
     this.#slider.value = String(nearest(STOPS[this.#name], value));
-    this.#slider.setAttribute("aria-valuetext", `${plain(value)} ${UNITS[this.#name]}`);
+    this.#slider.setAttribute(
+      "aria-valuetext",
+      value === 1 && this.#name === "consumers" ? "1 consumer" : `${plain(value)} ${UNITS[this.#name]}`,
+    );
   }
 
   #stop(index: number): number {
