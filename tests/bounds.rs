@@ -15,10 +15,12 @@ use std::cell::Cell;
 
 use peer::{Call, Client, call, close_channel, consume, declare_queue, open_channel};
 use pocketmq::broker::{
-    ApplyTo, Binding, Broker, Config, Consume, Error, ErrorKind, ExchangeDeclaration, Policy, QueueDeclaration,
+    ApplyTo, Binding, Broker, Config, Consume, Error, ErrorKind, ExchangeDeclaration, Policy, Publication,
+    QueueDeclaration,
 };
 use pocketmq::id::ChannelId;
 use pocketmq::limits::Limits;
+use pocketmq::properties::Properties;
 use pocketmq::table::{Table, Value};
 use program::{NOW_MS, flush, open};
 use store::Bytes;
@@ -369,4 +371,55 @@ fn all_virtual_hosts_share_one_limit() {
     assert!(client.server.delete_virtual_host("other"));
     let broker = client.server.broker_mut();
     assert_eq!(queue(broker, first, "one more", &Table::new()), Ok(()));
+}
+
+fn publish(broker: &mut Broker, channel: ChannelId, exchange: &str) -> Result<(), Error> {
+    let publication =
+        Publication { exchange, routing_key: "", mandatory: false, properties: Properties::EMPTY, body: &[b'a'; 10] };
+    broker.publish(channel, &publication).map(drop)
+}
+
+/// Many queues that a fanout exchange fills.
+fn fanned(broker: &mut Broker) -> ChannelId {
+    let connection = broker.open_connection();
+    let channel = broker.open_channel(connection, 1);
+    for number in 0..FANNED {
+        let (name, passive, durable, exclusive, auto_delete) = (&*short(number), false, true, false, false);
+        let arguments = &Table::new();
+        let declaration = QueueDeclaration { name, passive, durable, exclusive, auto_delete, arguments };
+        broker.declare_queue(channel, &declaration).unwrap();
+        let binding = Binding { source: "amq.fanout", destination: name, routing_key: "", arguments };
+        broker.bind_queue(channel, &binding).unwrap();
+    }
+    channel
+}
+
+const FANNED: usize = 1000;
+
+#[test]
+fn a_messages_places_in_further_queues_are_counted_until_the_last_has_gone() {
+    let mut broker = Broker::new(Config { seed: [7; 32], limits: limits() });
+    let channel = fanned(&mut broker);
+    let live = LIVE_BYTES.get();
+    let published = (0..2000).take_while(|_| publish(&mut broker, channel, "amq.fanout").is_ok()).count();
+    let (counted, real) = (broker.memory_bytes() as f64, (LIVE_BYTES.get() - live) as f64);
+    println!(
+        "{published} messages in {FANNED} queues, {counted} bytes counted, {:.2} of what they take",
+        counted / real
+    );
+    assert!(published < 2000 && real < 1.5 * counted && counted < 2.0 * real, "{real} bytes, {counted} counted");
+    // Only the last one's further places may be above the limit.
+    assert!(counted < (limits().memory_max_bytes + FANNED * 32) as f64);
+    assert_eq!(broker.memory_bytes(), broker.recounted_queued_bytes());
+    for number in 0..FANNED {
+        if number % 2 == 0 {
+            broker.purge_queue(channel, &short(number)).unwrap();
+        } else {
+            broker.delete_queue(channel, &short(number), false, false).unwrap();
+        }
+        if number % 100 == 0 {
+            assert_eq!(broker.memory_bytes(), broker.recounted_queued_bytes());
+        }
+    }
+    assert_eq!(broker.memory_bytes(), 0);
 }

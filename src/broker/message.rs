@@ -45,11 +45,13 @@ const KEPT: u8 = 2;
 const CLAIMS_DEATHS: u8 = 4;
 /// The time at which a message without `expiration` expires.
 pub(crate) const NEVER_MS: u64 = u64::MAX;
-/// What a message takes beside its parts: the allocation's own needs and its place in a queue. `benches/core.rs` measures
-/// it. Counted so that a flood of empty messages meets the memory limit too.
-const OVERHEAD_BYTES: usize = 64;
+/// What a message takes beside its parts and its places: the allocation's own needs. `benches/core.rs` measures it. Counted
+/// so that a flood of empty messages meets the memory limit too.
+const OVERHEAD_BYTES: usize = 32;
 /// And what a slip takes besides.
-const SLIP_OVERHEAD_BYTES: usize = 24;
+const SLIP_OVERHEAD_BYTES: usize = 16;
+/// What each place takes in memory: an entry of a queue, and its share of the room that the queue has to spare.
+pub(crate) const PLACE_MEMORY_BYTES: usize = 32;
 
 /// A published message. Only queues share it, so that the broker knows when the last of them lets go.
 #[derive(PartialEq, Eq)]
@@ -127,6 +129,11 @@ impl Message {
 
     pub(crate) fn is_slip(&self) -> bool {
         self.0.len() == SLIP_BYTES
+    }
+
+    /// Where it is in memory: the same for all that share it.
+    pub(crate) fn address(&self) -> *const u8 {
+        self.0.as_ptr()
     }
 
     /// The same message for another queue.
@@ -210,14 +217,15 @@ impl Message {
         self.number(14)
     }
 
-    /// What it takes in memory, however many queues share it.
+    /// What it takes in memory, however many queues share it, its places aside.
     pub(crate) fn memory_bytes(&self) -> usize {
         if self.is_slip() { SLIP_OVERHEAD_BYTES + SLIP_BYTES } else { OVERHEAD_BYTES + self.0.len() }
     }
 
-    /// What a message of these parts takes.
+    /// What a message of these parts takes in one place.
     pub(crate) fn memory_bytes_of(exchange: &str, routing_key: &str, properties: Properties<'_>, body: &[u8]) -> usize {
-        OVERHEAD_BYTES + HEADER_BYTES + exchange.len() + routing_key.len() + properties.raw().len() + body.len()
+        let fixed_bytes = OVERHEAD_BYTES + PLACE_MEMORY_BYTES + HEADER_BYTES;
+        fixed_bytes + exchange.len() + routing_key.len() + properties.raw().len() + body.len()
     }
 
     /// Whether no other queue holds it.

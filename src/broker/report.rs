@@ -4,6 +4,7 @@ mod management;
 
 pub use management::{Owned, Totals};
 
+use super::message::PLACE_MEMORY_BYTES;
 use super::partition::Tally;
 use super::queue::Counters;
 use super::topology::is_reply_address;
@@ -80,6 +81,25 @@ impl Broker {
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.state.memory_bytes()
+    }
+
+    /// The same, counted anew; for tests.
+    #[must_use]
+    pub fn recounted_queued_bytes(&self) -> usize {
+        let (mut places, mut known, mut bytes) = (0, std::collections::HashSet::new(), 0);
+        let mut count = |message: &super::Message| {
+            places += 1;
+            if known.insert(message.address()) {
+                bytes += message.memory_bytes();
+            }
+        };
+        for queue in self.state.queue_ids().into_iter().filter_map(|id| self.state.queue(id)) {
+            queue.each_ready(&mut |_, message| count(message));
+            queue.each_unacked(&mut |_, message| count(message));
+            queue.waiting().for_each(|(_, message)| count(message));
+        }
+        self.state.each_delayed(&mut count);
+        bytes + places * PLACE_MEMORY_BYTES
     }
 
     /// Whether there is an exchange or queue of this name.

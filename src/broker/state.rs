@@ -233,7 +233,7 @@ impl State {
         self.queues.next_ids(count)
     }
 
-    /// What the messages take in memory, each counted once, however many queues share it.
+    /// What the messages take in memory, each counted once, however many queues share it, and their places.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.memory_bytes
     }
@@ -278,6 +278,10 @@ impl State {
     /// The exchanges that have bindings to this.
     pub(crate) fn sources_of(&self, destination: &Destination) -> &[Box<str>] {
         self.sources.get(destination).map_or(&[], |sources| sources)
+    }
+
+    pub(crate) fn each_delayed(&self, see: &mut impl FnMut(&Message)) {
+        self.delayed.iter().for_each(|(_, message)| see(message));
     }
 
     /// A message that waits.
@@ -387,6 +391,7 @@ impl State {
         }
         self.count_in(message);
         for &queue in queues {
+            self.count_place(message);
             self.queue_mut(queue).push(message.share());
         }
     }

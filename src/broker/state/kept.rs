@@ -4,7 +4,7 @@
 use super::State;
 use crate::broker::fact::{self, Fact, PLACE_BYTES, Place};
 use crate::broker::headers;
-use crate::broker::message::Message;
+use crate::broker::message::{Message, PLACE_MEMORY_BYTES};
 use crate::broker::shelf::{Location, Shelf};
 use crate::id::QueueId;
 use crate::wire::Reader;
@@ -42,9 +42,10 @@ impl State {
                 copy
             });
             let copy = copy.share();
+            self.count_place(&copy);
             self.queue_mut(id).push(copy);
         }
-        passing.into_iter().for_each(|copy| self.memory_bytes += copy.memory_bytes());
+        passing.into_iter().for_each(|copy| self.count_in(&copy));
     }
 
     /// Counts a message that is new.
@@ -57,6 +58,7 @@ impl State {
 
     /// Counts a place of it.
     pub(crate) fn count_place(&mut self, message: &Message) {
+        self.memory_bytes += PLACE_MEMORY_BYTES;
         if message.is_kept() {
             self.kept_bytes += PLACE_BYTES;
         }
@@ -64,6 +66,7 @@ impl State {
 
     /// A message has left a place; with the last one it is counted out.
     pub(super) fn forget(&mut self, message: Message) {
+        self.memory_bytes -= PLACE_MEMORY_BYTES;
         if message.is_kept() {
             self.kept_bytes -= PLACE_BYTES;
         }

@@ -137,6 +137,7 @@ impl Bench {
         assert_eq!(facts(&twin.report()), facts(&report));
         assert!(twin.policies().eq(self.broker.policies()));
         for broker in [&self.broker, &*twin] {
+            assert_eq!(broker.queued_bytes(), broker.recounted_queued_bytes());
             assert_eq!(broker.structure_bytes(), broker.recounted_structure_bytes());
         }
     }
