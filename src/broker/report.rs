@@ -86,7 +86,7 @@ impl Broker {
     /// The same, counted anew; for tests.
     #[must_use]
     pub fn recounted_queued_bytes(&self) -> usize {
-        let (mut places, mut known, mut bytes) = (0, std::collections::HashSet::new(), 0);
+        let (mut places, mut known, mut bytes) = (0, std::collections::BTreeSet::new(), 0);
         let mut count = |message: &super::Message| {
             places += 1;
             if known.insert(message.address()) {
