@@ -173,6 +173,54 @@ test("what cannot be is said to be wrong, and changes nothing", async () => {
   });
 });
 
+test("a message that was in hand when mu changed does not count for the new mu", async () => {
+  await withPage("?v=1&lambda=20&mu=0.1&consumers=1", async (page) => {
+    await figureIs(page, "ready", 60, 1000);
+    await type(page, "mu", 10);
+    const first = await page.waitForFunction(() => {
+      const text = document.getElementById("mu-measured").textContent;
+      return /\d/.test(text) && Number.parseFloat(text);
+    });
+    const mu = await first.jsonValue();
+    assert.ok(mu > 8, `the first mu is ${mu}`);
+  });
+});
+
+test("whatever is typed is taken as it is, or refused with the range, and the slider says what is so", async () => {
+  await withPage("?v=1&lambda=8&mu=10&consumers=1", async (page) => {
+    const typed = async (id, text) => {
+      await page.focus(`#${id}`);
+      await page.keyboard.press("ControlOrMeta+A");
+      await page.keyboard.press("Delete");
+      await page.keyboard.type(text);
+      await page.keyboard.press("Tab");
+      return page.evaluate((id) => {
+        const field = document.getElementById(id);
+        const said = document.getElementById(`${id}-slider`).getAttribute("aria-valuetext").split(" ")[0];
+        const isWrong = field.getAttribute("aria-invalid") === "true";
+        const hasRange = /^Choose .* to [\d,]+\. It stays at [\d.]+\.$/.test(
+          document.getElementById(`${id}-problem`).textContent,
+        );
+        const inAddress = new URL(location.href).searchParams.get(id);
+        return { isWrong, hasRange, said, inAddress };
+      }, id);
+    };
+    const refused = (stays) => ({ isWrong: true, hasRange: true, said: stays, inAddress: stays });
+    const taken = (value) => ({ isWrong: false, hasRange: false, said: value, inAddress: value });
+    for (const [id, stays, wrong, right] of [
+      ["lambda", "8", ["0.0009", "1e-300", "1000.1"], { 0: "0", 0.001: "0.001", "1e2": "100", 2.5: "2.5" }],
+      ["mu", "10", ["0", "0.09", "1000.1"], { 0.1: "0.1", "1e2": "100", 2.5: "2.5" }],
+      ["consumers", "1", ["0.5", "25", "1e2"], { 0: "0", 24: "24", 1: "1" }],
+    ]) {
+      for (const text of [...wrong, "", "abc", "1e9", "-3", "1e", "--"]) {
+        assert.deepEqual(await typed(id, text), refused(stays), `${id} ${text}`);
+      }
+      for (const [text, value] of Object.entries(right))
+        assert.deepEqual(await typed(id, text), taken(value), `${id} ${text}`);
+    }
+  });
+});
+
 /** Compares what each frame has drawn with the figures of that moment, until so many frames were different from the last. */
 const compareFrames = (page, picture, frames) =>
   page.evaluate(
