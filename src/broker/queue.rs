@@ -232,9 +232,14 @@ impl Queue {
             || max_length_bytes.is_some_and(|max| ready_bytes + body_bytes > max)
     }
 
+    /// The id by which the queue takes a message once, if it does so: the headers of others are not looked at.
+    fn own_id<'a>(&self, message: &'a Message) -> Option<Cow<'a, [u8]>> {
+        if self.settings.deduplicates { deduplication_id(message) } else { None }
+    }
+
     /// Whether a message says that it is one that is here. One that is lost in a crash does not stand for one that is kept.
     pub(crate) fn has_twin_of(&self, message: &Message) -> bool {
-        let Some(id) = deduplication_id(message).filter(|_| self.settings.deduplicates) else { return false };
+        let Some(id) = self.own_id(message) else { return false };
         self.ids.get(&*id).is_some_and(|&[transient, kept]| kept || (transient && !self.keeps(message)))
     }
 
@@ -315,7 +320,7 @@ impl Queue {
 
     /// Knows a message that is here by its id, if that is what the queue is for.
     pub(super) fn note_id(&mut self, message: &Message) {
-        let Some(id) = deduplication_id(message).filter(|_| self.settings.deduplicates) else { return };
+        let Some(id) = self.own_id(message) else { return };
         let is_kept = usize::from(self.keeps(message));
         self.ids.entry((*id).into()).or_default()[is_kept] = true;
     }
@@ -473,7 +478,7 @@ impl Queue {
     }
 
     fn forget_id(&mut self, message: &Message) {
-        if let Some(id) = deduplication_id(message).filter(|_| self.settings.deduplicates) {
+        if let Some(id) = self.own_id(message) {
             let is_kept = usize::from(self.keeps(message));
             if let Some(known) = self.ids.get_mut(&*id) {
                 known[is_kept] = false;
