@@ -309,6 +309,32 @@ test("a change during a pause compares nothing old with what is new, and a pause
   });
 });
 
+test("a queue that drains has no averages, and they begin once it has drained", async () => {
+  await withPage("?v=1&lambda=130&mu=30&consumers=1", async (page) => {
+    await figureIs(page, "ready", 120, 1000);
+    await type(page, "lambda", 5);
+    await textMatches(page, "#verdict-headline", /^The queue drains, for \d+\s+s more\.$/);
+    const next = page.evaluate(
+      () =>
+        new Promise((resolve) => {
+          const headline = document.getElementById("verdict-headline");
+          new MutationObserver(() => headline.textContent.includes("drain") || resolve(headline.textContent)).observe(
+            headline,
+            {
+              childList: true,
+            },
+          );
+        }),
+    );
+    assert.deepEqual((await table(page)).difference, Array(5).fill("–"));
+    assert.equal(await page.textContent("#little"), "only where the queue settles");
+    assert.match(await next, /^The queue should settle at 0\.200 messages on average\.$/);
+    await textMatches(page, "#verdict-headline", /^The queue should settle at 0\.200 messages on average\.$/);
+    const { seen } = await table(page);
+    assert.ok(seen.seconds < 2, `the averages are ${seen.seconds} s old`);
+  });
+});
+
 /** Whether anything but the grid is drawn in each column of the chart, from left to right. */
 const drawnColumns = (page) =>
   page.evaluate(() => {

@@ -82,7 +82,8 @@ function judge(theory: Theory, load: Load, seen: Seen): Verdict {
     return { regime: "early", tone: "idle", headline: "It is too early to say what becomes of the queue.", detail };
   }
   const expected = expectedRegime(theory, load, seen);
-  return unexplained(expected.growth, load, seen) ?? expected;
+  const hasDrained = seen.draining && expected.regime !== "drains";
+  return (hasDrained ? undefined : unexplained(expected.growth, load, seen)) ?? expected;
 }
 
 /** What theory says, and by how many messages a second the queue grows then; undefined where nobody can say. */

@@ -182,6 +182,9 @@ test("a queue that does otherwise than it should is not said to do what it shoul
     said(LOAD, { recent: { seconds: 10, growth: 9 } }),
     /it grew by 9\.00 messages a second, and .* should settle\./,
   );
+  const drained = { inQueue: 4, recent: { seconds: 10, growth: -20 } };
+  assert.match(said(LOAD, drained), /does what theory does not explain/);
+  assert.match(said(LOAD, { ...drained, draining: true }), /^The queue settles at 4\.00/, "it has just drained");
   assert.match(said(grows, { recent: { seconds: 4.9, growth: 0 } }), /^The queue grows by 40/, "too early to tell");
 });
 
