@@ -5,4 +5,5 @@ import { load } from "./load.js";
 
 export * from "./public.js";
 
-loaded(await load(broker, new URL("../wasm/broker/broker_bg.wasm", import.meta.url)), broker);
+await load(broker, new URL("../wasm/broker/broker_bg.wasm", import.meta.url));
+loaded(broker);

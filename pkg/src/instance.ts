@@ -37,10 +37,10 @@ export class Poisoned extends Error {
   }
 }
 
-/** Takes note of the wasm that was loaded. */
-export function loaded(exports: Exports, by: Glue): void {
-  memory = exports.memory;
+/** Takes note of the module whose wasm was loaded. */
+export function loaded(by: Glue): void {
   glue = by;
+  memory = glue.initSync(NOTHING).memory;
 }
 
 /** The instance that is in use. */
@@ -48,9 +48,10 @@ export function currentInstance(): Instance {
   return instance;
 }
 
-/** Has a new instance take the place of one that panicked. */
+/** Has a new instance take the place of one that panicked; nothing keeps that one's memory any more. */
 export function replaceInstance(): void {
   if (!glue) throw new Error("PocketMQ's wasm is not loaded.");
+  memory = undefined;
   glue.__wbg_reset_state();
   memory = glue.initSync(NOTHING).memory;
   instance = { panic: undefined };
@@ -70,6 +71,8 @@ export function guarded<T>(called: Instance, call: () => T): T {
   } catch (error) {
     if (!(error instanceof WebAssembly.RuntimeError)) throw coded(error);
     called.panic = error;
+    // Until its stack is read, the error keeps the instance and its memory alive.
+    void error.stack;
     throw new Poisoned(error);
   }
 }

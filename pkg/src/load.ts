@@ -1,13 +1,19 @@
 // Load: instantiates the wasm of a generated module wherever it runs, except in workerd.
 
-interface Glue<Exports> {
-  default(options: { module_or_path: URL }): Promise<Exports>;
-  initSync(options: { module: BufferSource }): Exports;
+interface Glue {
+  default(options: { module_or_path: URL }): Promise<unknown>;
+  initSync(options: { module: BufferSource }): unknown;
 }
 
-/** Loads the wasm at this address: from the file system where it is a file, otherwise by fetch. */
-export async function load<Exports>(glue: Glue<Exports>, url: URL): Promise<Exports> {
-  if (url.protocol !== "file:") return glue.default({ module_or_path: url });
-  const { readFileSync } = process.getBuiltinModule("node:fs");
-  return glue.initSync({ module: readFileSync(url) });
+/**
+ * Loads the wasm at this address: from the file system where it is a file, otherwise by fetch. It does not return the exports:
+ * the top level of a module that awaits would keep them for ever, and so the memory of an instance that was replaced.
+ */
+export async function load(glue: Glue, url: URL): Promise<void> {
+  if (url.protocol === "file:") {
+    const { readFileSync } = process.getBuiltinModule("node:fs");
+    glue.initSync({ module: readFileSync(url) });
+  } else {
+    await glue.default({ module_or_path: url });
+  }
 }

@@ -5,4 +5,5 @@ import { loaded } from "./instance.js";
 
 export * from "./public.js";
 
-loaded(broker.initSync({ module }), broker);
+broker.initSync({ module });
+loaded(broker);

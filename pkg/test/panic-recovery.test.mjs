@@ -4,9 +4,25 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import amqplib from "amqplib";
 import { apiOf } from "./support/api.mjs";
 import { labPackage } from "./support/lab.mjs";
+
+// How many memories of earlier instances there still are when another one is made.
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc");
+const memories = [];
+const alive = [];
+WebAssembly.Instance = class extends WebAssembly.Instance {
+  constructor(...how) {
+    collect();
+    alive.push(memories.filter((memory) => memory.deref()).length);
+    super(...how);
+    memories.push(new WeakRef(this.exports.memory));
+  }
+};
 
 const dist = labPackage("panic-recovery");
 const { Server } = await import(new URL("../wasm/broker/broker.js", dist));
@@ -42,6 +58,19 @@ async function channelOf(url) {
   const gone = new Promise((resolve) => connection.once("close", resolve));
   return { channel, gone };
 }
+
+test("an instance that panicked is let go before the next one is made", async (t) => {
+  const before = alive.length;
+  const { broker, nextError } = await started(t);
+  const { channel, gone } = await channelOf(broker.url);
+  await channel.assertQueue("panic", { durable: true });
+  const told = nextError();
+  channel.sendToQueue("panic", Buffer.from("x"), KEPT);
+  await Promise.all([gone, told]);
+  const again = await channelOf(broker.url);
+  await again.channel.checkQueue("panic");
+  assert.deepEqual(alive.slice(before), [0]);
+});
 
 test("after a panic the ports stay, clients connect again, and nothing confirmed is lost", async (t) => {
   const { broker, nextError } = await started(t, {

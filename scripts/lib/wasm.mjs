@@ -1,6 +1,6 @@
 // Wasm: the crate compiled to one of its two artifacts, bound to JavaScript and optimised.
 
-import { copyFileSync, mkdirSync, renameSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { run } from "./child.mjs";
 import { fingerprint, isDone, markDone } from "./fingerprint.mjs";
@@ -86,6 +86,23 @@ export async function bind(compiled, output) {
   const strip = ["--strip-debug", "--strip-producers", "--strip-target-features"];
   await must(npmProgram("wasm-opt"), ["-O3", ...strip, output, "-o", `${output}.optimised`]);
   renameSync(`${output}.optimised`, output);
+  letGoFirst(output.replace(/_bg\.wasm$/, ".js"));
+}
+
+/**
+ * Has the glue let an instance that panicked go before it makes the next one, so that their memories need not exist together.
+ * @param {string} glue
+ */
+function letGoFirst(glue) {
+  const code = readFileSync(glue, "utf8");
+  const making = "    wasmInstance = new WebAssembly.Instance(wasmModule, __wbg_get_imports());\n";
+  if (code.split(making).length !== 2) {
+    throw new Problem(
+      "wasm-bindgen makes instances otherwise than it did: see letGoFirst in scripts/lib/wasm.mjs.",
+      code,
+    );
+  }
+  writeFileSync(glue, code.replace(making, `    wasm = wasmInstance = __wbg_init_promise = undefined;\n${making}`));
 }
 
 /**

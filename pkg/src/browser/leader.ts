@@ -58,7 +58,8 @@ news.onmessage = ({ data }: MessageEvent<News>) => {
   if (data.type === "join") void leadership?.serve(new PairChannel(data.channel), data.member);
 };
 
-loaded(await load(broker, new URL("../../wasm/broker/broker_bg.wasm", import.meta.url)), broker);
+await load(broker, new URL("../../wasm/broker/broker_bg.wasm", import.meta.url));
+loaded(broker);
 await holdOwnLock();
 void hold({ signal: standing.signal });
 watch.start();
