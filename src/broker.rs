@@ -129,6 +129,8 @@ pub struct Broker {
     gone: Counters,
     /// When the last [`poll`](Self::poll) found nothing more to deliver.
     polled_ms: u64,
+    /// For want of memory.
+    dropped_dead_letters: usize,
     /// Only where facts are to outlive the broker.
     keeper: Option<Box<Keeper>>,
 
@@ -165,6 +167,7 @@ impl Broker {
             prefers_quorum: false,
             gone: Counters::default(),
             polled_ms: 0,
+            dropped_dead_letters: 0,
             keeper: None,
             route: Route::default(),
             message_scratch: Vec::new(),
@@ -318,7 +321,7 @@ impl Broker {
         self.state.memory_bytes() + self.reserved_bytes + self.state.publishers().memory_bytes()
     }
 
-    fn check_memory(&self, more_bytes: usize) -> Result<(), Error> {
+    pub(crate) fn check_memory(&self, more_bytes: usize) -> Result<(), Error> {
         if self.memory_bytes() + more_bytes > self.limits.memory_max_bytes {
             return Err(Error::MemoryLimit(self.limits.memory_max_bytes));
         }

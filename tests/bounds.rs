@@ -14,15 +14,16 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use peer::{Call, Client, call, close_channel, consume, declare_queue, open_channel};
+use pocketmq::broker::Routed;
 use pocketmq::broker::{
     ApplyTo, Binding, Broker, Config, Consume, Error, ErrorKind, ExchangeDeclaration, Policy, Publication,
     QueueDeclaration,
 };
 use pocketmq::id::ChannelId;
 use pocketmq::limits::Limits;
-use pocketmq::properties::Properties;
+use pocketmq::properties::{Properties, PropertyValues};
 use pocketmq::table::{Table, Value};
-use program::{NOW_MS, flush, open};
+use program::{NOW_MS, Program, flush, open};
 use store::Bytes;
 
 /// Counts what this thread has from the system's allocator.
@@ -422,4 +423,73 @@ fn a_messages_places_in_further_queues_are_counted_until_the_last_has_gone() {
         }
     }
     assert_eq!(broker.memory_bytes(), 0);
+}
+
+const COPIES: usize = 64;
+const TTL_MS: u64 = 10;
+
+/// One message that so many queues hold, from which it goes to the queue `dead` in the end.
+fn send_to_many(broker: &mut Broker) {
+    let mut program = Program::of(broker);
+    program.queue("dead", &Table::new());
+    let mut arguments = table("x-dead-letter-exchange", "");
+    arguments.insert("x-dead-letter-routing-key", "dead");
+    arguments.insert("x-message-ttl", TTL_MS as i64);
+    for number in 0..COPIES {
+        program.queue(&short(number), &arguments);
+        program.bind("amq.fanout", &short(number), "");
+    }
+    let routed = program.publish("amq.fanout", "", &"x".repeat(250_000), PropertyValues::default());
+    assert_eq!(routed, Routed::Queued(COPIES));
+}
+
+fn dead_and_dropped(broker: &Broker) -> (usize, usize) {
+    let report = broker.report();
+    let dead = report.queues.iter().find(|queue| &*queue.name == "dead").unwrap().ready;
+    (dead, report.dropped_dead_letters)
+}
+
+#[test]
+fn dead_letters_of_a_message_that_many_queues_hold_stay_within_memory() {
+    let mut broker = Broker::new(Config { seed: [7; 32], limits: limits() });
+    broker.turn(NOW_MS);
+    send_to_many(&mut broker);
+    let live = LIVE_BYTES.get();
+    broker.turn(NOW_MS + TTL_MS);
+    let (dead, dropped) = dead_and_dropped(&broker);
+    assert!(dead > 10 && dead + dropped == COPIES, "{dead} and {dropped}");
+    assert!(broker.memory_bytes() <= limits().memory_max_bytes);
+    assert!(LIVE_BYTES.get() - live <= limits().memory_max_bytes as i64);
+}
+
+#[test]
+fn dead_letters_that_are_written_down_wait_for_that_and_none_is_dropped() {
+    let store = Bytes::default();
+    let limits = || Limits { memory_page_bytes: ROOM, ..limits() };
+    let mut server = open(&store, limits());
+    send_to_many(server.broker_mut());
+    flush(&mut server, NOW_MS);
+    let mut turns = 0;
+    while server.broker().deadline_ms().is_some_and(|deadline_ms| deadline_ms <= NOW_MS + TTL_MS) {
+        flush(&mut server, NOW_MS + TTL_MS);
+        assert!(server.broker().memory_bytes() <= limits().memory_max_bytes);
+        turns += 1;
+    }
+    assert_eq!(dead_and_dropped(server.broker()), (COPIES, 0));
+    assert!(turns > 1, "all in one turn would not have had room");
+    drop(server);
+    assert_eq!(dead_and_dropped(open(&store, limits()).broker()), (COPIES, 0));
+}
+
+#[test]
+fn expired_messages_that_wait_to_be_written_down_are_not_delivered() {
+    let mut server = open(&Bytes::default(), limits());
+    send_to_many(server.broker_mut());
+    flush(&mut server, NOW_MS);
+    server.turn(NOW_MS + TTL_MS, &mut ());
+    let mut program = Program::of(server.broker_mut());
+    // Nothing was written down yet in this turn.
+    program.queue("more", &table("x-message-ttl", TTL_MS as i64));
+    (0..4).for_each(|_| program.send("more", &"x".repeat(250_000)));
+    assert_eq!((0..COPIES).find_map(|number| program.get(&short(number))), None);
 }

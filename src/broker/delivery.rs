@@ -235,10 +235,8 @@ impl Broker {
         let queue = self.accessible_queue(channel, queue)?;
         self.use_queue(queue);
         let part = self.part_to_get_from(queue);
-        self.drop_expired(part);
-        let Some(Handed { position, delivery_tag, redelivered, .. }) =
-            self.hand_over(part, channel, Holder::Get, no_ack)
-        else {
+        let handed = self.drop_expired(part).then(|| self.hand_over(part, channel, Holder::Get, no_ack)).flatten();
+        let Some(Handed { position, delivery_tag, redelivered, .. }) = handed else {
             self.tend_changed();
             return Ok(None);
         };
@@ -298,8 +296,7 @@ impl Broker {
     fn deliver_next(&mut self, queue: QueueId) -> Option<(ConsumerId, Handed)> {
         let known = self.state.queue(queue)?;
         if known.head_expires_ms() <= self.now_ms {
-            self.drop_expired(queue);
-            self.state.queue(queue)?.next_position()?;
+            self.drop_expired(queue).then(|| self.state.queue(queue))??.next_position()?;
         } else {
             known.next_position()?;
         }

@@ -197,7 +197,7 @@ impl Image {
             Fact::Policy { name, policy } => self.policies.set(name, &policy),
             Fact::PolicyGone { name } => self.policies.delete(name),
             Fact::Message { places, parts } => {
-                // Who waits for a slot is asked for it.
+                // What waits is looked at once more, when its slot is opened.
                 let is_waiting = places.iter().any(|place| matches!(place, Place::Waiting(..)));
                 let held = self.hold(&parts, (!is_waiting).then_some((at, raw.len() as u32)));
                 for place in places.iter() {
@@ -298,7 +298,7 @@ impl Image {
             self.publishers.note(&message);
         }
         if let Some((at, length)) = written.filter(|_| self.memory_bytes > self.page_bytes) {
-            message = Message::slip(at, length, message.kept_bytes());
+            message = message.slip(at, length);
         }
         self.memory_bytes += message.memory_bytes();
         self.kept_bytes += message.kept_bytes();

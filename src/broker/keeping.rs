@@ -351,6 +351,7 @@ impl Broker {
         for &(start, length) in &keeper.messages {
             let bytes = &keeper.bytes[start as usize..(start + length) as usize];
             let Ok(Fact::Message { places, .. }) = fact::read(&mut Reader::new(bytes)) else { continue };
+            places.iter().for_each(|place| state.moved(place, Location { offset: at.offset + start, ..at }, length));
             let is_slip = |place| state.kept_at(place).is_some_and(Message::is_slip);
             let is_moved = places.iter().any(is_slip);
             if !is_moved && state.memory_bytes() <= keeper.page_bytes {

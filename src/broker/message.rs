@@ -19,25 +19,25 @@
 //! in its queues in its place, that says where it was written down:
 //!
 //! ```text
-//! +---------+--------+--------+-------+
-//! | u32     | u32    | u32    | u32   |
-//! | segment | offset | length | kept  |
-//! |         |        |        | bytes |
-//! +---------+--------+--------+-------+
+//! +---------+--------+--------+-------+-------+------+
+//! | u32     | u32    | u32    | u32   | u32   | u16  |
+//! | segment | offset | length | kept  | body  | slot |
+//! |         |        |        | bytes | bytes |      |
+//! +---------+--------+--------+-------+-------+------+
 //! ```
-//! Nobody looks into a slip: it is fetched before its message is at the head of its queue.
+//! The message is fetched before it is at the head of its queue; once it is delivered a slip stands for it again.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::fact::CONTENT_BYTES;
-use super::headers;
 use super::shelf::Location;
+use super::{headers, partition};
 use crate::properties::Properties;
 
 const HEADER_BYTES: usize = 23;
 /// No message is so short.
-const SLIP_BYTES: usize = 16;
+const SLIP_BYTES: usize = 22;
 /// The delivery mode of a message that is to outlive the broker.
 const PERSISTENT: u8 = 2;
 const TELLS_BROKER: u8 = 1;
@@ -112,11 +112,14 @@ impl Message {
         }
     }
 
-    /// What stands for a kept message that is at this place.
-    pub(crate) fn slip(at: Location, length: u32, kept_bytes: usize) -> Self {
-        let numbers = [at.segment, at.offset, length, kept_bytes as u32];
-        let bytes: [[u8; 4]; 4] = numbers.map(u32::to_le_bytes);
-        Self(Arc::from(bytes.as_flattened()))
+    /// What stands for this message, which is kept, as it was written down at this place.
+    pub(crate) fn slip(&self, at: Location, length: u32) -> Self {
+        let numbers = [at.segment, at.offset, length, self.kept_bytes() as u32, self.body_bytes() as u32];
+        let mut bytes = [0; SLIP_BYTES];
+        let (start, slot) = bytes.split_at_mut(SLIP_BYTES - 2);
+        start.copy_from_slice(numbers.map(u32::to_le_bytes).as_flattened());
+        slot.copy_from_slice(&self.slot().to_le_bytes());
+        Self(Arc::from(bytes))
     }
 
     /// Where the message of a slip was written down, and how many bytes it takes there.
@@ -207,6 +210,19 @@ impl Message {
         &self.0[self.body_start()..]
     }
 
+    /// How long its body is.
+    pub(crate) fn body_bytes(&self) -> usize {
+        if self.is_slip() { self.small_number(16) as usize } else { self.body().len() }
+    }
+
+    /// Its slot, which says its partition.
+    pub(crate) fn slot(&self) -> u16 {
+        match self.0.last_chunk().filter(|_| self.is_slip()) {
+            Some(slot) => u16::from_le_bytes(*slot),
+            None => partition::slot(self.routing_key(), self.properties()),
+        }
+    }
+
     /// When it arrived.
     pub(crate) fn published_ms(&self) -> u64 {
         self.number(6)
@@ -226,6 +242,11 @@ impl Message {
     pub(crate) fn memory_bytes_of(exchange: &str, routing_key: &str, properties: Properties<'_>, body: &[u8]) -> usize {
         let fixed_bytes = OVERHEAD_BYTES + PLACE_MEMORY_BYTES + HEADER_BYTES;
         fixed_bytes + exchange.len() + routing_key.len() + properties.raw().len() + body.len()
+    }
+
+    /// Whether other queues hold it, too, than the one that shared it just now.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        Arc::strong_count(&self.0) > 2
     }
 
     /// Whether no other queue holds it.

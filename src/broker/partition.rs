@@ -86,7 +86,7 @@ impl Partitions {
     pub(crate) fn find(&self, routing_key: &str, properties: Properties<'_>) -> Option<QueueId> {
         let is_stale =
             properties.header(EPOCH).is_some_and(|epoch| epoch.as_integer() != Some(self.queues.len() as i64));
-        let owner = self.owners[usize::from(slot_of(routing_key, properties))];
+        let owner = self.owners[usize::from(slot(routing_key, properties))];
         (!is_stale).then(|| self.queues[usize::from(owner)])
     }
 
@@ -133,7 +133,7 @@ impl Part {
         if self.coming.len() == 0 {
             return Some(message);
         }
-        match self.coming.get_mut(slot(&message).into()) {
+        match self.coming.get_mut(message.slot().into()) {
             Some(waiting) => {
                 waiting.push((self.arrivals, message));
                 self.arrivals += 1;
@@ -145,7 +145,7 @@ impl Part {
 
     /// Keeps a message again that has waited under a number; answers it where its slot is not sealed any more.
     pub(super) fn hold_again(&mut self, number: u64, message: Message) -> Option<Message> {
-        match self.coming.get_mut(slot(&message).into()) {
+        match self.coming.get_mut(message.slot().into()) {
             Some(waiting) => {
                 waiting.push((number, message));
                 None
@@ -156,7 +156,7 @@ impl Part {
 
     /// The number that a message gets, if it has to wait for its slot.
     pub(super) fn next_waiting(&self, message: &Message) -> Option<u64> {
-        let is_sealed = self.coming.len() > 0 && self.coming.get(slot(message).into()).is_some();
+        let is_sealed = self.coming.len() > 0 && self.coming.get(message.slot().into()).is_some();
         is_sealed.then_some(self.arrivals)
     }
 
@@ -186,7 +186,7 @@ impl Part {
         if self.going.len() == 0 {
             return None;
         }
-        let slot = slot(message);
+        let slot = message.slot();
         let (older, to) = self.going.get_mut(slot.into())?;
         *older -= 1;
         let opened = (*older == 0).then_some((slot, *to));
@@ -339,11 +339,7 @@ impl Broker {
 }
 
 /// The slot of a message.
-pub(crate) fn slot(message: &Message) -> u16 {
-    slot_of(message.routing_key(), message.properties())
-}
-
-fn slot_of(routing_key: &str, properties: Properties<'_>) -> u16 {
+pub(super) fn slot(routing_key: &str, properties: Properties<'_>) -> u16 {
     match properties.header(KEY) {
         Some(key) => hash(&key.to_string()),
         None => hash(routing_key),

@@ -31,6 +31,7 @@ use super::message::{Message, NEVER_MS};
 use super::numbered::Numbered;
 use super::partition::{Part, Partitions};
 use super::settings::{QueueKind, Settings};
+use super::shelf::Location;
 use crate::id::QueueId;
 use crate::table::Table;
 
@@ -60,6 +61,8 @@ pub(crate) struct Queue {
     ready_count: usize,
     ready_bytes: usize,
     unacked_count: usize,
+    /// Where the head was fetched from, or a message that was the head until another came back in front of it.
+    pub(crate) fetched: Option<Fetched>,
     /// Of all messages here, where the queue takes each id once: whether a transient one has it, and whether a kept one.
     ids: HashMap<Box<[u8]>, [bool; 2], FixedState>,
     /// Only of a front, which holds no message.
@@ -97,6 +100,14 @@ struct Delivered {
     message: Message,
     /// How often it was requeued.
     returns: u32,
+}
+
+/// A message that is here though there may be no memory for it, and where it was written down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fetched {
+    pub(crate) position: u64,
+    pub(crate) at: Location,
+    pub(crate) length: u32,
 }
 
 /// What has happened in a queue so far, in messages.
@@ -155,6 +166,7 @@ impl Queue {
             ready_count: 0,
             ready_bytes: 0,
             unacked_count: 0,
+            fetched: None,
             ids: HashMap::default(),
             partitions: None,
             part: None,
@@ -227,9 +239,20 @@ impl Queue {
     /// Whether there would be, with one more message, if so many were delivered before.
     pub(crate) fn would_overflow(&self, leaving: usize, body_bytes: usize) -> bool {
         let Settings { max_length, max_length_bytes, .. } = self.settings;
-        let ready_bytes = if leaving == self.ready_count { 0 } else { self.ready_bytes };
         max_length.is_some_and(|max| self.ready_count - leaving + 1 > max)
-            || max_length_bytes.is_some_and(|max| ready_bytes + body_bytes > max)
+            || max_length_bytes.is_some_and(|max| self.ready_bytes_behind(leaving) + body_bytes > max)
+    }
+
+    /// The bodies of the ready messages, but for so many of the next.
+    fn ready_bytes_behind(&self, leaving: usize) -> usize {
+        if leaving == self.ready_count {
+            return 0;
+        }
+        let ready = self.tiers.iter().rev().flat_map(|tier| {
+            let returned = tier.returned.iter().map(|(_, delivered)| &delivered.message);
+            returned.chain(&tier.fresh)
+        });
+        self.ready_bytes - ready.take(leaving).map(Message::body_bytes).sum::<usize>()
     }
 
     /// The id by which the queue takes a message once, if it does so: the headers of others are not looked at.
@@ -457,7 +480,7 @@ impl Queue {
             self.waiting.remove(priority);
         }
         self.ready_count -= 1;
-        self.ready_bytes -= delivered.message.body().len();
+        self.ready_bytes -= delivered.message.body_bytes();
         delivered
     }
 
@@ -469,7 +492,7 @@ impl Queue {
     fn count_in(&mut self, priority: usize, message: &Message) {
         self.waiting.insert(priority);
         self.ready_count += 1;
-        self.ready_bytes += message.body().len();
+        self.ready_bytes += message.body_bytes();
     }
 
     fn count_delivery(&mut self, position: u64) {

@@ -18,6 +18,8 @@ pub struct Report {
     pub memory_bytes: usize,
     /// Publishers whose numbers are remembered.
     pub publishers: usize,
+    /// Dead letters that memory had no room for, as other queues held the same message.
+    pub dropped_dead_letters: usize,
     /// Open connections.
     pub connections: usize,
     /// Open channels.
@@ -61,6 +63,7 @@ impl Broker {
         Report {
             memory_bytes: self.memory_bytes(),
             publishers: self.state.publishers().len(),
+            dropped_dead_letters: self.dropped_dead_letters,
             connections: self.connections.len(),
             channels: self.channels.len(),
             exchanges: self.state.exchanges().count(),

@@ -119,9 +119,8 @@ impl State {
             let Some(partitions) = self.queue(front).and_then(|queue| queue.partitions.as_ref()) else { continue };
             let mut strayed: Vec<Option<QueueId>> = vec![None; partition::SLOTS];
             for part in partitions.queues.clone() {
-                self.fetch_all(part);
                 self.queue_mut(part).each_ready(&mut |_, message| {
-                    strayed[usize::from(partition::slot(message))] = Some(part);
+                    strayed[usize::from(message.slot())] = Some(part);
                 });
                 self.settle_slots_of(front, part, &strayed);
                 strayed.fill(None);

@@ -4,6 +4,7 @@ use super::Broker;
 use super::channel::{Holder, Outcome, Outstanding};
 use super::error::Error;
 use super::headers::Reason;
+use super::message::Message;
 use super::record::Record;
 use super::upkeep::Due;
 use crate::id::{ChannelId, QueueId};
@@ -156,12 +157,27 @@ impl Broker {
         let is_part = queue.part.is_some();
         if let Some(reason) = death.filter(|_| queue.settings.dead_letter_exchange.is_some()) {
             let message = queue.unacked_message(position).expect("what is settled is unacked").share();
-            self.dead_letter(id, &message, reason);
+            self.dead_letter_of(id, position, message, reason);
         }
         if is_part {
             self.part_changes(id);
         }
         self.commit(&Record::Settled { queue: id, position });
+    }
+
+    /// Sends a message that was delivered, and may have been put away since, to the dead-letter exchange.
+    fn dead_letter_of(&mut self, id: QueueId, position: u64, mut message: Message, reason: Reason) {
+        if message.is_slip() {
+            let has_room = self.check_memory(message.kept_bytes()).is_ok();
+            drop(message);
+            if !has_room || self.state.fetch(id, position).is_none() {
+                self.dropped_dead_letters += 1;
+                return;
+            }
+            let fetched = self.state.queue(id).and_then(|queue| queue.unacked_message(position));
+            message = fetched.expect("it was fetched").share();
+        }
+        self.dead_letter(id, &message, reason);
     }
 
     /// Makes a delivery's message ready again.

@@ -14,10 +14,10 @@ use super::exchange::{Destination, Exchange, ExchangeKind};
 use super::headers;
 use super::message::Message;
 use super::numbered::Numbered;
-use super::partition::{self, Move, Part, Partitions};
+use super::partition::{Move, Part, Partitions};
 use super::policy::{Matcher, Policies, Policy};
 use super::publisher::Publishers;
-use super::queue::Queue;
+use super::queue::{Fetched, Queue};
 use super::record::Record;
 use super::room::Gauge;
 use super::settings::Settings;
@@ -52,6 +52,8 @@ pub(crate) struct State {
     opened: Vec<(QueueId, u64, u64)>,
     /// The last message that was taken, for as long as it is being delivered.
     taken: Option<Message>,
+    /// The message that was delivered last, if it was fetched for that: its queue, and where it can be had again.
+    lent: Option<(QueueId, Fetched)>,
 }
 
 /// Where messages are that there is no memory for.
@@ -105,6 +107,7 @@ impl State {
             shelf: Cupboard::default(),
             opened: Vec::new(),
             taken: None,
+            lent: None,
         };
         for (name, kind) in PREDECLARED {
             let exchange = Exchange::new(kind, true, false, name == TRACE, &Table::new());
@@ -147,7 +150,10 @@ impl State {
             }
             Record::Published { message, queues } => self.publish(message, queues),
             Record::Delivered { queue, position } => {
+                self.let_go();
                 self.queue_mut(queue).deliver(position);
+                let fetched = self.queue_mut(queue).fetched.take_if(|fetched| fetched.position == position);
+                self.lent = fetched.map(|fetched| (queue, fetched));
                 self.fetch_head(queue);
             }
             Record::Settled { queue, position } => {
@@ -174,9 +180,11 @@ impl State {
                 self.forget(message);
                 self.fetch_head(id);
             }
-            Record::Requeued { queue, position } => self.requeue(queue, position),
+            Record::Requeued { queue, position } => {
+                self.let_go();
+                self.requeue(queue, position);
+            }
             Record::Purged { queue } => {
-                self.fetch_shed(queue);
                 for message in self.queue_mut(queue).purge() {
                     let opened = self.queue_mut(queue).count_out(&message);
                     self.unseal(opened);
@@ -216,10 +224,13 @@ impl State {
         unacked.or(self.taken.as_ref()).expect("a message that was delivered is unacked or taken")
     }
 
-    /// Forgets the message that was taken last, when its delivery is over.
+    /// The last delivery is over: forgets the message if it was taken, and puts it away again if it was fetched.
     pub(crate) fn let_go(&mut self) {
         if let Some(message) = self.taken.take() {
             self.forget(message);
+        }
+        if let Some((queue, fetched)) = self.lent.take() {
+            self.put_back(queue, &fetched);
         }
     }
 
@@ -402,7 +413,8 @@ impl State {
         let counts = queue.settings.counts_deliveries();
         let (mut added, scratch) = (None, &mut Vec::new());
         let replaced = queue.requeue(position, |message, returns| {
-            let mut counted = counts.then(|| headers::with_delivery_count(message, returns, scratch))?;
+            let mut counted =
+                (counts && !message.is_slip()).then(|| headers::with_delivery_count(message, returns, scratch))?;
             counted.set_kept(message.is_kept());
             added = Some(counted.share());
             Some(counted)
@@ -446,9 +458,8 @@ impl State {
 
     /// Seals a slot that has gone, if there are messages of it where it was.
     pub(crate) fn seal(&mut self, Move { slot, from, to }: Move) -> bool {
-        self.fetch_all(from);
         let mut older = 0;
-        let count = &mut |_, message: &Message| older += usize::from(partition::slot(message) == slot);
+        let count = &mut |_, message: &Message| older += usize::from(message.slot() == slot);
         let former = self.queue_mut(from);
         former.each_ready(count);
         former.each_unacked(count);

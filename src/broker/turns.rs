@@ -43,16 +43,20 @@ impl Broker {
 
     /// All consumers of a channel may have room, if that was full before.
     pub(super) fn offer_channel(&mut self, channel: ChannelId) {
-        while self.offer_next(channel) {}
+        while self.offer_next(channel).is_some() {}
     }
 
-    /// The channel has room: the first of the consumers that could not take a message before may have it. If its queue has
-    /// nothing for it, the others are offered the room in their turn.
+    /// The channel has room: of the consumers that could not take a message before, the first whose queue has one may have
+    /// it. If another is faster there, those behind it are offered the room in their turn.
     pub(super) fn offer_turned_away(&mut self, channel: ChannelId) {
-        if self.offer_next(channel) {
-            let known = self.channel_mut(channel);
-            if !known.turned_away.is_empty() && !std::mem::replace(&mut known.is_roomy, true) {
-                self.roomy.push_back(channel);
+        while let Some(queue) = self.offer_next(channel) {
+            let ready = self.part_to_get_from(queue);
+            if self.state.queue(ready).is_some_and(|queue| queue.ready_count() > 0) {
+                let known = self.channel_mut(channel);
+                if !known.turned_away.is_empty() && !std::mem::replace(&mut known.is_roomy, true) {
+                    self.roomy.push_back(channel);
+                }
+                return;
             }
         }
     }
@@ -71,11 +75,12 @@ impl Broker {
         false
     }
 
-    fn offer_next(&mut self, channel: ChannelId) -> bool {
+    /// Offers the room to the next in turn. Returns its queue, if there is one.
+    fn offer_next(&mut self, channel: ChannelId) -> Option<QueueId> {
         let Self { attendance, consumers, channels, .. } = self;
         let known = channels.get_mut(channel).expect("who asks for room is an open channel");
         if known.is_full() || known.turned_away.is_empty() {
-            return false;
+            return None;
         }
         let consumer = |id| consumers.get(id).expect("who is turned away is a consumer");
         let queue = consumer(known.turned_away[0]).queue;
@@ -89,7 +94,7 @@ impl Broker {
         let next = known.turned_away.pop_front().expect("it is not empty");
         consumers.get_mut(next).expect("who is turned away is a consumer").is_turned_away = false;
         self.offer(next);
-        true
+        Some(queue)
     }
 
     /// Puts a new consumer, or one that was active, behind those that take over before it.

@@ -17,6 +17,9 @@ use super::record::Record;
 use super::settings::Overflow;
 use crate::id::{ChannelId, QueueId};
 
+/// The part of the memory for messages that one turn's dead letters of expired messages may take until they are written down.
+const UNWRITTEN_SHARE: usize = 8;
+
 /// What a timer is set for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Due {
@@ -35,9 +38,11 @@ pub(super) enum Due {
 }
 
 impl Broker {
-    /// Does what is due now.
+    /// Does what is due now, until much of it has to be written down first.
     pub(super) fn fall_due(&mut self) {
-        while let Some(due) = self.timers.pop_due(self.now_ms) {
+        while !self.is_behind_with_writing()
+            && let Some(due) = self.timers.pop_due(self.now_ms)
+        {
             match due {
                 Due::TakeBack(channel, delivery_tag) => self.take_back(channel, delivery_tag),
                 Due::AckTimeout(channel, delivery_tag, timeout_ms) => {
@@ -58,6 +63,8 @@ impl Broker {
     /// Tends the queues that changed, and those that change by that.
     pub(super) fn tend_changed(&mut self) {
         while let Some(queue) = self.changed.pop() {
+            // What came back may be the head now, and have been put away.
+            self.state.fetch_head(queue);
             if !self.activate(queue) {
                 self.trim(queue);
             }
@@ -86,31 +93,37 @@ impl Broker {
     }
 
     /// Takes what has expired from the head of a queue. What came since deliveries were made last and meets a consumer
-    /// that may have room stays: it would have got there in time, and so it does.
-    pub(super) fn drop_expired(&mut self, id: QueueId) {
+    /// that may have room stays: it would have got there in time, and so it does. Returns whether the head may be delivered.
+    pub(super) fn drop_expired(&mut self, id: QueueId) -> bool {
         let is_awaited = self.attendance.get(id).is_some_and(|attendance| attendance.is_anybody_waiting());
-        self.drop_expired_but(id, if is_awaited { self.polled_ms } else { NEVER_MS });
+        self.drop_expired_but(id, if is_awaited { self.polled_ms } else { NEVER_MS })
     }
 
     /// Takes what has expired from the head of a queue, but for what came since then and was not delivered yet.
-    pub(super) fn drop_expired_but(&mut self, id: QueueId, since_ms: u64) {
+    pub(super) fn drop_expired_but(&mut self, id: QueueId, since_ms: u64) -> bool {
         while let Some(queue) = self.state.queue(id) {
             let is_fresh = queue.head().is_some_and(|head| head.published_ms() >= since_ms)
                 && queue.next_position().is_some_and(|position| !queue.was_delivered(position));
             if queue.head_expires_ms() > self.now_ms || is_fresh {
-                return;
+                return true;
+            }
+            if self.is_behind_with_writing() {
+                return false;
             }
             self.drop_head(id, Reason::Expired);
         }
+        true
     }
 
     fn drop_overflow(&mut self, id: QueueId) {
         while let Some(queue) = self.state.queue(id) {
             let drops = matches!(queue.settings.overflow, None | Some(Overflow::DropHead));
-            if !drops || !queue.overflows() || queue.next_position().is_none() {
+            if !drops || !queue.overflows() || queue.next_position().is_none() || self.is_behind_with_writing() {
                 return;
             }
             self.drop_head(id, Reason::Maxlen);
+            // One of a lower priority may come forward by that.
+            self.drop_expired(id);
         }
     }
 
@@ -124,11 +137,22 @@ impl Broker {
         self.commit(&Record::Dropped { queue: id, position });
     }
 
-    /// Sends a message that leaves this queue to the dead-letter exchange, if there is one.
+    /// Whether so much of this turn is to be written down that expired messages and those that are too many wait: their
+    /// copies for the dead-letter exchange stay in memory until then.
+    fn is_behind_with_writing(&self) -> bool {
+        self.facts().len() > self.limits.memory_max_bytes / UNWRITTEN_SHARE
+    }
+
+    /// Sends a message that leaves this queue to the dead-letter exchange, if there is one. Where other queues hold it, too,
+    /// that makes a copy more, for which there has to be room.
     pub(super) fn dead_letter(&mut self, id: QueueId, message: &Message, reason: Reason) {
         let Some(queue) = self.state.queue(id) else { return };
         let Some(exchange) = queue.settings.dead_letter_exchange.as_deref() else { return };
         if !exchange.is_empty() && self.state.exchange(exchange).is_none() {
+            return;
+        }
+        if message.is_elsewhere() && self.check_memory(message.memory_bytes()).is_err() {
+            self.dropped_dead_letters += 1;
             return;
         }
         let routing_key = queue.settings.dead_letter_routing_key.as_deref();
@@ -137,9 +161,13 @@ impl Broker {
         self.send(dead, Some(reason));
     }
 
-    /// Makes sure to be woken when the head of a queue expires.
+    /// Makes sure to be woken when the head of a queue expires, or in the next turn if it had to wait for that.
     fn watch_expiry(&mut self, id: QueueId) {
-        let expires_ms = self.state.queue(id).map_or(NEVER_MS, |queue| queue.head_expires_ms());
+        let expires_ms = if self.is_behind_with_writing() {
+            self.now_ms
+        } else {
+            self.state.queue(id).map_or(NEVER_MS, |queue| queue.head_expires_ms())
+        };
         if expires_ms == NEVER_MS {
             return;
         }

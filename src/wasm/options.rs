@@ -95,6 +95,7 @@ pub(super) fn stats(server: &mut Server) -> JsValue {
     let counts = [
         ("memoryBytes", report.memory_bytes),
         ("publishers", report.publishers),
+        ("droppedDeadLetters", report.dropped_dead_letters),
         ("connections", report.connections),
         ("channels", report.channels),
         ("exchanges", report.exchanges),

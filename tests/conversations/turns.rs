@@ -201,3 +201,21 @@ fn what_waits_for_deliveries_is_done_though_the_peer_is_gone() {
     client.join("guest", "/", &[]);
     assert_eq!(ids(&client.ask(&get("r", true).on(1)))[0], (60, 71));
 }
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_message_that_comes_back_is_not_dropped_while_its_consumer_has_room() {
+    let mut client = Client::ready();
+    client.ask(&global_prefetch(1));
+    client.ask(&declare_queue("idle", 0).on(1));
+    client.ask(&declare_queue_with("short", 0, &[number_entry("x-max-length", 1)]).on(1));
+    client.ask(&consume("idle", "idle", 0).on(1));
+    client.ask(&consume("short", "short", 0).on(1));
+    client.ask(&publish(1, "short", b"first"));
+    // Both consumers have asked for more since: the one of the queue that is empty again is the first in line.
+    client.ask(&publish(1, "idle", b"gone"));
+    client.ask(&call(50, 30).short(0).text("idle").octet(0).on(1));
+    client.ask(&publish(1, "short", b"second"));
+    let got = deliveries(&client.ask(&call(60, 120).longlong(1).octet(2).on(1)));
+    assert_eq!(got, [("short".to_owned(), 2)]);
+    assert_eq!(deliveries(&client.ask(&ack(2, false).on(1))), [("short".to_owned(), 3)], "the second is there still");
+}

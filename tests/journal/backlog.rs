@@ -1,9 +1,10 @@
 //! Backlog: more messages than there is memory for.
 
+use pocketmq::id::ChannelId;
 use pocketmq::limits::Limits;
 use pocketmq::properties::PropertyValues;
 use pocketmq::server::Server;
-use pocketmq::table::Value;
+use pocketmq::table::{Table, Value};
 
 use super::program::{NOW_MS, Program, flush, open};
 use super::store::Bytes;
@@ -26,14 +27,14 @@ fn limits() -> Limits {
 }
 
 fn body(number: usize) -> String {
-    format!("{number:0>BODY_BYTES$}")
+    format!("{number:08}{}", "-".repeat(BODY_BYTES - 8))
 }
 
 #[test]
 fn a_backlog_of_four_times_the_memory_is_written_survives_a_restart_and_drains_in_order() {
     let store = Bytes::default();
     let mut server = open(&store, limits());
-    Program::of(server.broker_mut()).queue("backlog", &pocketmq::table::Table::new());
+    Program::of(server.broker_mut()).queue("backlog", &Table::new());
     for first in (0..MESSAGES).step_by(IN_A_TURN) {
         let mut program = Program::of(server.broker_mut());
         (first..MESSAGES.min(first + IN_A_TURN)).for_each(|number| program.send("backlog", &body(number)));
@@ -111,6 +112,104 @@ fn a_backlog_that_waits_for_its_slots_does_so_after_a_restart() {
     let mut drained = drained(&mut open(&store, limits()));
     drained.sort_unstable();
     assert_eq!(drained, (0..PAGED).map(body).collect::<Vec<_>>());
+}
+
+/// Gets all messages of a queue and acks none: their bodies and delivery tags.
+fn held(server: &mut Server, channel: ChannelId, queue: &str) -> Vec<(String, u64)> {
+    let mut held = Vec::new();
+    loop {
+        let mut program = Program { broker: server.broker_mut(), channel };
+        let got: Vec<_> = (0..IN_A_TURN).map_while(|_| program.get(queue)).collect();
+        if got.is_empty() {
+            return held;
+        }
+        held.extend(got.into_iter().map(|(body, _, delivery_tag)| (body, delivery_tag)));
+        flush(server, NOW_MS);
+        assert!(server.broker().memory_bytes() < limits().memory_high_bytes, "{} are held", held.len());
+    }
+}
+
+#[test]
+fn a_backlog_that_nobody_acks_is_not_held_in_memory() {
+    let bodies: Vec<_> = (0..MESSAGES).map(body).collect();
+    let kinds =
+        [("x-max-length", Value::I32(1 << 20)), ("x-queue-type", "quorum".into()), ("x-partitions", Value::I32(2))];
+    for argument in kinds {
+        let store = Bytes::default();
+        let mut server = restarted(&store, 0, argument.clone(), "number");
+        for first in (0..MESSAGES).step_by(IN_A_TURN) {
+            let mut program = Program::of(server.broker_mut());
+            (first..MESSAGES.min(first + IN_A_TURN)).for_each(|number| program.send("backlog", &body(number)));
+            flush(&mut server, NOW_MS);
+        }
+        let connection = server.broker_mut().open_connection();
+        for number in 1..=3 {
+            let channel = server.broker_mut().open_channel(connection, number);
+            let (held, _): (Vec<_>, Vec<_>) = held(&mut server, channel, "backlog").into_iter().unzip();
+            assert_eq!(held, bodies, "{argument:?}, round {number}");
+            server.broker_mut().close_channel(channel);
+            flush(&mut server, NOW_MS);
+            assert!(server.broker().memory_bytes() < limits().memory_high_bytes);
+        }
+        drop(server);
+        assert_eq!(drained(&mut open(&store, limits())), bodies);
+    }
+}
+
+#[test]
+fn a_backlog_that_was_delivered_is_rejected_in_order_within_memory() {
+    let store = Bytes::default();
+    let mut server = restarted(&store, 0, ("x-dead-letter-exchange", "amq.fanout".into()), "number");
+    let mut program = Program::of(server.broker_mut());
+    program.queue("dead", &Table::new());
+    program.bind("amq.fanout", "dead", "");
+    for first in (0..MESSAGES).step_by(IN_A_TURN) {
+        let mut program = Program::of(server.broker_mut());
+        (first..MESSAGES.min(first + IN_A_TURN)).for_each(|number| program.send("backlog", &body(number)));
+        flush(&mut server, NOW_MS);
+    }
+    let connection = server.broker_mut().open_connection();
+    let channel = server.broker_mut().open_channel(connection, 1);
+    let all = held(&mut server, channel, "backlog");
+    // The first comes back, is delivered again, and is rejected after all others.
+    let broker = server.broker_mut();
+    broker.nack(channel, all[0].1, false, true).unwrap();
+    let (again, _, last) = Program { broker, channel }.get("backlog").unwrap();
+    assert_eq!(again, body(0));
+    for tags in all[1..].chunks(IN_A_TURN) {
+        for (_, delivery_tag) in tags {
+            server.broker_mut().nack(channel, *delivery_tag, false, false).unwrap();
+        }
+        flush(&mut server, NOW_MS);
+        assert!(server.broker().memory_bytes() < limits().memory_high_bytes);
+    }
+    server.broker_mut().nack(channel, last, false, false).unwrap();
+    flush(&mut server, NOW_MS);
+    let channel = server.broker_mut().open_channel(connection, 2);
+    let (dead, _): (Vec<_>, Vec<_>) = held(&mut server, channel, "dead").into_iter().unzip();
+    assert_eq!(dead, (1..MESSAGES).chain([0]).map(body).collect::<Vec<_>>());
+    assert_eq!(server.broker().report().dropped_dead_letters, 0);
+}
+
+#[test]
+fn rejecting_more_at_once_than_memory_has_room_for_drops_dead_letters_and_counts_them() {
+    let store = Bytes::default();
+    let mut server = restarted(&store, PAGED, ("x-dead-letter-exchange", "amq.fanout".into()), "number");
+    let mut program = Program::of(server.broker_mut());
+    program.queue("dead", &Table::new());
+    program.bind("amq.fanout", "dead", "");
+    for number in PAGED..MESSAGES {
+        Program::of(server.broker_mut()).send("backlog", &body(number));
+        flush(&mut server, NOW_MS);
+    }
+    let connection = server.broker_mut().open_connection();
+    let channel = server.broker_mut().open_channel(connection, 1);
+    let (_, last) = held(&mut server, channel, "backlog").pop().unwrap();
+    server.broker_mut().nack(channel, last, true, false).unwrap();
+    assert!(server.broker().memory_bytes() <= MEMORY_MAX + BODY_BYTES, "but for the headers of the last one");
+    let report = server.broker().report();
+    let dead = report.queues.iter().find(|queue| &*queue.name == "dead").unwrap().ready;
+    assert!(dead > 1000 && dead + report.dropped_dead_letters == MESSAGES, "{dead} of {MESSAGES}");
 }
 
 #[test]

@@ -98,6 +98,18 @@ impl Reference {
         self.room(queue) > 0
     }
 
+    /// The same, and nobody may be faster: consumers of other queues that have messages share the prefetch of a channel.
+    pub fn has_sure_taker(&self, queue: &Queue) -> bool {
+        self.candidates(queue).into_iter().any(|(number, consumer)| {
+            let channel = &self.channels[number];
+            let is_faster = |other: &Consumer| {
+                other.queue != queue.name && self.queue(&other.queue).is_some_and(|other| other.head().is_some())
+            };
+            let has_rivals = channel.channel_prefetch > 0 && channel.consumers.iter().any(is_faster);
+            self.room_of(number, consumer) > 0 && !has_rivals
+        })
+    }
+
     pub fn consume(
         &mut self,
         channel: usize,

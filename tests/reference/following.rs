@@ -163,10 +163,11 @@ impl Reference {
         let head = queue.head().expect("a ready message");
         assert_eq!(head.position, position, "{} is left by another than the next", queue.name);
         let mut reasons = Vec::new();
-        if self.is_expired(queue, head) || (self.is_turning && self.is_due(head)) {
+        let is_urgent = self.is_turning || !self.has_sure_taker(queue);
+        if self.is_expired(queue, head) || (is_urgent && self.is_due(head)) {
             reasons.push(Reason::Expired);
         }
-        if self.drops_head(queue) && (self.is_turning || !self.has_taker(queue)) {
+        if self.drops_head(queue) && is_urgent {
             reasons.push(Reason::MaxLength);
         }
         reasons

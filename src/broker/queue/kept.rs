@@ -16,15 +16,18 @@ impl Queue {
         self.head_position().filter(|_| self.head().is_some_and(Message::is_slip))
     }
 
-    /// Puts a slip in a ready message's place, or the message in the slip's, and answers what was there.
+    /// Puts a slip in a message's place, or the message in the slip's, and returns what was there.
     pub(crate) fn exchange(&mut self, position: u64, other: Message) -> Message {
         self.note_id(&other);
         let tier = self.tier_mut(position);
         let place = match position.checked_sub(tier.fresh_position) {
             Some(index) => tier.fresh.get_mut(index as usize),
-            None => tier.returned.get_mut(position).map(|delivered| &mut delivered.message),
+            None => {
+                let handed_out = tier.returned.get_mut(position).or_else(|| tier.unacked.get_mut(position));
+                handed_out.map(|delivered| &mut delivered.message)
+            }
         };
-        std::mem::replace(place.expect("what is exchanged is ready"), other)
+        std::mem::replace(place.expect("what is exchanged is here"), other)
     }
 
     /// Brings a message back to its position; it is one that came `returns` times from there.

@@ -5,6 +5,7 @@ use super::State;
 use crate::broker::fact::{self, Fact, PLACE_BYTES, Place};
 use crate::broker::headers;
 use crate::broker::message::{Message, PLACE_MEMORY_BYTES};
+use crate::broker::queue::Fetched;
 use crate::broker::shelf::{Location, Shelf};
 use crate::id::QueueId;
 use crate::wire::Reader;
@@ -111,10 +112,8 @@ impl State {
 
     /// Puts what was written down at `at` away, wherever it is. It must be possible.
     pub(crate) fn put_away(&mut self, places: &[Place], at: Location, length: u32) {
-        let Some(kept_bytes) = places.iter().find_map(|&place| self.kept_at(place)).map(Message::kept_bytes) else {
-            return;
-        };
-        let slip = Message::slip(at, length, kept_bytes);
+        let Some(message) = places.iter().find_map(|&place| self.kept_at(place)) else { return };
+        let slip = message.slip(at, length);
         self.count_in(&slip);
         for &place in places {
             let Place::Queue(queue, position) = place else { continue };
@@ -136,33 +135,46 @@ impl State {
 
     /// Fetches the next message of a queue, if only a slip is there.
     pub(crate) fn fetch_head(&mut self, queue: QueueId) {
-        if let Some(position) = self.queues.get(queue).and_then(|queue| queue.slip_at_head()) {
-            self.fetch(queue, position);
+        let Some(known) = self.queues.get_mut(queue) else { return };
+        let Some(position) = known.slip_at_head() else { return };
+        if let Some(former) = known.fetched.take() {
+            self.put_back(queue, &former);
+        }
+        self.queue_mut(queue).fetched = self.fetch(queue, position);
+    }
+
+    /// Has a slip stand for a message again that was fetched, if it is still in its queue.
+    pub(super) fn put_back(&mut self, queue: QueueId, fetched: &Fetched) {
+        let place = Place::Queue(queue, fetched.position);
+        if self.kept_at(place).is_some_and(|message| !message.is_slip()) {
+            self.put_away(&[place], fetched.at, fetched.length);
+        }
+    }
+
+    /// A message was written down again: says so to whoever remembers where it was.
+    pub(crate) fn moved(&mut self, place: Place, at: Location, length: u32) {
+        let Place::Queue(queue, position) = place else { return };
+        let head = self.queues.get_mut(queue).and_then(|queue| queue.fetched.as_mut());
+        let lent = self.lent.as_mut().filter(|(lender, _)| *lender == queue).map(|(_, fetched)| fetched);
+        for fetched in head.into_iter().chain(lent).filter(|fetched| fetched.position == position) {
+            (fetched.at, fetched.length) = (at, length);
         }
     }
 
     /// Fetches all messages of a queue that are ready.
     pub(crate) fn fetch_all(&mut self, queue: QueueId) {
         let slips = self.queues.get(queue).map(|queue| queue.slips()).unwrap_or_default();
-        slips.into_iter().for_each(|position| self.fetch(queue, position));
-    }
-
-    /// Fetches the messages of a partition that has to look at what leaves it.
-    pub(super) fn fetch_shed(&mut self, queue: QueueId) {
-        let part = self.queues.get(queue).and_then(|queue| queue.part.as_ref());
-        if part.is_some_and(|part| part.is_shedding()) {
-            self.fetch_all(queue);
+        for position in slips {
+            self.fetch(queue, position);
         }
     }
 
-    /// Brings a message back from the shelf. If it cannot be read any more, the slip stays.
-    fn fetch(&mut self, id: QueueId, position: u64) {
+    /// Brings a message back from the shelf, and returns from where. If it cannot be read any more, the slip stays.
+    pub(crate) fn fetch(&mut self, id: QueueId, position: u64) -> Option<Fetched> {
         let queue = self.queues.get(id).expect("a slip's queue exists");
-        let Some((at, length)) = queue.ready_message(position).and_then(Message::as_slip) else { return };
-        let bytes = self.shelf.0.as_mut().and_then(|shelf| shelf.read(at, length));
-        let Some(Ok(Fact::Message { parts, .. })) = bytes.map(|bytes| fact::read(&mut Reader::new(bytes))) else {
-            return;
-        };
+        let (at, length) = queue.message(position).and_then(Message::as_slip)?;
+        let bytes = self.shelf.0.as_mut().and_then(|shelf| shelf.read(at, length))?;
+        let Ok(Fact::Message { parts, .. }) = fact::read(&mut Reader::new(bytes)) else { return None };
         let scratch = &mut Vec::new();
         let mut message = Message::new(&parts, scratch);
         let returns = queue.returns(position);
@@ -173,5 +185,6 @@ impl State {
         self.count_in(&message);
         let slip = self.queue_mut(id).exchange(position, message);
         self.let_go_of(slip);
+        Some(Fetched { position, at, length })
     }
 }
