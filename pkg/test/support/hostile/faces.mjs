@@ -13,11 +13,10 @@ const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /** What resolves in time, or an error that says what did not. */
 export async function inTime(promise, what) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} took longer than ${HANG_MS} ms`)), HANG_MS);
+  const late = once(AbortSignal.timeout(HANG_MS), "abort").then(() => {
+    throw new Error(`${what} took longer than ${HANG_MS} ms`);
   });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+  return Promise.race([promise, late]);
 }
 
 let clients = 0;
