@@ -55,6 +55,9 @@ fn out_of_range(name: &str) -> JsValue {
     type_error(&format!("'{name}' must be a whole number in its range"))
 }
 
+/// With half as much again for everything else, this leaves a quarter of what wasm can address.
+const MEMORY_MAX_BYTES: usize = 2 << 30;
+
 /// What peers are granted, by a server's options.
 pub(super) fn limits(options: &JsValue) -> Result<Limits, JsValue> {
     let options = Fields(options);
@@ -78,6 +81,11 @@ pub(super) fn limits(options: &JsValue) -> Result<Limits, JsValue> {
         let text =
             format!("Memory for messages ends at {ends} bytes; the option memoryHighBytes must not be above that.");
         return Err(type_error(&text));
+    }
+    if limits.memory_max_bytes > MEMORY_MAX_BYTES {
+        return Err(type_error(
+            "'memoryMaxBytes' must be at most 2147483648, as all that a broker holds must fit in 4 GB",
+        ));
     }
     if limits.frame_max_bytes < 8192 {
         return Err(type_error("'frameMaxBytes' must be at least 8192"));
