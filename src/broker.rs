@@ -121,6 +121,8 @@ pub struct Broker {
     notices: VecDeque<Notice>,
     timers: Timers<Due>,
     reserved_bytes: usize,
+    /// What all that took at the last look, among other virtual hosts.
+    memory: Gauge,
     /// What connections, channels and consumers take.
     held: Gauge,
     queues_max: Option<usize>,
@@ -162,6 +164,7 @@ impl Broker {
             notices: VecDeque::new(),
             timers: Timers::new(),
             reserved_bytes: 0,
+            memory: Gauge::default(),
             held: Gauge::default(),
             queues_max: None,
             prefers_quorum: false,
@@ -172,7 +175,7 @@ impl Broker {
             route: Route::default(),
             message_scratch: Vec::new(),
         };
-        broker.share_room(&Rc::default());
+        broker.share_limits(&Rc::default(), &Rc::default());
         broker
     }
 
@@ -188,6 +191,7 @@ impl Broker {
         self.forget_publishers();
         self.fall_due();
         self.tend_changed();
+        self.memory.set(self.memory_bytes());
     }
 
     /// When there will be something due next. Verbs and [`poll`](Self::poll) may bring it nearer.
@@ -281,7 +285,7 @@ impl Broker {
             (*connection, *number) != (gone.connection, gone.number)
         });
         if let Some(transaction) = gone.transaction.take() {
-            transaction.published.iter().for_each(|(message, _)| self.release(message.memory_bytes()));
+            transaction.published.iter().for_each(|(message, _)| self.release(message.placed_bytes()));
             transaction.settled.into_iter().for_each(|(tag, outstanding, _)| gone.unacked.insert(tag, outstanding));
         }
         let mut left = Vec::new();
@@ -321,8 +325,9 @@ impl Broker {
         self.state.memory_bytes() + self.reserved_bytes + self.state.publishers().memory_bytes()
     }
 
-    pub(crate) fn check_memory(&self, more_bytes: usize) -> Result<(), Error> {
-        if self.memory_bytes() + more_bytes > self.limits.memory_max_bytes {
+    pub(crate) fn check_memory(&mut self, more_bytes: usize) -> Result<(), Error> {
+        self.memory.set(self.memory_bytes());
+        if self.memory.all() + more_bytes as u64 > self.limits.memory_max_bytes as u64 {
             return Err(Error::MemoryLimit(self.limits.memory_max_bytes));
         }
         Ok(())

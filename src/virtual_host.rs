@@ -101,6 +101,8 @@ pub struct VirtualHosts {
     keeping: Option<Keeping>,
     /// What everything but messages takes in all of them.
     room: Rc<Cell<u64>>,
+    /// And messages.
+    memory: Rc<Cell<u64>>,
 }
 
 /// Where brokers get back what is written down.
@@ -124,7 +126,8 @@ impl VirtualHosts {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let (hosts, gone) = (Vec::new(), Totals::default());
-        let mut hosts = Self { hosts, made: 0, gone, config, now_ms: 0, keeping: None, room: Rc::default() };
+        let mut hosts =
+            Self { hosts, made: 0, gone, config, now_ms: 0, keeping: None, room: Rc::default(), memory: Rc::default() };
         hosts.add(DEFAULT);
         hosts
     }
@@ -171,7 +174,7 @@ impl VirtualHosts {
     fn insert(&mut self, id: VirtualHostId, name: &str) -> &mut VirtualHost {
         let mut broker = Broker::new(Config { seed: self.seed(id), limits: self.config.limits.clone() });
         broker.set_now(self.now_ms);
-        broker.share_room(&self.room);
+        broker.share_limits(&self.memory, &self.room);
         let place = self.hosts.partition_point(|host| host.id < id);
         self.hosts.insert(
             place,

@@ -493,3 +493,82 @@ fn expired_messages_that_wait_to_be_written_down_are_not_delivered() {
     (0..4).for_each(|_| program.send("more", &"x".repeat(250_000)));
     assert_eq!((0..COPIES).find_map(|number| program.get(&short(number))), None);
 }
+
+#[test]
+fn deliveries_that_nobody_acks_are_counted_until_they_are_settled() {
+    let mut broker = Broker::new(Config { seed: [7; 32], limits: Limits::default() });
+    let channel = fanned(&mut broker);
+    for _ in 0..20 {
+        publish(&mut broker, channel, "amq.fanout").unwrap();
+    }
+    let (ready, live) = (broker.memory_bytes(), LIVE_BYTES.get());
+    for number in 0..FANNED {
+        while broker.get(channel, &short(number), false).unwrap().is_some() {}
+    }
+    let (counted, real) = ((broker.memory_bytes() - ready) as f64, (LIVE_BYTES.get() - live) as f64);
+    println!("{counted} bytes counted for deliveries, {:.2} of what they take", counted / real);
+    assert!(real < 1.5 * counted && counted < 2.0 * real, "{real} bytes, {counted} counted");
+    assert_eq!(broker.memory_bytes(), broker.recounted_queued_bytes());
+    // Some are acked, some come back, some go with their queue.
+    broker.ack(channel, (FANNED * 5) as u64, true).unwrap();
+    assert_eq!(broker.memory_bytes(), broker.recounted_queued_bytes());
+    (FANNED / 2..FANNED).for_each(|number| delete_short(&mut broker, channel, number));
+    assert_eq!(broker.memory_bytes(), broker.recounted_queued_bytes());
+    broker.close_channel(channel);
+    assert_eq!(broker.memory_bytes(), broker.recounted_queued_bytes());
+    let connection = broker.open_connection();
+    let channel = broker.open_channel(connection, 1);
+    (0..FANNED / 2).for_each(|number| delete_short(&mut broker, channel, number));
+    assert_eq!(broker.memory_bytes(), 0);
+}
+
+fn delete_short(broker: &mut Broker, channel: ChannelId, number: usize) {
+    broker.delete_queue(channel, &short(number), false, false).unwrap();
+}
+
+#[test]
+fn ids_that_a_queue_takes_once_are_counted() {
+    let mut broker = Broker::new(Config { seed: [7; 32], limits: limits() });
+    broker.turn(NOW_MS);
+    let live = LIVE_BYTES.get();
+    let mut program = Program::of(&mut broker);
+    program.queue("once", &table("x-message-deduplication", true));
+    let id = |number| [("x-deduplication-id", long(number).as_str())].into_iter().collect();
+    let mut published = 0;
+    while program.broker.memory_bytes() + 1000 < limits().memory_max_bytes {
+        let values = PropertyValues { headers: Some(id(published)), ..PropertyValues::default() };
+        assert_eq!(program.publish("", "once", "", values), Routed::Queued(1));
+        published += 1;
+    }
+    let channel = program.channel;
+    let (counted, real) = (broker.memory_bytes() as f64, (LIVE_BYTES.get() - live) as f64);
+    println!("{published} messages with an id, {:.2} of what they take", counted / real);
+    assert!(real < 1.5 * counted && counted < 2.0 * real, "{real} bytes, {counted} counted");
+    assert_eq!(broker.memory_bytes(), broker.recounted_queued_bytes());
+    broker.purge_queue(channel, "once").unwrap();
+    assert_eq!(broker.memory_bytes(), 0);
+}
+
+#[test]
+fn all_virtual_hosts_share_the_memory_for_messages() {
+    let mut client = client();
+    client.server.virtual_hosts_mut().add("other");
+    let id = client.server.virtual_hosts().named("other").unwrap().id();
+    let fill = |broker: &mut Broker| {
+        let channel = channel(broker);
+        let publish = |broker: &mut Broker| {
+            let (properties, body) = (Properties::EMPTY, &[b'a'; 100_000][..]);
+            let publication = Publication { exchange: "", routing_key: "to", mandatory: false, properties, body };
+            broker.publish(channel, &publication).map(drop)
+        };
+        (channel, (0..100).take_while(|_| publish(broker).is_ok()).count())
+    };
+    let (channel, first) = fill(client.server.virtual_hosts_mut().broker_mut(id).unwrap());
+    assert_eq!(first, 41);
+    assert_eq!(fill(client.server.broker_mut()).1, 0, "the other one has all");
+    // What it lets go is there for all from the next turn on.
+    let broker = client.server.virtual_hosts_mut().broker_mut(id).unwrap();
+    broker.purge_queue(channel, "to").unwrap();
+    client.turn();
+    assert_eq!(fill(client.server.broker_mut()).1, 41);
+}

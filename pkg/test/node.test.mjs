@@ -275,7 +275,7 @@ test("wrong options are TypeErrors that name them", async () => {
       { memoryMaxBytes: 1_000, memoryHighBytes: 1_001 },
       "Memory for messages ends at 1000 bytes; the option memoryHighBytes must not be above that.",
     ],
-    [{ memoryMaxBytes: 2 ** 31 + 1 }, /^'memoryMaxBytes' must be at most 2147483648, /],
+    [{ memoryMaxBytes: 2 ** 30 + 1 }, /^'memoryMaxBytes' must be at most 1073741824, /],
     [{ heartbeatSeconds: -1 }, /^heartbeatSeconds must be a whole number/],
   ];
   for (const [options, message] of wrong) await assert.rejects(listen(options), { name: "TypeError", message });

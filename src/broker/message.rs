@@ -53,6 +53,9 @@ const SLIP_OVERHEAD_BYTES: usize = 16;
 /// What each place takes in memory: an entry of a queue, and its share of the room that the queue has to spare.
 pub(crate) const PLACE_MEMORY_BYTES: usize = 32;
 
+/// What a delivered message takes besides: where it stands among its queue's, and among its channel's.
+pub(crate) const UNACKED_MEMORY_BYTES: usize = 128;
+
 /// A published message. Only queues share it, so that the broker knows when the last of them lets go.
 #[derive(PartialEq, Eq)]
 pub struct Message(Arc<[u8]>);
@@ -236,6 +239,11 @@ impl Message {
     /// What it takes in memory, however many queues share it, its places aside.
     pub(crate) fn memory_bytes(&self) -> usize {
         if self.is_slip() { SLIP_OVERHEAD_BYTES + SLIP_BYTES } else { OVERHEAD_BYTES + self.0.len() }
+    }
+
+    /// The same with a place, before it has one.
+    pub(crate) fn placed_bytes(&self) -> usize {
+        self.memory_bytes() + PLACE_MEMORY_BYTES
     }
 
     /// What a message of these parts takes in one place.

@@ -69,7 +69,7 @@ impl Broker {
             self.check_publishers(&mut std::iter::once(message.properties()))?;
         }
         if let Some(transaction) = &mut self.channel_mut(channel).transaction {
-            let bytes = message.memory_bytes();
+            let bytes = message.placed_bytes();
             transaction.published.push((message, publication.mandatory));
             self.reserved_bytes += bytes;
             return Ok(Routed::Held);

@@ -19,12 +19,12 @@
 //! Messages leave a tier from its front, so everything that was requeued stands before everything that was never
 //! delivered. Hence two parts of each tier: the *returned*, sorted, and the *fresh*, whose positions need no storing.
 
+mod ids;
 mod kept;
 
-use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
-use foldhash::fast::FixedState;
+use ids::Ids;
 
 use super::fact::Place;
 use super::message::{Message, NEVER_MS};
@@ -63,8 +63,7 @@ pub(crate) struct Queue {
     unacked_count: usize,
     /// Where the head was fetched from, or a message that was the head until another came back in front of it.
     pub(crate) fetched: Option<Fetched>,
-    /// Of all messages here, where the queue takes each id once: whether a transient one has it, and whether a kept one.
-    ids: HashMap<Box<[u8]>, [bool; 2], FixedState>,
+    ids: Ids,
     /// Only of a front, which holds no message.
     pub(crate) partitions: Option<Box<Partitions>>,
     /// Only of a partition, which has its front's name.
@@ -123,8 +122,6 @@ pub struct Counters {
     pub acked: u64,
 }
 
-/// The header by which a message says that it is the same as another.
-const DEDUPLICATION_ID: &str = "x-deduplication-id";
 const TIER_SHIFT: u32 = 56;
 
 impl Counters {
@@ -167,7 +164,7 @@ impl Queue {
             ready_bytes: 0,
             unacked_count: 0,
             fetched: None,
-            ids: HashMap::default(),
+            ids: Ids::default(),
             partitions: None,
             part: None,
         }
@@ -255,17 +252,6 @@ impl Queue {
         self.ready_bytes - ready.take(leaving).map(Message::body_bytes).sum::<usize>()
     }
 
-    /// The id by which the queue takes a message once, if it does so: the headers of others are not looked at.
-    fn own_id<'a>(&self, message: &'a Message) -> Option<Cow<'a, [u8]>> {
-        if self.settings.deduplicates { deduplication_id(message) } else { None }
-    }
-
-    /// Whether a message says that it is one that is here. One that is lost in a crash does not stand for one that is kept.
-    pub(crate) fn has_twin_of(&self, message: &Message) -> bool {
-        let Some(id) = self.own_id(message) else { return false };
-        self.ids.get(&*id).is_some_and(|&[transient, kept]| kept || (transient && !self.keeps(message)))
-    }
-
     /// Whether the message at a position may have been delivered before.
     pub(crate) fn was_delivered(&self, position: u64) -> bool {
         position < self.tier(position).touched_below
@@ -339,13 +325,6 @@ impl Queue {
             }
         }
         self.enqueue(message);
-    }
-
-    /// Knows a message that is here by its id, if that is what the queue is for.
-    pub(super) fn note_id(&mut self, message: &Message) {
-        let Some(id) = self.own_id(message) else { return };
-        let is_kept = usize::from(self.keeps(message));
-        self.ids.entry((*id).into()).or_default()[is_kept] = true;
     }
 
     /// Makes a message ready, behind all others of its priority.
@@ -500,18 +479,6 @@ impl Queue {
         self.counters.redelivered += u64::from(self.was_delivered(position));
     }
 
-    fn forget_id(&mut self, message: &Message) {
-        if let Some(id) = self.own_id(message) {
-            let is_kept = usize::from(self.keeps(message));
-            if let Some(known) = self.ids.get_mut(&*id) {
-                known[is_kept] = false;
-                if *known == [false; 2] {
-                    self.ids.remove(&*id);
-                }
-            }
-        }
-    }
-
     fn tier_number(&self, priority: usize) -> u64 {
         u64::from(self.settings.max_priority) - priority as u64
     }
@@ -571,12 +538,6 @@ impl Priorities {
         let word = self.0.iter().rposition(|&word| word != 0)?;
         Some(word * 64 + 63 - self.0[word].leading_zeros() as usize)
     }
-}
-
-/// Of a slip it is not known.
-#[inline(never)]
-fn deduplication_id(message: &Message) -> Option<Cow<'_, [u8]>> {
-    if message.is_slip() { None } else { message.properties().header_key(DEDUPLICATION_ID) }
 }
 
 #[cfg(test)]

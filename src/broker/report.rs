@@ -4,7 +4,7 @@ mod management;
 
 pub use management::{Owned, Totals};
 
-use super::message::PLACE_MEMORY_BYTES;
+use super::message::{PLACE_MEMORY_BYTES, UNACKED_MEMORY_BYTES};
 use super::partition::Tally;
 use super::queue::Counters;
 use super::topology::is_reply_address;
@@ -89,7 +89,7 @@ impl Broker {
     /// The same, counted anew; for tests.
     #[must_use]
     pub fn recounted_queued_bytes(&self) -> usize {
-        let (mut places, mut known, mut bytes) = (0, std::collections::BTreeSet::new(), 0);
+        let (mut places, mut known, mut bytes, mut beside) = (0, std::collections::BTreeSet::new(), 0, 0);
         let mut count = |message: &super::Message| {
             places += 1;
             if known.insert(message.address()) {
@@ -100,9 +100,10 @@ impl Broker {
             queue.each_ready(&mut |_, message| count(message));
             queue.each_unacked(&mut |_, message| count(message));
             queue.waiting().for_each(|(_, message)| count(message));
+            beside += queue.unacked_count() * UNACKED_MEMORY_BYTES + queue.recounted_id_bytes();
         }
         self.state.each_delayed(&mut count);
-        bytes + places * PLACE_MEMORY_BYTES
+        bytes + places * PLACE_MEMORY_BYTES + beside
     }
 
     /// Whether there is an exchange or queue of this name.

@@ -50,12 +50,21 @@ impl Gauge {
         self.all.set(self.all.get() - bytes as u64);
     }
 
+    pub(super) fn set(&mut self, bytes: usize) {
+        self.all.set(self.all.get() - self.own + bytes as u64);
+        self.own = bytes as u64;
+    }
+
+    pub(super) fn all(&self) -> u64 {
+        self.all.get()
+    }
+
     pub(super) fn own(&self) -> u64 {
         self.own
     }
 
     /// Makes it part of another sum.
-    fn join(&mut self, all: &Rc<Cell<u64>>) {
+    pub(super) fn join(&mut self, all: &Rc<Cell<u64>>) {
         all.set(all.get() + self.own);
         self.all.set(self.all.get() - self.own);
         self.all = all.clone();
@@ -162,10 +171,11 @@ impl Broker {
         }
     }
 
-    /// Counts the broker among others that share one limit.
-    pub(crate) fn share_room(&mut self, all: &Rc<Cell<u64>>) {
-        self.state.room_mut().join(all);
-        self.held.join(all);
+    /// Counts the broker among others that share limits: one on messages, and one on everything else.
+    pub(crate) fn share_limits(&mut self, memory: &Rc<Cell<u64>>, room: &Rc<Cell<u64>>) {
+        self.memory.join(memory);
+        self.state.room_mut().join(room);
+        self.held.join(room);
     }
 
     /// Refuses what would take more memory than there may be for everything but messages: half of what messages may take.

@@ -168,8 +168,9 @@ impl Broker {
     /// Sends a message that was delivered, and may have been put away since, to the dead-letter exchange.
     fn dead_letter_of(&mut self, id: QueueId, position: u64, mut message: Message, reason: Reason) {
         if message.is_slip() {
-            let has_room = self.check_memory(message.kept_bytes()).is_ok();
+            let kept_bytes = message.kept_bytes();
             drop(message);
+            let has_room = self.has_room_for_copy(kept_bytes);
             if !has_room || self.state.fetch(id, position).is_none() {
                 self.dropped_dead_letters += 1;
                 return;

@@ -5,14 +5,16 @@
 
 mod kept;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
+use std::rc::Rc;
 
 use foldhash::fast::FixedState;
 
 use super::exchange::{Destination, Exchange, ExchangeKind};
 use super::headers;
-use super::message::Message;
+use super::message::{Message, UNACKED_MEMORY_BYTES};
 use super::numbered::Numbered;
 use super::partition::{Move, Part, Partitions};
 use super::policy::{Matcher, Policies, Policy};
@@ -43,6 +45,10 @@ pub(crate) struct State {
     delayed_number: u64,
     publishers: Publishers,
     memory_bytes: usize,
+    /// Deliveries that are not settled.
+    unacked: usize,
+    /// What the ids take by which queues know their messages.
+    ids_bytes: Rc<Cell<u64>>,
     /// What all but messages takes.
     room: Gauge,
     /// What kept messages take where they are written down.
@@ -102,6 +108,8 @@ impl State {
             delayed_number: 0,
             publishers: Publishers::default(),
             memory_bytes: 0,
+            unacked: 0,
+            ids_bytes: Rc::default(),
             room: Gauge::default(),
             kept_bytes: 0,
             shelf: Cupboard::default(),
@@ -129,6 +137,7 @@ impl State {
                 let settings = Settings::of_arguments(arguments).expect("a queue's arguments were checked");
                 let mut declared = Queue::new(name, durable, exclusive, auto_delete, arguments.clone(), settings);
                 declared.set_policy(self.policies.of_queue(&declared), self.operator_policies.of_queue(&declared));
+                declared.count_ids_in(&self.ids_bytes);
                 self.room.add(declared.room());
                 self.queues.insert_at(queue, declared);
                 self.names.insert(name.into(), queue);
@@ -152,6 +161,7 @@ impl State {
             Record::Delivered { queue, position } => {
                 self.let_go();
                 self.queue_mut(queue).deliver(position);
+                self.unacked += 1;
                 let fetched = self.queue_mut(queue).fetched.take_if(|fetched| fetched.position == position);
                 self.lent = fetched.map(|fetched| (queue, fetched));
                 self.fetch_head(queue);
@@ -160,6 +170,7 @@ impl State {
                 let queue = self.queue_mut(queue);
                 let message = queue.settle(position);
                 let opened = queue.count_out(&message);
+                self.unacked -= 1;
                 self.unseal(opened);
                 self.forget(message);
             }
@@ -246,7 +257,12 @@ impl State {
 
     /// What the messages take in memory, each counted once, however many queues share it, and their places.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.memory_bytes
+        self.memory_bytes + self.unacked_bytes() + self.ids_bytes.get() as usize
+    }
+
+    /// What deliveries that are not settled take of that, their messages aside.
+    pub(crate) fn unacked_bytes(&self) -> usize {
+        self.unacked * UNACKED_MEMORY_BYTES
     }
 
     /// What all but messages takes in memory.
@@ -411,6 +427,7 @@ impl State {
     fn requeue(&mut self, id: QueueId, position: u64) {
         let queue = self.queues.get_mut(id).expect("a fact's queue exists");
         let counts = queue.settings.counts_deliveries();
+        self.unacked -= 1;
         let (mut added, scratch) = (None, &mut Vec::new());
         let replaced = queue.requeue(position, |message, returns| {
             let mut counted =
@@ -450,6 +467,7 @@ impl State {
             partition.set_policy(self.policies.of_queue(&partition), self.operator_policies.of_queue(&partition));
             partition.part = Some(Box::new(Part::new(front, number)));
             partition.is_kept = is_kept;
+            partition.count_ids_in(&self.ids_bytes);
             self.queues.insert_at(id, partition);
         }
         let sealed = moves.into_iter().filter(|&moved| self.seal(moved)).count();
@@ -499,8 +517,10 @@ impl State {
         self.unbind_all(&Destination::Queue(id));
         for &partition in queue.partitions.iter().flat_map(|partitions| &partitions.queues) {
             let partition = self.queues.remove(partition).expect("a front's partition exists");
+            self.unacked -= partition.unacked_count();
             partition.into_messages().for_each(|message| self.forget(message));
         }
+        self.unacked -= queue.unacked_count();
         queue.into_messages().for_each(|message| self.forget(message));
     }
 

@@ -36,7 +36,7 @@ impl Broker {
         let Transaction { published, settled } = self.take_transaction(channel)?;
         let (mut returned, mut is_partial) = (Vec::new(), false);
         for (message, is_mandatory) in published {
-            self.release(message.memory_bytes());
+            self.release(message.placed_bytes());
             let unroutable = is_mandatory.then(|| message.share());
             // A share that outlived its message's end would keep it counted, so this one goes before queues are tended.
             match (self.send_once(message), unroutable) {
@@ -62,7 +62,7 @@ impl Broker {
     /// When the channel is not open.
     pub fn rollback_transaction(&mut self, channel: ChannelId) -> Result<(), Error> {
         let Transaction { published, settled } = self.take_transaction(channel)?;
-        published.iter().for_each(|(message, _)| self.release(message.memory_bytes()));
+        published.iter().for_each(|(message, _)| self.release(message.placed_bytes()));
         for (delivery_tag, outstanding, _) in settled {
             self.channel_mut(channel).unacked.insert(delivery_tag, outstanding);
             self.watch_ack(channel, delivery_tag);

@@ -143,15 +143,23 @@ impl Broker {
         self.facts().len() > self.limits.memory_max_bytes / UNWRITTEN_SHARE
     }
 
+    /// Whether a dead letter may add so much to memory. Deliveries do not count: what is rejected ends one.
+    pub(super) fn has_room_for_copy(&mut self, bytes: usize) -> bool {
+        self.memory.set(self.memory_bytes());
+        let used = self.memory.all() - self.state.unacked_bytes() as u64;
+        used + bytes as u64 <= self.limits.memory_max_bytes as u64
+    }
+
     /// Sends a message that leaves this queue to the dead-letter exchange, if there is one. Where other queues hold it, too,
     /// that makes a copy more, for which there has to be room.
     pub(super) fn dead_letter(&mut self, id: QueueId, message: &Message, reason: Reason) {
+        let has_room = !message.is_elsewhere() || self.has_room_for_copy(message.memory_bytes());
         let Some(queue) = self.state.queue(id) else { return };
         let Some(exchange) = queue.settings.dead_letter_exchange.as_deref() else { return };
         if !exchange.is_empty() && self.state.exchange(exchange).is_none() {
             return;
         }
-        if message.is_elsewhere() && self.check_memory(message.memory_bytes()).is_err() {
+        if !has_room {
             self.dropped_dead_letters += 1;
             return;
         }

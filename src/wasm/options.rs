@@ -55,8 +55,8 @@ fn out_of_range(name: &str) -> JsValue {
     type_error(&format!("'{name}' must be a whole number in its range"))
 }
 
-/// With half as much again for everything else, this leaves a quarter of what wasm can address.
-const MEMORY_MAX_BYTES: usize = 2 << 30;
+/// With what deliveries of small messages take, and half as much for everything else, this fits in what wasm can address.
+const MEMORY_MAX_BYTES: usize = 1 << 30;
 
 /// What peers are granted, by a server's options.
 pub(super) fn limits(options: &JsValue) -> Result<Limits, JsValue> {
@@ -84,7 +84,7 @@ pub(super) fn limits(options: &JsValue) -> Result<Limits, JsValue> {
     }
     if limits.memory_max_bytes > MEMORY_MAX_BYTES {
         return Err(type_error(
-            "'memoryMaxBytes' must be at most 2147483648, as all that a broker holds must fit in 4 GB",
+            "'memoryMaxBytes' must be at most 1073741824, as all that a broker holds must fit in 4 GB",
         ));
     }
     if limits.frame_max_bytes < 8192 {

@@ -94,7 +94,7 @@ impl Reference {
                 self.delay(content);
                 continue;
             }
-            let Targets { mut queues, doubles, refusing } = self.targets(&content, reason);
+            let Targets { mut queues, doubles, refusing } = self.targets_told(&content, reason, fact);
             content.bcc.clear();
             self.was_refused |= reason.is_none() && !refusing.is_empty();
             if mandatory && queues.len() + doubles + refusing.len() == 0 {
@@ -111,6 +111,19 @@ impl Reference {
             }
         }
         if fact.is_none() { Ok(owed) } else { Err(None) }
+    }
+
+    /// Where a message goes. What is rejected goes while its consumer has no room for one more yet, or has it already, as
+    /// others that it holds are settled before.
+    fn targets_told(&self, content: &Content, reason: Option<Reason>, fact: Option<&Publication>) -> Targets {
+        let targets = self.targets(content, reason, true);
+        if !matches!(reason, Some(Reason::Rejected | Reason::DeliveryLimit)) {
+            return targets;
+        }
+        let mut queues = targets.queues.clone();
+        queues.sort();
+        let is_told = fact.is_some_and(|told| told.content.body == content.body && told.queues == queues);
+        if is_told { targets } else { self.targets(content, reason, false) }
     }
 
     fn dead_letters_refused(&self, name: &str) -> bool {

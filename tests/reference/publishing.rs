@@ -64,7 +64,7 @@ impl Reference {
 
     /// Owes a message to its queues, and answers what will become of it.
     fn distribute(&mut self, content: Content) -> Routed {
-        let targets = self.targets(&content, None);
+        let targets = self.targets(&content, None, true);
         let routed = match targets.refusing.len() {
             _ if self.delays(&content) => Routed::Queued(1),
             0 => Routed::Queued(targets.queues.len() + targets.doubles),
@@ -105,7 +105,7 @@ impl Reference {
     }
 
     /// Where a message goes; one that is dead goes to no queue where it would only go round.
-    pub(super) fn targets(&self, content: &Content, reason: Option<Reason>) -> Targets {
+    pub(super) fn targets(&self, content: &Content, reason: Option<Reason>, counts_room: bool) -> Targets {
         let mut names = Vec::new();
         if content.exchange.is_empty() {
             names.extend(content.keys().into_iter().map(str::to_owned));
@@ -120,7 +120,7 @@ impl Reference {
             let overflow = self.settings(queue).overflow.unwrap_or("drop-head");
             if self.is_double(queue, content) {
                 targets.doubles += 1;
-            } else if overflow != "drop-head" && self.would_overflow(queue, content.body.len()) {
+            } else if overflow != "drop-head" && self.would_overflow(queue, content.body.len(), counts_room) {
                 targets.refusing.push(queue.name.clone());
             } else {
                 targets.queues.push(queue.name.clone());

@@ -143,9 +143,9 @@ impl Reference {
     }
 
     /// Whether a message more would be too many, or too much, when the consumers have taken what they can.
-    pub fn would_overflow(&self, queue: &Queue, body_bytes: usize) -> bool {
+    pub fn would_overflow(&self, queue: &Queue, body_bytes: usize, counts_room: bool) -> bool {
         let Arguments { max_length, max_length_bytes, .. } = self.settings(queue);
-        let staying: Vec<_> = queue.ready().into_iter().skip(self.room(queue)).collect();
+        let staying: Vec<_> = queue.ready().into_iter().skip(if counts_room { self.room(queue) } else { 0 }).collect();
         let bytes: usize = staying.iter().map(|message| message.content.body.len()).sum();
         max_length.is_some_and(|max| staying.len() + 1 > max)
             || max_length_bytes.is_some_and(|max| bytes + body_bytes > max)
