@@ -27,6 +27,8 @@ pub(crate) struct Attendance {
     pub(crate) is_exclusive: bool,
     /// Whether the queue stands in the broker's list of queues that may have something to deliver.
     pub(crate) is_active: bool,
+    /// Since when somebody has been waiting.
+    pub(crate) awaited_ms: u64,
     /// Whose queue it is, where it is exclusive.
     pub(crate) owner: Option<ConnectionId>,
     /// The channel whose consumer of replies it serves.

@@ -32,6 +32,7 @@ impl Broker {
         if !attendance.is_anybody_waiting() {
             // What expired before anybody came is not for who comes now.
             self.drop_expired_but(queue, self.now_ms);
+            self.attendance_of(queue).awaited_ms = self.now_ms;
         }
         self.consumers.get_mut(id).expect("who comes is a consumer").is_waiting = true;
         if self.is_front(queue) {

@@ -93,10 +93,10 @@ impl Broker {
     }
 
     /// Takes what has expired from the head of a queue. What came since deliveries were made last and meets a consumer
-    /// that may have room stays: it would have got there in time, and so it does. Returns whether the head may be delivered.
+    /// that has waited since then stays: it would have got there in time, and so it does. Returns whether the head may be delivered.
     pub(super) fn drop_expired(&mut self, id: QueueId) -> bool {
-        let is_awaited = self.attendance.get(id).is_some_and(|attendance| attendance.is_anybody_waiting());
-        self.drop_expired_but(id, if is_awaited { self.polled_ms } else { NEVER_MS })
+        let attendance = self.attendance.get(id).filter(|attendance| attendance.is_anybody_waiting());
+        self.drop_expired_but(id, attendance.map_or(NEVER_MS, |attendance| self.polled_ms.max(attendance.awaited_ms)))
     }
 
     /// Takes what has expired from the head of a queue, but for what came since then and was not delivered yet.
