@@ -71,7 +71,7 @@ export const BINDING_ARGUMENTS = found("src/broker/exchange/headers.rs", /"(x-[a
 
 const ADDED_HEADERS = ["x-death", "x-delivery-count"];
 const PROPERTIES = ["delivery-mode", "priority", "expiration", "reply-to", "user-id"];
-const HEADERS = ["headers", "queue", "partition", "publisher"].flatMap((file) =>
+const HEADERS = ["headers", "queue/ids", "partition", "publisher"].flatMap((file) =>
   found(`src/broker/${file}.rs`, /const \w+: &str = "(x-[a-z-]+|B?CC)"/g),
 );
 export const PROPERTIES_AND_HEADERS = [...PROPERTIES, ...HEADERS.filter((name) => !ADDED_HEADERS.includes(name))];
