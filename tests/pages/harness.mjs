@@ -18,20 +18,18 @@ import { inRoot } from "../../scripts/lib/paths.mjs";
 
 const READY = /ready: (amqp:\/\/\S+) {2}· {2}(http:\/\/\S+)/;
 
-/** Starts a broker that serves the page, on ports of the system's choice unless one is given. */
+/** Starts a broker that serves the page, on ports of the system's choice unless one is given; it ends with the test at the latest. */
 export async function startBroker(httpPort = "0") {
   const args = ["pkg/dist/cli.js", "--amqp-port", "0", "--http-port", httpPort, "--www", "www/dist"];
   const child = spawn(execPath, args, { cwd: inRoot(), stdio: ["ignore", "pipe", "pipe"] });
-  const [, amqpUrl = "", httpUrl = ""] = await readyLine(child);
-  return {
-    amqpUrl,
-    httpUrl,
-    async close() {
-      if (child.exitCode !== null) return;
-      child.kill("SIGTERM");
-      await once(child, "exit");
-    },
+  const close = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill("SIGTERM");
+    await once(child, "exit");
   };
+  after(close);
+  const [, amqpUrl = "", httpUrl = ""] = await readyLine(child);
+  return { amqpUrl, httpUrl, close };
 }
 
 /** @param {import("node:child_process").ChildProcessByStdio<null, import("node:stream").Readable, import("node:stream").Readable>} child */

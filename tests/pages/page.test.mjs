@@ -24,9 +24,12 @@ const { broker, browser } = await stage();
 /** Opens the page with this load, does something with it, and expects no word on its console. */
 async function withPage(query, use, { httpUrl } = broker) {
   const { page, errors, close } = await openPage(browser, `${httpUrl}/${query}`);
-  await use(page);
-  assert.deepEqual(errors, []);
-  await close();
+  try {
+    await use(page);
+    assert.deepEqual(errors, []);
+  } finally {
+    await close();
+  }
 }
 
 /** Speaks AMQP to a started broker as any other client does. */
@@ -474,7 +477,7 @@ test("1,000 messages that another client publishes over AMQP are seen, and then 
 test("others' messages begin and end averages of their own, and theory takes what arrives in all", async () => {
   const own = await startBroker();
   const seen = async (page) => {
-    await textMatches(page, "#verdict-headline", /^The queue settles at 1\.00 messages/);
+    await textMatches(page, "#verdict-headline", /^The queue settles at [\d.]+ messages/);
     // Another page is a stranger here: it only publishes.
     const other = await openPage(browser, `${own.httpUrl}/?v=1&lambda=100&consumers=0&broker=server`);
     await textMatches(page, "#verdict-headline", /^It is too early to say/);
@@ -494,7 +497,8 @@ test("others' messages begin and end averages of their own, and theory takes wha
     await textMatches(page, "#verdict-headline", /^The queue (should )?drains?, for .* more\.$/);
     const after = await table(page);
     assert.equal(after.lambda, 5);
-    assert.deepEqual(after.theory.slice(1), theoryOf(5, 10, 1).slice(1));
+    assert.ok(after.mu === 10 || after.mu === after.seen.mu, `${after.mu} is neither set nor measured`);
+    assert.deepEqual(after.theory.slice(1), theoryOf(5, after.mu, 1).slice(1));
     assert.equal(await page.textContent("#little"), "only where the queue settles");
     await textMatches(page, "#precision-note", /^Averages mean nothing while the queue drains/);
     await page.click("#purge");
