@@ -9,10 +9,15 @@ import { PatternParser, type Place, type Step } from "./pattern-parser.js";
 const CACHED_MAX = 1_000;
 const cache = new Map<string, Pattern>();
 
-/** Whether a name matches a pattern. A text that is no pattern matches nothing. */
-export function matches(pattern: string, name: string): boolean {
+/** How many more steps may be taken; without any, nothing is matched. */
+export interface Budget {
+  steps: number;
+}
+
+/** Whether a name matches a pattern, as far as the budget goes. A text that is no pattern matches nothing. */
+export function matches(pattern: string, name: string, budget: Budget = { steps: Infinity }): boolean {
   try {
-    return compiled(pattern).matches(name);
+    return compiled(pattern).matches(name, budget);
   } catch {
     return false;
   }
@@ -47,14 +52,14 @@ class Pattern {
     [this.#unless, this.#steps] = new PatternParser(text).parsed();
   }
 
-  matches(name: string): boolean {
+  matches(name: string, budget: Budget): boolean {
     const characters = [...name];
-    return !isMatch(this.#unless, characters) && isMatch(this.#steps, characters);
+    return !isMatch(this.#unless, characters, budget) && isMatch(this.#steps, characters, budget);
   }
 }
 
 /** Whether steps lead from anywhere in a text to a match. */
-function isMatch(steps: readonly Step[], characters: readonly string[]): boolean {
+function isMatch(steps: readonly Step[], characters: readonly string[], budget: Budget): boolean {
   if (steps.length === 0) return false;
   const seen = new Uint32Array(steps.length);
   let waiting: number[] = [];
@@ -67,6 +72,8 @@ function isMatch(steps: readonly Step[], characters: readonly string[]): boolean
       if (seen[place] === at + 1) continue;
       seen[place] = at + 1;
       const step = steps[place] as Step;
+      budget.steps -= step.kind === "one" ? 1 + step.ranges.length : 1;
+      if (budget.steps < 0) return false;
       if (step.kind === "match") return true;
       if (step.kind === "fork") pending.push(place + 1, place + step.on);
       else if (step.kind === "one") {

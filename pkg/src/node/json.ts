@@ -7,6 +7,8 @@ import { randomBytes } from "node:crypto";
 
 /** Matches texts that may have such a number. */
 const NEEDS_CARE = /\d{16}|\d\.0|\d[eE][-+\d]/;
+/** With so many digits an integer is refused wherever one is read. To convert all of a long one takes seconds. */
+const DIGITS_MAX = 100;
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/;
 
 /** Parses JSON. Throws a SyntaxError where it is none. */
@@ -87,7 +89,7 @@ function isName(text: string, at: number): boolean {
 
 function numberOf(text: string): unknown {
   const number = Number(text);
-  if (/^-?\d+$/.test(text)) return Number.isSafeInteger(number) ? number : BigInt(text);
+  if (/^-?\d+$/.test(text)) return Number.isSafeInteger(number) ? number : BigInt(text.slice(0, DIGITS_MAX));
   return Number.isInteger(number) ? Object(number) : number;
 }
 

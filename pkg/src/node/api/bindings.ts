@@ -33,7 +33,8 @@ function bindings(call: Call): Report[] {
 }
 
 function keyOf(routingKey: string, table: Table): string {
-  const key = encodeURIComponent(routingKey)
+  // Half a surrogate pair, which JSON may hold, cannot be encoded: the broker keeps U+FFFD in its place.
+  const key = encodeURIComponent(Buffer.from(routingKey).toString())
     .replaceAll("%20", "+")
     .replace(/[!'()*~]/g, percent);
   return `${key}${hashOf(table)}` || NO_KEY;

@@ -5,6 +5,10 @@ import { badRequest, Refusal } from "./answers.js";
 
 const PAGE_SIZE = 100;
 const PAGE_SIZE_MAX = 500;
+/** More than any list has. */
+const COLUMNS_MAX = 200;
+/** Steps that looking for a pattern may take in all names together: some tenths of a second. */
+const STEPS_MAX = 5_000_000;
 
 /** A list as a query wants it; in pages if it asks for one and may. */
 export function listed(items: Report[], query: URLSearchParams, mayPage = false): unknown {
@@ -51,7 +55,10 @@ function named(items: Report[], query: URLSearchParams): Report[] {
   if (query.get("use_regex") !== "true") return items.filter((item) => String(item.name).includes(name));
   const fault = faultOf(name);
   if (fault !== undefined) throw badRequest(`The name to look for is no regular expression: ${fault}.`);
-  return items.filter((item) => matches(name, String(item.name)));
+  const budget = { steps: STEPS_MAX };
+  const found = items.filter((item) => budget.steps > 0 && matches(name, String(item.name), budget));
+  if (budget.steps > 0) return found;
+  throw badRequest("The regular expression takes too long for so many names: use a simpler one, or none.");
 }
 
 function sorted(items: Report[], query: URLSearchParams): Report[] {
@@ -59,7 +66,8 @@ function sorted(items: Report[], query: URLSearchParams): Report[] {
   const direction = query.get("sort_reverse") === "true" ? -1 : 1;
   if (!field) return direction < 0 ? items.toReversed() : items;
   const path = field.split(".");
-  return items.toSorted((one, other) => direction * compared(at(one, path), at(other, path)));
+  const keyed = items.map((item) => ({ item, key: at(item, path) }));
+  return keyed.sort((one, other) => direction * compared(one.key, other.key)).map(({ item }) => item);
 }
 
 // As Erlang sorts: what is missing comes first, numbers before texts.
@@ -77,13 +85,19 @@ function rankOf(value: unknown): number {
 }
 
 function at(item: unknown, path: string[]): unknown {
-  return path.reduce((value, name) => (Object.hasOwn(Object(value), name) ? (value as Report)[name] : undefined), item);
+  let value = item;
+  for (const name of path) {
+    if (!Object.hasOwn(Object(value), name)) return undefined;
+    value = (value as Report)[name];
+  }
+  return value;
 }
 
 function cut(items: Report[], query: URLSearchParams): Report[] {
   const columns = query.get("columns");
   if (!columns) return items;
   const paths = columns.split(",").map((column) => column.split("."));
+  if (paths.length > COLUMNS_MAX) throw badRequest(`Name at most ${COLUMNS_MAX} columns, not ${paths.length}.`);
   return items.map((item) => paths.reduce((kept, path) => keep(kept, item, path), {} as Report));
 }
 

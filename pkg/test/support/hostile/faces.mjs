@@ -39,7 +39,7 @@ export async function sendOverTcp(port, bytes, random, meanwhile) {
   let said = "";
   socket.on("error", () => {}); // a reset is an end, too
   socket.on("data", (data) => {
-    said += data.toString("latin1", 0, 200);
+    said += data.toString("latin1");
   });
   const closed = new Promise((resolve) => socket.once("close", resolve));
   await Promise.race([once(socket, "connect"), closed]);
@@ -112,7 +112,6 @@ export async function sendOverPort(connectTo, values, meanwhile) {
   const { port1, port2 } = new MessageChannel();
   const hungUp = new Promise((resolve) => {
     port1.on("message", (data) => data === null && resolve());
-    port1.on("close", resolve);
   });
   connectTo(port2);
   for (const value of values) port1.postMessage(...value);
@@ -175,8 +174,8 @@ export async function ask(port, text) {
   socket.on("data", (bytes) => chunks.push(bytes));
   const closed = once(socket, "close");
   socket.write(text);
-  await inTime(closed, text.slice(0, text.indexOf("\r\n")));
+  await inTime(closed, text.slice(0, Math.min(80, text.indexOf("\r\n"))));
   const [head] = Buffer.concat(chunks).toString("latin1").split("\r\n", 1);
-  assert.match(head, /^HTTP\/1\.1 \d{3} /, text.slice(0, 200));
+  assert.match(head, /^HTTP\/1\.1 \d{3} /, `no answer to ${text.slice(0, 200)}`);
   return Number(head.slice(9, 12));
 }

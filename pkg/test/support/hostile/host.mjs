@@ -22,8 +22,8 @@ parentPort.on("message", async ({ type, id }) => {
 async function listen() {
   const { listen } = await import("pocketmq/node");
   const broker = await listen({ amqpPort: 0, httpPort: 0, users: workerData.users, vhosts: workerData.vhosts });
-  const { url, httpUrl, amqpPort, httpPort } = broker;
-  parentPort.postMessage({ type: "ready", url, httpUrl, amqpPort, httpPort });
+  const { httpUrl, amqpPort, httpPort } = broker;
+  parentPort.postMessage({ type: "ready", httpUrl, amqpPort, httpPort });
   return () => broker.stats();
 }
 
@@ -64,5 +64,6 @@ async function leader() {
   const host = new PortHost(engine, { isFresh: true }, () => {});
   parentPort.on("message", ({ type, port }) => type === "connect" && host.serve(port));
   parentPort.postMessage({ type: "ready" });
-  return () => engine.ask((server) => server.stats());
+  const transports = (server) => server.overview().object_totals.connections;
+  return () => engine.ask((server) => ({ ...server.stats(), transports: transports(server) }));
 }

@@ -29,7 +29,9 @@ export class Random {
     return Buffer.from(Array.from({ length }, () => this.below(256)));
   }
 
-  /** Bytes with some changes, each at a random place from `from` on. `others` are what may be spliced in. */
+  /**
+   * Bytes with some changes from `from` on, every other one near there, where heads are. `others` are what may be spliced in.
+   */
   mutated(bytes, others, from = 0) {
     let mutated = Buffer.from(bytes);
     for (let count = 1 + this.below(4); count > 0; count--) mutated = this.#changed(mutated, others, from);
@@ -37,7 +39,8 @@ export class Random {
   }
 
   #changed(bytes, others, from) {
-    const at = from + this.below(Math.max(1, bytes.length - from));
+    const length = Math.max(1, bytes.length - from);
+    const at = from + this.below(this.below(2) ? length : Math.min(length, 60));
     const end = Math.min(bytes.length, at + 1 + this.below(this.of([4, 40, 400])));
     const [head, part, tail] = [bytes.subarray(0, at), bytes.subarray(at, end), bytes.subarray(end)];
     switch (this.below(7)) {
@@ -56,6 +59,27 @@ export class Random {
       default:
         return Buffer.concat([head, this.#piece(this.of(others)), tail]);
     }
+  }
+
+  /** A JSON value of which something, at any depth, is another value, is there twice, or is not there. */
+  changedJson(value) {
+    const names = typeof value === "object" && value !== null ? Object.keys(value) : [];
+    if (names.length === 0 || this.below(3) === 0) return this.#json();
+    const name = this.of(names);
+    const copy = Array.isArray(value) ? [...value] : { ...value };
+    const how = this.below(6);
+    if (how === 0) delete copy[name];
+    else if (how === 1 && !Array.isArray(value))
+      copy[this.of(["", "__proto__", "length", "0", "x".repeat(300), "\0"])] = copy[name];
+    else copy[name] = this.changedJson(copy[name]);
+    return copy;
+  }
+
+  #json() {
+    const numbers = [0, -1, 0.5, 1e308, 2 ** 53, -(2 ** 31)];
+    const texts = ["", "\0", "\ud800", "x".repeat(this.below(2_000)), "(", "(a|a?)+$", "amq.direct", "%2F", "-1"];
+    const deep = JSON.parse(`${"[".repeat(200)}${"]".repeat(200)}`);
+    return this.of([null, true, [], {}, [null], { a: {} }, deep, this.of(numbers), this.of(texts), this.of(texts)]);
   }
 
   #piece(bytes) {

@@ -51,7 +51,7 @@ async function queues(connection) {
   for (const priority of [0, 3]) {
     channel.publish("amq.topic", "a.b", Buffer.from("one"), { priority, headers: { n: 1 }, messageId: "m" });
   }
-  channel.sendToQueue("h1", Buffer.alloc(10_000, "x"), { expiration: "60000", persistent: true });
+  channel.sendToQueue("h1", Buffer.alloc(300, "x"), { expiration: "60000", persistent: true });
   await channel.waitForConfirms();
   channel.ack(await channel.get("h1"));
   channel.nack(await channel.get("h1"));
