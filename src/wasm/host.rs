@@ -16,7 +16,7 @@ use foldhash::fast::FixedState;
 use futures::channel::{mpsc, oneshot};
 use futures::{FutureExt, StreamExt, future};
 use gloo_timers::future::TimeoutFuture;
-use js_sys::{Array, Uint8Array};
+use js_sys::{Array, ArrayBuffer, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{MessageEvent, MessagePort, WorkerGlobalScope};
@@ -110,9 +110,9 @@ impl Inner {
         if let Some(read_bytes) = data.as_f64().filter(|&bytes| bytes >= 0.0) {
             port.unread_bytes = (port.unread_bytes - read_bytes).max(0.0);
             self.server.server.hold(id, port.unread_bytes > UNREAD_MAX);
-        } else if let Some(bytes) = data.dyn_ref::<Uint8Array>() {
+        } else if data.is_instance_of::<Uint8Array>() || data.is_instance_of::<ArrayBuffer>() {
             self.tell_time();
-            self.server.server.receive(id, &bytes.to_vec());
+            self.server.server.receive(id, &Uint8Array::new(data).to_vec());
         } else {
             // It is closed, or says what no client says.
             self.close(id);
