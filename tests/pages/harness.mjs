@@ -18,7 +18,7 @@ import { inRoot } from "../../scripts/lib/paths.mjs";
 
 const READY = /ready: (amqp:\/\/\S+) {2}· {2}(http:\/\/\S+)/;
 
-/** Starts a broker that serves the page, on ports of the system's choice unless one is given; it ends with the test at the latest. */
+/** Starts a broker that serves the page, on ports of the system's choice unless one is given. */
 export async function startBroker(httpPort = "0") {
   const args = ["pkg/dist/cli.js", "--amqp-port", "0", "--http-port", httpPort, "--www", "www/dist"];
   const child = spawn(execPath, args, { cwd: inRoot(), stdio: ["ignore", "pipe", "pipe"] });
@@ -27,7 +27,6 @@ export async function startBroker(httpPort = "0") {
     child.kill("SIGTERM");
     await once(child, "exit");
   };
-  after(close);
   const [, amqpUrl = "", httpUrl = ""] = await readyLine(child);
   return { amqpUrl, httpUrl, close };
 }
