@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { inRoot } from "../../scripts/lib/paths.mjs";
-import { figureIs, openPage, screenshot, stage, startBroker, textMatches } from "./harness.mjs";
+import { figureIs, openPage, screenshot, stage, textMatches, withBroker } from "./harness.mjs";
 
 const AXE = readFileSync(inRoot("node_modules", "axe-core", "axe.min.js"), "utf8");
 const TARGET_PX = 44;
@@ -40,16 +40,17 @@ for (const colorScheme of ["light", "dark"]) {
 }
 
 test("axe finds nothing while the queue grows, is paused, or the broker is gone", async () => {
-  const brief = await startBroker();
-  const { page, close } = await openPage(browser, `${brief.httpUrl}/?v=1&lambda=900&mu=1&consumers=9&broker=server`);
-  await figureIs(page, "ready", 2100, 1e6);
-  await page.click("#pause");
-  assert.deepEqual(await violations(page), []);
-  await screenshot(page, "page-density");
-  await brief.close();
-  await page.waitForSelector("html[data-link=lost]");
-  assert.deepEqual(await violations(page), []);
-  await close();
+  await withBroker(async (brief) => {
+    const { page, close } = await openPage(browser, `${brief.httpUrl}/?v=1&lambda=900&mu=1&consumers=9&broker=server`);
+    await figureIs(page, "ready", 2100, 1e6);
+    await page.click("#pause");
+    assert.deepEqual(await violations(page), []);
+    await screenshot(page, "page-density");
+    await brief.close();
+    await page.waitForSelector("html[data-link=lost]");
+    assert.deepEqual(await violations(page), []);
+    await close();
+  });
 });
 
 test("every control is reached by Tab, shows that it is, and is large enough to hit", async () => {

@@ -50,6 +50,19 @@ export function launchChromium(...args) {
   return chromium.launch({ executablePath, args: [...CHROMIUM_ARGS, ...args] });
 }
 
+/**
+ * A started broker for one test; it ends with what is done with it, also where that fails.
+ * @param {(broker: Awaited<ReturnType<typeof startBroker>>) => Promise<void>} use
+ */
+export async function withBroker(use, httpPort = "0") {
+  const broker = await startBroker(httpPort);
+  try {
+    await use(broker);
+  } finally {
+    await broker.close();
+  }
+}
+
 /** A started broker and a Chromium for the tests of the file that asks; they end with its last one. */
 export async function stage() {
   const [broker, browser] = await Promise.all([startBroker(), launchChromium()]);

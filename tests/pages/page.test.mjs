@@ -3,16 +3,7 @@ import { test } from "node:test";
 import amqp from "amqplib";
 import { source } from "../../www/test/load-source.mjs";
 import { mmc } from "../../www/test/models.mjs";
-import {
-  afterRestart,
-  connected,
-  figureIs,
-  openPage,
-  screenshot,
-  stage,
-  startBroker,
-  textMatches,
-} from "./harness.mjs";
+import { afterRestart, connected, figureIs, openPage, screenshot, stage, textMatches, withBroker } from "./harness.mjs";
 
 const { duration, quantity } = await source("format.ts");
 
@@ -260,22 +251,22 @@ for (const [query, picture] of [
 }
 
 test("others' messages are discs, too, and a paused flow becomes discs", async () => {
-  const own = await startBroker();
-  const seen = async (page) => {
-    await withChannel(own, async (channel) => {
-      await channel.prefetch(7);
-      for (let n = 0; n < 30; n++) channel.publish("", QUEUE, Buffer.from("other"));
-      await channel.consume(QUEUE, () => {});
-      await page.waitForSelector("#scene[data-picture=discs][data-ready='23'][data-unacked='7']");
-    });
-    await page.waitForSelector("#scene[data-picture=discs][data-ready='30'][data-unacked='0']");
-    await type(page, "lambda", 500);
-    await page.waitForSelector("#scene[data-picture=bars]");
-    await page.click("#pause");
-    await page.waitForSelector("#scene[data-picture=discs]");
-  };
-  await withPage("?v=1&lambda=0&mu=1&consumers=0&broker=server", seen, own);
-  await own.close();
+  await withBroker(async (own) => {
+    const seen = async (page) => {
+      await withChannel(own, async (channel) => {
+        await channel.prefetch(7);
+        for (let n = 0; n < 30; n++) channel.publish("", QUEUE, Buffer.from("other"));
+        await channel.consume(QUEUE, () => {});
+        await page.waitForSelector("#scene[data-picture=discs][data-ready='23'][data-unacked='7']");
+      });
+      await page.waitForSelector("#scene[data-picture=discs][data-ready='30'][data-unacked='0']");
+      await type(page, "lambda", 500);
+      await page.waitForSelector("#scene[data-picture=bars]");
+      await page.click("#pause");
+      await page.waitForSelector("#scene[data-picture=discs]");
+    };
+    await withPage("?v=1&lambda=0&mu=1&consumers=0&broker=server", seen, own);
+  });
 });
 
 test("a change during a pause compares nothing old with what is new, and a pause is a gap in the chart", async () => {
@@ -451,75 +442,82 @@ async function standstill() {
 }
 
 test("1,000 messages that another client publishes over AMQP are seen, and then consumed", async () => {
-  const own = await startBroker();
-  const seen = async (page) => {
-    await textMatches(page, "#link-text", /AMQP over WebSocket/);
-    await figureIs(page, "ready", 0);
-    await withChannel(own, async (channel) => {
-      for (let n = 0; n < 1000; n++) channel.publish("", QUEUE, Buffer.from(`message ${n}`));
-      await channel.waitForConfirms();
-      assert.equal((await channel.checkQueue(QUEUE)).messageCount, 1000);
-    });
-    await figureIs(page, "ready", 1000);
-    await screenshot(page, "page-1000-ready");
-    await type(page, "consumers", 4);
-    await figureIs(page, "ready", 0);
-    await figureIs(page, "unacked", 0);
-    await withChannel(own, async (channel) => {
-      const { messageCount, consumerCount } = await channel.checkQueue(QUEUE);
-      assert.deepEqual([messageCount, consumerCount], [0, 4]);
-    });
-  };
-  await withPage("?v=1&lambda=0&mu=1000&consumers=0&broker=server", seen, own);
-  await own.close();
+  await withBroker(async (own) => {
+    const seen = async (page) => {
+      await textMatches(page, "#link-text", /AMQP over WebSocket/);
+      await figureIs(page, "ready", 0);
+      await withChannel(own, async (channel) => {
+        for (let n = 0; n < 1000; n++) channel.publish("", QUEUE, Buffer.from(`message ${n}`));
+        await channel.waitForConfirms();
+        assert.equal((await channel.checkQueue(QUEUE)).messageCount, 1000);
+      });
+      await figureIs(page, "ready", 1000);
+      await screenshot(page, "page-1000-ready");
+      await type(page, "consumers", 4);
+      await figureIs(page, "ready", 0);
+      await figureIs(page, "unacked", 0);
+      await withChannel(own, async (channel) => {
+        const { messageCount, consumerCount } = await channel.checkQueue(QUEUE);
+        assert.deepEqual([messageCount, consumerCount], [0, 4]);
+      });
+    };
+    await withPage("?v=1&lambda=0&mu=1000&consumers=0&broker=server", seen, own);
+  });
 });
 
 test("others' messages begin and end averages of their own, and theory takes what arrives in all", async () => {
-  const own = await startBroker();
-  const seen = async (page) => {
-    await textMatches(page, "#verdict-headline", /^The queue settles at [\d.]+ messages/);
-    // Another page is a stranger here: it only publishes.
-    const other = await openPage(browser, `${own.httpUrl}/?v=1&lambda=100&consumers=0&broker=server`);
-    await textMatches(page, "#verdict-headline", /^It is too early to say/);
-    await textMatches(page, "#verdict-detail", /Others publish here, too: [\d.]+ messages arrive a second in all\.$/);
-    await textMatches(page, "#verdict-headline", /^The queue grows by [\d.]+ messages a second\.$/);
-    assert.deepEqual(other.errors, []);
-    await other.close();
-    await textMatches(page, "#verdict-headline", /^The queue (should )?drains?, for .* more\.$/);
-    const after = await table(page);
-    assert.equal(after.lambda, 5);
-    assert.ok(after.mu === 10 || after.mu === after.seen.mu, `${after.mu} is neither set nor measured`);
-    assert.deepEqual(after.theory.slice(1), theoryOf(5, after.mu, 1).slice(1));
-    assert.equal(await page.textContent("#little"), "only where the queue settles");
-    await textMatches(page, "#precision-note", /^Averages mean nothing while the queue drains/);
-    await page.click("#purge");
-    await textMatches(page, "#verdict-headline", /^The queue should settle at 1\.00 messages/);
-  };
-  await withPage("?v=1&lambda=5&mu=10&consumers=1&broker=server", seen, own);
-  await own.close();
+  await withBroker(async (own) => {
+    const seen = async (page) => {
+      await textMatches(page, "#verdict-headline", /^The queue settles at [\d.]+ messages/);
+      // Another page is a stranger here: it only publishes. 105 messages a second arrive then, and 10 are served.
+      const other = await openPage(browser, `${own.httpUrl}/?v=1&lambda=100&consumers=0&broker=server`);
+      await textMatches(page, "#verdict-headline", /^It is too early to say/);
+      await textMatches(page, "#verdict-headline", /^The queue grows by (8\d\.\d|9\d\.\d|10\d) messages a second\.$/);
+      await textMatches(
+        page,
+        "#verdict-detail",
+        /Others publish here, too: (9\d\.\d|1[01]\d) messages arrive a second in all\.$/,
+      );
+      const during = await table(page);
+      assert.equal(during.lambda, during.seen.lambda);
+      assert.deepEqual(during.theory, [quantity(during.lambda / during.mu), ...Array(4).fill("–")]);
+      assert.deepEqual(other.errors, []);
+      await other.close();
+      await textMatches(page, "#verdict-headline", /^The queue (should )?drains?, for .* more\.$/);
+      const after = await table(page);
+      assert.equal(after.lambda, 5);
+      assert.ok(after.mu === 10 || after.mu === after.seen.mu, `${after.mu} is neither set nor measured`);
+      assert.deepEqual(after.theory.slice(1), theoryOf(5, after.mu, 1).slice(1));
+      assert.equal(await page.textContent("#little"), "only where the queue settles");
+      await textMatches(page, "#precision-note", /^Averages mean nothing while the queue drains/);
+      await page.click("#purge");
+      await textMatches(page, "#verdict-headline", /^The queue should settle at 1\.00 messages/);
+    };
+    await withPage("?v=1&lambda=5&mu=10&consumers=1&broker=server", seen, own);
+  });
 });
 
 test("while others consume theory says nothing, and it begins anew once they have gone", async () => {
-  const own = await startBroker();
-  const seen = async (page) => {
-    await textMatches(page, "[data-cell=L-measured]", /\d/);
-    await withChannel(own, async (channel) => {
-      await channel.consume(QUEUE, (message) => message && channel.ack(message));
-      await textMatches(page, "#verdict-headline", /^Others consume here, too, so theory says nothing\.$/);
-      await textMatches(page, "#verdict-detail", /^One consumer that is not this page’s takes messages/);
-      const { theory, difference } = await table(page);
-      assert.deepEqual([theory, difference], [Array(5).fill("–"), Array(5).fill("–")]);
-      assert.equal(await page.textContent("#model-name"), "no model");
-      assert.equal(await page.textContent("#reckoned"), "none, while others consume");
-      await channel.consume(QUEUE, (message) => message && channel.ack(message));
-      await textMatches(page, "#verdict-detail", /^2 consumers that are not this page’s take messages/);
-    });
-    await textMatches(page, "#verdict-headline", /^The queue should settle at 4\.00 messages on average\.$/);
-    const { seen } = await table(page);
-    assert.ok(seen.seconds < 2, `the averages are ${seen.seconds} s old`);
-  };
-  await withPage("?v=1&lambda=8&mu=10&consumers=1&broker=server", seen, own);
-  await own.close();
+  await withBroker(async (own) => {
+    const seen = async (page) => {
+      await textMatches(page, "[data-cell=L-measured]", /\d/);
+      await withChannel(own, async (channel) => {
+        await channel.consume(QUEUE, (message) => message && channel.ack(message));
+        await textMatches(page, "#verdict-headline", /^Others consume here, too, so theory says nothing\.$/);
+        await textMatches(page, "#verdict-detail", /^One consumer that is not this page’s takes messages/);
+        const { theory, difference } = await table(page);
+        assert.deepEqual([theory, difference], [Array(5).fill("–"), Array(5).fill("–")]);
+        assert.equal(await page.textContent("#model-name"), "no model");
+        assert.equal(await page.textContent("#reckoned"), "none, while others consume");
+        await channel.consume(QUEUE, (message) => message && channel.ack(message));
+        await textMatches(page, "#verdict-detail", /^2 consumers that are not this page’s take messages/);
+      });
+      await textMatches(page, "#verdict-headline", /^The queue should settle at 4\.00 messages on average\.$/);
+      const { seen } = await table(page);
+      assert.ok(seen.seconds < 2, `the averages are ${seen.seconds} s old`);
+    };
+    await withPage("?v=1&lambda=8&mu=10&consumers=1&broker=server", seen, own);
+  });
 });
 
 test("the switch goes from the tab's broker to the one that serves the page, and back", async () => {
@@ -542,23 +540,24 @@ test("the switch goes from the tab's broker to the one that serves the page, and
 });
 
 test("a broker that goes away is said to be gone; the tab's own is still there, and Try again finds the new one", async () => {
-  const first = await startBroker();
-  const { page, close } = await openPage(browser, `${first.httpUrl}/?v=1&lambda=5`);
-  await page.check("#broker input[value=server]");
-  await textMatches(page, "#link-text", /^Connected by AMQP over WebSocket/);
-  await first.close();
-  await page.waitForSelector("html[data-link=lost]");
-  await textMatches(page, "#link-text", /^No broker answers behind this page: .* npm start/);
-  await page.check("#broker input[value=tab]");
-  await textMatches(page, "#link-text", /in a worker of this tab/);
-  await page.check("#broker input[value=server]");
-  await page.waitForSelector("html[data-link=lost]");
-  const second = await startBroker(new URL(first.httpUrl).port);
-  await page.click("#retry");
-  await textMatches(page, "#link-text", /^Connected by AMQP over WebSocket/);
-  await figureIs(page, "lambda-measured", 1, 1000);
-  await close();
-  await second.close();
+  await withBroker(async (first) => {
+    const { page, close } = await openPage(browser, `${first.httpUrl}/?v=1&lambda=5`);
+    await page.check("#broker input[value=server]");
+    await textMatches(page, "#link-text", /^Connected by AMQP over WebSocket/);
+    await first.close();
+    await page.waitForSelector("html[data-link=lost]");
+    await textMatches(page, "#link-text", /^No broker answers behind this page: .* npm start/);
+    await page.check("#broker input[value=tab]");
+    await textMatches(page, "#link-text", /in a worker of this tab/);
+    await page.check("#broker input[value=server]");
+    await page.waitForSelector("html[data-link=lost]");
+    await withBroker(async () => {
+      await page.click("#retry");
+      await textMatches(page, "#link-text", /^Connected by AMQP over WebSocket/);
+      await figureIs(page, "lambda-measured", 1, 1000);
+    }, new URL(first.httpUrl).port);
+    await close();
+  });
 });
 
 test("what the chart shows can be read with the keyboard and as a table", async () => {
