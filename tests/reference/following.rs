@@ -89,19 +89,20 @@ impl Reference {
     /// what should have come.
     fn pay(&mut self, mut owed: Vec<Owed>, fact: Option<&Publication>) -> Result<Vec<Owed>, Option<Box<Publication>>> {
         while !owed.is_empty() {
-            let Owed { mut content, reason, mandatory } = owed.remove(0);
+            let Owed { mut content, reason, is_given_back, mandatory } = owed.remove(0);
             if self.delays(&content) {
                 self.delay(content);
                 continue;
             }
-            let Targets { mut queues, doubles, refusing } = self.targets_told(&content, reason, fact);
+            let Targets { mut queues, doubles, refusing } = self.targets_told(&content, reason, fact, is_given_back);
             content.bcc.clear();
             self.was_refused |= reason.is_none() && !refusing.is_empty();
             if mandatory && queues.len() + doubles + refusing.len() == 0 {
                 self.unroutable.push(content.body.clone());
             }
             for name in refusing.iter().rev().filter(|name| self.dead_letters_refused(name)) {
-                owed.splice(0..0, self.dead_letter(content.clone(), name, Reason::MaxLength));
+                let refused = self.dead_letter(content.clone(), name, Reason::MaxLength);
+                owed.splice(0..0, refused.map(|refused| Owed { is_given_back, ..refused }));
             }
             if !queues.is_empty() {
                 queues.sort();
@@ -113,11 +114,17 @@ impl Reference {
         if fact.is_none() { Ok(owed) } else { Err(None) }
     }
 
-    /// Where a message goes. What is rejected goes while its consumer has no room for one more yet, or has it already, as
-    /// others that it holds are settled before.
-    fn targets_told(&self, content: &Content, reason: Option<Reason>, fact: Option<&Publication>) -> Targets {
+    /// Where a message goes. What is given back goes, and leads to more, while its consumer has no room for one more yet,
+    /// or has it already, as others that it holds are settled before.
+    fn targets_told(
+        &self,
+        content: &Content,
+        reason: Option<Reason>,
+        fact: Option<&Publication>,
+        is_given_back: bool,
+    ) -> Targets {
         let targets = self.targets(content, reason, true);
-        if !matches!(reason, Some(Reason::Rejected | Reason::DeliveryLimit)) {
+        if !is_given_back {
             return targets;
         }
         let mut queues = targets.queues.clone();
@@ -160,7 +167,7 @@ impl Reference {
         let Delayed { until, mut content, .. } = self.delayed.remove(place);
         assert!(until <= self.now, "{content:?} has not waited for long enough");
         content.delay = content.delay.map(|delay| -delay);
-        self.explain(vec![Owed { content, reason: None, mandatory: false }]);
+        self.explain(vec![Owed { content, reason: None, is_given_back: false, mandatory: false }]);
     }
 
     /// All that was published without being owed is what this leads to.

@@ -22,6 +22,8 @@ pub struct Owed {
     pub content: Content,
     /// Of a dead letter.
     pub reason: Option<Reason>,
+    /// It is led to by what a consumer gives back, which may have room for one more yet or not.
+    pub is_given_back: bool,
     pub mandatory: bool,
 }
 
@@ -47,7 +49,7 @@ impl Reference {
     pub fn publish(&mut self, channel: usize, content: Content, mandatory: bool) -> Answer<Routed> {
         self.check_target(&content.exchange)?;
         if let Some(transaction) = &mut self.channels[channel].transaction {
-            transaction.push(Owed { content, reason: None, mandatory });
+            transaction.push(Owed { content, reason: None, is_given_back: false, mandatory });
             return Ok(Routed::Held);
         }
         Ok(self.distribute(content))
@@ -70,7 +72,7 @@ impl Reference {
             0 => Routed::Queued(targets.queues.len() + targets.doubles),
             _ => Routed::Refused,
         };
-        self.owed.push(Owed { content, reason: None, mandatory: false });
+        self.owed.push(Owed { content, reason: None, is_given_back: false, mandatory: false });
         routed
     }
 
@@ -101,7 +103,8 @@ impl Reference {
             content.key = key.into();
             content.cc.clear();
         }
-        Some(Owed { content, reason: Some(reason), mandatory: false })
+        let is_given_back = matches!(reason, Reason::Rejected | Reason::DeliveryLimit);
+        Some(Owed { content, reason: Some(reason), is_given_back, mandatory: false })
     }
 
     /// Where a message goes; one that is dead goes to no queue where it would only go round.
