@@ -10,6 +10,7 @@ use super::channel::{Channel, Holder, Outstanding};
 use super::consumer::Consumer;
 use super::error::{Error, Resource};
 use super::message::Message;
+use super::queue::Queue;
 use super::record::Record;
 use super::room;
 use super::settings::QueueKind;
@@ -235,11 +236,12 @@ impl Broker {
         let queue = self.accessible_queue(channel, queue)?;
         self.use_queue(queue);
         let part = self.part_to_get_from(queue);
-        let handed = self.drop_expired(part).then(|| self.hand_over(part, channel, Holder::Get, no_ack)).flatten();
-        let Some(Handed { position, delivery_tag, redelivered, .. }) = handed else {
+        let next = self.drop_expired(part).then(|| self.state.queue(part)).flatten().and_then(Queue::next_position);
+        let Some(position) = next else {
             self.tend_changed();
             return Ok(None);
         };
+        let Handed { delivery_tag, redelivered, .. } = self.hand_over(part, position, channel, Holder::Get, no_ack);
         let message_count = self.ready_count(queue);
         self.changed.push(part);
         self.tend_changed();
@@ -295,10 +297,9 @@ impl Broker {
     /// Gives the queue's next message to the first of its consumers that can take it.
     fn deliver_next(&mut self, queue: QueueId) -> Option<(ConsumerId, Handed)> {
         let known = self.state.queue(queue)?;
-        if known.head_expires_ms() <= self.now_ms {
-            self.drop_expired(queue).then(|| self.state.queue(queue))??.next_position()?;
-        } else {
-            known.next_position()?;
+        let (mut position, expires_ms) = known.next()?;
+        if expires_ms <= self.now_ms {
+            position = self.drop_expired(queue).then(|| self.state.queue(queue))??.next_position()?;
         }
         let id = self.next_taker(queue)?;
         let consumer = self.consumers.get_mut(id).expect("a taker is a consumer");
@@ -307,9 +308,7 @@ impl Broker {
             consumer.unacked += 1;
             self.channel_mut(channel).consuming += 1;
         }
-        let handed =
-            self.hand_over(queue, channel, Holder::Consumer(id), no_ack).expect("the queue has a ready message");
-        Some((id, handed))
+        Some((id, self.hand_over(queue, position, channel, Holder::Consumer(id), no_ack)))
     }
 
     /// The first consumer that has room, of those of the highest priority.
@@ -320,7 +319,7 @@ impl Broker {
             let consumer = consumers.get_mut(id).expect("a queue's consumer exists");
             let channel = channels.get_mut(consumer.channel).expect("a consumer's channel is open");
             consumer.is_waiting = room_of(consumer, channel) > 0;
-            if channel.is_full() && !std::mem::replace(&mut consumer.is_turned_away, true) {
+            if !consumer.is_waiting && channel.is_full() && !std::mem::replace(&mut consumer.is_turned_away, true) {
                 channel.turned_away.push_back(id);
             }
             consumer.is_waiting
@@ -341,9 +340,8 @@ impl Broker {
     }
 
     /// Moves the next ready message to a channel: as unacked, or for good.
-    fn hand_over(&mut self, id: QueueId, channel: ChannelId, holder: Holder, no_ack: bool) -> Option<Handed> {
-        let queue = self.state.queue(id)?;
-        let position = queue.next_position()?;
+    fn hand_over(&mut self, id: QueueId, position: u64, channel: ChannelId, holder: Holder, no_ack: bool) -> Handed {
+        let queue = self.state.queue(id).expect("a queue with a ready message exists");
         let redelivered = queue.was_delivered(position);
         let known = self.channels.get_mut(channel).expect("a delivery goes to an open channel");
         let delivery_tag = known.next_delivery_tag();
@@ -358,7 +356,7 @@ impl Broker {
                 self.watch_ack(channel, delivery_tag);
             }
         }
-        Some(Handed { queue: id, position, delivery_tag, redelivered })
+        Handed { queue: id, position, delivery_tag, redelivered }
     }
 
     /// Who attends a queue, which may not have had anybody so far.

@@ -68,8 +68,15 @@ impl<T> Numbered<T> {
 
     /// Takes the lowest one.
     pub(crate) fn pop_first(&mut self) -> Option<(u64, T)> {
-        let &(number, _) = self.slots.front()?;
-        self.remove(number).map(|value| (number, value))
+        let (number, value) = self.slots.pop_front()?;
+        self.live -= 1;
+        self.trim();
+        value.map(|value| (number, value))
+    }
+
+    /// What is under the lowest number, after that.
+    pub(crate) fn front(&self) -> Option<(u64, &T)> {
+        self.slots.front().and_then(|(number, value)| value.as_ref().map(|value| (*number, value)))
     }
 
     /// The lowest number.

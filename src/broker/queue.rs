@@ -190,39 +190,37 @@ impl Queue {
 
     /// The position of the next message to deliver. There is none where it could not be fetched.
     pub(crate) fn next_position(&self) -> Option<u64> {
-        self.head_position().filter(|_| !self.head().is_some_and(Message::is_slip))
+        self.next().map(|(position, _)| position)
     }
 
-    fn head_position(&self) -> Option<u64> {
-        let tier = &self.tiers[self.waiting.highest()?];
-        tier.returned.first().or(Some(tier.fresh_position))
-    }
-
-    /// The next message to deliver.
-    pub(crate) fn head(&self) -> Option<&Message> {
-        let tier = &self.tiers[self.waiting.highest()?];
-        match tier.returned.first() {
-            Some(position) => tier.returned.get(position).map(|delivered| &delivered.message),
-            None => tier.fresh.front(),
-        }
+    /// The same, and when the message expires, or [`NEVER_MS`].
+    pub(crate) fn next(&self) -> Option<(u64, u64)> {
+        let (tier, position, head) = self.first().filter(|(.., head)| !head.is_slip())?;
+        let ttl_ms = match tier.eras.iter().rfind(|era| era.position <= position) {
+            Some(era) => era.ttl_ms,
+            // It was written down before eras were, and lives as long as the queue says now.
+            None => self.settings.message_ttl_ms.filter(|_| self.is_kept),
+        };
+        let own_ms = head.expires_ms();
+        Some((position, ttl_ms.map_or(own_ms, |ttl_ms| own_ms.min(head.published_ms().saturating_add(ttl_ms)))))
     }
 
     /// When the next message expires, or [`NEVER_MS`].
     pub(crate) fn head_expires_ms(&self) -> u64 {
-        self.head().filter(|head| !head.is_slip()).map_or(NEVER_MS, |head| {
-            let own_ms = head.expires_ms();
-            self.head_ttl_ms().map_or(own_ms, |ttl_ms| own_ms.min(head.published_ms().saturating_add(ttl_ms)))
-        })
+        self.next().map_or(NEVER_MS, |(_, expires_ms)| expires_ms)
     }
 
-    /// The time to live that the queue gave the next message when it came.
-    fn head_ttl_ms(&self) -> Option<u64> {
+    /// The next message to deliver.
+    pub(crate) fn head(&self) -> Option<&Message> {
+        self.first().map(|(.., head)| head)
+    }
+
+    /// The next message to deliver, after its tier and its position.
+    fn first(&self) -> Option<(&Tier, u64, &Message)> {
         let tier = &self.tiers[self.waiting.highest()?];
-        let position = tier.returned.first().unwrap_or(tier.fresh_position);
-        match tier.eras.iter().rfind(|era| era.position <= position) {
-            Some(era) => era.ttl_ms,
-            // It was written down before eras were, and lives as long as the queue says now.
-            None => self.settings.message_ttl_ms.filter(|_| self.is_kept),
+        match tier.returned.front() {
+            Some((position, delivered)) => Some((tier, position, &delivered.message)),
+            None => tier.fresh.front().map(|head| (tier, tier.fresh_position, head)),
         }
     }
 
@@ -297,7 +295,10 @@ impl Queue {
 
     /// The position that a message gets when it is ready.
     pub(super) fn end_for(&self, message: &Message) -> u64 {
-        let priority = self.priority(message);
+        self.end_of(self.priority(message))
+    }
+
+    fn end_of(&self, priority: u8) -> u64 {
         let first = self.tier_number(priority.into()) << TIER_SHIFT;
         let tier = self.tiers.get(usize::from(priority));
         tier.map_or(first, |tier| tier.fresh_position + tier.fresh.len() as u64)
@@ -332,7 +333,7 @@ impl Queue {
         self.note_id(&message);
         let priority = self.priority(&message);
         self.grow(priority);
-        if let Some(era) = self.next_era(&message) {
+        if let Some(era) = self.era_of(priority) {
             self.tiers[usize::from(priority)].begin(era);
         }
         self.count_in(priority.into(), &message);
@@ -523,20 +524,26 @@ impl Tier {
 
 /// A set of priorities.
 #[derive(Clone, Copy, Debug, Default)]
-struct Priorities([u64; 4]);
+struct Priorities {
+    words: [u64; 4],
+    /// It is asked for far more often than it changes.
+    highest: Option<usize>,
+}
 
 impl Priorities {
     fn insert(&mut self, priority: usize) {
-        self.0[priority / 64] |= 1 << (priority % 64);
+        self.words[priority / 64] |= 1 << (priority % 64);
+        self.highest = self.highest.max(Some(priority));
     }
 
     fn remove(&mut self, priority: usize) {
-        self.0[priority / 64] &= !(1 << (priority % 64));
+        self.words[priority / 64] &= !(1 << (priority % 64));
+        let word = self.words.iter().rposition(|&word| word != 0);
+        self.highest = word.map(|word| word * 64 + 63 - self.words[word].leading_zeros() as usize);
     }
 
     fn highest(&self) -> Option<usize> {
-        let word = self.0.iter().rposition(|&word| word != 0)?;
-        Some(word * 64 + 63 - self.0[word].leading_zeros() as usize)
+        self.highest
     }
 }
 

@@ -160,9 +160,10 @@ impl State {
             Record::Published { message, queues } => self.publish(message, queues),
             Record::Delivered { queue, position } => {
                 self.let_go();
-                self.queue_mut(queue).deliver(position);
                 self.unacked += 1;
-                let fetched = self.queue_mut(queue).fetched.take_if(|fetched| fetched.position == position);
+                let known = self.queue_mut(queue);
+                known.deliver(position);
+                let fetched = known.fetched.take_if(|fetched| fetched.position == position);
                 self.lent = fetched.map(|fetched| (queue, fetched));
                 self.fetch_head(queue);
             }

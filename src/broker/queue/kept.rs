@@ -13,7 +13,7 @@ impl Queue {
 
     /// The position of the next message to deliver, if a slip stands there.
     pub(crate) fn slip_at_head(&self) -> Option<u64> {
-        self.head_position().filter(|_| self.head().is_some_and(Message::is_slip))
+        self.first().filter(|(.., head)| head.is_slip()).map(|(_, position, _)| position)
     }
 
     /// Puts a slip in a message's place, or the message in the slip's, and returns what was there.
@@ -55,13 +55,18 @@ impl Queue {
     /// The era that a message begins, if it is ready at once: its queue has another time to live than the last message had.
     /// Where messages are kept the first one always begins one, so that its absence says that they are older than that.
     pub(crate) fn next_era(&self, message: &Message) -> Option<Era> {
+        self.era_of(self.priority(message))
+    }
+
+    /// The same, of a message with this priority.
+    pub(super) fn era_of(&self, priority: u8) -> Option<Era> {
         let ttl_ms = self.settings.message_ttl_ms;
-        let tier = self.tiers.get(usize::from(self.priority(message)));
+        let tier = self.tiers.get(usize::from(priority));
         let begins = match tier.and_then(|tier| tier.eras.last()) {
             Some(last) => last.ttl_ms != ttl_ms,
             None => self.is_kept || ttl_ms.is_some(),
         };
-        begins.then(|| Era { position: self.end_for(message), ttl_ms })
+        begins.then(|| Era { position: self.end_of(priority), ttl_ms })
     }
 
     /// All eras of messages that are here.

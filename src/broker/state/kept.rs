@@ -135,6 +135,13 @@ impl State {
 
     /// Fetches the next message of a queue, if only a slip is there.
     pub(crate) fn fetch_head(&mut self, queue: QueueId) {
+        // Without a shelf there are no slips.
+        if self.shelf.0.is_some() {
+            self.fetch_slip_at_head(queue);
+        }
+    }
+
+    fn fetch_slip_at_head(&mut self, queue: QueueId) {
         let Some(known) = self.queues.get_mut(queue) else { return };
         let Some(position) = known.slip_at_head() else { return };
         if let Some(former) = known.fetched.take() {
