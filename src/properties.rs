@@ -263,11 +263,12 @@ impl<'a> Properties<'a> {
 
     /// The bytes from where `wanted` is.
     fn find(&self, wanted: Property) -> Option<Reader<'a>> {
-        let mut reader = Reader::new(self.raw);
-        let flags = reader.short().ok()?;
+        let (flags, rest) = self.raw.split_first_chunk()?;
+        let flags = u16::from_be_bytes(*flags);
         if flags & wanted.flag() == 0 {
             return None;
         }
+        let mut reader = Reader::new(rest);
         // Mostly there is nothing before it.
         if flags >> wanted as u16 > 1 {
             let before = ALL.into_iter().take_while(|&property| property != wanted);

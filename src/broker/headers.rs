@@ -43,15 +43,29 @@ impl Reason {
     }
 }
 
-/// Whether there are headers by which a message is not simply routed by its key. Most have none, and are asked once.
-pub(crate) fn tell_broker(properties: Properties<'_>) -> bool {
-    let names = [CC, BCC, DELAY, publisher::ID];
-    properties.header_names().any(|header| names.iter().any(|name| name.as_bytes() == header))
+/// What the names of a message's headers say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Told {
+    /// Whether there are headers by which it is not simply routed by its key.
+    pub(crate) tells_broker: bool,
+    /// Whether there are headers that tell of deaths.
+    pub(crate) has_deaths: bool,
 }
 
-/// Whether there are headers that tell of deaths.
-pub(crate) fn has_deaths(properties: Properties<'_>) -> bool {
-    properties.header_names().any(|header| header == DEATHS.as_bytes())
+/// Looks at the names of all headers, once. Most messages have none.
+pub(crate) fn told(properties: Properties<'_>) -> Told {
+    let mut told = Told::default();
+    for header in properties.header_names() {
+        let is = |name: &str| name.as_bytes() == header;
+        told.tells_broker |= [CC, BCC, DELAY, publisher::ID].into_iter().any(is);
+        told.has_deaths |= is(DEATHS);
+    }
+    told
+}
+
+/// Whether there are headers by which a message is not simply routed by its key.
+pub(crate) fn tell_broker(properties: Properties<'_>) -> bool {
+    told(properties).tells_broker
 }
 
 /// The further routing keys of a message that is published.
@@ -223,9 +237,8 @@ mod tests {
             .encode(&mut encoded)
             .unwrap();
         let properties = Properties::trusted(&encoded);
-        let claims_deaths = has_deaths(properties);
-        let parts =
-            Parts { exchange: "x", routing_key: "key", properties, body: b"body", published_ms: 0, claims_deaths };
+        let (published_ms, claims_deaths) = (0, true);
+        let parts = Parts { exchange: "x", routing_key: "key", properties, body: b"body", published_ms, claims_deaths };
         Message::new(&parts, &mut Vec::new())
     }
 

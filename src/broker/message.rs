@@ -31,6 +31,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::fact::CONTENT_BYTES;
+use super::headers::Told;
 use super::shelf::Location;
 use super::{headers, partition};
 use crate::properties::Properties;
@@ -69,7 +70,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) body: &'a [u8],
     /// When it arrived.
     pub(crate) published_ms: u64,
-    /// Whether the deaths that its headers tell of are not the broker's own record.
+    /// Whether the deaths that its headers tell of, if they do, are not the broker's own record.
     pub(crate) claims_deaths: bool,
 }
 
@@ -81,7 +82,7 @@ impl Message {
         let Parts { exchange, routing_key, properties, body, published_ms, claims_deaths } = *parts;
         let lifetime_ms = properties.expiration().and_then(|text| text.parse().ok());
         let expires_ms = lifetime_ms.map_or(NEVER_MS, |lifetime_ms: u64| published_ms.saturating_add(lifetime_ms));
-        let tells_broker = headers::tell_broker(properties);
+        let Told { tells_broker, has_deaths } = headers::told(properties);
         let properties = properties.raw();
         let properties_length = u32::try_from(properties.len()).expect("properties fit in a frame");
         let mut header = [0; HEADER_BYTES];
@@ -89,7 +90,7 @@ impl Message {
         header[2..6].copy_from_slice(&properties_length.to_le_bytes());
         header[6..14].copy_from_slice(&published_ms.to_le_bytes());
         header[14..22].copy_from_slice(&expires_ms.to_le_bytes());
-        header[22] = (u8::from(tells_broker) * TELLS_BROKER) | (u8::from(claims_deaths) * CLAIMS_DEATHS);
+        header[22] = (u8::from(tells_broker) * TELLS_BROKER) | (u8::from(claims_deaths && has_deaths) * CLAIMS_DEATHS);
         scratch.clear();
         scratch.extend_from_slice(&header);
         scratch.extend_from_slice(exchange.as_bytes());
@@ -310,8 +311,10 @@ mod tests {
     #[test]
     fn the_parts_come_back_as_they_went_in() {
         let mut scratch = vec![1, 2, 3];
-        let (properties, published_ms) = (Properties::EMPTY, 7);
-        let claims_deaths = true;
+        let mut encoded = Vec::new();
+        let headers = Some([("x-death", 1)].into_iter().collect());
+        PropertyValues { headers, ..PropertyValues::default() }.encode(&mut encoded).unwrap();
+        let (properties, published_ms, claims_deaths) = (Properties::trusted(&encoded), 7, true);
         let parts =
             Parts { exchange: "logs", routing_key: "a.b", properties, body: b"body", published_ms, claims_deaths };
         let message = Message::new(&parts, &mut scratch);
@@ -319,6 +322,7 @@ mod tests {
         assert_eq!(message.properties(), properties);
         assert_eq!((message.published_ms(), message.expires_ms()), (7, NEVER_MS));
         assert!(message.with_properties(properties, &mut scratch).claims_deaths());
+        assert!(!message.with_properties(Properties::EMPTY, &mut scratch).claims_deaths());
     }
 
     #[test]

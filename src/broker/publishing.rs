@@ -145,8 +145,8 @@ impl Broker {
 
     fn message_of(&mut self, publication: &Publication<'_>) -> Message {
         let Publication { exchange, routing_key, properties, body, .. } = *publication;
-        let claims_deaths = headers::has_deaths(properties);
-        let parts = Parts { exchange, routing_key, properties, body, published_ms: self.now_ms, claims_deaths };
+        let (published_ms, claims_deaths) = (self.now_ms, true);
+        let parts = Parts { exchange, routing_key, properties, body, published_ms, claims_deaths };
         Message::new(&parts, &mut self.message_scratch)
     }
 
