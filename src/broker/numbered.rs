@@ -68,6 +68,12 @@ impl<T> Numbered<T> {
 
     /// Takes the lowest one.
     pub(crate) fn pop_first(&mut self) -> Option<(u64, T)> {
+        self.pop_first_up_to(u64::MAX)
+    }
+
+    /// Takes the lowest one, if its number is not above `last`.
+    pub(crate) fn pop_first_up_to(&mut self, last: u64) -> Option<(u64, T)> {
+        self.first().filter(|&first| first <= last)?;
         let (number, value) = self.slots.pop_front()?;
         self.live -= 1;
         self.trim();

@@ -112,8 +112,7 @@ impl Broker {
     }
 
     fn settle_up_to(&mut self, channel: ChannelId, last: u64, outcome: Outcome) {
-        while self.channel(channel).unacked.first().is_some_and(|first| first <= last) {
-            let (tag, outstanding) = self.channel_mut(channel).unacked.pop_first().expect("there is a first one");
+        while let Some((tag, outstanding)) = self.channel_mut(channel).unacked.pop_first_up_to(last) {
             self.settle_or_hold(channel, tag, outstanding, outcome);
         }
     }
@@ -209,22 +208,26 @@ impl Broker {
         if holder == Holder::Get {
             return;
         }
-        self.channel_mut(channel).consuming -= 1;
+        let known = self.channels.get_mut(channel).expect("a delivery is of an open channel");
+        known.consuming -= 1;
+        let has_turned_away = !known.turned_away.is_empty();
         if let Holder::Consumer(id) = holder {
             let consumer = self.consumers.get_mut(id).expect("a holder is a consumer");
             consumer.unacked -= 1;
             let (queue, is_free, is_turned_away) = (consumer.queue, consumer.unacked == 0, consumer.is_turned_away);
+            if is_turned_away && known.turned_away.front() == Some(&id) {
+                // It has had its turn, before the others came.
+                known.turned_away.rotate_left(1);
+            }
             if is_free && self.attendance.get(queue).is_some_and(|attendance| attendance.is_handing_over) {
                 self.hand_over_to_higher(queue);
             }
-            let turned_away = &mut self.channel_mut(channel).turned_away;
             if !is_turned_away {
                 self.offer(id);
-            } else if turned_away.front() == Some(&id) {
-                // It has had its turn, before the others came.
-                turned_away.rotate_left(1);
             }
         }
-        self.offer_turned_away(channel);
+        if has_turned_away {
+            self.offer_turned_away(channel);
+        }
     }
 }

@@ -44,22 +44,22 @@ impl Queue {
     pub(in crate::broker) fn note_id(&mut self, message: &Message) {
         let Some(id) = self.own_id(message) else { return };
         let is_kept = usize::from(self.keeps(message));
-        if let Some(known) = self.ids.known.get_mut(&*id) {
-            known[is_kept] = true;
-            return;
-        }
-        self.ids.bytes.add(ID_BYTES + id.len());
-        self.ids.known.entry((*id).into()).or_default()[is_kept] = true;
+        let known = self.ids.known.entry((*id).into()).or_insert_with(|| {
+            self.ids.bytes.add(ID_BYTES + id.len());
+            [false; 2]
+        });
+        known[is_kept] = true;
     }
 
     pub(super) fn forget_id(&mut self, message: &Message) {
         let Some(id) = self.own_id(message) else { return };
         let is_kept = usize::from(self.keeps(message));
-        let Some(known) = self.ids.known.get_mut(&*id) else { return };
+        let Some((id, mut known)) = self.ids.known.remove_entry(&*id) else { return };
         known[is_kept] = false;
-        if *known == [false; 2] {
-            self.ids.known.remove(&*id);
+        if known == [false; 2] {
             self.ids.bytes.take_off(ID_BYTES + id.len());
+        } else {
+            self.ids.known.insert(id, known);
         }
     }
 

@@ -141,6 +141,7 @@ impl State {
         }
     }
 
+    #[inline(never)]
     fn fetch_slip_at_head(&mut self, queue: QueueId) {
         let Some(known) = self.queues.get_mut(queue) else { return };
         let Some(position) = known.slip_at_head() else { return };
