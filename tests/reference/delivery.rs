@@ -98,16 +98,12 @@ impl Reference {
         self.room(queue) > 0
     }
 
-    /// The same, and nobody may be faster: consumers of other queues that have messages share the prefetch of a channel.
+    /// The same, and it is not the turn of another queue.
     pub fn has_sure_taker(&self, queue: &Queue) -> bool {
-        self.candidates(queue).into_iter().any(|(number, consumer)| {
-            let channel = &self.channels[number];
-            let is_faster = |other: &Consumer| {
-                other.queue != queue.name && self.queue(&other.queue).is_some_and(|other| other.head().is_some())
-            };
-            let has_rivals = channel.channel_prefetch > 0 && channel.consumers.iter().any(is_faster);
-            self.room_of(number, consumer) > 0 && !has_rivals
-        })
+        let is_sure = |(number, consumer): (usize, &Consumer)| {
+            self.room_of(number, consumer) > 0 && !self.takes_turns(number, &queue.name)
+        };
+        self.candidates(queue).into_iter().any(is_sure)
     }
 
     pub fn consume(
@@ -177,6 +173,12 @@ impl Reference {
         self.paused[connection] = paused;
     }
 
+    /// Whether consumers of other queues share the prefetch of a channel, and may have their turn before this queue's.
+    fn takes_turns(&self, number: usize, queue: &str) -> bool {
+        let channel = &self.channels[number];
+        channel.channel_prefetch > 0 && channel.consumers.iter().any(|other| other.queue != queue)
+    }
+
     /// How many messages a consumer can take.
     fn room_of(&self, number: usize, consumer: &Consumer) -> usize {
         let channel = &self.channels[number];
@@ -225,8 +227,11 @@ impl Reference {
         let able = self.candidates(queue).into_iter().filter(|(number, able)| self.room_of(*number, able) > 0);
         let able: Vec<_> = able.collect();
         assert!(able.iter().any(|(_, able)| able.since == consumer.since), "a delivery to {tag}, which has no room");
-        let highest = able.iter().map(|(_, able)| able.priority).max().expect("there is one");
-        assert_eq!(consumer.priority, highest, "a delivery to {tag}, where one of a higher priority has room");
+        let is_sooner = |&&(number, able): &&(usize, &Consumer)| {
+            able.priority > consumer.priority && !self.takes_turns(number, &consumer.queue)
+        };
+        let sooner = able.iter().find(is_sooner);
+        assert!(sooner.is_none(), "a delivery to {tag}, where {sooner:?} of a higher priority has room");
         assert!(queue.head().is_some(), "a delivery from {}, which is empty", consumer.queue);
         let holder = (!consumer.no_ack).then_some(consumer.tag);
         self.hand_over(channel, &consumer.queue, holder, consumer.no_ack, None)
