@@ -115,7 +115,7 @@ impl Reference {
     }
 
     /// Where a message goes. What is given back goes, and leads to more, while its consumer has no room for one more yet,
-    /// or has it already, as others that it holds are settled before.
+    /// or has it already, as others that it holds are settled before. So does what time brings, as acks may be late.
     fn targets_told(
         &self,
         content: &Content,
@@ -124,7 +124,7 @@ impl Reference {
         is_given_back: bool,
     ) -> Targets {
         let targets = self.targets(content, reason, true);
-        if !is_given_back {
+        if !is_given_back && !self.is_turning {
             return targets;
         }
         let mut queues = targets.queues.clone();
