@@ -6,7 +6,7 @@
 use super::Reference;
 use super::message::{Content, Reason};
 use super::publishing::{Delayed, Owed, Targets};
-use super::queue::{Message, Place, Queue};
+use super::queue::{Message, Place, Queue, Room};
 
 /// A message and its queues, sorted by their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,7 @@ impl Reference {
             }
         }
         self.pay_all();
+        self.is_closing = false;
         assert_eq!(self.unexplained, [], "publications that nobody has asked for");
         let late = self.delayed.iter().find(|delayed| delayed.until <= self.now);
         assert!(late.is_none(), "{late:?} has waited for too long");
@@ -115,7 +116,8 @@ impl Reference {
     }
 
     /// Where a message goes. What is given back goes, and leads to more, while its consumer has no room for one more yet,
-    /// or has it already, as others that it holds are settled before. So does what time brings, as acks may be late.
+    /// or has it already, as others that it holds are settled before. So does what time brings, as acks may be late. Where a connection closes, its
+    /// consumers may be there still.
     fn targets_told(
         &self,
         content: &Content,
@@ -123,14 +125,17 @@ impl Reference {
         fact: Option<&Publication>,
         is_given_back: bool,
     ) -> Targets {
-        let targets = self.targets(content, reason, true);
-        if !is_given_back && !self.is_turning {
-            return targets;
+        let is_told = |targets: &Targets| {
+            let mut queues = targets.queues.clone();
+            queues.sort();
+            fact.is_some_and(|told| told.content.body == content.body && told.queues == queues)
+        };
+        let known = self.targets(content, reason, Room::Known);
+        if is_told(&known) || !(is_given_back || self.is_turning || self.is_closing) {
+            return known;
         }
-        let mut queues = targets.queues.clone();
-        queues.sort();
-        let is_told = fact.is_some_and(|told| told.content.body == content.body && told.queues == queues);
-        if is_told { targets } else { self.targets(content, reason, false) }
+        let before = self.is_closing.then(|| self.targets(content, reason, Room::Anybodys));
+        before.filter(is_told).unwrap_or_else(|| self.targets(content, reason, Room::Nobodys))
     }
 
     fn dead_letters_refused(&self, name: &str) -> bool {

@@ -71,6 +71,8 @@ pub struct Reference {
     was_refused: bool,
     /// Whether time has just passed: what became due at one moment may have come before or after room for it did.
     pub is_turning: bool,
+    /// Whether a connection has just been closed: its channels went one after the other, and their consumers with them.
+    is_closing: bool,
     pub cancelled: Vec<(usize, String)>,
     pub timed_out: Vec<(usize, u64)>,
 }

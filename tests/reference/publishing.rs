@@ -3,7 +3,7 @@
 use pocketmq::broker::ErrorKind;
 
 use super::message::{Content, Reason};
-use super::queue::{Message, Place, Queue, lower};
+use super::queue::{Message, Place, Queue, Room, lower};
 use super::topology::{Binding, Exchange};
 use super::{Answer, Reference};
 
@@ -66,7 +66,7 @@ impl Reference {
 
     /// Owes a message to its queues, and answers what will become of it.
     fn distribute(&mut self, content: Content) -> Routed {
-        let targets = self.targets(&content, None, true);
+        let targets = self.targets(&content, None, Room::Known);
         let routed = match targets.refusing.len() {
             _ if self.delays(&content) => Routed::Queued(1),
             0 => Routed::Queued(targets.queues.len() + targets.doubles),
@@ -108,7 +108,7 @@ impl Reference {
     }
 
     /// Where a message goes; one that is dead goes to no queue where it would only go round.
-    pub(super) fn targets(&self, content: &Content, reason: Option<Reason>, counts_room: bool) -> Targets {
+    pub(super) fn targets(&self, content: &Content, reason: Option<Reason>, room: Room) -> Targets {
         let mut names = Vec::new();
         if content.exchange.is_empty() {
             names.extend(content.keys().into_iter().map(str::to_owned));
@@ -123,7 +123,7 @@ impl Reference {
             let overflow = self.settings(queue).overflow.unwrap_or("drop-head");
             if self.is_double(queue, content) {
                 targets.doubles += 1;
-            } else if overflow != "drop-head" && self.would_overflow(queue, content.body.len(), counts_room) {
+            } else if overflow != "drop-head" && self.would_overflow(queue, content.body.len(), room) {
                 targets.refusing.push(queue.name.clone());
             } else {
                 targets.queues.push(queue.name.clone());

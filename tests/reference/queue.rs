@@ -71,6 +71,14 @@ pub enum Place {
     Rejected,
 }
 
+/// How much the consumers of a queue are taken to have room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    Nobodys,
+    Known,
+    Anybodys,
+}
+
 impl Message {
     fn expires(&self) -> Option<u64> {
         self.time_to_live.map(|ms| self.arrived + ms)
@@ -143,9 +151,14 @@ impl Reference {
     }
 
     /// Whether a message more would be too many, or too much, when the consumers have taken what they can.
-    pub fn would_overflow(&self, queue: &Queue, body_bytes: usize, counts_room: bool) -> bool {
+    pub fn would_overflow(&self, queue: &Queue, body_bytes: usize, room: Room) -> bool {
         let Arguments { max_length, max_length_bytes, .. } = self.settings(queue);
-        let staying: Vec<_> = queue.ready().into_iter().skip(if counts_room { self.room(queue) } else { 0 }).collect();
+        let taken = match room {
+            Room::Nobodys => 0,
+            Room::Known => self.room(queue),
+            Room::Anybodys => usize::MAX,
+        };
+        let staying: Vec<_> = queue.ready().into_iter().skip(taken).collect();
         let bytes: usize = staying.iter().map(|message| message.content.body.len()).sum();
         max_length.is_some_and(|max| staying.len() + 1 > max)
             || max_length_bytes.is_some_and(|max| bytes + body_bytes > max)

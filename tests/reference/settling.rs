@@ -121,6 +121,7 @@ impl Reference {
     }
 
     pub fn close_connection(&mut self, connection: usize) {
+        self.is_closing = true;
         for channel in 0..CHANNELS_PER_CONNECTION {
             self.close_channel(connection * CHANNELS_PER_CONNECTION + channel);
         }
