@@ -16,6 +16,7 @@ import {
   type Store,
 } from "./abi.js";
 import type { Clock } from "./clock.js";
+import { faultBy } from "./errors.js";
 import { Flushing } from "./flushing.js";
 import { currentInstance, guarded, type Instance, Poisoned, replaceInstance } from "./instance.js";
 
@@ -56,6 +57,11 @@ class Restarting extends Error {
   constructor(cause: unknown) {
     super("The broker met a bug in it (a panic) and starts again from its journal; try again in a moment.", { cause });
   }
+}
+
+/** Whether an error says that the broker itself is of no use any more. */
+export function isPanic(error: unknown): boolean {
+  return error instanceof Poisoned || error instanceof Restarting || error instanceof WebAssembly.RuntimeError;
 }
 
 /** One wasm broker, driven in turns. */
@@ -167,6 +173,20 @@ export class Engine {
       work();
     } catch (error) {
       if (!(error instanceof Restarting)) this.onError(error);
+    }
+  }
+
+  /**
+   * Does what one peer or one request asked for. A bug that it meets, if it is no panic, ends that alone.
+   * @param outcome what becomes of it then, in words; `giveUp` does it
+   */
+  contain(outcome: string, work: () => void, giveUp: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (isPanic(error)) throw error;
+      this.onError(faultBy(error, outcome));
+      giveUp();
     }
   }
 

@@ -25,6 +25,22 @@ export class BrokerError extends Error {
   }
 }
 
+/** What ended one request or one connection alone, by a bug or for want of something; the broker goes on. */
+export class Fault extends Error {
+  override readonly name = "Fault";
+  readonly code = "FAULT";
+
+  /** @internal */
+  constructor(message: string, cause: unknown) {
+    super(message, { cause });
+  }
+}
+
+/** The fault that a bug comes to, with what became of the one who met it. */
+export function faultBy(bug: unknown, outcome: string): Fault {
+  return new Fault(`${outcome} because of a bug in PocketMQ, which goes on; please report it: ${bug}`, bug);
+}
+
 /** An error that came out of the wasm, as the class that it has here. */
 export function coded(error: unknown): unknown {
   if (!(error instanceof Error) || !Object.hasOwn(CODES, error.name)) return error;

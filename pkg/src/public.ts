@@ -14,7 +14,7 @@ export type {
 export type { Body } from "./arguments.js";
 export { Broker, type ConsumerCallback } from "./broker.js";
 export { Panic } from "./engine.js";
-export { BrokerError } from "./errors.js";
+export { BrokerError, Fault } from "./errors.js";
 export { StoreFailure } from "./flushing.js";
 export type { Message, OutgoingMessage } from "./message.js";
 export type { ConsumerArguments, ExchangeArguments, ExchangeType, QueueArguments } from "./named-arguments.js";

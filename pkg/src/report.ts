@@ -1,8 +1,10 @@
 // Report: what becomes of an error that nobody catches.
+import { Fault } from "./errors.js";
 
-/** Reports an error that nobody catches, as the platform does for its own callbacks. */
+/** Reports an error that nobody catches, as the platform does for its own callbacks; what harmed one peer alone is only logged. */
 export function reportUncaught(error: unknown): void {
-  if (typeof reportError === "function") reportError(error);
+  if (error instanceof Fault) console.error(error);
+  else if (typeof reportError === "function") reportError(error);
   else queueMicrotask(() => rethrow(error));
 }
 

@@ -290,3 +290,20 @@ test("a user with the tag impersonator publishes with the user-id of another", a
   assert.equal((await channel.get(queue)).properties.userId, "somebody");
   await connection.close();
 });
+
+test("a bug that one request meets is logged, and the broker goes on", async (t) => {
+  const rates = new URL("../dist/node/api/rates.js", import.meta.url);
+  const plant = `import { Rates } from ${JSON.stringify(rates)};
+    Rates.prototype.told = () => { throw new RangeError("planted"); };`;
+  const imported = `--import=data:text/javascript;base64,${Buffer.from(plant).toString("base64")}`;
+  const { child, output, httpUrl, url } = await ready(t, FREE, { NODE_OPTIONS: imported });
+  const connection = await amqplib.connect(url);
+  await (await connection.createChannel()).assertQueue("q");
+  const logged = once(child.stderr, "data");
+  assert.equal((await fetch(`${httpUrl}/api/queues`)).status, 500);
+  await logged;
+  assert.match(output.stderr, /^A request \(GET \/api\/queues\) was answered by 500 because of a bug .*planted\n/);
+  assert.match(output.stderr, /\n {4}at /);
+  await (await connection.createChannel()).checkQueue("q");
+  await connection.close();
+});

@@ -73,8 +73,8 @@ test("every entry point can be imported; workerd gets its own", async () => {
     console.log(JSON.stringify(names));`;
   const names = JSON.parse(await run(folder, "node", "--input-type=module", "--eval", script));
   assert.deepEqual(names, [
-    ["Broker", "BrokerError", "Panic", "StoreFailure"],
-    ["Broker", "BrokerError", "Panic", "PortError", "StoreFailure", "listen"],
+    ["Broker", "BrokerError", "Fault", "Panic", "StoreFailure"],
+    ["Broker", "BrokerError", "Fault", "Panic", "PortError", "StoreFailure", "listen"],
     ["AMQPError", "MessageRefused", "SiteDataCleared", "TimedOut", "connect", "connectPort", "openBroker"],
     ["mmc", "mmcDistribution"],
   ]);

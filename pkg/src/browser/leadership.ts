@@ -2,6 +2,7 @@
 import type { Stats } from "../abi.js";
 import { SystemClock } from "../clock.js";
 import { Engine, Panic } from "../engine.js";
+import { Fault } from "../errors.js";
 import { StoreFailure } from "../flushing.js";
 import type { Lease } from "./lease.js";
 import { Life } from "./life.js";
@@ -129,7 +130,8 @@ export class Leadership {
   #report(error: unknown): void {
     if (error instanceof StoreFailure && error.message === new SiteDataCleared().message) return;
     console.error(error);
-    if (!(error instanceof Panic || error instanceof StoreFailure)) this.#office.whenFailed(error);
+    const isSurvived = error instanceof Panic || error instanceof StoreFailure || error instanceof Fault;
+    if (!isSurvived) this.#office.whenFailed(error);
   }
 
   async #stats(): Promise<SharedStats> {

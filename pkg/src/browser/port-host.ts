@@ -40,7 +40,7 @@ export class PortHost {
     const end = () => this.#engine.attempt(() => this.#close(peer));
     const peer: Peer = { id, wire, life: new Life(() => wire.postMessage(0), end), unreadBytes: 0 };
     this.#peers.set(id, peer);
-    wire.onmessage = ({ data }) => this.#engine.attempt(() => this.#receive(peer, data));
+    wire.onmessage = ({ data }) => this.#engine.attempt(() => this.#contain(peer, () => this.#receive(peer, data)));
     return end;
   }
 
@@ -61,6 +61,11 @@ export class PortHost {
       hangUp(wire);
     }
     this.#peers.clear();
+  }
+
+  /** A bug that work for a peer meets ends that peer alone. */
+  #contain(peer: Peer, work: () => void): void {
+    this.#engine.contain("A connection over a port was closed", work, () => this.#close(peer));
   }
 
   #receive(peer: Peer, data: unknown): void {
@@ -88,7 +93,7 @@ export class PortHost {
     this.#engine.ask((server) => {
       for (let id = server.nextOutput(); id !== -1; id = server.nextOutput()) {
         const peer = this.#peers.get(id);
-        if (peer) this.#send(server, peer);
+        if (peer) this.#contain(peer, () => this.#send(server, peer));
       }
     });
   }

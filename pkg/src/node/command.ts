@@ -1,6 +1,7 @@
 // Command: `pocketmq` on a terminal. It starts a broker, says where it is, and closes it on SIGINT or SIGTERM.
 import { parseArgs } from "node:util";
 import type { Restored } from "../abi.js";
+import { Fault } from "../errors.js";
 import { type ListeningBroker, type ListenOptions, listen } from "../node.js";
 import type { Mechanism } from "./connections.js";
 import { containerDefaults, fileOf, jsonOf, UsageError, userOf } from "./flags.js";
@@ -105,7 +106,7 @@ const FLAG_OF: Record<string, string> = {
 };
 
 /** Errors, by their names, that the broker goes on after. */
-const SURVIVED = ["Panic", "StoreFailure"];
+const SURVIVED = ["Panic", "StoreFailure", "Fault"];
 
 /** Runs the command with these arguments. */
 export async function run(args: string[]): Promise<void> {
@@ -235,6 +236,7 @@ function sentence(error: unknown): string {
 function onError(error: unknown): void {
   if (!(error instanceof Error && SURVIVED.includes(error.name))) abort(error);
   console.error(sentence(error));
+  if (error instanceof Fault && error.cause instanceof Error) console.error(error.cause.stack);
 }
 
 function abort(error: unknown): never {

@@ -74,7 +74,20 @@ export class Connections {
 
   /** Takes a new transport: a socket, or what is spoken over it. */
   accept(stream: Duplex, route: Route): void {
+    this.attempt(stream, () => this.#accept(stream, route));
+  }
+
+  /** Does something for one transport, unless the broker is away. A bug that it meets ends that transport alone. */
+  attempt(stream: Duplex, work: () => void): void {
     if (this.#engine.isAway) return void stream.destroy();
+    this.#engine.attempt(() => this.#contain(stream, work));
+  }
+
+  #contain(stream: Duplex, work: () => void): void {
+    this.#engine.contain("A connection was closed", work, () => stream.destroy());
+  }
+
+  #accept(stream: Duplex, route: Route): void {
     const transport = peerOf(route, this.#options.mechanisms);
     const id = this.#engine.change((server) => server.connect(transport));
     const local = localEnd(route.socket);
@@ -90,12 +103,11 @@ export class Connections {
     this.totals.opened++;
     this.#peers.set(id, peer);
     this.#streams.add(stream);
-    const engine = this.#engine;
-    stream.on("data", (bytes: Uint8Array) => engine.attempt(() => this.#receive(peer, bytes)));
-    stream.on("drain", () => engine.attempt(() => this.#unblock(peer)));
+    stream.on("data", (bytes: Uint8Array) => this.attempt(stream, () => this.#receive(peer, bytes)));
+    stream.on("drain", () => this.attempt(stream, () => this.#unblock(peer)));
     stream.on("error", () => stream.destroy());
-    stream.on("end", () => engine.attempt(() => this.#gone(peer)));
-    stream.on("close", () => engine.attempt(() => this.#closed(peer)));
+    stream.on("end", () => this.attempt(stream, () => this.#gone(peer)));
+    stream.on("close", () => this.attempt(stream, () => this.#closed(peer)));
   }
 
   /** Our end of a connection's transport. */
@@ -150,7 +162,7 @@ export class Connections {
     peer.stream.pause();
     const timer = setTimeout(() => {
       peer.stream.resume();
-      this.#engine.attempt(() => this.#receive(peer, bytes));
+      this.attempt(peer.stream, () => this.#receive(peer, bytes));
     }, delayMs);
     peer.stream.once("close", () => clearTimeout(timer));
   }
@@ -170,7 +182,7 @@ export class Connections {
     this.#engine.ask((server) => {
       for (let id = server.nextOutput(); id !== -1; id = server.nextOutput()) {
         const peer = this.#peers.get(id);
-        if (peer) this.#send(server, peer);
+        if (peer) this.#contain(peer.stream, () => this.#send(server, peer));
       }
       for (const peer of this.#paused) if (server.wantsInput(peer.id)) this.#resume(peer);
     });

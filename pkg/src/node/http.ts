@@ -2,7 +2,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { createWebSocketStream, WebSocketServer } from "ws";
-import type { Answer } from "./api/answers.js";
+import { type Engine, isPanic } from "../engine.js";
+import { faultBy } from "../errors.js";
+import { Answer } from "./api/answers.js";
 import { Api } from "./api/api.js";
 import type { Site } from "./api/call.js";
 import { Rates } from "./api/rates.js";
@@ -45,19 +47,29 @@ export function httpServers(options: HttpOptions): () => Server {
   return () => {
     const server = createServer(TIMEOUTS, (request, response) => {
       answer(request, response, options, api).catch((error) => {
-        response.destroy();
-        options.operations.engine.onError(error);
+        fail(request, response, options.operations.engine, error);
       });
     });
     return server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      const refused = refusedUpgrade(request, options.rules);
-      if (refused) return refuseUpgrade(socket, ...refused);
-      sockets.handleUpgrade(request, socket, head, (webSocket) => {
-        const stream = createWebSocketStream(webSocket, { writableHighWaterMark: BUFFER_BYTES });
-        options.connections.accept(stream, { socket: request.socket });
+      options.connections.attempt(socket, () => {
+        const refused = refusedUpgrade(request, options.rules);
+        if (refused) return refuseUpgrade(socket, ...refused);
+        sockets.handleUpgrade(request, socket, head, (webSocket) => {
+          const stream = createWebSocketStream(webSocket, { writableHighWaterMark: BUFFER_BYTES });
+          options.connections.accept(stream, { socket: request.socket });
+        });
       });
     });
   };
+}
+
+/** Answers a request that met a bug. A broker that panicked has no answer. */
+function fail(request: IncomingMessage, response: ServerResponse, engine: Engine, error: unknown): void {
+  const outcome = `A request (${request.method} ${pathOf(request)}) was answered by 500`;
+  engine.onError(isPanic(error) ? error : faultBy(error, outcome));
+  if (isPanic(error) || response.headersSent) return void response.destroy();
+  const reason = "This request met a bug in PocketMQ: its log says more.";
+  sendAnswer(response, new Answer(500, { error: "internal_error", reason }));
 }
 
 async function answer(
@@ -120,9 +132,10 @@ function pathOf(request: IncomingMessage): string {
 }
 
 function sendAnswer(response: ServerResponse, { status, body, headers }: Answer): void {
+  const text = body === undefined || typeof body === "string" ? body : writeJson(body);
   const type = body === undefined ? {} : { "content-type": "application/json" };
   response.writeHead(status, { ...type, "cache-control": "no-store", ...headers });
-  response.end(body === undefined || typeof body === "string" ? body : writeJson(body));
+  response.end(text);
 }
 
 function sendText(response: ServerResponse, status: number, text: string): void {

@@ -6,6 +6,7 @@ import type { Broker } from "../broker.js";
 import { SystemClock } from "../clock.js";
 import { Consumers } from "../consumers.js";
 import { DEFAULT_VIRTUAL_HOST, Engine } from "../engine.js";
+import { Fault } from "../errors.js";
 import { checkedLimits } from "../options.js";
 import { matches } from "../patterns.js";
 import { reportUncaught } from "../report.js";
@@ -19,6 +20,7 @@ import { type Bound, bind, unbind } from "./ports.js";
 import { setUp } from "./set-up.js";
 
 const LEAVE_MS = 2_000;
+const NOT_ACCEPTED = "A connection was not accepted, and others may not be until the system has room for them";
 const BUFFER_BYTES = 1 << 20;
 
 interface Ports {
@@ -166,6 +168,9 @@ async function bindAll(
   const add = async (name: keyof Ports, binding: Promise<Bound>) => {
     const made = await binding;
     ports[name] = made;
+    for (const server of made.servers) {
+      server.on("error", (error) => operations.engine.onError(new Fault(`${NOT_ACCEPTED}: ${error.message}`, error)));
+    }
     bound.push(made);
   };
   await add(

@@ -60,7 +60,8 @@ export interface ListenOptions extends Limits, JournalOptions {
   allowedOrigins?: readonly string[] | undefined;
   /**
    * Told when the broker panics, when it cannot write to `data` any more, or when a consumer's callback throws. By default it is
-   * reported as an uncaught error. After an error whose `name` is `StoreFailure` or `Panic` the broker goes on.
+   * reported as an uncaught error. After an error whose `name` is `StoreFailure` or `Panic` the broker goes on, and after a
+   * `Fault`, which ended one request or one connection alone, and by default is only logged.
    */
   onError?: ((error: unknown) => void) | undefined;
 }

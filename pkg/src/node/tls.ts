@@ -57,11 +57,14 @@ export function amqpsServers(options: TlsOptions, connections: Connections): () 
     // Node does not close a socket by itself whose handshake fails or takes too long.
     server.on("tlsClientError", (_error, socket) => socket.destroy());
     return server.on("secureConnection", (socket) => {
-      // An empty object when none was shown.
-      const { subject }: Partial<PeerCertificate> = ca === undefined ? {} : socket.getPeerCertificate();
-      if (subject && !socket.authorized) return void socket.destroy();
-      const certificateName = loginFrom === "distinguished_name" ? distinguishedName(socket) : commonName(subject?.CN);
-      connections.accept(socket, { socket, tls: true, certificateName: subject && certificateName });
+      connections.attempt(socket, () => {
+        // An empty object when none was shown.
+        const { subject }: Partial<PeerCertificate> = ca === undefined ? {} : socket.getPeerCertificate();
+        if (subject && !socket.authorized) return void socket.destroy();
+        const byName = loginFrom === "distinguished_name";
+        const certificateName = byName ? distinguishedName(socket) : commonName(subject?.CN);
+        connections.accept(socket, { socket, tls: true, certificateName: subject && certificateName });
+      });
     });
   };
 }

@@ -1,0 +1,161 @@
+// Faults: a bug that one request or connection meets ends that alone. The bugs are planted, each where a peer gets to.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import net, { connect } from "node:net";
+import { test } from "node:test";
+import { TLSSocket, connect as tlsConnect } from "node:tls";
+import { MessageChannel } from "node:worker_threads";
+import amqplib from "amqplib";
+import { connectPort } from "pocketmq/browser";
+import { Fault, listen } from "pocketmq/node";
+import { WebSocket, WebSocketServer } from "ws";
+import { PortHost } from "../dist/browser/port-host.js";
+import { SystemClock } from "../dist/clock.js";
+import { Engine } from "../dist/engine.js";
+import { Rates } from "../dist/node/api/rates.js";
+import { Server } from "../wasm/broker/broker.js";
+import { apiOf } from "./support/api.mjs";
+import { certificate } from "./support/certificates.mjs";
+
+/** A broker whose errors are logged, as those of a program that does not ask for them. */
+async function started(t, options = {}) {
+  const logged = t.mock.method(console, "error", () => {});
+  const broker = await listen({ amqpPort: 0, httpPort: 0, ...options });
+  t.after(() => broker.close());
+  const other = await amqplib.connect(broker.url);
+  const channel = await other.createConfirmChannel();
+  await channel.assertQueue("q");
+  /** That only this was logged, and everybody else is served on the connection of before. */
+  const goesOn = async (...messages) => {
+    channel.sendToQueue("q", Buffer.from("x"));
+    await channel.waitForConfirms();
+    assert.equal((await fetch(`${broker.httpUrl}/api/overview`)).status, 200);
+    const errors = logged.mock.calls.map(({ arguments: [error] }) => error);
+    assert.deepEqual(
+      errors.map(({ message }) => message.replace(/ because of a bug in PocketMQ.*report it: /, ": ")),
+      messages,
+    );
+    assert.ok(errors.every((error) => error instanceof Fault && error.code === "FAULT"));
+  };
+  return { broker, goesOn };
+}
+
+/** Has one call throw, the next one of a method or getter that comes. */
+function plant(t, object, method, isTheOne = () => true) {
+  const original = object[method];
+  let isThere = true;
+  t.mock.method(object, method, function (...how) {
+    if (!isThere || !isTheOne(...how)) return original.apply(this, how);
+    isThere = false;
+    throw new RangeError("planted");
+  });
+}
+
+const closed = async (socket) => {
+  socket.on("error", () => {}).resume();
+  await once(socket, "close");
+};
+
+test("a request whose handler throws is answered by 500, and nothing else ends", async (t) => {
+  const { broker, goesOn } = await started(t);
+  plant(t, Rates.prototype, "told");
+  const { status, body } = await apiOf(broker)("GET", "/queues?columns=secret");
+  assert.equal(status, 500);
+  assert.deepEqual(body, { error: "internal_error", reason: "This request met a bug in PocketMQ: its log says more." });
+  await goesOn("A request (GET /api/queues) was answered by 500: RangeError: planted");
+});
+
+test("a request whose answer cannot be written is answered by 500", async (t) => {
+  const { broker, goesOn } = await started(t);
+  plant(t, JSON, "stringify", (value) => value?.rabbitmq_version !== undefined);
+  assert.equal((await apiOf(broker)("GET", "/overview")).status, 500);
+  await goesOn("A request (GET /api/overview) was answered by 500: RangeError: planted");
+});
+
+test("a connection whose bytes meet a bug is closed alone", async (t) => {
+  const { broker, goesOn } = await started(t);
+  plant(t, Server.prototype, "receive");
+  const socket = connect(broker.amqpPort, "127.0.0.1");
+  socket.write("AMQP\0\0\x09\x01");
+  await closed(socket);
+  await goesOn("A connection was closed: RangeError: planted");
+});
+
+test("a connection whose beginning, output or end meets a bug is closed alone", async (t) => {
+  for (const method of ["connect", "outputTaken", "disconnected"]) {
+    await t.test(method, async (t) => {
+      const { broker, goesOn } = await started(t);
+      plant(t, Server.prototype, method);
+      const socket = connect(broker.amqpPort, "127.0.0.1");
+      socket.write("AMQP\0\0\x09\x01");
+      if (method === "disconnected") socket.end();
+      await closed(socket);
+      await goesOn("A connection was closed: RangeError: planted");
+    });
+  }
+});
+
+test("an upgrade that meets a bug is closed alone", async (t) => {
+  const { broker, goesOn } = await started(t);
+  plant(t, WebSocketServer.prototype, "handleUpgrade");
+  const socket = new WebSocket(`ws://127.0.0.1:${broker.httpPort}/ws/amqp`, "amqp");
+  socket.on("error", () => {});
+  await new Promise((resolve) => socket.once("close", resolve));
+  await goesOn("A connection was closed: RangeError: planted");
+});
+
+test("a TLS client whose certificate meets a bug is closed alone", async (t) => {
+  const authority = certificate("authority");
+  const { cert, key } = certificate("localhost", { by: authority });
+  const { broker, goesOn } = await started(t, { tls: { cert, key, ca: authority.cert }, amqpsPort: 0 });
+  plant(t, TLSSocket.prototype, "getPeerCertificate");
+  await closed(tlsConnect({ port: broker.amqpsPort, host: "127.0.0.1", rejectUnauthorized: false }));
+  await goesOn("A connection was closed: RangeError: planted");
+});
+
+test("a connection that the system cannot accept ends nothing", async (t) => {
+  const servers = [];
+  const original = net.Server.prototype.listen;
+  t.mock.method(net.Server.prototype, "listen", function (...how) {
+    servers.push(this);
+    return original.apply(this, how);
+  });
+  const { goesOn } = await started(t);
+  for (const server of servers) server.emit("error", new Error("accept EMFILE"));
+  const text = "A connection was not accepted, and others may not be until the system has room for them: accept EMFILE";
+  await goesOn(...servers.map(() => text));
+});
+
+test("a MessagePort whose message meets a bug is closed alone", async (t) => {
+  const errors = [];
+  const engine = new Engine({
+    limits: {},
+    clock: new SystemClock(),
+    soon: setImmediate,
+    onError: (error) => errors.push(error),
+  });
+  t.after(() => engine.close());
+  const host = new PortHost(engine, { isFresh: true }, () => {});
+  const portOf = () => {
+    const { port1, port2 } = new MessageChannel();
+    host.serve(port2);
+    return port1;
+  };
+  const other = await connectPort(portOf());
+  for (const method of ["receive", "outputTaken"]) {
+    plant(t, Server.prototype, method);
+    const port = portOf();
+    const hungUp = new Promise((resolve) => port.on("message", (data) => data === null && resolve()));
+    port.postMessage(new TextEncoder().encode("AMQP\0\0\x09\x01"));
+    await hungUp;
+    await (await other.channel()).queueDeclare("q");
+  }
+  await other.close();
+  assert.deepEqual(
+    errors.map(({ name, cause }) => [name, cause.message]),
+    [
+      ["Fault", "planted"],
+      ["Fault", "planted"],
+    ],
+  );
+});
