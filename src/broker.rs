@@ -191,7 +191,7 @@ impl Broker {
         self.forget_publishers();
         self.fall_due();
         self.tend_changed();
-        self.memory.set(self.memory_bytes());
+        self.measure_memory();
     }
 
     /// When there will be something due next. Verbs and [`poll`](Self::poll) may bring it nearer.
@@ -325,9 +325,14 @@ impl Broker {
         self.state.memory_bytes() + self.reserved_bytes + self.state.publishers().memory_bytes()
     }
 
-    pub(crate) fn check_memory(&mut self, more_bytes: usize) -> Result<(), Error> {
+    /// Brings the sum over all virtual hosts up to date, as far as this one goes, and returns it.
+    pub(crate) fn measure_memory(&mut self) -> u64 {
         self.memory.set(self.memory_bytes());
-        if self.memory.all() + more_bytes as u64 > self.limits.memory_max_bytes as u64 {
+        self.memory.all()
+    }
+
+    pub(crate) fn check_memory(&mut self, more_bytes: usize) -> Result<(), Error> {
+        if self.measure_memory() + more_bytes as u64 > self.limits.memory_max_bytes as u64 {
             return Err(Error::MemoryLimit(self.limits.memory_max_bytes));
         }
         Ok(())

@@ -90,7 +90,7 @@ export interface Stats {
   memoryBytes: number;
   /** How many publishers are remembered by their `x-publisher-id`, each for a week after its last message. */
   publishers: number;
-  /** Dead letters that memory had no room for, as other queues held the same message. */
+  /** Dead letters that memory had no room for. */
   droppedDeadLetters: number;
   connections: number;
   channels: number;

@@ -18,7 +18,7 @@ pub struct Report {
     pub memory_bytes: usize,
     /// Publishers whose numbers are remembered.
     pub publishers: usize,
-    /// Dead letters that memory had no room for, as other queues held the same message.
+    /// Dead letters that memory had no room for.
     pub dropped_dead_letters: usize,
     /// Open connections.
     pub connections: usize,

@@ -154,7 +154,7 @@ impl Broker {
     fn remove_unacked(&mut self, id: QueueId, position: u64, death: Option<Reason>) {
         let Some(queue) = self.state.queue(id) else { return };
         let is_part = queue.part.is_some();
-        if let Some(reason) = death.filter(|_| queue.settings.dead_letter_exchange.is_some()) {
+        if let Some(reason) = death.filter(|_| self.dead_letter_exchange(queue).is_some()) {
             let message = queue.unacked_message(position).expect("what is settled is unacked").share();
             self.dead_letter_of(id, position, message, reason);
         }
@@ -169,9 +169,12 @@ impl Broker {
         if message.is_slip() {
             let kept_bytes = message.kept_bytes();
             drop(message);
-            let has_room = self.has_room_for_copy(kept_bytes);
-            if !has_room || self.state.fetch(id, position).is_none() {
+            if !self.has_room_for_copy(kept_bytes) {
                 self.dropped_dead_letters += 1;
+                return;
+            }
+            // The operator is told of what cannot be read.
+            if self.state.fetch(id, position).is_none() {
                 return;
             }
             let fetched = self.state.queue(id).and_then(|queue| queue.unacked_message(position));

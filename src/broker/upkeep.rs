@@ -13,6 +13,7 @@ use super::delivery::Notice;
 use super::headers::{self, Death, Reason};
 use super::message::{Message, NEVER_MS};
 use super::publishing::Routed;
+use super::queue::Queue;
 use super::record::Record;
 use super::settings::Overflow;
 use crate::id::{ChannelId, QueueId};
@@ -145,9 +146,14 @@ impl Broker {
 
     /// Whether a dead letter may add so much to memory. Deliveries do not count: what is rejected ends one.
     pub(super) fn has_room_for_copy(&mut self, bytes: usize) -> bool {
-        self.memory.set(self.memory_bytes());
-        let used = self.memory.all() - self.state.unacked_bytes() as u64;
+        let used = self.measure_memory() - self.state.unacked_bytes() as u64;
         used + bytes as u64 <= self.limits.memory_max_bytes as u64
+    }
+
+    /// Where a queue's dead letters go, if that exchange is there.
+    pub(super) fn dead_letter_exchange<'a>(&self, queue: &'a Queue) -> Option<&'a str> {
+        let exchange = queue.settings.dead_letter_exchange.as_deref()?;
+        (exchange.is_empty() || self.state.exchange(exchange).is_some()).then_some(exchange)
     }
 
     /// Sends a message that leaves this queue to the dead-letter exchange, if there is one. Where other queues hold it, too,
@@ -155,10 +161,7 @@ impl Broker {
     pub(super) fn dead_letter(&mut self, id: QueueId, message: &Message, reason: Reason) {
         let has_room = !message.is_elsewhere() || self.has_room_for_copy(message.memory_bytes());
         let Some(queue) = self.state.queue(id) else { return };
-        let Some(exchange) = queue.settings.dead_letter_exchange.as_deref() else { return };
-        if !exchange.is_empty() && self.state.exchange(exchange).is_none() {
-            return;
-        }
+        let Some(exchange) = self.dead_letter_exchange(queue) else { return };
         if !has_room {
             self.dropped_dead_letters += 1;
             return;

@@ -1,8 +1,9 @@
 //! Backlog: more messages than there is memory for.
 
+use pocketmq::broker::Publication;
 use pocketmq::id::ChannelId;
 use pocketmq::limits::Limits;
-use pocketmq::properties::PropertyValues;
+use pocketmq::properties::{Properties, PropertyValues};
 use pocketmq::server::Server;
 use pocketmq::table::{Table, Value};
 
@@ -218,6 +219,60 @@ fn rejecting_more_at_once_than_memory_has_room_for_drops_dead_letters_and_counts
     let report = server.broker().report();
     let dead = report.queues.iter().find(|queue| &*queue.name == "dead").unwrap().ready;
     assert!(dead > 1000 && dead + report.dropped_dead_letters == MESSAGES, "{dead} of {MESSAGES}");
+}
+
+/// Two messages of a backlog that are delivered and on the disk only, and whose dead letters go to this exchange: their
+/// delivery tags. Much was read since they were.
+fn delivered(store: &Bytes, exchange: &str) -> (Server, ChannelId, Vec<u64>) {
+    let mut server = restarted(store, PAGED, ("x-dead-letter-exchange", exchange.into()), "number");
+    let mut program = Program::of(server.broker_mut());
+    program.queue("dead", &Table::new());
+    program.bind("amq.fanout", "dead", "");
+    let channel = program.channel;
+    let mut tags: Vec<_> = held(&mut server, channel, "backlog").into_iter().map(|(_, tag)| tag).collect();
+    let two = tags.drain(PAGED - 500..PAGED - 498).collect();
+    tags.into_iter().for_each(|tag| server.broker_mut().ack(channel, tag, false).unwrap());
+    flush(&mut server, NOW_MS);
+    (server, channel, two)
+}
+
+/// Rejects them and says how many dead letters there were then, and how many memory had no room for.
+fn rejected(server: &mut Server, channel: ChannelId, delivery_tags: &[u64]) -> (usize, usize) {
+    for &delivery_tag in delivery_tags {
+        server.broker_mut().nack(channel, delivery_tag, false, false).unwrap();
+    }
+    let report = server.broker().report();
+    let dead = report.queues.iter().find(|queue| &*queue.name == "dead").unwrap();
+    (dead.ready, report.dropped_dead_letters)
+}
+
+fn fill_memory(server: &mut Server) {
+    let Program { broker, channel } = Program::of(server.broker_mut());
+    let (exchange, routing_key, properties, mandatory) = ("", "dead", Properties::EMPTY, false);
+    for body in [&[0; 100_000][..], &[0; 1000], &[]] {
+        let publication = Publication { exchange, routing_key, properties, body, mandatory };
+        while broker.publish(channel, &publication).is_ok() {}
+    }
+}
+
+#[test]
+fn only_a_dead_letter_that_memory_has_no_room_for_counts_as_dropped_for_that() {
+    let (mut server, channel, tags) = delivered(&Bytes::default(), "amq.fanout");
+    assert_eq!(rejected(&mut server, channel, &tags), (tags.len(), 0));
+
+    let store = Bytes::default();
+    let (mut server, channel, tags) = delivered(&store, "amq.fanout");
+    store.0.borrow_mut().clear();
+    assert_eq!(rejected(&mut server, channel, &tags), (0, 0), "they cannot be read");
+    server.turn(NOW_MS, &mut ());
+    assert!(server.store_failure().is_some());
+
+    for (exchange, dropped) in [("amq.fanout", 2), ("missing", 0)] {
+        let (mut server, channel, tags) = delivered(&Bytes::default(), exchange);
+        fill_memory(&mut server);
+        let before = rejected(&mut server, channel, &[]).0;
+        assert_eq!(rejected(&mut server, channel, &tags), (before, dropped), "to {exchange}");
+    }
 }
 
 #[test]
