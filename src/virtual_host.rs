@@ -348,6 +348,12 @@ impl VirtualHosts {
         self.memory_bytes() > self.limits().memory_high_bytes && self.holds_messages()
     }
 
+    /// The same for a publisher. Only if the last measurements say so are all virtual hosts asked.
+    pub(crate) fn is_low_on_memory_for(&mut self, seat: Seat) -> bool {
+        let used = self.broker_of(seat).measure_memory();
+        used > self.limits().memory_high_bytes as u64 && self.is_low_on_memory()
+    }
+
     /// Whether there are messages that may leave.
     pub(crate) fn holds_messages(&self) -> bool {
         self.iter().any(|host| host.broker.queued_bytes() > 0)

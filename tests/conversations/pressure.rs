@@ -84,6 +84,33 @@ fn a_publisher_waits_while_memory_is_low_and_loses_nothing() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
+fn a_publisher_waits_for_what_another_virtual_host_holds() {
+    for is_acked_before in [false, true] {
+        let mut client = Client::connect(little_memory(), true);
+        client.server.virtual_hosts_mut().add("other");
+        client.join("guest", "/", &["connection.blocked"]);
+        client.ask(&[declare_queue("q", 0).on(1), publish(1, "q", b"first")].concat());
+        let publisher = client.join("guest", "other", &[]);
+        client.ask(&[declare_queue("q", 0).on(1), publish(1, "q", &[1; 51_000]), get("q", false).on(1)].concat());
+        let holder = client.id;
+        if is_acked_before {
+            client.write(&ack(1, false).on(1));
+        }
+        client.id = publisher;
+        client.send(&publish(1, "q", b"second"));
+        assert_eq!(ids(&client.read()), if is_acked_before { &[][..] } else { &[BLOCKED] });
+
+        if !is_acked_before {
+            client.id = holder;
+            client.send(&ack(1, false).on(1));
+            client.id = publisher;
+            assert_eq!(ids(&client.read()), [UNBLOCKED]);
+        }
+        assert_eq!(bodies(&client.ask(&consume("q", "tag", 2).on(1))), [&b"first"[..], b"second"]);
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
 fn who_did_not_ask_is_not_told_and_waits_all_the_same() {
     let mut client = blocked(&[]);
     assert_eq!(ids(&client.read()), [ACK]);

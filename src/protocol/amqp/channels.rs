@@ -96,7 +96,7 @@ impl Connection {
                 self.close_channel(frame, realm)?;
             }
             (Some(Slot::Open(channel)), _, Some(Stay { seat, pass })) => {
-                if id == Some(MethodId::BASIC_PUBLISH) && realm.virtual_hosts.is_low_on_memory() {
+                if id == Some(MethodId::BASIC_PUBLISH) && realm.virtual_hosts.is_low_on_memory_for(*seat) {
                     return Err(Refusal::new(ReplyCode::ResourceError, LOW_ON_MEMORY).during(MethodId::BASIC_PUBLISH));
                 }
                 let (output, frame_max) = (self.output.end(), self.agreement.frame_max);
