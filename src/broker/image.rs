@@ -298,7 +298,7 @@ impl Image {
             self.publishers.note(&message);
         }
         if let Some((at, length)) = written.filter(|_| self.memory_bytes > self.page_bytes) {
-            message = message.slip(at, length);
+            message = message.slip(at, length, true);
         }
         self.memory_bytes += message.memory_bytes();
         self.kept_bytes += message.kept_bytes();

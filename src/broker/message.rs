@@ -116,13 +116,15 @@ impl Message {
         }
     }
 
-    /// What stands for this message, which is kept, as it was written down at this place.
-    pub(crate) fn slip(&self, at: Location, length: u32) -> Self {
+    /// What stands for this message, which is kept, as it was written down at this place. Only partitions ask for its slot.
+    pub(crate) fn slip(&self, at: Location, length: u32, has_slot: bool) -> Self {
         let numbers = [at.segment, at.offset, length, self.kept_bytes() as u32, self.body_bytes() as u32];
         let mut bytes = [0; SLIP_BYTES];
         let (start, slot) = bytes.split_at_mut(SLIP_BYTES - 2);
         start.copy_from_slice(numbers.map(u32::to_le_bytes).as_flattened());
-        slot.copy_from_slice(&self.slot().to_le_bytes());
+        if has_slot {
+            slot.copy_from_slice(&self.slot().to_le_bytes());
+        }
         Self(Arc::from(bytes))
     }
 

@@ -1,6 +1,6 @@
 //! Backlog: more messages than there is memory for.
 
-use pocketmq::broker::Publication;
+use pocketmq::broker::{Consume, Event, Publication};
 use pocketmq::id::ChannelId;
 use pocketmq::limits::Limits;
 use pocketmq::properties::{Properties, PropertyValues};
@@ -115,6 +115,45 @@ fn a_backlog_that_waits_for_its_slots_does_so_after_a_restart() {
     let mut drained = drained(&mut open(&store, limits()));
     drained.sort_unstable();
     assert_eq!(drained, (0..PAGED).map(body).collect::<Vec<_>>());
+}
+
+/// The numbers of a queue's messages in the order in which a consumer gets them.
+fn consumed(server: &mut Server, queue: &str) -> Vec<usize> {
+    let Program { broker, channel } = Program::of(server.broker_mut());
+    let (no_ack, exclusive, arguments) = (true, false, &Table::new());
+    broker.consume(channel, &Consume { queue, consumer_tag: "", no_ack, exclusive, arguments }).unwrap();
+    let mut numbers = Vec::new();
+    while let Some(Event::Delivery(delivery)) = broker.poll() {
+        numbers.push(str::from_utf8(&delivery.message.body()[..8]).unwrap().parse().unwrap());
+    }
+    numbers
+}
+
+#[test]
+fn a_backlog_that_was_put_away_holds_its_slots() {
+    let mut server = open(&Bytes::default(), limits());
+    let mut program = Program::of(server.broker_mut());
+    program.queue("beside", &Table::new());
+    program.queue("backlog", &[("x-partitions", 1)].into_iter().collect());
+    ["beside", "backlog"].into_iter().for_each(|queue| program.bind("amq.fanout", queue, ""));
+    let channel = program.channel;
+    for number in 0..PAGED {
+        let mut program = Program { broker: server.broker_mut(), channel };
+        program.publish("amq.fanout", "", &body(number), named("x-partition-key", number));
+        flush(&mut server, NOW_MS);
+    }
+    assert!(server.broker().memory_bytes() < PAGED * BODY_BYTES, "not all is in memory");
+    let mut program = Program::of(server.broker_mut());
+    program.queue("backlog", &[("x-partitions", 2)].into_iter().collect());
+    let of_former = PAGED - 500..PAGED;
+    for number in of_former.clone() {
+        program.publish("", "backlog", &body(PAGED + number), named("x-partition-key", number));
+    }
+    let numbers = consumed(&mut server, "backlog");
+    let place_of = |number: usize| numbers.iter().position(|&found| found == number).expect("all messages are there");
+    assert!(of_former.into_iter().all(|number| place_of(number) < place_of(PAGED + number)));
+    assert_eq!(numbers.len(), PAGED + 500);
+    assert_eq!(consumed(&mut server, "beside"), (0..PAGED).collect::<Vec<_>>());
 }
 
 /// What messages take in memory, without what deliveries take beside them.

@@ -113,7 +113,11 @@ impl State {
     /// Puts what was written down at `at` away, wherever it is. It must be possible.
     pub(crate) fn put_away(&mut self, places: &[Place], at: Location, length: u32) {
         let Some(message) = places.iter().find_map(|&place| self.kept_at(place)) else { return };
-        let slip = message.slip(at, length);
+        let is_in_part = places.iter().any(|&place| match place {
+            Place::Queue(queue, _) => self.queues.get(queue).is_some_and(|queue| queue.part.is_some()),
+            _ => false,
+        });
+        let slip = message.slip(at, length, is_in_part);
         self.count_in(&slip);
         for &place in places {
             let Place::Queue(queue, position) = place else { continue };
