@@ -60,6 +60,7 @@ pub enum Kind {
     Returned,
     Delivered,
     Publisher,
+    Era,
 }
 
 const BATCH_MAGIC: [u8; 4] = [0xb5, b'P', b'M', b'Q'];
@@ -193,6 +194,7 @@ fn kind_of(fact: &[u8]) -> Option<Kind> {
         RETURNED => Kind::Returned,
         16 => Kind::Delivered,
         PUBLISHER | 19 => Kind::Publisher,
+        18 => Kind::Era,
         _ => return None,
     })
 }
@@ -237,7 +239,7 @@ fn note(fact: &[u8], host: [u8; 8], known: &mut Known) -> bool {
             let places = fact[3..3 + count * PLACE_BYTES].chunks(PLACE_BYTES);
             places.map(|place| !known.insert(of(MESSAGE, place))).filter(|is_again| *is_again).count() > 0
         }
-        8 | RETURNED => !known.insert(of(fact[0], &fact[1..])),
+        8 | RETURNED | 18 => !known.insert(of(fact[0], &fact[1..])),
         // Only cleaning writes them.
         PUBLISHER | 19 => true,
         _ => false,

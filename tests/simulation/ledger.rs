@@ -14,14 +14,17 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::timeline::{Span, Timeline, Turn};
-use super::topology::{BINDINGS, DEAD, EXCHANGES, QUEUES, Target};
+use super::topology::{BINDINGS, DEAD, EXCHANGES, QUEUES, TIMED, Target};
 
 pub use delivery::Arrival;
 
 /// What a message takes besides its body, when it is a dead letter with all its headers.
 const HEADERS_BYTES: usize = 400;
-/// So many policies come and go.
-pub const POLICIES: usize = 2;
+/// So many policies come and go: some that mean nothing to any queue, and one for each of the [`TIMED`] queues.
+pub const POLICIES: usize = IDLE_POLICIES + TIMED.len();
+pub const IDLE_POLICIES: usize = 2;
+/// What the versions of the latter give messages to live.
+pub const TTLS_MS: [u64; 4] = [40, 300, 2_500, 20_000];
 
 /// A promise that was broken, in a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -436,6 +439,11 @@ impl Token {
             "{kind} message {id} of '{exchange}' by '{key}' to '{queue}' in turn {turn}, {expires_ms:?}, now {held} {states:?}"
         )
     }
+}
+
+/// The policy that changes the time to live of a queue's messages.
+pub fn policy_of(queue: usize) -> Option<usize> {
+    TIMED.iter().position(|&timed| timed == queue).map(|place| IDLE_POLICIES + place)
 }
 
 /// Where to the dead of a queue go.

@@ -44,12 +44,14 @@ pub const QUORUM: usize = 9;
 /// That which grows.
 pub const PARTED: usize = 10;
 pub const UNIQUE: usize = 11;
+/// Queues whose messages' time to live policies change: one that has a time to live of its own, and one that has none.
+pub const TIMED: [usize; 2] = [7, 12];
 /// No queue has more partitions.
 pub const PARTITIONS_MAX: u32 = 6;
 /// By these, messages are spread over partitions, whatever their routing keys.
 pub const PARTITION_KEYS: [&str; 8] = ["ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal"];
 
-pub const QUEUES: [QueueSpec; 12] = [
+pub const QUEUES: [QueueSpec; 13] = [
     QueueSpec { name: "dead", ..PLAIN },
     QueueSpec { has_dead_letters: true, ..PLAIN },
     QueueSpec { name: "late", ..PLAIN },
@@ -57,11 +59,12 @@ pub const QUEUES: [QueueSpec; 12] = [
     QueueSpec { name: "passing", is_transient: true, ..PLAIN },
     QueueSpec { name: "short", max_length: Some(5), has_dead_letters: true, ..PLAIN },
     QueueSpec { name: "strict", max_length: Some(4), refuses: true, ..PLAIN },
-    QueueSpec { name: "brief", ttl_ms: Some(200), has_dead_letters: true, ..PLAIN },
+    QueueSpec { name: "brief", ttl_ms: Some(1000), has_dead_letters: true, ..PLAIN },
     QueueSpec { name: "ranked", max_priority: Some(4), ..PLAIN },
     QueueSpec { name: "quorum", is_quorum: true, delivery_limit: Some(3), has_dead_letters: true, ..PLAIN },
     QueueSpec { name: "parted", partitions: Some(2), deduplicates: true, ..PLAIN },
     QueueSpec { name: "unique", deduplicates: true, ..PLAIN },
+    QueueSpec { name: "fading", max_priority: Some(1), has_dead_letters: true, ..PLAIN },
 ];
 
 pub struct ExchangeSpec {

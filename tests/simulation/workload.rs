@@ -1,5 +1,7 @@
 //! Workload: what clients do, as a seed says, and when everything crashes.
 
+mod scenes;
+
 use std::rc::Rc;
 
 use super::client::{Mode, Outcome};
@@ -38,6 +40,7 @@ pub struct Tally {
 pub fn run(plan: Plan) -> Checked<Tally> {
     let random = Random::new(plan.seed);
     let mut world = World::new(random, plan.mutation)?;
+    world.may_crash = plan.crashes > 0;
     world.recover()?;
     world.meet()?;
     let mut crashes = 0;
@@ -203,7 +206,7 @@ impl World {
         let queue = self.random.below(QUEUES.len());
         let mode = self.channel(client, number).mode;
         let is_first = self.clients[client].channels[0].number == number;
-        match self.random.weighed(&[40, 30, 8, 10, 4, 3, 1, 2, 6, 4, 3, 2, 4, 4, 2, 8, 6, 2, 4]) {
+        match self.random.weighed(&[40, 30, 8, 10, 4, 3, 1, 2, 6, 4, 3, 2, 4, 4, 2, 8, 8, 2, 4, 6, 5]) {
             0 => self.publish_some(client, number),
             1 => {
                 self.settle_some(client, number);
@@ -260,6 +263,8 @@ impl World {
             16 => self.change_policy(),
             18 => self.sweep(client, number),
             17 => self.change_guest(),
+            19 => self.act_alone(client, number, queue)?,
+            20 if mode != Mode::Transactions => self.churn(client, number)?,
             12 if mode == Mode::Transactions && self.random.chance(25) => self.roll_back(client, number),
             _ if mode == Mode::Transactions => self.commit(client, number),
             _ => {}
@@ -285,32 +290,16 @@ impl World {
         }
     }
 
-    /// The queue that grows does so while there are messages in it, and more come, some of which have to wait then.
-    fn fill_growing(&mut self, client: usize, number: u16) -> Checked {
-        for is_full in [false, true] {
-            if !self.is_open(client, number) {
-                return Ok(());
-            }
-            for _ in 0..=self.random.below(5) {
-                let message = Rc::new(self.message_to_grown(client, number));
-                self.publish(client, number, &message);
-            }
-            if !is_full {
-                self.grow(client);
-                self.turn()?;
-            }
-        }
-        self.turn()?;
-        if self.random.chance(40) && self.is_open(client, number) {
-            self.purge(client, number, PARTED);
-        }
-        Ok(())
+    /// A message to one queue, which nothing else is said of.
+    fn simple_message(&mut self, client: usize, number: u16, queue: usize) -> Message {
+        let mut message = self.message(client, number);
+        (message.exchange, message.key, message.sequence) = ("", QUEUES[queue].name, None);
+        (message.ttl_ms, message.delay_ms) = (None, None);
+        message
     }
 
     fn message_to_grown(&mut self, client: usize, number: u16) -> Message {
-        let mut message = self.message(client, number);
-        (message.exchange, message.key, message.sequence) = ("", QUEUES[PARTED].name, None);
-        (message.ttl_ms, message.delay_ms) = (None, None);
+        let mut message = self.simple_message(client, number, PARTED);
         self.name_keys(&mut message);
         message
     }
@@ -371,10 +360,8 @@ impl World {
 
     /// A message of which there may be a twin already.
     fn unique_message(&mut self, client: usize, number: u16) -> Message {
-        let mut message = self.message(client, number);
         let queue = if self.random.chance(30) { PARTED } else { UNIQUE };
-        (message.exchange, message.key, message.sequence) = ("", QUEUES[queue].name, None);
-        (message.ttl_ms, message.delay_ms) = (None, None);
+        let mut message = self.simple_message(client, number, queue);
         self.name_keys(&mut message);
         message
     }
@@ -453,7 +440,7 @@ impl World {
                 message.label = Some(*random.pick(&["red", "blue", "green"]))
                     .filter(|_| matches!(message.exchange, RELAY | LABELS));
                 if message.exchange == LATER {
-                    message.delay_ms = Some(*random.pick(&[1, 20, 300]));
+                    message.delay_ms = Some(*random.pick(&[1, 20, 300, 3_000]));
                 }
             }
             _ => {

@@ -55,6 +55,8 @@ pub struct World {
     serials: u32,
     /// So many boundaries of flushes are passed until everything crashes.
     pub fuse: Option<usize>,
+    /// An act may end in a crash.
+    pub may_crash: bool,
     /// Somebody has just committed a transaction.
     pub has_committed: bool,
     /// Somebody has just been told that something is durable.
@@ -110,6 +112,7 @@ impl World {
             mutation,
             flushing: None,
             fuse: None,
+            may_crash: false,
             has_committed: false,
             has_promised: false,
             deeds: Vec::new(),

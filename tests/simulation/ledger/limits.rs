@@ -1,5 +1,6 @@
 //! Limits: what leaves a queue by itself, when it has expired or is too much, and who may not be kept waiting.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::{Checked, Clock, Ledger, Place, State, Token, TokenId, end_in, violation};
@@ -32,7 +33,11 @@ impl Ledger {
         let is_ready = |id: &TokenId| self.tokens[*id].holder.is_none() && self.tokens[*id].may_be_at(queue);
         let mut ready: Vec<_> = self.active.iter().copied().filter(is_ready).collect();
         let is_there = |state: &&State| state.place == Place::At(queue);
-        ready.sort_by_key(|&id| self.tokens[id].states.states().filter(is_there).map(|state| state.order.0).min());
+        let rank = |token: &Token| QUEUES[queue].max_priority.map(|max| Reverse(token.message.priority.min(max)));
+        ready.sort_by_key(|&id| {
+            let token = &self.tokens[id];
+            (rank(token), token.states.states().filter(is_there).map(|state| state.order.0).min())
+        });
         ready
     }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::{Clock, Ledger, Message, Place, Published, State, Token, TokenId, order_of, some_time_in};
+use super::{
+    Clock, Ledger, Message, Place, Published, State, TTLS_MS, Token, TokenId, order_of, policy_of, some_time_in,
+};
 use crate::timeline::{Timeline, Turn};
 use crate::topology::{BINDINGS, BindingSpec, QUEUES, Target};
 
@@ -56,6 +58,7 @@ impl Ledger {
         let order = order_of(clock.turn, self.arrivals % (1 << 19));
         let place = if message.delay_ms.is_some() { Place::Held } else { Place::At(queue) };
         let arrived = State { place, order: (order, order), returns: (0, 0), was_delivered: false };
+        let ttl_ms = self.policy_ttl_ms(queue);
         let token = &mut self.tokens[id];
         let was_unborn = token.states.may_be(|state| state.place == Place::Unborn);
         let is_new = token.states.must_be(|state| state.place == Place::Unborn);
@@ -65,7 +68,8 @@ impl Ledger {
             _ => vec![state.clone()],
         });
         if was_unborn {
-            let ttl_ms = [message.ttl_ms, spec.ttl_ms].into_iter().flatten().min();
+            // What a policy says later changes nothing of it.
+            let ttl_ms = [message.ttl_ms, spec.ttl_ms, ttl_ms].into_iter().flatten().min();
             token.expires_ms = ttl_ms.map(|ttl_ms| clock.now_ms + ttl_ms);
             token.due_ms = message.delay_ms.map(|delay_ms| clock.now_ms + delay_ms);
             // It may have arrived before, by what is not durable yet: then nothing is written down now.
@@ -81,6 +85,13 @@ impl Ledger {
             published.rests_on = published.rests_on.max(token.arrived);
         }
         published.tokens.push(id);
+    }
+
+    /// What the policy of a queue gives a message that comes now to live.
+    fn policy_ttl_ms(&self, queue: usize) -> Option<u64> {
+        let policy = &self.policies[policy_of(queue)?];
+        assert!(policy.is_clear(), "the operator has set it anew where it was not certain");
+        policy.states().next().and_then(|&version| Some(TTLS_MS[version? as usize]))
     }
 
     /// When the message arrived in a queue that stands for this one there, if it is certain that there is one; and whether

@@ -4,13 +4,17 @@ use pocketmq::broker::{ApplyTo, Broker, Policy};
 use pocketmq::table::{Table, Value};
 
 use super::{GUEST, HOSTS, World};
-use crate::ledger::{Checked, Ledger, POLICIES, violation};
-use crate::topology::{BINDINGS, BindingSpec, EXCHANGES, PARTED, QUEUES, Target};
+use crate::ledger::{Checked, IDLE_POLICIES, Ledger, POLICIES, TTLS_MS, violation};
+use crate::topology::{BINDINGS, BindingSpec, EXCHANGES, PARTED, QUEUES, TIMED, Target};
 
-/// A policy of the workload: it is there to be kept, and means nothing to any queue.
-fn policy(version: u32) -> Policy {
-    let definition = [("max-length", Value::I32(1000 + version as i32))].into_iter().collect();
-    Policy { pattern: "nothing".into(), apply_to: ApplyTo::Queues, priority: version as i32, definition }
+/// A policy of the workload: it gives messages of its queue their time to live, or is only there to be kept.
+fn policy(number: usize, version: u32) -> Policy {
+    let (pattern, key, value) = match number.checked_sub(IDLE_POLICIES) {
+        None => ("nothing", "max-length", 1000 + u64::from(version)),
+        Some(place) => (QUEUES[TIMED[place]].name, "message-ttl", TTLS_MS[version as usize]),
+    };
+    let definition = [(key, Value::I32(value as i32))].into_iter().collect();
+    Policy { pattern: pattern.into(), apply_to: ApplyTo::Queues, priority: version as i32, definition }
 }
 
 fn policy_name(number: usize) -> String {
@@ -46,7 +50,20 @@ impl World {
     /// A policy comes, changes or goes.
     pub fn change_policy(&mut self) {
         let (host, number) = (self.random.below(HOSTS.len()), self.random.below(POLICIES));
-        let version = if self.random.chance(30) { None } else { Some(self.random.below(4) as u32) };
+        self.set_policy(host, number);
+    }
+
+    /// Sets the policies anew of which nobody knows whether they survived, and which matter to messages that come now.
+    pub(super) fn clear_up_policies(&mut self, host: usize) {
+        for number in IDLE_POLICIES..POLICIES {
+            if !self.ledgers[host].policies[number].is_clear() {
+                self.set_policy(host, number);
+            }
+        }
+    }
+
+    pub fn set_policy(&mut self, host: usize, number: usize) {
+        let version = if self.random.chance(30) { None } else { Some(self.random.below(TTLS_MS.len()) as u32) };
         if self.has_failed() {
             return;
         }
@@ -55,7 +72,7 @@ impl World {
         self.ledgers[host].caused = turn;
         let (broker, name) = (self.broker_mut(host), policy_name(number));
         match version {
-            Some(version) => broker.set_policy(&name, &policy(version)).expect("it makes sense"),
+            Some(version) => broker.set_policy(&name, &policy(number, version)).expect("it makes sense"),
             None => drop(broker.delete_policy(&name)),
         }
         self.await_deed(host);
@@ -123,7 +140,7 @@ fn see_policies(ledger: &mut Ledger, policies: &[(String, Policy)]) -> Checked {
     for number in 0..POLICIES {
         let found = policies.iter().find(|(name, _)| *name == policy_name(number)).map(|(_, policy)| policy);
         let version = found.map(|found| found.priority as u32);
-        if version.is_some_and(|version| found != Some(&policy(version))) {
+        if version.is_some_and(|version| found != Some(&policy(number, version))) {
             return violation(format!("nobody has set {found:?}"));
         }
         ledger.see(&policy_name(number), |ledger| &mut ledger.policies[number], &version)?;

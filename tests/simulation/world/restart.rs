@@ -166,6 +166,7 @@ impl World {
         if self.random.chance(70) {
             self.look_around(host)?;
         }
+        self.clear_up_policies(host);
         self.join(host, Publisher::named("nobody"))?;
         let client = self.clients.len() - 1;
         for queue in 0..QUEUES.len() {

@@ -88,17 +88,21 @@ impl World {
         self.expect_of_all(client, number, Expected::Answer((40, 11)));
     }
 
+    pub fn delete_exchange(&mut self, client: usize, number: u16, exchange: usize) {
+        let clock = self.clock;
+        let is_kept = self.ledger(client).delete_exchange(exchange, clock);
+        self.cause(client, number, Cause::Deleted, is_kept);
+        self.send(client, &call(40, 20).short(0).text(EXCHANGES[exchange].name).octet(0).on(number));
+        self.expect_of_all(client, number, Expected::Answer((40, 21)));
+    }
+
     /// Deletes an exchange, makes it anew and binds it as before, or not.
     pub fn renew_exchange(&mut self, client: usize, number: u16, exchange: usize) -> Checked {
-        let clock = self.clock;
         let ledger = self.ledger(client);
         let is_bound = |binding: &usize| ledger.bindings[*binding].may_be(|&is_bound| is_bound);
         let hangs_on = |binding: &usize| BINDINGS[*binding].hangs_on(exchange);
         let bindings: Vec<_> = (0..BINDINGS.len()).filter(hangs_on).filter(is_bound).collect();
-        let is_kept = ledger.delete_exchange(exchange, clock);
-        self.cause(client, number, Cause::Deleted, is_kept);
-        self.send(client, &call(40, 20).short(0).text(EXCHANGES[exchange].name).octet(0).on(number));
-        self.expect_of_all(client, number, Expected::Answer((40, 21)));
+        self.delete_exchange(client, number, exchange);
         self.turn()?;
         if !self.is_open(client, number) {
             return Ok(());
@@ -153,11 +157,8 @@ impl World {
         self.expect_of_all(client, number, Expected::Answer(answer));
     }
 
-    /// Deletes a queue, makes it anew and binds it as before.
-    pub fn renew_queue(&mut self, client: usize, number: u16, queue: usize) -> Checked {
+    pub fn delete_queue(&mut self, client: usize, number: u16, queue: usize) {
         let clock = self.clock;
-        let bound = |binding: &usize| BINDINGS[*binding].target == Target::Queue(queue);
-        let bindings: Vec<_> = (0..BINDINGS.len()).filter(bound).collect();
         let (least, most) = self.ledger(client).delete_queue(queue, clock);
         let host = self.clients[client].host;
         for other in self.clients.iter_mut().filter(|other| other.host == host) {
@@ -168,6 +169,13 @@ impl World {
         self.cause(client, number, Cause::Deleted, !QUEUES[queue].is_transient);
         self.send(client, &call(50, 40).short(0).text(QUEUES[queue].name).octet(0).on(number));
         self.expect_of_all(client, number, Expected::Count((50, 41), least, most));
+    }
+
+    /// Deletes a queue, makes it anew and binds it as before.
+    pub fn renew_queue(&mut self, client: usize, number: u16, queue: usize) -> Checked {
+        let bound = |binding: &usize| BINDINGS[*binding].target == Target::Queue(queue);
+        let bindings: Vec<_> = (0..BINDINGS.len()).filter(bound).collect();
+        self.delete_queue(client, number, queue);
         self.turn()?;
         if !self.is_open(client, number) {
             return Ok(());

@@ -1,0 +1,127 @@
+//! Scenes: several steps that belong together, as chance alone would seldom make them.
+
+use std::rc::Rc;
+
+use super::{RENEWED, World};
+use crate::client::Mode;
+use crate::ledger::{Checked, Message, policy_of};
+use crate::topology::{PARTED, QUEUES, RENEWED_EXCHANGES, SIDE, TIMED};
+use crate::world::Ending;
+
+/// After so many flushes most of a journal in which little holds is cleaned.
+const CLEANING_FLUSHES: usize = 4;
+
+impl World {
+    /// Something comes and goes that fills segments, so that what is in them has to be written again.
+    pub(super) fn churn(&mut self, client: usize, number: u16) -> Checked {
+        match self.random.below(4) {
+            0 => self.fill_timed(client, number)?,
+            1 | 2 => self.fill_growing(client, number)?,
+            _ => {}
+        }
+        for _ in 0..2 {
+            if !self.is_open(client, number) {
+                return Ok(());
+            }
+            let message = Message { body_bytes: 6_000, ..self.simple_message(client, number, SIDE) };
+            self.publish(client, number, &Rc::new(message));
+            self.turn()?;
+            self.flush()?;
+            if self.is_open(client, number) {
+                self.purge(client, number, SIDE);
+            }
+        }
+        for _ in 0..CLEANING_FLUSHES {
+            self.turn()?;
+            self.flush()?;
+        }
+        self.has_committed = true;
+        Ok(())
+    }
+
+    /// Messages come whose time to live a policy says, and then it says something else.
+    fn fill_timed(&mut self, client: usize, number: u16) -> Checked {
+        let queue = *self.random.pick(&TIMED);
+        for _ in 0..2 {
+            let message = Message { is_persistent: true, ..self.simple_message(client, number, queue) };
+            self.publish(client, number, &Rc::new(message));
+        }
+        self.turn()?;
+        if let Some(policy) = policy_of(queue) {
+            self.set_policy(self.clients[client].host, policy);
+        }
+        self.turn()
+    }
+
+    /// Somebody does one thing while nothing else is waited for; often that is the last thing before a crash.
+    pub(super) fn act_alone(&mut self, client: usize, number: u16, queue: usize) -> Checked {
+        self.answer_all()?;
+        if !self.is_open(client, number) {
+            return Ok(());
+        }
+        let is_last = self.may_crash && self.random.chance(60);
+        let renewed = *self.random.pick(&RENEWED);
+        let exchange = *self.random.pick(&RENEWED_EXCHANGES);
+        match self.random.below(6) {
+            0 => self.settle_alone(client, number)?,
+            1 if is_last => self.delete_queue(client, number, renewed),
+            1 => self.renew_queue(client, number, renewed)?,
+            2 if is_last => self.delete_exchange(client, number, exchange),
+            2 => self.renew_exchange(client, number, exchange)?,
+            3 => {
+                let binding = self.moving_binding(client, true);
+                self.bind(client, number, binding, false);
+            }
+            4 => self.change_policy(),
+            _ => self.purge(client, number, queue),
+        }
+        self.turn()?;
+        if self.random.chance(30) {
+            self.answer_all()?;
+        }
+        if is_last { self.restart(Ending::PowerLoss) } else { Ok(()) }
+    }
+
+    /// Somebody takes what is in a queue, settles some of it, and then asks for something that waits for that.
+    fn settle_alone(&mut self, client: usize, number: u16) -> Checked {
+        let ledger = self.ledger(client);
+        let is_simple = |queue: &usize| QUEUES[*queue].max_length.is_none() && !ledger.has_mortals(*queue);
+        let queue = (0..QUEUES.len()).filter(is_simple).find(|&queue| ledger.has_kept(queue));
+        if let Some(queue) = queue.filter(|_| self.channel(client, number).leases.is_empty()) {
+            self.consume(client, number, queue, false);
+            self.turn()?;
+            self.answer_all()?;
+        }
+        if !self.is_open(client, number) || self.channel(client, number).mode == Mode::Transactions {
+            return Ok(());
+        }
+        self.settle_some(client, number);
+        self.turn()?;
+        if self.is_open(client, number) {
+            self.set_prefetch(client, number, 5);
+        }
+        Ok(())
+    }
+
+    /// The queue that grows does so while there are messages in it, and more come, some of which have to wait then.
+    pub(super) fn fill_growing(&mut self, client: usize, number: u16) -> Checked {
+        for is_full in [false, true] {
+            if !self.is_open(client, number) {
+                return Ok(());
+            }
+            for _ in 0..=self.random.below(5) {
+                let message = Rc::new(self.message_to_grown(client, number));
+                self.publish(client, number, &message);
+            }
+            if !is_full {
+                self.grow(client);
+                self.turn()?;
+            }
+        }
+        self.turn()?;
+        if self.random.chance(40) && self.is_open(client, number) {
+            self.purge(client, number, PARTED);
+        }
+        Ok(())
+    }
+}
