@@ -7,6 +7,7 @@ import type { Engine } from "../engine.js";
 import { copyOut } from "../instance.js";
 import type { LoginGuard } from "./login-guard.js";
 import { isLoopback } from "./ports.js";
+import { Pace } from "./slices.js";
 
 const LINGER_MS = 2_000;
 
@@ -40,6 +41,9 @@ interface Peer {
   hasTried: boolean;
   /** It had to wait before that. */
   hasWaited: boolean;
+  readonly pace: Pace;
+  /** It is others' turn. */
+  isResting: boolean;
 }
 
 /** What all connections have in common. */
@@ -99,6 +103,8 @@ export class Connections {
       blocked: false,
       hasTried: false,
       hasWaited: false,
+      pace: new Pace(),
+      isResting: false,
     };
     this.totals.opened++;
     this.#peers.set(id, peer);
@@ -167,15 +173,36 @@ export class Connections {
     peer.stream.once("close", () => clearTimeout(timer));
   }
 
+  // As much of it as is its share of the broker's time; the rest comes again.
   #take(peer: Peer, bytes: Uint8Array): void {
     this.totals.receivedBytes += bytes.length;
     this.totals.received++;
+    for (let at = 0; at < bytes.length && this.#isHere(peer); ) {
+      const piece = bytes.subarray(at, at + peer.pace.bytes);
+      at += piece.length;
+      if (this.#takePiece(peer, piece)) continue;
+      peer.stream.pause();
+      if (at < bytes.length) peer.stream.unshift(bytes.subarray(at));
+      this.totals.receivedBytes -= bytes.length - at;
+      return;
+    }
+  }
+
+  /** Whether there may be more now. */
+  #takePiece(peer: Peer, bytes: Uint8Array): boolean {
+    const fromMs = performance.now();
     const receive = () => this.#engine.change((server) => server.receive(peer.id, bytes));
     if (peer.hasTried) receive();
     else peer.hasTried = this.#options.guard.watch(peer.address, receive);
-    if (this.#engine.ask((server) => server.wantsInput(peer.id))) return;
-    peer.stream.pause();
-    this.#paused.add(peer);
+    const wantsInput = this.#engine.ask((server) => server.wantsInput(peer.id));
+    if (!wantsInput) this.#paused.add(peer);
+    if (!peer.pace.took(performance.now() - fromMs)) return wantsInput;
+    peer.isResting = true;
+    setImmediate(() => {
+      peer.isResting = false;
+      if (!this.#paused.has(peer)) peer.stream.resume();
+    });
+    return false;
   }
 
   #flush(): void {
@@ -213,7 +240,7 @@ export class Connections {
 
   #resume(peer: Peer): void {
     this.#paused.delete(peer);
-    peer.stream.resume();
+    if (!peer.isResting) peer.stream.resume();
   }
 
   // The broker has said its last word. Closing with unread input would reset the transport and could lose that word.

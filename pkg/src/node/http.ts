@@ -11,6 +11,7 @@ import { Rates } from "./api/rates.js";
 import { sendFile } from "./files.js";
 import { type GateRules, refusal } from "./gate.js";
 import { writeJson } from "./json.js";
+import { Queues } from "./slices.js";
 
 /** What the HTTP side needs to know. */
 export interface HttpOptions extends Omit<Site, "rates"> {
@@ -38,17 +39,22 @@ const NOTHING = "There is nothing at this address.\n";
 /** A maker of HTTP servers, all alike. */
 export function httpServers(options: HttpOptions): () => Server {
   const api = new Api({ ...options, rates: new Rates() });
+  const queues = new Queues();
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
+    // Otherwise thousands of small messages in one read keep everybody else waiting.
+    allowSynchronousEvents: false,
     maxPayload: MESSAGE_MAX_BYTES,
     handleProtocols: (offered) => offered.has("amqp") && "amqp",
   });
   return () => {
     const server = createServer(TIMEOUTS, (request, response) => {
-      answer(request, response, options, api).catch((error) => {
-        fail(request, response, options.operations.engine, error);
-      });
+      queues
+        .add(request.socket, () => answer(request, response, options, api))
+        .catch((error) => {
+          fail(request, response, options.operations.engine, error);
+        });
     });
     return server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       options.connections.attempt(socket, () => {

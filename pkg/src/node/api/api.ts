@@ -21,7 +21,10 @@ import { topologyRoutes } from "./topology.js";
 import { userRoutes } from "./users.js";
 import { virtualHostRoutes } from "./vhosts.js";
 
-const BODY_MAX_BYTES = 32 << 20;
+const BODY_MAX_MIB = 1;
+/** Of what is large by its nature: definitions, and messages. */
+const LARGE_BODY_MAX_MIB = 32;
+const IS_LARGE = /^\/api\/(definitions|exchanges\/.*\/publish$)/;
 
 /** The HTTP API of one broker. */
 export class Api {
@@ -62,10 +65,12 @@ export class Api {
     if (method === "OPTIONS") return new Answer(200, undefined, { allow: this.#router.methodsOf(path).join(", ") });
     const user = await this.#userOf(request);
     const found = this.#found(method === "HEAD" ? "GET" : method, path);
-    const body = fields(await bodyOf(request), "");
+    // To read a large one takes time that not everybody may have.
+    found.permit(user);
+    const body = fields(await bodyOf(request, IS_LARGE.test(path) ? LARGE_BODY_MAX_MIB : BODY_MAX_MIB), "");
     const asked = { params: found.params, query: new URLSearchParams(query), headers: request.headers, body };
     const call = new Call({ site: this.#site, user, ...asked });
-    const answer = found.handle(call);
+    const answer = await found.handle(call);
     if (method !== "GET" && method !== "HEAD") await this.#kept();
     return answer instanceof Answer ? answer : new Answer(200, answer);
   }
@@ -112,12 +117,15 @@ function credentials(authorization: string, isLoopback: boolean): [name: string,
   return colon < 0 ? ["", ""] : [text.slice(0, colon), text.slice(colon + 1)];
 }
 
-async function bodyOf(request: IncomingMessage): Promise<unknown> {
+async function bodyOf(request: IncomingMessage, maxMib: number): Promise<unknown> {
+  const tooLarge = new Refusal(413, "payload_too_large", `The body is larger than ${maxMib} MiB.`);
+  // Who says so before is told so; others' connections end.
+  if (Number(request.headers["content-length"]) > maxMib << 20) throw tooLarge;
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of whole(request)) {
     length += chunk.length;
-    if (length > BODY_MAX_BYTES) throw new Refusal(413, "payload_too_large", "The body is larger than 32 MiB.");
+    if (length > maxMib << 20) throw tooLarge;
     chunks.push(chunk);
   }
   const text = Buffer.concat(chunks).toString();

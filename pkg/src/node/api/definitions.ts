@@ -1,7 +1,8 @@
 // Definitions over HTTP: all that there is, or what is in one virtual host, out and in.
 import { exportDefinitions, exportVirtualHost } from "../definitions/export.js";
-import { importDefinitions } from "../definitions/import.js";
+import { Import } from "../definitions/import.js";
 import { readDefinitions } from "../definitions/read.js";
+import { inSlices } from "../slices.js";
 import { Answer, done } from "./answers.js";
 import type { Call } from "./call.js";
 import { versions } from "./node.js";
@@ -23,8 +24,10 @@ export const definitionRoutes: Route[] = [
   ["POST", "/api/definitions/:vhost", "administrator", postDefinitions],
 ];
 
-function postDefinitions({ operations, body, virtualHost }: Call): unknown {
-  const skipped = importDefinitions(operations, readDefinitions(body.all, virtualHost));
+async function postDefinitions({ operations, body, virtualHost }: Call): Promise<unknown> {
+  const work = new Import(operations, readDefinitions(body.all, virtualHost));
+  await inSlices(work.steps());
+  const skipped = work.end();
   if (skipped.length === 0) return done();
   return new Answer(204, undefined, { [SKIPPED_HEADER]: headerOf(skipped) });
 }

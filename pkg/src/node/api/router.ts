@@ -1,5 +1,6 @@
 // Router: which handler a request to the HTTP API is for, and what its user needs to be.
 import { addRoute, createRouter, findRoute } from "rou3";
+import type { User } from "../access.js";
 import { badRequest, notAuthorised } from "./answers.js";
 import { type Call, hasTag } from "./call.js";
 
@@ -15,6 +16,8 @@ export type Route = readonly [method: string, path: string, tag: Tag, handler: H
 /** What was found for a request. */
 export interface Found {
   handle: Handler;
+  /** Throws unless a user may ask for it. */
+  permit: (user: User) => void;
   params: Record<string, string>;
 }
 
@@ -28,15 +31,10 @@ const REFUSALS: Record<Tag, string> = {
 
 /** Finds routes. */
 export class Router {
-  readonly #router = createRouter<Handler>();
+  readonly #router = createRouter<{ tag: Tag; handler: Handler }>();
 
   constructor(routes: readonly Route[]) {
-    for (const [method, path, tag, handler] of routes) {
-      addRoute(this.#router, method, path, (call) => {
-        if (!hasTag(call.user, tag)) throw notAuthorised(REFUSALS[tag]);
-        return handler(call);
-      });
-    }
+    for (const [method, path, tag, handler] of routes) addRoute(this.#router, method, path, { tag, handler });
   }
 
   /** The handler for a path as it was sent, still encoded: names may hold an encoded `/`. */
@@ -44,7 +42,11 @@ export class Router {
     const found = findRoute(this.#router, method, path);
     if (!found) return undefined;
     const params = Object.entries(found.params ?? {}).map(([name, value]) => [name, decoded(value ?? "")]);
-    return { handle: found.data, params: Object.fromEntries(params) };
+    const { tag, handler: handle } = found.data;
+    const permit = (user: User) => {
+      if (!hasTag(user, tag)) throw notAuthorised(REFUSALS[tag]);
+    };
+    return { handle, permit, params: Object.fromEntries(params) };
   }
 
   /** The methods that a path has. */

@@ -1,5 +1,6 @@
 // Import: makes the things that definitions describe. Existing ones stay as they are, as with RabbitMQ; those that cannot be made
 // are left out, and told.
+import { BrokerError } from "../../errors.js";
 import type { ExchangeType } from "../../named-arguments.js";
 import type { PolicyOptions } from "../../options.js";
 import { refusalOf } from "../api/answers.js";
@@ -8,40 +9,54 @@ import type { BindingDeclaration, Declaration, Definitions, ExchangeDeclaration 
 
 const UNKNOWN_KEY = /the key '([^']*)' is unknown/;
 
-/** Makes the things that are defined; returns those that were left out, each with the reason. */
-export function importDefinitions(operations: Operations, definitions: Definitions): string[] {
-  const skipped = [...definitions.skipped];
-  new Import(operations, skipped).make(definitions);
-  if (skipped.length > 0) {
-    process.emitWarning(`Definitions were imported without: ${skipped.join(" | ")}.`, "PocketMQDefinitions");
-  }
-  return skipped;
+/** Makes the things that are defined, at once. */
+export function importDefinitions(operations: Operations, definitions: Definitions): void {
+  const work = new Import(operations, definitions);
+  for (const _ of work.steps());
+  work.end();
 }
 
-class Import {
+/** One import. */
+export class Import {
   readonly #operations: Operations;
+  readonly #definitions: Definitions;
   readonly #skipped: string[];
 
-  constructor(operations: Operations, skipped: string[]) {
+  constructor(operations: Operations, definitions: Definitions) {
     this.#operations = operations;
-    this.#skipped = skipped;
+    this.#definitions = definitions;
+    this.#skipped = [...definitions.skipped];
   }
 
-  make(definitions: Definitions): void {
+  /** Makes one thing after another. */
+  *steps(): Generator<void> {
+    const definitions = this.#definitions;
     for (const { name, ...described } of definitions.virtualHosts) this.#operations.setVirtualHost(name, described);
+    yield;
     for (const user of definitions.users) this.#operations.access.setUser(user);
     this.#makeRights(definitions);
     for (const { name, vhost, policy } of definitions.policies) {
+      yield;
       this.#within(vhost, `policy '${name}'`, () => this.#makePolicy(vhost, name, policy));
     }
     for (const { name, vhost, policy } of definitions.operatorPolicies) {
+      yield;
       const set = () => this.#operations.setOperatorPolicy(vhost, name, policy);
       this.#within(vhost, `operator policy '${name}'`, set);
     }
-    for (const exchange of definitions.exchanges) this.#makeExchange(exchange);
-    for (const queue of definitions.queues) this.#makeQueue(queue);
-    for (const binding of definitions.bindings) this.#makeBinding(binding);
+    for (const exchange of definitions.exchanges) yield this.#makeExchange(exchange);
+    for (const queue of definitions.queues) yield this.#makeQueue(queue);
+    for (const binding of definitions.bindings) yield this.#makeBinding(binding);
     this.#makeLimits(definitions);
+  }
+
+  /** Returns what was left out, each with the reason, and warns of it. */
+  end(): string[] {
+    const skipped = this.#skipped;
+    if (skipped.length > 0) {
+      process.emitWarning(`Definitions were imported without: ${skipped.join(" | ")}.`, "PocketMQDefinitions");
+    }
+    return skipped;
   }
 
   #makeRights({ permissions, topicPermissions }: Definitions): void {
@@ -85,14 +100,17 @@ class Import {
 
   #makeExchange({ name, vhost, type, ...options }: ExchangeDeclaration): void {
     this.#within(vhost, `exchange '${name}'`, () => {
-      if (this.#operations.find("exchanges", vhost, name)) return;
-      this.#operations.broker(vhost).declareExchange(name, type as ExchangeType, options);
+      const broker = this.#operations.broker(vhost);
+      if (isThere(() => broker.declareExchange(name, type as ExchangeType, { passive: true }))) return;
+      broker.declareExchange(name, type as ExchangeType, options);
     });
   }
 
   #makeQueue({ name, vhost, ...options }: Declaration): void {
     this.#within(vhost, `queue '${name}'`, () => {
-      if (!this.#operations.find("queues", vhost, name)) this.#operations.importQueue(vhost, name, options);
+      const isKnown = () => this.#operations.broker(vhost).declareQueue(name, { passive: true });
+      if (name !== "" && isThere(isKnown)) return;
+      this.#operations.importQueue(vhost, name, options);
     });
   }
 
@@ -117,5 +135,16 @@ class Import {
       if (!refusal || refusal.status >= 500) throw error;
       this.#skipped.push(`${what} in virtual host '${vhost}': ${refusal.message}`);
     }
+  }
+}
+
+/** Whether a passive declaration finds what it is for. */
+function isThere(declare: () => unknown): boolean {
+  try {
+    declare();
+    return true;
+  } catch (error) {
+    if (error instanceof BrokerError) return error.name !== "NotFound";
+    throw error;
   }
 }

@@ -12,9 +12,9 @@ const AMQP = "AMQP\0\0\x09\x01";
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /** What resolves in time, or an error that says what did not. */
-export async function inTime(promise, what) {
-  const late = once(AbortSignal.timeout(HANG_MS), "abort").then(() => {
-    throw new Error(`${what} took longer than ${HANG_MS} ms`);
+export async function inTime(promise, what, ms = HANG_MS) {
+  const late = once(AbortSignal.timeout(ms), "abort").then(() => {
+    throw new Error(`${what} took longer than ${ms} ms`);
   });
   return Promise.race([promise, late]);
 }
@@ -168,13 +168,13 @@ function nested(depth) {
 }
 
 /** Whether all of a broker's answers to these requests came, each whole. */
-export async function ask(port, text) {
+export async function ask(port, text, ms = HANG_MS) {
   const socket = connect({ port, host: "127.0.0.1", localAddress: anAddress() });
   const chunks = [];
   socket.on("data", (bytes) => chunks.push(bytes));
   const closed = once(socket, "close");
   socket.write(text);
-  await inTime(closed, text.slice(0, Math.min(80, text.indexOf("\r\n"))));
+  await inTime(closed, text.slice(0, Math.min(80, text.indexOf("\r\n"))), ms);
   const [head] = Buffer.concat(chunks).toString("latin1").split("\r\n", 1);
   assert.match(head, /^HTTP\/1\.1 \d{3} /, `no answer to ${text.slice(0, 200)}`);
   return Number(head.slice(9, 12));

@@ -14,6 +14,7 @@ const starts = { listen, worker, leader };
 const stats = await starts[workerData.kind]();
 
 parentPort.on("message", async ({ type, id }) => {
+  if (type === "reset") delay.reset();
   if (type !== "figures") return;
   const sockets = process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
   parentPort.postMessage({ type, id, figures: { sockets, delayMs: delay.max / 1e6, ...(await stats()) } });
