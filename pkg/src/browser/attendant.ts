@@ -3,6 +3,7 @@
 //
 //   page ── { type: "disconnect", id } ──> worker        the connection that { type: "connect", id, port } began
 import { holdLock, Life } from "./life.js";
+import { received } from "./wire.js";
 
 interface Command {
   type: string;
@@ -14,9 +15,12 @@ interface Command {
 export function attend(): void {
   const ports = new Map<number, MessagePort>();
   const ourLock = holdLock(new AbortController().signal);
-  self.addEventListener("message", ({ data: { type, id = -1, port } }: MessageEvent<Command>) => {
+  self.addEventListener("message", ({ data }: MessageEvent) => {
+    const message = received<Command>(data);
+    if (message.type === undefined) return;
+    const { type, id = -1, port } = message;
     if (type === "disconnect") hangUp(ports.get(id));
-    if (type !== "connect" || !port) return;
+    if (type !== "connect" || !(port instanceof MessagePort)) return;
     ports.set(id, port);
     follow(port, ourLock, () => ports.delete(id));
   });

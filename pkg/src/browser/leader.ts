@@ -21,6 +21,7 @@ import {
   lockOf,
   type News,
   PairChannel,
+  received,
   type ToWorker,
   uniqueName,
 } from "./wire.js";
@@ -45,17 +46,20 @@ let leadership: Leadership | undefined;
 /** Who holds the lock and was never heard, and since when. */
 let unheard: { clientId: string | undefined; sinceMs: number } | undefined;
 
-self.onmessage = ({ data, ports: [port] }: MessageEvent<ToWorker>) => {
+self.onmessage = (event: MessageEvent) => {
+  const [data, [port]] = [received<ToWorker>(event.data), event.ports];
   if (data.type === "serve" && port) void leadership?.serve(port, data.member);
   if (data.type === "hand-out") handOut(port);
   if (data.type === "leave") void leave();
 };
 
-news.onmessage = ({ data }: MessageEvent<News>) => {
+news.onmessage = (event: MessageEvent) => {
+  const data = received<News>(event.data);
+  if (data.type === undefined) return;
   watch.hear(data);
   if (data.type === "ping" && leadership) news.postMessage({ type: "pong", leader: me });
   if (data.type === "cleared") void endIfCleared(data.leader);
-  if (data.type === "join") void leadership?.serve(new PairChannel(data.channel), data.member);
+  if (data.type === "join" && data.channel) void leadership?.serve(new PairChannel(data.channel), data.member);
 };
 
 await load(broker, new URL("../../wasm/broker/broker_bg.wasm", import.meta.url));

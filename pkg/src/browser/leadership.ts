@@ -12,6 +12,7 @@ import {
   type FromLeader,
   type LeaderOptions,
   PairChannel,
+  received,
   type SharedStats,
   type StorageKind,
   type ToLeader,
@@ -94,7 +95,8 @@ export class Leadership {
       wire.close();
     };
     const life = new Life(() => say(wire, { type: "ping" }), gone);
-    wire.onmessage = ({ data, ports: [port] }: MessageEvent<ToLeader>) => {
+    wire.onmessage = (event: MessageEvent) => {
+      const [data, [port]] = [received<ToLeader>(event.data), event.ports];
       life.heard();
       if (data.type === "ping") say(wire, { type: "pong" });
       if (data.type === "open") ends.push(this.#open(port ?? channel(data.channel)));

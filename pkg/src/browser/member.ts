@@ -11,6 +11,8 @@ import {
   lockOf,
   type News,
   PairChannel,
+  type Received,
+  received,
   type SharedStats,
   type StorageKind,
   type ToLeader,
@@ -92,7 +94,7 @@ export class Member {
     this.#forget = forget;
     this.#lock = lockOf(options);
     this.#news = new BroadcastChannel(this.#lock);
-    this.#news.onmessage = ({ data }: MessageEvent<News>) => this.#hear(data);
+    this.#news.onmessage = ({ data }) => this.#hear(received<News>(data));
     this.#life = holdLock(this.#left.signal);
     this.#stand();
     this.#followLifecycle();
@@ -148,13 +150,13 @@ export class Member {
     const { name, storage, limits } = this.#options;
     const worker = (this.#options.worker ?? startLeader)(JSON.stringify({ name, storage, limits }));
     this.#worker = worker;
-    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#obey(worker, data);
+    worker.onmessage = ({ data }) => this.#obey(worker, received<FromWorker>(data));
     worker.onerror = ({ message }) => {
       this.#ended(worker, `PocketMQ's worker failed${message ? `: ${message}` : " to load"}.`);
     };
   }
 
-  #obey(worker: Worker, message: FromWorker): void {
+  #obey(worker: Worker, message: Received<FromWorker>): void {
     if (message.type === "failed") {
       this.#forgetWorker();
       this.#refused(message.reason);
@@ -198,8 +200,8 @@ export class Member {
     const worker = this.#worker;
     if (!worker) return;
     await new Promise<void>((resolve) => {
-      worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
-        if (data.type === "ended") resolve();
+      worker.onmessage = ({ data }) => {
+        if (received<FromWorker>(data).type === "ended") resolve();
       };
       worker.onerror = () => resolve();
       setTimeout(resolve, LEAVING_MS);
@@ -208,7 +210,7 @@ export class Member {
     this.#forgetWorker();
   }
 
-  #hear(news: News): void {
+  #hear(news: Received<News>): void {
     if (news.type === "leads") this.#changed(news.leader);
     if (news.type === "failed") this.#refused(news.reason);
   }
@@ -369,7 +371,8 @@ function linked(wire: Wire, whenSilent: (leader: string) => void): Promise<Link 
       wire.close();
       resolve(undefined);
     }, ANSWER_MS);
-    wire.onmessage = ({ data }: MessageEvent<FromLeader>) => {
+    wire.onmessage = (event: MessageEvent) => {
+      const data = received<FromLeader>(event.data);
       if (data.type !== "welcome") return;
       clearTimeout(timer);
       resolve(linkOver(wire, data, () => whenSilent(data.leader)));
@@ -386,7 +389,8 @@ function linkOver(wire: Wire, welcome: FromLeader & { type: "welcome" }, whenSil
   const life = new Life(() => tell({ type: "ping" }), whenSilent, SILENT_MS);
   // One of another release may not.
   if (welcome.answers) void life.follow("");
-  wire.onmessage = ({ data }: MessageEvent<FromLeader>) => {
+  wire.onmessage = (event: MessageEvent) => {
+    const data = received<FromLeader>(event.data);
     life.heard();
     if (data.type === "ping") tell({ type: "pong" });
     if (data.type !== "stats") return;

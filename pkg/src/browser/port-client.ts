@@ -92,14 +92,14 @@ export class PortClient extends AMQPBaseClient {
   #connect(): Promise<AMQPBaseClient> {
     return new Promise((resolve, reject) => {
       this.connectPromise = [resolve, reject];
-      this.#port.onmessage = ({
-        data,
-      }: MessageEvent<Uint8Array<ArrayBuffer> | ArrayBuffer | number | string | null>) => {
+      this.#port.onmessage = ({ data }: MessageEvent<unknown>) => {
         this.#broker.heard();
         if (typeof data === "number") this.#port.postMessage(0);
         else if (typeof data === "string") void this.#broker.follow(data);
         else if (data === null) this.disconnect(new AMQPError("The broker closed the port.", this));
-        else this.#receive(data instanceof ArrayBuffer ? new Uint8Array(data) : data);
+        else if (data instanceof ArrayBuffer) this.#receive(new Uint8Array(data));
+        // Anything else is not the broker's.
+        else if (data instanceof Uint8Array) this.#receive(data as Uint8Array<ArrayBuffer>);
       };
       void this.send(PROTOCOL_HEADER);
     });

@@ -22,6 +22,21 @@ export class PairChannel extends BroadcastChannel implements Wire {
   }
 }
 
+/** A message of ours, or anything else. */
+export type Received<T> = T | { type: undefined };
+
+const TEXTS = ["leader", "member", "channel", "reason"];
+
+/**
+ * What was posted, if it may be one of our messages. Everybody of an origin hears its channels and may post anything to them:
+ * what is not ours comes out as an object without a type.
+ */
+export function received<T extends { type: string }>(data: unknown): Received<T> {
+  const fields = Object(data) as Record<string, unknown>;
+  const isText = (name: string) => fields[name] === undefined || typeof fields[name] === "string";
+  return typeof fields.type === "string" && TEXTS.every(isText) ? (data as T) : { type: undefined };
+}
+
 /** What all of an origin's tabs that share a broker tell each other, by a BroadcastChannel named as `lockOf`. */
 export type News =
   /** This worker serves from now on. */

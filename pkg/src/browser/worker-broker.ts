@@ -2,6 +2,7 @@
 import { AMQPError } from "@cloudamqp/amqp-client/amqp-error";
 import type { Limits, Stats } from "../abi.js";
 import { type ConnectOptions, PortClient } from "./port-client.js";
+import { type Received, received } from "./wire.js";
 import { within } from "./within.js";
 
 /** How to start a broker in a worker. */
@@ -62,7 +63,7 @@ export class WorkerBroker {
     this.#left = new Promise((resolve, reject) => {
       this.#leaving = { resolve, reject };
     });
-    worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => this.#receive(data));
+    worker.addEventListener("message", ({ data }) => this.#receive(received<FromWorker>(data)));
     worker.addEventListener("error", ({ message }) => {
       this.#end(new Error(`The broker's worker failed${message ? `: ${message}` : " to load"}.`));
     });
@@ -131,7 +132,7 @@ export class WorkerBroker {
     return this.close();
   }
 
-  #receive(message: FromWorker): void {
+  #receive(message: Received<FromWorker>): void {
     if (message.type === "ready") this.#starting?.resolve();
     if (message.type === "closed") this.#leaving?.resolve();
     if (message.type !== "stats") return;
