@@ -54,6 +54,8 @@ pub(crate) struct State {
     /// What kept messages take where they are written down.
     kept_bytes: usize,
     shelf: Cupboard,
+    /// Whether there ever was a message that had been put away.
+    has_slips: bool,
     /// Kept messages that waited in a partition under a number and are in it now, at a position.
     opened: Vec<(QueueId, u64, u64)>,
     /// The last message that was taken, for as long as it is being delivered.
@@ -113,6 +115,7 @@ impl State {
             room: Gauge::default(),
             kept_bytes: 0,
             shelf: Cupboard::default(),
+            has_slips: false,
             opened: Vec::new(),
             taken: None,
             lent: None,

@@ -62,6 +62,7 @@ impl State {
         self.memory_bytes += PLACE_MEMORY_BYTES;
         if message.is_kept() {
             self.kept_bytes += PLACE_BYTES;
+            self.has_slips |= message.is_slip();
         }
     }
 
@@ -118,6 +119,7 @@ impl State {
             _ => false,
         });
         let slip = message.slip(at, length, is_in_part);
+        self.has_slips = true;
         self.count_in(&slip);
         for &place in places {
             let Place::Queue(queue, position) = place else { continue };
@@ -139,8 +141,7 @@ impl State {
 
     /// Fetches the next message of a queue, if only a slip is there.
     pub(crate) fn fetch_head(&mut self, queue: QueueId) {
-        // Without a shelf there are no slips.
-        if self.shelf.0.is_some() {
+        if self.has_slips {
             self.fetch_slip_at_head(queue);
         }
     }
