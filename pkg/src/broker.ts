@@ -34,7 +34,7 @@ import {
   QUEUE_FLAGS,
   type QueueOptions,
 } from "./options.js";
-import { matches } from "./patterns.js";
+import { checkCost, matches } from "./patterns.js";
 import { reportUncaught } from "./report.js";
 
 export type { ConsumerCallback };
@@ -224,8 +224,21 @@ export class Broker {
   /** Sets a policy: arguments for all queues or exchanges whose names match a pattern. Of several the highest priority wins. */
   setPolicy(name: string, policy: PolicyOptions): void {
     shortText(name, "policy");
-    const checked = policyOf(policy);
+    const checked = this.checkedPolicy(policy);
     this.#change((server) => server.setPolicy(name, checked));
+  }
+
+  /** @internal A policy that may be set here: with as many names as there are, it takes no long time. */
+  checkedPolicy(policy: PolicyOptions): Required<PolicyOptions> {
+    const checked = policyOf(policy);
+    const list = (kind: "queues" | "exchanges") => this.#engine.ask((server) => server.list(kind, this.#virtualHost));
+    // The figures, of the first virtual host alone, are had sooner than a list.
+    const queues = this.#virtualHost === DEFAULT_VIRTUAL_HOST ? this.stats().queues : list("queues");
+    checkCost(
+      checked.pattern,
+      [...queues, ...list("exchanges")].map(({ name }) => String(name)),
+    );
+    return checked;
   }
 
   /** Deletes a policy; answers whether it was there. */

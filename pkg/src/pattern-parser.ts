@@ -2,6 +2,8 @@
 
 const CHARACTERS_MAX = 1_000;
 const STEPS_MAX = 2_000;
+/** Steps, and the ranges in them: so much is looked at for each character of a name, at most. */
+const WEIGHT_MAX = 4_000;
 const DEPTH_MAX = 50;
 const CHARACTER_MAX = 0x10ffff;
 
@@ -79,6 +81,7 @@ export class PatternParser {
     if (this.#peek() === "|") fail("after '^(?!...)' there may be no '|' outside of a group");
     if (this.#peek() !== undefined) fail("a ')' closes no group");
     this.#push({ kind: "match" });
+    if (weightOf(unless) + weightOf(this.#steps) > WEIGHT_MAX) fail("it has too many steps and ranges");
     return [unless, this.#steps];
   }
 
@@ -291,6 +294,16 @@ export class PatternParser {
     if (most < least) fail("a repetition is the wrong way round");
     return { least, most };
   }
+}
+
+/** What it may take to look at one character of a name. */
+function weightOf(steps: readonly Step[]): number {
+  return steps.reduce((weight, step) => weight + costOf(step), 0);
+}
+
+/** What it takes to look at one step. */
+export function costOf(step: Step): number {
+  return step.kind === "one" ? 1 + step.ranges.length : 1;
 }
 
 function fail(reason: string): never {

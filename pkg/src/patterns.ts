@@ -4,8 +4,10 @@
 // The syntax is PCRE's, without what needs to go back: look-around (but for `^(?!...)`), back references, atomic groups and
 // possessive quantifiers. A pattern is compiled to steps, and all that could be next is followed at once, one character at a
 // time. Only ASCII letters have a case. It is so small that it costs embedding programs nothing, as a whole library would.
-import { PatternParser, type Place, type Step } from "./pattern-parser.js";
+import { costOf, PatternParser, type Place, type Step } from "./pattern-parser.js";
 
+/** Steps that a policy may take in all names together when it is set: about a tenth of a second. */
+const POLICY_STEPS_MAX = 5_000_000;
 const CACHED_MAX = 1_000;
 const cache = new Map<string, Pattern>();
 
@@ -30,6 +32,15 @@ export function faultOf(pattern: string): string | undefined {
     return undefined;
   } catch (error) {
     return (error as Error).message;
+  }
+}
+
+/** Throws when a policy's pattern takes too long for so many names. */
+export function checkCost(pattern: string, names: Iterable<string>): void {
+  const budget = { steps: POLICY_STEPS_MAX };
+  for (const name of names) {
+    matches(pattern, name, budget);
+    if (budget.steps < 0) throw new TypeError("pattern takes too many steps for so many names: use a simpler one.");
   }
 }
 
@@ -61,10 +72,14 @@ class Pattern {
 /** Whether steps lead from anywhere in a text to a match. */
 function isMatch(steps: readonly Step[], characters: readonly string[], budget: Budget): boolean {
   if (steps.length === 0) return false;
+  const [first] = steps;
+  const isAnchored = first?.kind === "if" && first.place === "start";
   const seen = new Uint32Array(steps.length);
   let waiting: number[] = [];
   for (let at = 0; at <= characters.length; at++) {
     const pending = waiting;
+    // What begins at the start begins nowhere else.
+    if (at > 0 && isAnchored && pending.length === 0) return false;
     pending.push(0);
     waiting = [];
     for (let place = pending.pop(); place !== undefined; place = pending.pop()) {
@@ -72,7 +87,7 @@ function isMatch(steps: readonly Step[], characters: readonly string[], budget: 
       if (seen[place] === at + 1) continue;
       seen[place] = at + 1;
       const step = steps[place] as Step;
-      budget.steps -= step.kind === "one" ? 1 + step.ranges.length : 1;
+      budget.steps -= costOf(step);
       if (budget.steps < 0) return false;
       if (step.kind === "match") return true;
       if (step.kind === "fork") pending.push(place + 1, place + step.on);

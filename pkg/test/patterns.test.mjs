@@ -232,3 +232,44 @@ test("what is no pattern says why", () => {
     assert.equal(matches(pattern, "a"), false);
   }
 });
+
+test("a policy that takes too long with the names that there are is refused", async (t) => {
+  const broker = await listen({ amqpPort: 0, httpPort: 0 });
+  t.after(() => broker.close());
+  const names = Array.from({ length: 10_000 }, (_, n) => `${"x".repeat(250)}${n}`);
+  const queues = [
+    ...names.map((name) => ({ name, vhost: "/" })),
+    ...names.slice(0, 3_000).map((name) => ({ name, vhost: "v" })),
+  ];
+  const declared = queues.map((queue) => ({ ...queue, durable: true, auto_delete: false, arguments: {} }));
+  const ask = async (method, path, body) => {
+    const fromMs = performance.now();
+    const { status } = await fetch(`${broker.httpUrl}/api${path}`, { method, body: JSON.stringify(body) });
+    t.diagnostic(`${method} ${path}: ${status} after ${(performance.now() - fromMs).toFixed(0)} ms`);
+    return status;
+  };
+  const permissions = [{ user: "guest", vhost: "v", configure: ".*", write: ".*", read: ".*" }];
+  const all = { vhosts: [{ name: "v" }], permissions, queues: declared };
+  assert.equal(await ask("POST", "/definitions", all), 204);
+  // With all ranges to look at: 54 million steps a name, before it was refused.
+  const worst = `[${"a-bc-d".repeat(160)}]{0,660}y`;
+  const dear = `(${"x?".repeat(450)})*y`;
+  for (const kind of ["policies", "operator-policies"]) {
+    const put = (pattern, name) =>
+      ask("PUT", `/${kind}/%2F/${name}`, { pattern, definition: { "max-length": 5 }, "apply-to": "queues" });
+    assert.equal(await put(worst, "worst"), 400);
+    assert.equal(await put(dear, "dear"), 400);
+    assert.equal(await put("^x+y", "plain"), 400);
+    assert.equal(await put("^xx", "cheap"), 201);
+    const policies = [{ name: "imported", vhost: "/", pattern: dear, definition: { "max-length": 1 } }];
+    assert.equal(await ask("POST", "/definitions", { policies }), 204);
+  }
+  const elsewhere = { pattern: dear, definition: { "max-length": 5 } };
+  assert.equal(await ask("PUT", "/policies/v/p", elsewhere), 400);
+  assert.equal(await ask("PUT", "/policies/v/p", { ...elsewhere, pattern: "^xx" }), 201);
+  assert.equal(await ask("PUT", "/permissions/%2F/guest", { configure: worst, write: ".*", read: ".*" }), 400);
+  assert.deepEqual(
+    await fetch(`${broker.httpUrl}/api/policies`).then(async (answer) => (await answer.json()).map(({ name }) => name)),
+    ["cheap", "p"],
+  );
+});

@@ -4,7 +4,7 @@ import { shortText } from "../arguments.js";
 import { Broker } from "../broker.js";
 import type { Consumers } from "../consumers.js";
 import { DEFAULT_VIRTUAL_HOST, type Engine } from "../engine.js";
-import { declared, type PolicyOptions, policyOf, QUEUE_FLAGS, type QueueOptions } from "../options.js";
+import { declared, type PolicyOptions, QUEUE_FLAGS, type QueueOptions } from "../options.js";
 import { Access, type VirtualHost } from "./access.js";
 import type { AccessFile } from "./access-file.js";
 import { LoginGuard } from "./login-guard.js";
@@ -102,7 +102,7 @@ export class Operations {
 
   /** Sets an operator's policy, or with none deletes it; returns whether one of this name was there. */
   setOperatorPolicy(virtualHost: string, name: string, policy: PolicyOptions | undefined): boolean {
-    const checked = policy && policyOf(policy);
+    const checked = policy && this.broker(virtualHost).checkedPolicy(policy);
     this.engine.changeIn(virtualHost, (server) => server.setOperatorPolicy(name, checked));
     return this.access.restrictions.setOperatorPolicy(virtualHost, name, checked);
   }

@@ -35,7 +35,8 @@ export class Queues {
   #end(socket: Socket): void {
     const count = (this.#waiting.get(socket) as number) - 1;
     this.#waiting.set(socket, count);
-    if (count === 0) socket.resume();
+    // The last one may still wait for its body.
+    if (count <= 1) socket.resume();
   }
 }
 
