@@ -68,8 +68,12 @@ impl World {
             return;
         }
         let turn = self.clock.turn;
-        self.ledgers[host].policies[number].set(turn, version);
-        self.ledgers[host].caused = turn;
+        let ledger = &mut self.ledgers[host];
+        // What changes nothing is not written down, and no answer rests on it.
+        if ledger.policies[number].must_be(|&known| known != version) {
+            ledger.caused = turn;
+        }
+        ledger.policies[number].set(turn, version);
         let (broker, name) = (self.broker_mut(host), policy_name(number));
         match version {
             Some(version) => broker.set_policy(&name, &policy(number, version)).expect("it makes sense"),
