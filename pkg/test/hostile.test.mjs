@@ -211,11 +211,11 @@ async function figuresOf(host) {
   return { ...figures, transports: body.object_totals.connections };
 }
 
-/** Waits until a broker's figures are these again. */
+/** Waits until a broker's figures are these again. A client of HTTP keeps an idle connection for some seconds. */
 async function untilAsBefore(host, before) {
   const wanted = pick(before, before);
   let seen;
-  for (const fromMs = performance.now(); performance.now() - fromMs < 5_000; ) {
+  for (const fromMs = performance.now(); performance.now() - fromMs < 15_000; ) {
     seen = pick(await figuresOf(host), before);
     if (JSON.stringify(seen) === JSON.stringify(wanted)) return;
   }

@@ -41,6 +41,8 @@ interface Peer {
   hasTried: boolean;
   /** It had to wait before that. */
   hasWaited: boolean;
+  /** It was received, and goes into the broker as a whole: thousands of small WebSocket messages may come in one read. */
+  unread: Uint8Array[];
   readonly pace: Pace;
   /** It is others' turn. */
   isResting: boolean;
@@ -103,16 +105,23 @@ export class Connections {
       blocked: false,
       hasTried: false,
       hasWaited: false,
+      unread: [],
       pace: new Pace(),
       isResting: false,
     };
     this.totals.opened++;
     this.#peers.set(id, peer);
     this.#streams.add(stream);
-    stream.on("data", (bytes: Uint8Array) => this.attempt(stream, () => this.#receive(peer, bytes)));
+    const read = () => this.attempt(stream, () => this.#receive(peer));
+    stream.on("data", (bytes: Uint8Array) => {
+      if (peer.unread.push(bytes) === 1) process.nextTick(read);
+    });
     stream.on("drain", () => this.attempt(stream, () => this.#unblock(peer)));
     stream.on("error", () => stream.destroy());
-    stream.on("end", () => this.attempt(stream, () => this.#gone(peer)));
+    stream.on("end", () => {
+      read();
+      this.attempt(stream, () => this.#gone(peer));
+    });
     stream.on("close", () => this.attempt(stream, () => this.#closed(peer)));
   }
 
@@ -155,20 +164,25 @@ export class Connections {
     return this.#peers.get(peer.id) === peer;
   }
 
-  #receive(peer: Peer, bytes: Uint8Array): void {
-    if (!this.#isHere(peer)) return;
+  #receive(peer: Peer): void {
+    if (!this.#isHere(peer) || peer.unread.length === 0) return;
     const delayMs = peer.hasTried || peer.hasWaited ? 0 : this.#options.guard.delayMs(peer.address);
-    if (delayMs > 0) this.#delay(peer, bytes, delayMs);
-    else this.#take(peer, bytes);
+    if (delayMs > 0) {
+      this.#delay(peer, delayMs);
+      return;
+    }
+    const [first, ...more] = peer.unread as [Uint8Array, ...Uint8Array[]];
+    peer.unread = [];
+    this.#take(peer, more.length > 0 ? Buffer.concat([first, ...more]) : first);
   }
 
   // Too many logins from its address have failed: what it says is read later.
-  #delay(peer: Peer, bytes: Uint8Array, delayMs: number): void {
+  #delay(peer: Peer, delayMs: number): void {
     peer.hasWaited = true;
     peer.stream.pause();
     const timer = setTimeout(() => {
       peer.stream.resume();
-      this.attempt(peer.stream, () => this.#receive(peer, bytes));
+      this.attempt(peer.stream, () => this.#receive(peer));
     }, delayMs);
     peer.stream.once("close", () => clearTimeout(timer));
   }

@@ -43,8 +43,6 @@ export function httpServers(options: HttpOptions): () => Server {
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
-    // Otherwise thousands of small messages in one read keep everybody else waiting.
-    allowSynchronousEvents: false,
     maxPayload: MESSAGE_MAX_BYTES,
     handleProtocols: (offered) => offered.has("amqp") && "amqp",
   });
