@@ -40,7 +40,7 @@ impl Reference {
             }
         }
         self.pay_all();
-        self.is_closing = false;
+        (self.is_closing, self.is_committing) = (false, false);
         assert_eq!(self.unexplained, [], "publications that nobody has asked for");
         let late = self.delayed.iter().find(|delayed| delayed.until <= self.now);
         assert!(late.is_none(), "{late:?} has waited for too long");
@@ -131,11 +131,16 @@ impl Reference {
             fact.is_some_and(|told| told.content.body == content.body && told.queues == queues)
         };
         let known = self.targets(content, reason, Room::Known);
-        if is_told(&known) || !(is_given_back || self.is_turning || self.is_closing) {
+        if is_told(&known) || !(is_given_back || self.is_room_unsure()) {
             return known;
         }
         let before = self.is_closing.then(|| self.targets(content, reason, Room::Anybodys));
         before.filter(is_told).unwrap_or_else(|| self.targets(content, reason, Room::Nobodys))
+    }
+
+    /// Whether what happens now may have happened before consumers had room for one more.
+    fn is_room_unsure(&self) -> bool {
+        self.is_turning || self.is_closing || self.is_committing
     }
 
     fn dead_letters_refused(&self, name: &str) -> bool {
@@ -188,7 +193,7 @@ impl Reference {
         let head = queue.head().expect("a ready message");
         assert_eq!(head.position, position, "{} is left by another than the next", queue.name);
         let mut reasons = Vec::new();
-        let is_urgent = self.is_turning || !self.has_sure_taker(queue);
+        let is_urgent = self.is_room_unsure() || !self.has_sure_taker(queue);
         if self.is_expired(queue, head) || (is_urgent && self.is_due(head)) {
             reasons.push(Reason::Expired);
         }

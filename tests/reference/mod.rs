@@ -73,6 +73,8 @@ pub struct Reference {
     pub is_turning: bool,
     /// Whether a connection has just been closed: its channels went one after the other, and their consumers with them.
     is_closing: bool,
+    /// Whether a transaction has just been committed: it publishes before it settles, and so makes room for more.
+    is_committing: bool,
     pub cancelled: Vec<(usize, String)>,
     pub timed_out: Vec<(usize, u64)>,
 }

@@ -88,6 +88,7 @@ impl Reference {
         let transaction = self.channels[channel].transaction.as_mut().ok_or(ErrorKind::PreconditionFailed)?;
         self.owed = std::mem::take(transaction);
         (self.unroutable, self.was_refused) = (Vec::new(), false);
+        self.is_committing = true;
         let outcome = |unacked: &Unacked| unacked.held.expect("it is held");
         self.settle_if(channel, |unacked| unacked.held.is_some(), outcome);
         Ok(())
