@@ -13,8 +13,6 @@ use foldhash::fast::FixedState;
 
 use super::error::Error;
 use super::message::Message;
-use super::record::Record;
-use super::{Broker, headers};
 use crate::properties::Properties;
 
 pub(super) const ID: &str = "x-publisher-id";
@@ -23,10 +21,8 @@ const SEQUENCE: &str = "x-publisher-sequence";
 pub(super) const RETENTION_MS: u64 = 7 * 24 * 3_600_000;
 /// So often at most it is looked who is to be forgotten, as all are looked at.
 const LOOK_AGAIN_MS: u64 = 3_600_000;
-/// They take at most this part of the limit on memory.
-const MEMORY_SHARE: usize = 8;
 /// What one takes in memory beside its id: about that of an entry and an allocation.
-const PUBLISHER_BYTES: usize = 120;
+pub(super) const PUBLISHER_BYTES: usize = 120;
 /// The time of the last message, where it was not written down.
 pub(super) const UNKNOWN_MS: u64 = u64::MAX;
 
@@ -95,6 +91,10 @@ impl Publishers {
         self.see(id.into(), sequence, true, used_ms);
     }
 
+    pub(super) fn is_known(&self, id: &str) -> bool {
+        self.by_id.contains_key(id)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -110,7 +110,7 @@ impl Publishers {
     }
 
     /// Who published last before this time is to be forgotten now, if it is time to look.
-    fn outdated(&self, now_ms: u64) -> Option<u64> {
+    pub(super) fn outdated(&self, now_ms: u64) -> Option<u64> {
         (self.due_ms <= now_ms).then(|| now_ms.saturating_sub(RETENTION_MS))
     }
 
@@ -127,34 +127,6 @@ impl Publishers {
     pub(crate) fn go_on_at(&mut self, now_ms: u64) {
         self.by_id.values_mut().for_each(|seen| seen.used_ms = seen.used_ms.min(now_ms));
         self.due_ms = self.due_ms.min(now_ms.saturating_add(RETENTION_MS));
-    }
-}
-
-impl Broker {
-    /// Forgets publishers whose time is over.
-    pub(super) fn forget_publishers(&mut self) {
-        if let Some(until_ms) = self.state.publishers().outdated(self.now_ms) {
-            self.commit(&Record::PublishersForgotten { until_ms });
-        }
-    }
-
-    /// Checks that there is room to remember the publishers of further messages.
-    ///
-    /// # Errors
-    /// When there is not.
-    pub fn check_publishers(&self, messages: &mut dyn Iterator<Item = Properties<'_>>) -> Result<(), Error> {
-        let publishers = self.state.publishers();
-        let mut new = Ids::default();
-        for properties in messages.filter(|&properties| headers::tell_broker(properties)) {
-            if let Some(id) = id_of(properties).filter(|id| !publishers.by_id.contains_key(id)) {
-                new.insert(id.into_boxed_bytes());
-            }
-        }
-        let more_bytes: usize = new.iter().map(|id| id.len() + PUBLISHER_BYTES).sum();
-        if more_bytes > 0 && publishers.memory_bytes() + more_bytes > self.limits.memory_max_bytes / MEMORY_SHARE {
-            return Err(Error::PublisherLimit(publishers.len()));
-        }
-        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ mod management;
 pub use management::{Owned, Totals};
 
 use super::message::{PLACE_MEMORY_BYTES, UNACKED_MEMORY_BYTES};
-use super::partition::Tally;
+use super::partitions::Tally;
 use super::queue::Counters;
 use super::topology::is_reply_address;
 use super::{Broker, Error, Resource};

@@ -1,6 +1,7 @@
 //! Restoring: a broker begins with what facts say that another one wrote down.
 
 use super::Broker;
+use super::due::Due;
 use super::exchange::Destination;
 use super::fact;
 use super::headers;
@@ -8,7 +9,6 @@ use super::image::{Declared, DelayedImage, ExchangeImage, Held, Image, QueueImag
 use super::partition::{self, Move};
 use super::record::Record;
 use super::state::State;
-use super::upkeep::Due;
 use crate::id::QueueId;
 
 impl Broker {

@@ -2,11 +2,11 @@
 
 use super::Broker;
 use super::channel::{Holder, Outcome, Outstanding};
+use super::due::Due;
 use super::error::Error;
 use super::headers::Reason;
 use super::message::Message;
 use super::record::Record;
-use super::upkeep::Due;
 use crate::id::{ChannelId, QueueId};
 use crate::timer::TimerKey;
 

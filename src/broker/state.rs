@@ -138,8 +138,9 @@ impl State {
             Record::ExchangeDeleted { name } => self.delete_exchange(name),
             Record::QueueDeclared { queue, name, durable, exclusive, auto_delete, arguments } => {
                 let settings = Settings::of_arguments(arguments).expect("a queue's arguments were checked");
+                let kind = settings.kind;
                 let mut declared = Queue::new(name, durable, exclusive, auto_delete, arguments.clone(), settings);
-                declared.set_policy(self.policies.of_queue(&declared), self.operator_policies.of_queue(&declared));
+                declared.set_policy(self.policies.of_queue(name, kind), self.operator_policies.of_queue(name, kind));
                 declared.count_ids_in(&self.ids_bytes);
                 self.room.add(declared.room());
                 self.queues.insert_at(queue, declared);
@@ -449,7 +450,8 @@ impl State {
 
     fn apply_policies(&mut self) {
         for queue in self.queues.values_mut() {
-            queue.set_policy(self.policies.of_queue(queue), self.operator_policies.of_queue(queue));
+            let (name, kind) = (&*queue.name, queue.settings.kind);
+            queue.set_policy(self.policies.of_queue(name, kind), self.operator_policies.of_queue(name, kind));
         }
         for (name, exchange) in &mut self.exchanges {
             exchange.set_policy(self.policies.alternate_of(name));
@@ -465,10 +467,10 @@ impl State {
         self.room.add(queue.room());
         let (name, durable, arguments) = (queue.name.clone(), queue.durable, queue.arguments.clone());
         let settings = Settings::of_arguments(&arguments).expect("a queue's arguments were checked");
-        let is_kept = self.queue_mut(front).is_kept;
+        let (is_kept, kind) = (self.queue_mut(front).is_kept, settings.kind);
         for (number, &id) in (known..).zip(added) {
             let mut partition = Queue::new(&name, durable, false, false, Table::new(), settings.clone());
-            partition.set_policy(self.policies.of_queue(&partition), self.operator_policies.of_queue(&partition));
+            partition.set_policy(self.policies.of_queue(&name, kind), self.operator_policies.of_queue(&name, kind));
             partition.part = Some(Box::new(Part::new(front, number)));
             partition.is_kept = is_kept;
             partition.count_ids_in(&self.ids_bytes);

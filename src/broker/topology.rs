@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::Broker;
-use super::delivery::Notice;
 use super::error::{Error, Resource};
+use super::event::Notice;
 use super::exchange::{Destination, ExchangeKind};
 use super::keeping;
 use super::record::Record;

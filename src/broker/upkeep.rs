@@ -9,7 +9,8 @@
 //! ```
 
 use super::Broker;
-use super::delivery::Notice;
+use super::due::Due;
+use super::event::Notice;
 use super::headers::{self, Death, Reason};
 use super::message::{Message, NEVER_MS};
 use super::publishing::Routed;
@@ -20,23 +21,6 @@ use crate::id::{ChannelId, QueueId};
 
 /// The part of the memory for messages that one turn's dead letters of expired messages may take until they are written down.
 const UNWRITTEN_SHARE: usize = 8;
-
-/// What a timer is set for.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Due {
-    /// A delivery is taken back.
-    TakeBack(ChannelId, u64),
-    /// A consumer should have acked by now; how long it had.
-    AckTimeout(ChannelId, u64, u64),
-    /// The head of a queue may have expired.
-    Expiry(QueueId),
-    /// A queue may have been unused for too long.
-    Disuse(QueueId),
-    /// A message that was refused for a while is ready again.
-    Return(QueueId, u64),
-    /// A message goes on from its exchange.
-    Delay(u64),
-}
 
 impl Broker {
     /// Does what is due now, until much of it has to be written down first.

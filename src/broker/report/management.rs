@@ -2,7 +2,7 @@
 
 use crate::broker::consumer::Consumer;
 use crate::broker::exchange::{Destination, Exchange};
-use crate::broker::partition::Tally;
+use crate::broker::partitions::Tally;
 use crate::broker::queue::{Counters, Queue};
 use crate::broker::settings::QueueKind;
 use crate::broker::topology::is_reply_address;
@@ -195,7 +195,7 @@ impl Broker {
         report.insert("auto_delete", queue.auto_delete);
         report.insert("arguments", queue.arguments.clone());
         report.insert("policy", queue.policy.as_deref().unwrap_or_default());
-        if let Some((name, _)) = self.state.operator_policies().of_queue(queue) {
+        if let Some((name, _)) = self.state.operator_policies().of_queue(&queue.name, queue.settings.kind) {
             report.insert("operator_policy", name);
         }
         report.insert("consumers", integer(totals.consumers));
