@@ -33,9 +33,11 @@ mod headers;
 mod image;
 mod keeping;
 mod message;
+mod names;
 mod numbered;
 mod partition;
 mod partitions;
+mod place;
 mod policies;
 mod policy;
 mod publisher;
@@ -49,6 +51,7 @@ mod room;
 mod settings;
 mod settling;
 mod shelf;
+mod slot;
 mod state;
 mod topic;
 mod topology;
@@ -87,13 +90,14 @@ pub use exchange::{Destination, ExchangeKind};
 pub use image::Image;
 pub use keeping::Noted;
 pub use message::Message;
+pub use names::plain_name;
 pub use policy::{ApplyTo, Matcher, Policy};
 pub use publishing::{Publication, Routed};
 pub use queue::Counters;
 pub use record::Record;
 pub use report::{MessageReport, Owned, QueueReport, Report, Totals};
 pub use shelf::{Location, Shelf};
-pub use topology::{Binding, ExchangeDeclaration, QueueDeclaration, QueueStatus, plain_name};
+pub use topology::{Binding, ExchangeDeclaration, QueueDeclaration, QueueStatus};
 
 /// What a broker is made from.
 #[derive(Clone, Debug)]

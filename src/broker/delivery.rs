@@ -10,11 +10,11 @@ use super::channel::{Channel, Holder, Outstanding};
 use super::consumer::Consumer;
 use super::error::{Error, Resource};
 use super::event::{Delivery, Event, Got, Notice};
+use super::names::{REPLY_TO, check_short};
 use super::queue::Queue;
 use super::record::Record;
 use super::room;
 use super::settings::QueueKind;
-use super::topology::{REPLY_TO, check_short};
 use crate::id::{ChannelId, ConsumerId, QueueId};
 use crate::table::Table;
 

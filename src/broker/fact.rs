@@ -39,6 +39,7 @@
 
 use super::exchange::{Destination, ExchangeKind};
 use super::message::{Message, Parts};
+use super::place::{PLACE_BYTES, Place};
 use super::policy::{ApplyTo, Policy};
 use super::publisher;
 use super::queue::Era;
@@ -49,25 +50,11 @@ use crate::wire::{Malformed, Reader, put_long_string, put_name, put_sized};
 
 /// Added to a queue's number: messages there that wait for their slot.
 const WAITING: u64 = 1 << 63;
-/// What a message's fact takes beside its parts and places, and what each place takes.
-pub(crate) const CONTENT_BYTES: usize = 21;
-pub(crate) const PLACE_BYTES: usize = 16;
 /// Added to the time of a message's publication.
 const CLAIMS_DEATHS: u64 = 1 << 63;
 const NONE: u64 = u64::MAX;
 const AUTO_DELETE: u8 = 1;
 const INTERNAL: u8 = 2;
-
-/// Where a message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Place {
-    /// At a position of a queue.
-    Queue(QueueId, u64),
-    /// In a partition, until its slot is opened; numbered by arrival.
-    Waiting(QueueId, u64),
-    /// In its exchange; by its number.
-    Delayed(u64),
-}
 
 /// The places of a message that was written down.
 #[derive(Clone, Copy, Debug)]
@@ -96,40 +83,29 @@ pub(crate) enum Fact<'a> {
     Era { queue: QueueId, era: Era },
 }
 
-impl Place {
-    fn put(self, out: &mut Vec<u8>) {
-        let (queue, position) = match self {
-            Self::Queue(queue, position) => (queue.index(), position),
-            Self::Waiting(queue, number) => (queue.index() | WAITING, number),
-            Self::Delayed(number) => (0, number),
-        };
-        put_u64(out, queue);
-        put_u64(out, position);
-    }
+fn put_place(out: &mut Vec<u8>, place: Place) {
+    let (queue, position) = match place {
+        Place::Queue(queue, position) => (queue.index(), position),
+        Place::Waiting(queue, number) => (queue.index() | WAITING, number),
+        Place::Delayed(number) => (0, number),
+    };
+    put_u64(out, queue);
+    put_u64(out, position);
+}
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let (queue, position) = (reader.longlong()?, reader.longlong()?);
-        Ok(match queue {
-            0 => Self::Delayed(position),
-            queue if queue & WAITING != 0 => Self::Waiting(QueueId::from_index(queue & !WAITING), position),
-            queue => Self::Queue(QueueId::from_index(queue), position),
-        })
-    }
-
-    /// The place so much further on.
-    pub(crate) fn after(self, count: u64) -> Self {
-        match self {
-            Self::Queue(queue, position) => Self::Queue(queue, position + count),
-            Self::Waiting(queue, number) => Self::Waiting(queue, number + count),
-            Self::Delayed(number) => Self::Delayed(number + count),
-        }
-    }
+fn read_place(reader: &mut Reader<'_>) -> Result<Place, Malformed> {
+    let (queue, position) = (reader.longlong()?, reader.longlong()?);
+    Ok(match queue {
+        0 => Place::Delayed(position),
+        queue if queue & WAITING != 0 => Place::Waiting(QueueId::from_index(queue & !WAITING), position),
+        queue => Place::Queue(QueueId::from_index(queue), position),
+    })
 }
 
 impl<'a> Places<'a> {
     pub(crate) fn iter(self) -> impl Iterator<Item = Place> + Clone + use<'a> {
         let places = self.0.chunks_exact(PLACE_BYTES);
-        places.map(|place| Place::read(&mut Reader::new(place)).expect("a place is as long as that"))
+        places.map(|place| read_place(&mut Reader::new(place)).expect("a place is as long as that"))
     }
 }
 
@@ -156,7 +132,7 @@ fn put_places(out: &mut Vec<u8>, places: impl Iterator<Item = Place>) {
     out.extend_from_slice(&[0; 2]);
     let mut count = 0u16;
     for place in places {
-        place.put(out);
+        put_place(out, place);
         count = count.checked_add(1).expect("a message is split before it has so many places");
     }
     out[at..at + 2].copy_from_slice(&count.to_be_bytes());
@@ -172,7 +148,7 @@ pub(crate) fn put_delayed(out: &mut Vec<u8>, number: u64, due_ms: u64, message: 
 /// Appends that so many places from this one on are empty; the count is in the last four octets.
 pub(crate) fn put_gone(out: &mut Vec<u8>, place: Place, count: u32) {
     out.push(14);
-    place.put(out);
+    put_place(out, place);
     out.extend_from_slice(&count.to_be_bytes());
 }
 
@@ -360,7 +336,7 @@ pub(crate) fn read<'a>(reader: &mut Reader<'a>) -> Result<Fact<'a>, Malformed> {
             let (number, due_ms) = (reader.longlong()?, reader.longlong()?);
             Fact::Delayed { number, due_ms, parts: read_content(reader)? }
         }
-        14 => Fact::Gone { place: Place::read(reader)?, count: reader.long()? },
+        14 => Fact::Gone { place: read_place(reader)?, count: reader.long()? },
         15 => Fact::Returned { queue: read_queue(reader)?, position: reader.longlong()?, returns: reader.long()? },
         16 => Fact::Delivered { queue: read_queue(reader)?, below: reader.longlong()? },
         kind @ (17 | 19) => {
@@ -437,5 +413,17 @@ mod tests {
         let mut bytes = Vec::new();
         put(&mut bytes, &Fact::Publisher { id: "p", sequence: 7, used_ms: 9 });
         assert_eq!(publisher_of(&bytes), ("p", 7, 9));
+    }
+
+    #[test]
+    fn a_message_takes_what_is_counted_for_it() {
+        let (properties, published_ms) = (Properties::EMPTY, 1);
+        let parts =
+            Parts { exchange: "e", routing_key: "k", properties, body: b"b", published_ms, claims_deaths: false };
+        let message = Message::new(&parts, &mut Vec::new());
+        let places = [1, 2].map(|position| Place::Queue(QueueId::from_index(1), position));
+        let mut bytes = Vec::new();
+        put_message(&mut bytes, places.into_iter(), &message);
+        assert_eq!(bytes.len(), message.kept_bytes() + places.len() * PLACE_BYTES);
     }
 }

@@ -11,16 +11,11 @@
 
 use super::error::Error;
 use super::message::{Message, Parts};
-use super::publisher;
+use super::names::{BCC, CC, DEATHS, DELAY};
 use crate::properties::Properties;
 use crate::table::{Table, Value};
 
-const CC: &str = "CC";
-const BCC: &str = "BCC";
-const DELAY: &str = "x-delay";
 const DELIVERY_COUNT: &str = "x-delivery-count";
-const DEATHS: &str = "x-death";
-
 const KEYS_ARE_SHORT: &str = "keys that were decoded, and our own, are short";
 
 /// Why a message was dead-lettered.
@@ -41,31 +36,6 @@ impl Reason {
             Self::DeliveryLimit => "delivery_limit",
         }
     }
-}
-
-/// What the names of a message's headers say.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Told {
-    /// Whether there are headers by which it is not simply routed by its key.
-    pub(crate) tells_broker: bool,
-    /// Whether there are headers that tell of deaths.
-    pub(crate) has_deaths: bool,
-}
-
-/// Looks at the names of all headers, once. Most messages have none.
-pub(crate) fn told(properties: Properties<'_>) -> Told {
-    let mut told = Told::default();
-    for header in properties.header_names() {
-        let is = |name: &str| name.as_bytes() == header;
-        told.tells_broker |= [CC, BCC, DELAY, publisher::ID].into_iter().any(is);
-        told.has_deaths |= is(DEATHS);
-    }
-    told
-}
-
-/// Whether there are headers by which a message is not simply routed by its key.
-pub(crate) fn tell_broker(properties: Properties<'_>) -> bool {
-    told(properties).tells_broker
 }
 
 /// The further routing keys of a message that is published.

@@ -8,9 +8,10 @@ use std::collections::HashSet;
 use foldhash::fast::FixedState;
 
 use super::exchange::{Destination, ExchangeKind};
-use super::fact::{self, Fact, Facts, Place};
+use super::fact::{self, Fact, Facts};
 use super::message::{Message, Parts};
 use super::numbered::Numbered;
+use super::place::Place;
 use super::policy::Policies;
 use super::publisher::Publishers;
 use super::queue::{Era, tier_of};

@@ -13,9 +13,10 @@
 
 use super::error::Error;
 use super::exchange::{Destination, Exchange};
-use super::fact::{self, Fact, Facts, Place, Places};
-use super::headers;
+use super::fact::{self, Fact, Facts, Places};
 use super::message::{Message, Parts};
+use super::names;
+use super::place::Place;
 use super::publisher::{self, Ids};
 use super::record::Record;
 use super::shelf::{Location, Shelf};
@@ -278,7 +279,7 @@ impl Keeper {
 
 /// With a message goes what is known of its publisher.
 fn note_publisher(parts: &Parts<'_>, publishers: &mut Ids) {
-    if headers::tell_broker(parts.properties)
+    if names::tell_broker(parts.properties)
         && let Some(id) = publisher::id_of(parts.properties)
     {
         add(publishers, &id);

@@ -30,10 +30,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::fact::CONTENT_BYTES;
-use super::headers::Told;
+use super::names::{self, Told};
+use super::place::CONTENT_BYTES;
 use super::shelf::Location;
-use super::{headers, partition};
+use super::slot;
 use crate::properties::Properties;
 
 const HEADER_BYTES: usize = 23;
@@ -82,7 +82,7 @@ impl Message {
         let Parts { exchange, routing_key, properties, body, published_ms, claims_deaths } = *parts;
         let lifetime_ms = properties.expiration().and_then(|text| text.parse().ok());
         let expires_ms = lifetime_ms.map_or(NEVER_MS, |lifetime_ms: u64| published_ms.saturating_add(lifetime_ms));
-        let Told { tells_broker, has_deaths } = headers::told(properties);
+        let Told { tells_broker, has_deaths } = names::told(properties);
         let properties = properties.raw();
         let properties_length = u32::try_from(properties.len()).expect("properties fit in a frame");
         let mut header = [0; HEADER_BYTES];
@@ -225,7 +225,7 @@ impl Message {
     pub(crate) fn slot(&self) -> u16 {
         match self.0.last_chunk().filter(|_| self.is_slip()) {
             Some(slot) => u16::from_le_bytes(*slot),
-            None => partition::slot(self.routing_key(), self.properties()),
+            None => slot::of(self.routing_key(), self.properties()),
         }
     }
 

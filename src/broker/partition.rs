@@ -19,13 +19,10 @@
 
 use super::message::Message;
 use super::numbered::Numbered;
+use super::slot::{self, SLOTS};
 use crate::id::QueueId;
 use crate::properties::Properties;
 
-/// How many slots there are, whatever the number of partitions.
-pub(crate) const SLOTS: usize = 1024;
-
-const KEY: &str = "x-partition-key";
 const EPOCH: &str = "x-partition-epoch";
 
 /// What a front knows.
@@ -68,7 +65,7 @@ impl Partitions {
     pub(crate) fn find(&self, routing_key: &str, properties: Properties<'_>) -> Option<QueueId> {
         let is_stale =
             properties.header(EPOCH).is_some_and(|epoch| epoch.as_integer() != Some(self.queues.len() as i64));
-        let owner = self.owners[usize::from(slot(routing_key, properties))];
+        let owner = self.owners[usize::from(slot::of(routing_key, properties))];
         (!is_stale).then(|| self.queues[usize::from(owner)])
     }
 
@@ -193,20 +190,6 @@ impl Part {
     }
 }
 
-/// The slot of a message.
-pub(super) fn slot(routing_key: &str, properties: Properties<'_>) -> u16 {
-    match properties.header(KEY) {
-        Some(key) => hash(&key.to_string()),
-        None => hash(routing_key),
-    }
-}
-
-/// FNV-1a, folded: messages in a journal must find their slots again, in any version and on any machine.
-fn hash(key: &str) -> u16 {
-    let hash = key.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    ((hash ^ hash >> 16) as usize % SLOTS) as u16
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,12 +232,4 @@ mod tests {
         assert_eq!(find(Some(3)), None);
         assert!(find(Some(4)).is_some() && find(Some(4)) == find(None));
     }
-
-    #[test]
-    fn a_key_has_its_slot_for_ever() {
-        assert_eq!(["", "a", "order-17"].map(hash), SLOTS_OF_OLD);
-    }
-
-    /// What the first version gave these keys; a journal relies on it.
-    const SLOTS_OF_OLD: [u16; 3] = [217, 288, 158];
 }

@@ -13,9 +13,9 @@ use foldhash::fast::FixedState;
 
 use super::error::Error;
 use super::message::Message;
+use super::names::PUBLISHER_ID;
 use crate::properties::Properties;
 
-pub(super) const ID: &str = "x-publisher-id";
 const SEQUENCE: &str = "x-publisher-sequence";
 /// For how long a publisher is remembered after its last message: a week.
 pub(super) const RETENTION_MS: u64 = 7 * 24 * 3_600_000;
@@ -132,9 +132,9 @@ impl Publishers {
 
 /// Checks that who says who it is also numbers its messages.
 pub(crate) fn check_number(properties: Properties<'_>) -> Result<(), Error> {
-    if properties.header(ID).is_some() && number_of(properties).is_none() {
+    if properties.header(PUBLISHER_ID).is_some() && number_of(properties).is_none() {
         let reason = "expected a text of at most 255 bytes, and an integer in the header 'x-publisher-sequence'";
-        return Err(Error::BadArgument(ID, reason.into()));
+        return Err(Error::BadArgument(PUBLISHER_ID, reason.into()));
     }
     Ok(())
 }
@@ -145,7 +145,7 @@ pub(crate) fn id_of(properties: Properties<'_>) -> Option<Box<str>> {
 }
 
 fn number_of(properties: Properties<'_>) -> Option<(Box<str>, i64)> {
-    let id = properties.header(ID)?;
+    let id = properties.header(PUBLISHER_ID)?;
     let id = id.as_str().filter(|id| id.len() <= 255)?;
     Some((id.into(), properties.header(SEQUENCE)?.as_integer()?))
 }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn message_of_mode(mode: u8, id: &str, sequence: i64, published_ms: u64) -> Message {
-        let headers: Table = [(ID, Value::from(id)), (SEQUENCE, Value::I64(sequence))].into_iter().collect();
+        let headers: Table = [(PUBLISHER_ID, Value::from(id)), (SEQUENCE, Value::I64(sequence))].into_iter().collect();
         let mut encoded = Vec::new();
         let values = PropertyValues { headers: Some(headers), delivery_mode: Some(mode), ..PropertyValues::default() };
         values.encode(&mut encoded).unwrap();
@@ -241,7 +241,7 @@ mod tests {
             PropertyValues { headers: Some(headers), ..PropertyValues::default() }.encode(&mut encoded).unwrap();
             check_number(Properties::trusted(&encoded))
         };
-        assert!(check([(ID, "a")].into_iter().collect()).is_err());
+        assert!(check([(PUBLISHER_ID, "a")].into_iter().collect()).is_err());
         assert_eq!(check([("other", "a")].into_iter().collect()), Ok(()));
         assert_eq!(check_number(message("a", 1).properties()), Ok(()));
     }

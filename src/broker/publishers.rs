@@ -2,7 +2,7 @@
 
 use super::Broker;
 use super::error::Error;
-use super::headers;
+use super::names;
 use super::publisher::{self, Ids, PUBLISHER_BYTES};
 use super::record::Record;
 use crate::properties::Properties;
@@ -25,7 +25,7 @@ impl Broker {
     pub fn check_publishers(&self, messages: &mut dyn Iterator<Item = Properties<'_>>) -> Result<(), Error> {
         let publishers = self.state.publishers();
         let mut new = Ids::default();
-        for properties in messages.filter(|&properties| headers::tell_broker(properties)) {
+        for properties in messages.filter(|&properties| names::tell_broker(properties)) {
             if let Some(id) = publisher::id_of(properties).filter(|id| !publishers.is_known(id)) {
                 new.insert(id.into_boxed_bytes());
             }

@@ -4,11 +4,11 @@ use super::error::{Error, Resource};
 use super::headers::{self, Reason};
 use super::keeping;
 use super::message::{Message, Parts};
+use super::names::{self, REPLY_TO, check_short};
 use super::publisher;
 use super::queue::Queue;
 use super::record::Record;
 use super::settings::{DURATION_MAX_MS, Overflow};
-use super::topology::{REPLY_TO, check_short};
 use super::{Broker, commit};
 use crate::id::{ChannelId, QueueId};
 use crate::properties::Properties;
@@ -104,7 +104,7 @@ impl Broker {
         if let Some(expiration) = properties.expiration() {
             check_expiration(expiration)?;
         }
-        if headers::tell_broker(properties) {
+        if names::tell_broker(properties) {
             headers::recipients(properties)?;
             publisher::check_number(properties)?;
         }

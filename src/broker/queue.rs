@@ -26,10 +26,10 @@ use std::collections::VecDeque;
 
 use ids::Ids;
 
-use super::fact::Place;
 use super::message::{Message, NEVER_MS};
 use super::numbered::Numbered;
 use super::partition::{Part, Partitions};
+use super::place::Place;
 use super::settings::{QueueKind, Settings};
 use super::shelf::Location;
 use crate::id::QueueId;

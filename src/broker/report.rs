@@ -5,9 +5,9 @@ mod management;
 pub use management::{Owned, Totals};
 
 use super::message::{PLACE_MEMORY_BYTES, UNACKED_MEMORY_BYTES};
+use super::names::is_reply_address;
 use super::partitions::Tally;
 use super::queue::Counters;
-use super::topology::is_reply_address;
 use super::{Broker, Error, Resource};
 use crate::id::ChannelId;
 

@@ -6,8 +6,9 @@ use super::exchange::Destination;
 use super::fact;
 use super::headers;
 use super::image::{Declared, DelayedImage, ExchangeImage, Held, Image, QueueImage};
-use super::partition::{self, Move};
+use super::partition::Move;
 use super::record::Record;
+use super::slot::SLOTS;
 use super::state::State;
 use crate::id::QueueId;
 
@@ -117,7 +118,7 @@ impl State {
     fn settle_slots(&mut self) {
         for front in self.queue_ids() {
             let Some(partitions) = self.queue(front).and_then(|queue| queue.partitions.as_ref()) else { continue };
-            let mut strayed: Vec<Option<QueueId>> = vec![None; partition::SLOTS];
+            let mut strayed: Vec<Option<QueueId>> = vec![None; SLOTS];
             for part in partitions.queues.clone() {
                 self.queue_mut(part).each_ready(&mut |_, message| {
                     strayed[usize::from(message.slot())] = Some(part);

@@ -1,20 +1,16 @@
 //! Topology: exchanges, queues and bindings are declared, bound and deleted.
 
-use std::borrow::Cow;
-
 use super::Broker;
 use super::error::{Error, Resource};
 use super::event::Notice;
 use super::exchange::{Destination, ExchangeKind};
 use super::keeping;
+use super::names::{REPLY_TO, check_short, is_reply_address, plain_name};
 use super::record::Record;
 use super::room;
 use super::settings::{self, BadSetting, Reason, Settings};
 use crate::id::{ChannelId, QueueId};
 use crate::table::{Table, Value};
-
-/// The name that stands for a channel's consumer of replies; with a dot and an ending, such a consumer's address.
-pub(super) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
 const BINDING_ARGUMENTS_MAX: usize = 256;
 
@@ -476,28 +472,12 @@ impl Broker {
     }
 }
 
-/// A name of a queue or an exchange without the line ends that it may have, as RabbitMQ declares, binds and deletes it.
-#[must_use]
-pub fn plain_name(name: &str) -> Cow<'_, str> {
-    if name.contains(['\r', '\n']) { Cow::Owned(name.replace(['\r', '\n'], "")) } else { Cow::Borrowed(name) }
-}
-
 /// Undoing what is not there is no error.
 fn unless_missing<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
     match found {
         Err(Error::NotFound(..)) => Ok(None),
         found => found.map(Some),
     }
-}
-
-/// Whether this is the name of a queue behind a consumer of replies, which the broker made.
-pub(super) fn is_reply_address(name: &str) -> bool {
-    name.strip_prefix(REPLY_TO).is_some_and(|ending| ending.starts_with('.'))
-}
-
-/// Checks that a name fits into a short string.
-pub(super) fn check_short(what: &'static str, name: &str) -> Result<(), Error> {
-    if name.len() > 255 { Err(Error::TooLong(what)) } else { Ok(()) }
 }
 
 /// Bindings are compared by all of their arguments, so there are not too many of them.

@@ -6,8 +6,8 @@
 use super::Broker;
 use super::channel::{Outcome, Transaction};
 use super::error::Error;
-use super::fact::Place;
 use super::message::Message;
+use super::place::Place;
 use super::publishing::Routed;
 use crate::id::ChannelId;
 

@@ -2,10 +2,10 @@
 
 use crate::broker::consumer::Consumer;
 use crate::broker::exchange::{Destination, Exchange};
+use crate::broker::names::is_reply_address;
 use crate::broker::partitions::Tally;
 use crate::broker::queue::{Counters, Queue};
 use crate::broker::settings::QueueKind;
-use crate::broker::topology::is_reply_address;
 use crate::broker::{Broker, Policy};
 use crate::id::{ConnectionId, QueueId};
 use crate::table::{Table, Value};

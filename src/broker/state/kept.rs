@@ -2,9 +2,10 @@
 //! back.
 
 use super::State;
-use crate::broker::fact::{self, Fact, PLACE_BYTES, Place};
+use crate::broker::fact::{self, Fact};
 use crate::broker::headers;
 use crate::broker::message::{Message, PLACE_MEMORY_BYTES};
+use crate::broker::place::{PLACE_BYTES, Place};
 use crate::broker::queue::Fetched;
 use crate::broker::shelf::{Location, Shelf};
 use crate::id::QueueId;
