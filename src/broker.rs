@@ -29,9 +29,11 @@ mod error;
 mod event;
 mod exchange;
 mod fact;
+mod facts;
 mod headers;
 mod image;
 mod keeping;
+mod memory;
 mod message;
 mod names;
 mod numbered;
@@ -53,7 +55,6 @@ mod settling;
 mod shelf;
 mod slot;
 mod state;
-mod topic;
 mod topology;
 mod transaction;
 mod turns;
@@ -72,7 +73,6 @@ use consumer::Consumer;
 use due::Due;
 use event::Notice;
 use keeping::Keeper;
-use queue::Queue;
 use room::{CHANNEL_BYTES, CONNECTION_BYTES, Gauge};
 use state::{Route, State};
 
@@ -309,43 +309,6 @@ impl Broker {
             self.delete_if_abandoned(queue);
         }
         self.tend_changed();
-    }
-
-    /// Sets memory aside for content that is being received, so that all peers together stay within the limit.
-    ///
-    /// # Errors
-    /// When the limit does not leave so much.
-    pub fn reserve(&mut self, bytes: usize) -> Result<(), Error> {
-        self.check_memory(bytes)?;
-        self.reserved_bytes += bytes;
-        Ok(())
-    }
-
-    /// Gives back what was set aside.
-    ///
-    /// # Panics
-    /// When it is more than was reserved.
-    pub fn release(&mut self, bytes: usize) {
-        self.reserved_bytes = self.reserved_bytes.checked_sub(bytes).expect("no more is released than was reserved");
-    }
-
-    /// What messages, content that is being received, and the numbers of publishers take in memory.
-    #[must_use]
-    pub fn memory_bytes(&self) -> usize {
-        self.state.memory_bytes() + self.reserved_bytes + self.state.publishers().memory_bytes()
-    }
-
-    /// Brings the sum over all virtual hosts up to date, as far as this one goes, and returns it.
-    pub(crate) fn measure_memory(&mut self) -> u64 {
-        self.memory.set(self.memory_bytes());
-        self.memory.all()
-    }
-
-    pub(crate) fn check_memory(&mut self, more_bytes: usize) -> Result<(), Error> {
-        if self.measure_memory() + more_bytes as u64 > self.limits.memory_max_bytes as u64 {
-            return Err(Error::MemoryLimit(self.limits.memory_max_bytes));
-        }
-        Ok(())
     }
 
     /// Shows each fact to `observer`, from now on, right after it has become one.

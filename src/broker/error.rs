@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::exchange::ExchangeKind;
+use super::exchange::kind::ExchangeKind;
 
 /// What was looked for or touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,11 @@
 //! The bindings, sorted by destination, are the truth; the index is derived from them, one a type. Destinations may
 //! come out of an index more than once: routing makes the copies one.
 
-mod destinations;
+pub(super) mod destinations;
 mod hashing;
 mod headers;
+pub(super) mod kind;
+mod topic;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,70 +15,18 @@ use foldhash::fast::FixedState;
 
 use super::error::Error;
 use super::room;
-use super::topic::{Topic, Walk};
-use crate::id::QueueId;
 use crate::properties::Properties;
 use crate::table::{Table, Value};
 
-pub(super) use destinations::Destinations;
-pub(super) use hashing::Chance;
+pub use destinations::Destination;
+use destinations::Destinations;
 use hashing::ConsistentHash;
 use headers::Headers;
+pub use kind::ExchangeKind;
+use topic::Topic;
+pub(super) use topic::Walk;
 
 const DELAYED_TYPE: &str = "x-delayed-type";
-
-/// The types of exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExchangeKind {
-    /// Routing key equal to the binding's.
-    Direct,
-    /// Every binding.
-    Fanout,
-    /// Routing key matches the binding's pattern.
-    Topic,
-    /// Headers match the binding's arguments.
-    Headers,
-    /// One binding, by what the message says; the binding's routing key is its weight.
-    ConsistentHash,
-    /// One binding, by chance.
-    Random,
-    /// As another type, which an argument names, but a message may say that it is to be routed later.
-    Delayed,
-}
-
-impl ExchangeKind {
-    const ALL: [Self; 7] =
-        [Self::Direct, Self::Fanout, Self::Topic, Self::Headers, Self::ConsistentHash, Self::Random, Self::Delayed];
-    /// The names of all types.
-    pub(crate) const NAMES: [&str; 7] =
-        ["direct", "fanout", "topic", "headers", "x-consistent-hash", "x-random", "x-delayed-message"];
-
-    /// The type of this name.
-    pub(crate) fn named(name: &str) -> Result<Self, Error> {
-        let named = Self::ALL.into_iter().find(|kind| kind.name() == name);
-        named.ok_or_else(|| Error::UnknownExchangeType(name.into()))
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        Self::NAMES[self as usize]
-    }
-
-    /// The type by which an exchange of this type and with these arguments routes: its own, unless it is a delayed one.
-    pub(crate) fn routing(self, arguments: &Table) -> Result<Self, Error> {
-        Index::new(self, arguments).map(|index| index.kind())
-    }
-}
-
-/// Where a binding leads.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Destination {
-    /// To a queue.
-    Queue(QueueId),
-    /// To an exchange, by its name.
-    Exchange(Box<str>),
-}
 
 /// What makes a binding this one and no other; the source is the exchange that holds it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,6 +64,11 @@ enum Index {
 }
 
 impl Exchange {
+    /// The type by which an exchange of this type and with these arguments routes: its own, unless it is a delayed one.
+    pub(crate) fn routing_of(kind: ExchangeKind, arguments: &Table) -> Result<ExchangeKind, Error> {
+        Index::new(kind, arguments).map(|index| index.kind())
+    }
+
     pub(crate) fn new(kind: ExchangeKind, durable: bool, auto_delete: bool, internal: bool, arguments: &Table) -> Self {
         let declared_alternate = arguments.get("alternate-exchange").and_then(Value::as_str).map(Box::from);
         let index = Index::new(kind, arguments).unwrap_or_else(|_| unreachable!("its arguments were checked"));
@@ -179,6 +134,13 @@ impl Exchange {
     /// What the bindings take in memory.
     pub(crate) fn bindings_bytes(&self) -> usize {
         self.bindings_bytes
+    }
+
+    /// What it takes in memory with its bindings, of which each is noted with the name at its destination.
+    pub(super) fn room(&self, name: &str) -> usize {
+        room::of_exchange(name, self.declared_alternate())
+            + self.bindings_bytes()
+            + name.len() * self.destinations().len()
     }
 
     /// Where the bindings lead, sorted; some perhaps more than once.
@@ -315,9 +277,9 @@ impl Index {
 
 /// The type by which a delayed exchange routes.
 fn delayed_kind(arguments: &Table) -> Result<ExchangeKind, Error> {
-    let named = arguments.get(DELAYED_TYPE).and_then(Value::as_str).map(ExchangeKind::named);
+    let named = arguments.get(DELAYED_TYPE).and_then(Value::as_str).and_then(ExchangeKind::named);
     match named {
-        Some(Ok(kind)) if kind != ExchangeKind::Delayed => Ok(kind),
+        Some(kind) if kind != ExchangeKind::Delayed => Ok(kind),
         _ => Err(Error::BadArgument(DELAYED_TYPE, "expected another exchange type".into())),
     }
 }
@@ -357,6 +319,7 @@ fn sorted(arguments: &Table) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::QueueId;
 
     const ROUTING: [ExchangeKind; 4] =
         [ExchangeKind::Direct, ExchangeKind::Fanout, ExchangeKind::Topic, ExchangeKind::Headers];
@@ -374,14 +337,6 @@ mod tests {
         exchange.route(routing_key, Properties::EMPTY, walk, &mut |to| found.push(to.clone()));
         found.dedup();
         found
-    }
-
-    #[test]
-    fn every_type_has_its_name() {
-        for (kind, name) in ExchangeKind::ALL.into_iter().zip(ExchangeKind::NAMES) {
-            assert_eq!((kind.name(), ExchangeKind::named(name)), (name, Ok(kind)));
-        }
-        assert!(ExchangeKind::named("x-unknown").is_err());
     }
 
     #[test]
@@ -412,7 +367,7 @@ mod tests {
         for kind in ExchangeKind::ALL {
             let arguments = [(DELAYED_TYPE, kind.name())].into_iter().collect();
             if kind == ExchangeKind::Delayed {
-                assert!(kind.routing(&arguments).is_err());
+                assert!(Exchange::routing_of(kind, &arguments).is_err());
                 continue;
             }
             let mut delayed = exchange(ExchangeKind::Delayed, &arguments);
@@ -421,9 +376,9 @@ mod tests {
             assert_eq!((delayed.routing(), delayed.is_delayed()), (kind, true));
         }
         for bad in [Value::Void, "unknown".into()] {
-            assert!(ExchangeKind::Delayed.routing(&[(DELAYED_TYPE, bad)].into_iter().collect()).is_err());
+            assert!(Exchange::routing_of(ExchangeKind::Delayed, &[(DELAYED_TYPE, bad)].into_iter().collect()).is_err());
         }
-        assert!(ExchangeKind::Delayed.routing(&Table::new()).is_err());
+        assert!(Exchange::routing_of(ExchangeKind::Delayed, &Table::new()).is_err());
     }
 
     #[test]

@@ -295,7 +295,7 @@ pub(crate) fn read<'a>(reader: &mut Reader<'a>) -> Result<Fact<'a>, Malformed> {
         2 => Fact::VirtualHostGone,
         3 => {
             let (name, kind) = (reader.short_string()?, reader.short_string()?);
-            let kind = ExchangeKind::named(kind).map_err(|_| Malformed("an exchange of an unknown type"))?;
+            let kind = ExchangeKind::named(kind).ok_or(Malformed("an exchange of an unknown type"))?;
             let (flags, arguments) = (reader.octet()?, read_table(reader)?);
             let (auto_delete, internal) = (flags & AUTO_DELETE != 0, flags & INTERNAL != 0);
             Fact::Exchange { name, kind, auto_delete, internal, arguments }
@@ -350,6 +350,14 @@ pub(crate) fn read<'a>(reader: &mut Reader<'a>) -> Result<Fact<'a>, Malformed> {
         }
         _ => return Err(Malformed("a fact of an unknown kind")),
     })
+}
+
+/// The parts of a message's fact.
+pub(crate) fn read_message(fact: &[u8]) -> Option<Parts<'_>> {
+    match read(&mut Reader::new(fact)) {
+        Ok(Fact::Message { parts, .. }) => Some(parts),
+        _ => None,
+    }
 }
 
 /// A binding's source, destination, routing key and arguments.

@@ -8,20 +8,19 @@
 //! ```
 //!
 //! A fact is noted before it is applied, so that what it ends can be looked at still. Who asked for something may have to
-//! wait until it is durable: such facts are counted ([`Broker::noted`]). Others follow in their time: what the broker does by
+//! wait until it is durable: such facts are counted ([`Noted`]). Others follow in their time: what the broker does by
 //! itself, and what nobody is told of.
 
-use super::error::Error;
-use super::exchange::{Destination, Exchange};
+use super::exchange::Exchange;
 use super::fact::{self, Fact, Facts, Places};
 use super::message::{Message, Parts};
 use super::names;
 use super::place::Place;
 use super::publisher::{self, Ids};
+use super::queue::Queue;
 use super::record::Record;
-use super::shelf::{Location, Shelf};
+use super::shelf::Location;
 use super::state::State;
-use super::{Broker, Queue};
 use crate::id::QueueId;
 use crate::table::Table;
 use crate::wire::{Malformed, Reader};
@@ -62,7 +61,7 @@ pub struct Noted {
 }
 
 impl Keeper {
-    fn new(page_bytes: usize) -> Self {
+    pub(super) fn new(page_bytes: usize) -> Self {
         let (bytes, messages, gone_up_to) = (Vec::new(), Vec::new(), None);
         let (topology_bytes, grown_bytes, has_failed) = (0, usize::MAX, false);
         Self {
@@ -87,26 +86,26 @@ impl Keeper {
                 let arguments = arguments.clone();
                 self.put(&Fact::Exchange { name, kind, auto_delete, internal, arguments });
             }
-            Record::ExchangeDeleted { name } if is_kept_exchange(state, name) => {
+            Record::ExchangeDeleted { name } if state.is_kept_exchange(name) => {
                 self.put(&Fact::ExchangeGone { name });
             }
             Record::QueueDeclared { queue, name, durable: true, exclusive: false, auto_delete, arguments } => {
                 self.put(&Fact::Queue { queue, name, auto_delete, arguments: arguments.clone() });
             }
-            Record::QueueDeleted { queue } if is_kept_queue(state, queue) => self.put(&Fact::QueueGone { queue }),
-            Record::PartitionsAdded { front, partitions } if is_kept_queue(state, front) => {
+            Record::QueueDeleted { queue } if state.is_kept_queue(queue) => self.put(&Fact::QueueGone { queue }),
+            Record::PartitionsAdded { front, partitions } if state.is_kept_queue(front) => {
                 let known = state.queue(front).and_then(|queue| queue.partitions.as_ref());
                 let known = known.map_or(0, |known| known.queues.len() as u16);
                 self.put(&Fact::Partitions { front, known, added: partitions.to_vec() });
             }
             Record::Bound { source, destination, routing_key, arguments }
-                if is_kept_binding(state, source, destination) =>
+                if state.is_kept_binding(source, destination) =>
             {
                 let (destination, arguments) = (destination.clone(), arguments.clone());
                 self.put(&Fact::Bound { source, destination, routing_key, arguments });
             }
             Record::Unbound { source, destination, routing_key, arguments }
-                if is_kept_binding(state, source, destination) =>
+                if state.is_kept_binding(source, destination) =>
             {
                 let (destination, arguments) = (destination.clone(), arguments.clone());
                 self.put(&Fact::Unbound { source, destination, routing_key, arguments });
@@ -229,7 +228,7 @@ impl Keeper {
     }
 
     /// Notes again what is in these facts and still holds, as they are about to go.
-    fn recall(&mut self, state: &State, name: &str, bytes: &[u8]) -> Result<(), Malformed> {
+    pub(super) fn recall(&mut self, state: &State, name: &str, bytes: &[u8]) -> Result<(), Malformed> {
         let mut publishers = Ids::default();
         for known in Facts::new(bytes) {
             let (start, length, fact) = known?;
@@ -275,6 +274,79 @@ impl Keeper {
             }
         }
     }
+
+    pub(super) fn noted(&self) -> Noted {
+        self.noted
+    }
+
+    /// The facts that are to be written down.
+    pub(super) fn facts(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The facts were written down from this location on.
+    pub(super) fn facts_written(&mut self, state: &mut State, at: Location) {
+        for &(start, length) in &self.messages {
+            let bytes = &self.bytes[start as usize..(start + length) as usize];
+            let Ok(Fact::Message { places, .. }) = fact::read(&mut Reader::new(bytes)) else { continue };
+            places.iter().for_each(|place| state.moved(place, Location { offset: at.offset + start, ..at }, length));
+            let is_slip = |place| state.kept_at(place).is_some_and(Message::is_slip);
+            let is_moved = places.iter().any(is_slip);
+            if !is_moved && state.memory_bytes() <= self.page_bytes {
+                continue;
+            }
+            // A fetched message stays; slips of it that other queues have must say where it is now.
+            let places: Vec<_> = places.iter().filter(|&place| !is_moved || is_slip(place)).collect();
+            if is_moved || state.can_put_away(&places) {
+                state.put_away(&places, Location { offset: at.offset + start, ..at }, length);
+            }
+        }
+        self.clear();
+        self.bytes.shrink_to(BUFFER_BYTES);
+    }
+
+    fn clear(&mut self) {
+        self.messages.clear();
+        self.bytes.clear();
+        self.gone_up_to = None;
+    }
+
+    /// Counts a message that is not added, as it is here already. Returns whether its publisher may count on it.
+    pub(super) fn note_repeat(&mut self) -> bool {
+        self.noted.repeats += 1;
+        !self.has_failed
+    }
+
+    /// Notes the name of the virtual host.
+    pub(super) fn note_virtual_host(&mut self, name: &str) {
+        self.put(&Fact::VirtualHost { name });
+    }
+
+    /// Notes how far each queue was delivered.
+    pub(super) fn note_deliveries(&mut self, state: &State) {
+        for (queue, known) in state.all_queues().filter(|(_, queue)| queue.is_kept) {
+            known.touched().for_each(|below| self.put_lazily(&Fact::Delivered { queue, below }));
+        }
+    }
+
+    /// Keeps nothing from now on.
+    pub(super) fn fail(&mut self) {
+        self.has_failed = true;
+        self.clear();
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    /// What the facts take that hold now, if they were written down once.
+    pub(super) fn kept_bytes(&mut self, state: &State) -> usize {
+        if self.grown_bytes > self.topology_bytes / 8 {
+            self.topology_bytes = topology_bytes(state);
+            self.grown_bytes = 0;
+        }
+        state.kept_bytes() + self.topology_bytes + state.publishers().bytes(FACT_BYTES)
+    }
 }
 
 /// With a message goes what is known of its publisher.
@@ -292,22 +364,6 @@ fn add(publishers: &mut Ids, id: &str) {
     }
 }
 
-fn is_kept_exchange(state: &State, name: &str) -> bool {
-    state.exchange(name).is_some_and(|exchange| exchange.durable)
-}
-
-pub(super) fn is_kept_queue(state: &State, queue: QueueId) -> bool {
-    state.queue(queue).is_some_and(|queue| queue.is_kept)
-}
-
-pub(super) fn is_kept_binding(state: &State, source: &str, destination: &Destination) -> bool {
-    is_kept_exchange(state, source)
-        && match destination {
-            Destination::Queue(queue) => is_kept_queue(state, *queue),
-            Destination::Exchange(name) => is_kept_exchange(state, name),
-        }
-}
-
 /// Whether a fact that is not of a message is true still.
 fn still_holds(state: &State, virtual_host: &str, fact: &Fact<'_>) -> bool {
     match fact {
@@ -316,121 +372,14 @@ fn still_holds(state: &State, virtual_host: &str, fact: &Fact<'_>) -> bool {
             let declared = Exchange::new(*kind, true, *auto_delete, *internal, arguments);
             state.exchange(name).is_some_and(|known| known.is_declared_as(&declared))
         }
-        Fact::Queue { queue, .. } | Fact::Partitions { front: queue, .. } => is_kept_queue(state, *queue),
+        Fact::Queue { queue, .. } | Fact::Partitions { front: queue, .. } => state.is_kept_queue(*queue),
         Fact::Bound { source, destination, routing_key, arguments } => {
             let has = |exchange: &Exchange| exchange.has_binding(destination, routing_key, arguments);
-            is_kept_binding(state, source, destination) && state.exchange(source).is_some_and(has)
+            state.is_kept_binding(source, destination) && state.exchange(source).is_some_and(has)
         }
         Fact::Era { queue, era } => state.queue(*queue).is_some_and(|queue| queue.eras().any(|known| known == *era)),
         Fact::Policy { name, policy } => state.policies().iter().any(|known| known == (*name, policy)),
         _ => false,
-    }
-}
-
-impl Broker {
-    /// Notes from now on what outlives the broker, for whoever writes it down; what is put away comes back from `shelf`.
-    pub fn keep_facts(&mut self, shelf: Box<dyn Shelf>) {
-        self.state.set_shelf(shelf);
-        self.keeper.get_or_insert_with(|| Box::new(Keeper::new(self.limits.memory_page_bytes)));
-    }
-
-    /// How much there was so far that somebody may have to wait for.
-    #[must_use]
-    pub fn noted(&self) -> Noted {
-        self.keeper.as_ref().map_or(Noted::default(), |keeper| keeper.noted)
-    }
-
-    /// The facts that are to be written down.
-    #[must_use]
-    pub fn facts(&self) -> &[u8] {
-        self.keeper.as_ref().map_or(&[], |keeper| &keeper.bytes)
-    }
-
-    /// The facts were written down from this location on.
-    pub fn facts_written(&mut self, at: Location) {
-        let Self { state, keeper: Some(keeper), .. } = self else { return };
-        for &(start, length) in &keeper.messages {
-            let bytes = &keeper.bytes[start as usize..(start + length) as usize];
-            let Ok(Fact::Message { places, .. }) = fact::read(&mut Reader::new(bytes)) else { continue };
-            places.iter().for_each(|place| state.moved(place, Location { offset: at.offset + start, ..at }, length));
-            let is_slip = |place| state.kept_at(place).is_some_and(Message::is_slip);
-            let is_moved = places.iter().any(is_slip);
-            if !is_moved && state.memory_bytes() <= keeper.page_bytes {
-                continue;
-            }
-            // A fetched message stays; slips of it that other queues have must say where it is now.
-            let places: Vec<_> = places.iter().filter(|&place| !is_moved || is_slip(place)).collect();
-            if is_moved || state.can_put_away(&places) {
-                state.put_away(&places, Location { offset: at.offset + start, ..at }, length);
-            }
-        }
-        keeper.messages.clear();
-        keeper.bytes.clear();
-        keeper.bytes.shrink_to(BUFFER_BYTES);
-        keeper.gone_up_to = None;
-    }
-
-    /// Notes again what is in these facts and still holds, as they are about to go. `name` is that of the virtual host.
-    ///
-    /// # Errors
-    /// When they are no facts.
-    pub fn recall(&mut self, name: &str, facts: &[u8]) -> Result<(), Malformed> {
-        let Self { state, keeper: Some(keeper), .. } = self else { return Ok(()) };
-        keeper.recall(state, name, facts)
-    }
-
-    /// A message is not added, as it is here already. Whoever wants it to be durable waits for all facts up to now. Whether
-    /// it may count on it: not once facts are lost.
-    pub(super) fn note_repeat(&mut self) -> bool {
-        let Some(keeper) = &mut self.keeper else { return true };
-        keeper.noted.repeats += 1;
-        !keeper.has_failed
-    }
-
-    /// Notes the name of the virtual host that the broker is for.
-    pub(crate) fn note_virtual_host(&mut self, name: &str) {
-        if let Some(keeper) = &mut self.keeper {
-            keeper.put(&Fact::VirtualHost { name });
-        }
-    }
-
-    /// Notes how far each queue was delivered, as nothing is delivered any more.
-    pub(crate) fn note_deliveries(&mut self) {
-        let Self { state, keeper: Some(keeper), .. } = self else { return };
-        for (queue, known) in state.all_queues().filter(|(_, queue)| queue.is_kept) {
-            known.touched().for_each(|below| keeper.put_lazily(&Fact::Delivered { queue, below }));
-        }
-    }
-
-    /// What is written down can no longer be relied on: nothing is kept from now on, and what should be is refused.
-    pub fn refuse_to_keep(&mut self) {
-        if let Some(keeper) = &mut self.keeper {
-            keeper.has_failed = true;
-            keeper.messages.clear();
-            keeper.bytes.clear();
-            keeper.gone_up_to = None;
-        }
-    }
-
-    /// Refuses what can no longer be kept.
-    pub(super) fn check_keeping(&self, is_kept: bool) -> Result<(), Error> {
-        if is_kept && self.refuses_to_keep() { Err(Error::JournalFailed) } else { Ok(()) }
-    }
-
-    pub(super) fn refuses_to_keep(&self) -> bool {
-        self.keeper.as_ref().is_some_and(|keeper| keeper.has_failed)
-    }
-
-    /// What the facts take that hold now, if they were written down once.
-    #[must_use]
-    pub fn kept_bytes(&mut self) -> u64 {
-        let Self { state, keeper: Some(keeper), .. } = self else { return 0 };
-        if keeper.grown_bytes > keeper.topology_bytes / 8 {
-            keeper.topology_bytes = topology_bytes(state);
-            keeper.grown_bytes = 0;
-        }
-        let publishers_bytes = state.publishers().bytes(FACT_BYTES);
-        (state.kept_bytes() + keeper.topology_bytes + publishers_bytes) as u64
     }
 }
 
@@ -444,7 +393,7 @@ fn topology_bytes(state: &State) -> usize {
     for (name, exchange) in state.exchanges().filter(|(_, exchange)| exchange.durable) {
         bytes += FACT_BYTES + name.len();
         for (destination, routing_key, arguments) in exchange.bindings() {
-            if is_kept_binding(state, name, destination) {
+            if state.is_kept_binding(name, destination) {
                 bytes += FACT_BYTES + name.len() + routing_key.len() + table_bytes(&arguments);
             }
         }
@@ -458,12 +407,7 @@ fn topology_bytes(state: &State) -> usize {
     bytes
 }
 
-/// Whether one of these queues keeps a message.
-pub(super) fn is_kept(state: &State, queues: &[QueueId], message: &Message) -> bool {
-    queues.iter().any(|&queue| state.queue(queue).is_some_and(|queue| queue.keeps(message)))
-}
-
 /// Whether the queue would keep a message that cannot be kept.
 pub(super) fn is_refused(keeper: Option<&Keeper>, queue: &Queue, message: &Message) -> bool {
-    keeper.is_some_and(|keeper| keeper.has_failed) && queue.keeps(message)
+    keeper.is_some_and(Keeper::has_failed) && queue.keeps(message)
 }

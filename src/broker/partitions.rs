@@ -1,12 +1,12 @@
 //! Partitions: a queue gets them and more of them, and each has the one consumer that may take from it.
 
+use super::Broker;
 use super::error::Error;
 use super::queue::Counters;
 use super::record::Record;
 use super::room;
 use super::settings::Settings;
 use super::topology::QueueDeclaration;
-use super::{Broker, keeping};
 use crate::id::{ConsumerId, QueueId};
 use crate::table::Table;
 
@@ -49,7 +49,7 @@ impl Broker {
             return Err(Error::PartitionsMove(declaration.name.into(), partitions.sealed));
         }
         self.check_room(room::of_new_queue(declaration.name, declaration.arguments))?;
-        self.check_keeping(keeping::is_kept_queue(&self.state, front))?;
+        self.check_keeping(self.state.is_kept_queue(front))?;
         self.add_partitions(front, declaration.arguments);
         Ok(())
     }

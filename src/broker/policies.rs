@@ -4,7 +4,6 @@ use super::Broker;
 use super::error::Error;
 use super::policy::{Matcher, Policy};
 use super::record::Record;
-use super::room;
 use super::settings::Settings;
 
 impl Broker {
@@ -19,7 +18,7 @@ impl Broker {
     /// When its definition has unknown keys, or values that make no sense.
     pub fn set_policy(&mut self, name: &str, policy: &Policy) -> Result<(), Error> {
         check(policy)?;
-        self.check_room(room::of_policy(name, policy))?;
+        self.check_room(policy.room(name))?;
         self.check_keeping(true)?;
         self.commit(&Record::PolicySet { name, policy });
         self.tend_all();

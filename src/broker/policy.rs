@@ -3,6 +3,7 @@
 //! Of the policies whose pattern matches, the one of the highest priority applies; of several the first by name.
 //! Patterns are regular expressions. The host understands them, in linear time.
 
+use super::room;
 use super::settings::{QueueKind, Settings};
 use crate::table::{Table, Value};
 
@@ -51,6 +52,13 @@ pub(crate) struct Policies {
     /// Sorted by name.
     by_name: Vec<(Box<str>, Known)>,
     matcher: Matcher,
+}
+
+impl Policy {
+    /// What it takes in memory under this name.
+    pub(super) fn room(&self, name: &str) -> usize {
+        room::of_policy(name, &self.pattern, &self.definition)
+    }
 }
 
 impl ApplyTo {
@@ -120,6 +128,11 @@ impl Policies {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Policy)> {
         self.by_name.iter().map(|(name, known)| (&**name, &known.policy))
+    }
+
+    /// What they take in memory.
+    pub(super) fn room(&self) -> usize {
+        self.iter().map(|(name, policy)| policy.room(name)).sum()
     }
 
     /// The policy that applies to a queue of this name and kind.

@@ -178,7 +178,7 @@ impl Broker {
         let queues = self.route.queues.len() + twins;
         if !self.route.queues.is_empty() {
             let Self { state, keeper, observer, route, changed, .. } = self;
-            if keeper.is_some() && keeping::is_kept(state, &route.queues, &message) {
+            if keeper.is_some() && state.is_kept(&route.queues, &message) {
                 message.set_kept(true);
             }
             commit(state, keeper, observer, &Record::Published { message: &message, queues: &route.queues });

@@ -30,6 +30,7 @@ use super::message::{Message, NEVER_MS};
 use super::numbered::Numbered;
 use super::partition::{Part, Partitions};
 use super::place::Place;
+use super::room;
 use super::settings::{QueueKind, Settings};
 use super::shelf::Location;
 use crate::id::QueueId;
@@ -418,6 +419,12 @@ impl Queue {
     /// A message has left. If it was the last one of a slot that went to another partition, answers the slot and that.
     pub(super) fn count_out(&mut self, message: &Message) -> Option<(u16, QueueId)> {
         self.part.as_mut()?.count_out(message)
+    }
+
+    /// What it takes in memory beside its messages, with its partitions.
+    pub(super) fn room(&self) -> usize {
+        let partitions = self.partitions.as_ref().map_or(0, |partitions| partitions.queues.len());
+        room::of_queue(&self.name, &self.arguments, &self.settings, partitions)
     }
 
     /// Shows the ready messages in the order of their delivery.

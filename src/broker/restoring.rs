@@ -1,7 +1,5 @@
 //! Restoring: a broker begins with what facts say that another one wrote down.
 
-use super::Broker;
-use super::due::Due;
 use super::exchange::Destination;
 use super::fact;
 use super::headers;
@@ -12,26 +10,8 @@ use super::slot::SLOTS;
 use super::state::State;
 use crate::id::QueueId;
 
-impl Broker {
-    /// Begins with what the facts say. `was_closed` tells whether they were written to their end: then it is known what was
-    /// delivered before, and otherwise every message may have been. Nobody must have used the broker yet.
-    pub fn restore(&mut self, mut image: Image, was_closed: bool) {
-        image.prune();
-        image.publishers.go_on_at(self.now_ms);
-        let delayed: Vec<_> = image.delayed.iter().map(|(number, delayed)| (number, delayed.due_ms)).collect();
-        self.state.restore(image, was_closed);
-        for (number, due_ms) in delayed {
-            self.timers.insert(due_ms, Due::Delay(number));
-        }
-        for id in self.state.queue_ids() {
-            self.watch_use(id);
-            self.changed.push(id);
-        }
-    }
-}
-
 impl State {
-    fn restore(&mut self, image: Image, was_closed: bool) {
+    pub(super) fn restore(&mut self, image: Image, was_closed: bool) {
         let (memory_bytes, kept_bytes) = image.bytes();
         self.count_restored(memory_bytes, kept_bytes);
         let Image {

@@ -1,4 +1,4 @@
-//! Room: what exchanges, queues, bindings, consumers and the like take in memory, and how much of it there may be.
+//! Room: what exchanges, queues, bindings, consumers and the like take in memory.
 //!
 //! Estimates, on the high side: each is a function of what was declared, so that the same number is taken off when it goes,
 //! and a restarted broker counts what it finds as the first one did.
@@ -6,17 +6,10 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::Broker;
-use super::error::Error;
-use super::exchange::{Destination, Exchange, ExchangeKind};
-use super::policy::{Policies, Policy};
-use super::queue::Queue;
+use super::exchange::destinations::Destination;
+use super::exchange::kind::ExchangeKind;
 use super::settings::Settings;
-use crate::id::ConnectionId;
 use crate::table::Table;
-
-/// Less would be of no use, however little memory messages may take.
-const ROOM_MIN_BYTES: usize = 1 << 20;
 
 const EXCHANGE_BYTES: usize = 256;
 const QUEUE_BYTES: usize = 1024;
@@ -82,7 +75,7 @@ pub(super) fn of_exchange(name: &str, alternate: Option<&str>) -> usize {
 }
 
 /// Its partitions have the name and the names for dead letters, but no other arguments.
-fn of_queue(name: &str, arguments: &Table, settings: &Settings, partitions: usize) -> usize {
+pub(super) fn of_queue(name: &str, arguments: &Table, settings: &Settings, partitions: usize) -> usize {
     let (argument_bytes, priorities) = (arguments.memory_bytes(), usize::from(settings.max_priority));
     let part_bytes =
         QUEUE_BYTES + 3 * name.len() + 2 * argument_bytes.min(SHORT_NAMES_BYTES) + PRIORITY_BYTES * priorities;
@@ -107,83 +100,10 @@ pub(super) fn of_binding(kind: ExchangeKind, to: &Destination, key: &str, argume
     BINDING_BYTES + name_bytes + 2 * key.len() + arguments.memory_bytes() + index_bytes
 }
 
-pub(super) fn of_policy(name: &str, policy: &Policy) -> usize {
-    POLICY_BYTES + 2 * name.len() + policy.pattern.len() + 2 * policy.definition.memory_bytes()
+pub(super) fn of_policy(name: &str, pattern: &str, definition: &Table) -> usize {
+    POLICY_BYTES + 2 * name.len() + pattern.len() + 2 * definition.memory_bytes()
 }
 
 pub(super) fn of_consumer(tag: &str, arguments: &Table) -> usize {
     CONSUMER_BYTES + 3 * tag.len() + arguments.memory_bytes()
-}
-
-impl Exchange {
-    /// With its bindings, of which each is noted with the name at its destination.
-    pub(super) fn room(&self, name: &str) -> usize {
-        of_exchange(name, self.declared_alternate()) + self.bindings_bytes() + name.len() * self.destinations().len()
-    }
-}
-
-impl Queue {
-    /// With its partitions.
-    pub(super) fn room(&self) -> usize {
-        let partitions = self.partitions.as_ref().map_or(0, |partitions| partitions.queues.len());
-        of_queue(&self.name, &self.arguments, &self.settings, partitions)
-    }
-}
-
-impl Policies {
-    pub(super) fn room(&self) -> usize {
-        self.iter().map(|(name, policy)| of_policy(name, policy)).sum()
-    }
-}
-
-impl Broker {
-    /// What everything but messages takes in memory, in this virtual host.
-    #[must_use]
-    pub fn structure_bytes(&self) -> u64 {
-        self.state.room().own() + self.held.own()
-    }
-
-    /// The same, counted anew.
-    #[must_use]
-    pub fn recounted_structure_bytes(&self) -> u64 {
-        let bindings = |exchange: &Exchange| -> usize {
-            let of = |(to, key, arguments): (&_, &_, Table)| of_binding(exchange.routing(), to, key, &arguments);
-            exchange.bindings().map(of).sum()
-        };
-        let exchanges = self.state.exchanges().map(|(name, exchange)| {
-            let names = name.len() * exchange.bindings().count();
-            of_exchange(name, exchange.declared_alternate()) + names + bindings(exchange)
-        });
-        let queues = self.state.queues().map(|(_, queue)| queue.room());
-        let consumers = self.consumers.ids().into_iter().filter_map(|id| self.consumers.get(id));
-        let consumers = consumers.map(|consumer| of_consumer(&consumer.tag, &consumer.arguments));
-        let connections = self.connections.ids().into_iter().filter_map(|id| self.connections.get(id));
-        let connections = connections.map(|connection| CONNECTION_BYTES + connection.extra_bytes);
-        let parts = exchanges.chain(queues).chain(consumers).chain(connections);
-        (parts.sum::<usize>() + self.channels.len() * CHANNEL_BYTES + self.state.policies().room()) as u64
-    }
-
-    /// Counts what the protocol holds for a connection beside the usual.
-    pub(crate) fn count_for(&mut self, connection: ConnectionId, bytes: usize) {
-        if let Some(known) = self.connections.get_mut(connection) {
-            known.extra_bytes += bytes;
-            self.held.add(bytes);
-        }
-    }
-
-    /// Counts the broker among others that share limits: one on messages, and one on everything else.
-    pub(crate) fn share_limits(&mut self, memory: &Rc<Cell<u64>>, room: &Rc<Cell<u64>>) {
-        self.memory.join(memory);
-        self.state.room_mut().join(room);
-        self.held.join(room);
-    }
-
-    /// Refuses what would take more memory than there may be for everything but messages: half of what messages may take.
-    ///
-    /// # Errors
-    /// When it does not fit.
-    pub(crate) fn check_room(&self, bytes: usize) -> Result<(), Error> {
-        let limit = (self.limits.memory_max_bytes / 2).max(ROOM_MIN_BYTES);
-        if self.held.all.get() + bytes as u64 > limit as u64 { Err(Error::RoomLimit(limit)) } else { Ok(()) }
-    }
 }

@@ -12,9 +12,9 @@ use std::rc::Rc;
 
 use foldhash::fast::FixedState;
 
-use super::exchange::{Destination, Exchange, ExchangeKind};
+use super::exchange::{Destination, Exchange, ExchangeKind, Walk};
 use super::headers;
-use super::message::{Message, UNACKED_MEMORY_BYTES};
+use super::message::{Message, Parts, UNACKED_MEMORY_BYTES};
 use super::numbered::Numbered;
 use super::partition::{Move, Part, Partitions};
 use super::policy::{Matcher, Policies, Policy};
@@ -24,7 +24,6 @@ use super::record::Record;
 use super::room::Gauge;
 use super::settings::Settings;
 use super::shelf::Shelf;
-use super::topic::Walk;
 use crate::arena::Arena;
 use crate::id::QueueId;
 use crate::properties::Properties;
@@ -66,7 +65,10 @@ pub(crate) struct State {
 
 /// Where messages are that there is no memory for.
 #[derive(Default)]
-struct Cupboard(Option<Box<dyn Shelf>>);
+struct Cupboard(Option<(Box<dyn Shelf>, ReadMessage)>);
+
+/// Finds the parts of a message in what was written down of it.
+pub(crate) type ReadMessage = fn(&[u8]) -> Option<Parts<'_>>;
 
 impl fmt::Debug for Cupboard {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

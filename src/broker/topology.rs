@@ -3,8 +3,7 @@
 use super::Broker;
 use super::error::{Error, Resource};
 use super::event::Notice;
-use super::exchange::{Destination, ExchangeKind};
-use super::keeping;
+use super::exchange::{Destination, Exchange, ExchangeKind};
 use super::names::{REPLY_TO, check_short, is_reply_address, plain_name};
 use super::record::Record;
 use super::room;
@@ -90,8 +89,8 @@ impl Broker {
             return self.existing_exchange(name);
         }
         check_short("exchange name", name)?;
-        let kind = ExchangeKind::named(kind)?;
-        let routing = kind.routing(arguments)?;
+        let kind = ExchangeKind::named(kind).ok_or_else(|| Error::UnknownExchangeType(kind.into()))?;
+        let routing = Exchange::routing_of(kind, arguments)?;
         if self.state.exchange(name).is_some() {
             self.check_exchange_equivalent(&ExchangeDeclaration { name, ..*declaration }, routing)?;
             // What was there already may be lost with what was not flushed; those of the broker are not.
@@ -185,7 +184,7 @@ impl Broker {
     pub fn declare_named(&mut self, channel: ChannelId, queue: &QueueDeclaration<'_>) -> Result<QueueStatus, Error> {
         if let Some(id) = self.state.queue_named(queue.name) {
             self.check_queue_equivalent(channel, id, queue)?;
-            self.check_keeping(keeping::is_kept_queue(&self.state, id))?;
+            self.check_keeping(self.state.is_kept_queue(id))?;
             self.raise_partitions(id, queue)?;
             return Ok(self.remember_queue(channel, id));
         }
@@ -270,7 +269,7 @@ impl Broker {
     /// When the channel is not open.
     pub fn purge_queue(&mut self, channel: ChannelId, queue: &str) -> Result<usize, Error> {
         let queue = self.accessible_queue(channel, queue)?;
-        self.check_keeping(keeping::is_kept_queue(&self.state, queue))?;
+        self.check_keeping(self.state.is_kept_queue(queue))?;
         let count = self.ready_count(queue);
         for part in self.parts_of(queue) {
             self.part_changes(part);
@@ -306,7 +305,7 @@ impl Broker {
         if if_empty && count > 0 {
             return Err(Error::NotEmpty(self.queue_name(id)));
         }
-        self.check_keeping(keeping::is_kept_queue(&self.state, id))?;
+        self.check_keeping(self.state.is_kept_queue(id))?;
         self.remove_queue(id);
         Ok(count)
     }
@@ -452,7 +451,7 @@ impl Broker {
         let exchange = self.state.exchange(source).expect("it was looked up before");
         exchange.check_binding(routing_key, arguments)?;
         let (is_bound, kind) = (exchange.has_binding(destination, routing_key, arguments), exchange.routing());
-        self.check_keeping(keeping::is_kept_binding(&self.state, source, destination))?;
+        self.check_keeping(self.state.is_kept_binding(source, destination))?;
         if !is_bound {
             self.check_room(source.len() + room::of_binding(kind, destination, routing_key, arguments))?;
             self.commit(&Record::Bound { source, destination, routing_key, arguments });
@@ -464,7 +463,7 @@ impl Broker {
         let Binding { source, routing_key, arguments, .. } = *binding;
         let exchange = self.state.exchange(source).expect("it was looked up before");
         if check_binding_arguments(arguments).is_ok() && exchange.has_binding(destination, routing_key, arguments) {
-            self.check_keeping(keeping::is_kept_binding(&self.state, source, destination))?;
+            self.check_keeping(self.state.is_kept_binding(source, destination))?;
             self.commit(&Record::Unbound { source, destination, routing_key, arguments });
             self.delete_exchange_if_unused(source);
         }

@@ -1,6 +1,15 @@
 //! Destinations: where some bindings lead, sorted, so that one of many is found and removed without asking all.
 
-use super::Destination;
+use crate::id::QueueId;
+
+/// Where a binding leads.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Destination {
+    /// To a queue.
+    Queue(QueueId),
+    /// To an exchange, by its name.
+    Exchange(Box<str>),
+}
 
 /// Destinations, each as often as it was added, with what is to be known of its binding.
 #[derive(Debug)]

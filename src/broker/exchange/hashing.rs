@@ -4,7 +4,7 @@
 //! hash of itself and that value, and the best one gets the message: so a new destination takes its share from all
 //! others, and between those nothing moves. Weights bend the draw such that shares are proportional to them.
 
-use super::{Destination, Destinations};
+use super::destinations::{Destination, Destinations};
 use crate::broker::error::Error;
 use crate::properties::Properties;
 use crate::table::{Table, Value};

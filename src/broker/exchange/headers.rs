@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-use super::{Destination, Destinations};
+use super::destinations::{Destination, Destinations};
 use crate::broker::error::Error;
 use crate::properties::Properties;
 use crate::table::{Table, Value};

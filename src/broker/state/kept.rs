@@ -1,15 +1,14 @@
 //! Kept: what the state's messages take, in memory and where they are written down, and how those that were put away come
 //! back.
 
-use super::State;
-use crate::broker::fact::{self, Fact};
+use super::{ReadMessage, State};
+use crate::broker::exchange::Destination;
 use crate::broker::headers;
-use crate::broker::message::{Message, PLACE_MEMORY_BYTES};
+use crate::broker::message::{Message, PLACE_MEMORY_BYTES, Parts};
 use crate::broker::place::{PLACE_BYTES, Place};
 use crate::broker::queue::Fetched;
 use crate::broker::shelf::{Location, Shelf};
 use crate::id::QueueId;
-use crate::wire::Reader;
 
 impl State {
     /// What kept messages take where they are written down.
@@ -17,9 +16,30 @@ impl State {
         self.kept_bytes
     }
 
-    /// Says where messages come from that there is no memory for.
-    pub(crate) fn set_shelf(&mut self, shelf: Box<dyn Shelf>) {
-        self.shelf.0 = Some(shelf);
+    /// Says where messages come from that there is no memory for, and how their bytes are read.
+    pub(crate) fn set_shelf(&mut self, shelf: Box<dyn Shelf>, read: ReadMessage) {
+        self.shelf.0 = Some((shelf, read));
+    }
+
+    pub(crate) fn is_kept_exchange(&self, name: &str) -> bool {
+        self.exchange(name).is_some_and(|exchange| exchange.durable)
+    }
+
+    pub(crate) fn is_kept_queue(&self, queue: QueueId) -> bool {
+        self.queue(queue).is_some_and(|queue| queue.is_kept)
+    }
+
+    pub(crate) fn is_kept_binding(&self, source: &str, destination: &Destination) -> bool {
+        self.is_kept_exchange(source)
+            && match destination {
+                Destination::Queue(queue) => self.is_kept_queue(*queue),
+                Destination::Exchange(name) => self.is_kept_exchange(name),
+            }
+    }
+
+    /// Whether one of these queues keeps a message.
+    pub(crate) fn is_kept(&self, queues: &[QueueId], message: &Message) -> bool {
+        queues.iter().any(|&queue| self.queue(queue).is_some_and(|queue| queue.keeps(message)))
     }
 
     /// Messages that have got a position since this was asked last, after they had waited in a partition under a number.
@@ -187,8 +207,8 @@ impl State {
     pub(crate) fn fetch(&mut self, id: QueueId, position: u64) -> Option<Fetched> {
         let queue = self.queues.get(id).expect("a slip's queue exists");
         let (at, length) = queue.message(position).and_then(Message::as_slip)?;
-        let bytes = self.shelf.0.as_mut().and_then(|shelf| shelf.read(at, length))?;
-        let Ok(Fact::Message { parts, .. }) = fact::read(&mut Reader::new(bytes)) else { return None };
+        let (shelf, read) = self.shelf.0.as_mut()?;
+        let parts: Parts<'_> = read(shelf.read(at, length)?)?;
         let scratch = &mut Vec::new();
         let mut message = Message::new(&parts, scratch);
         let returns = queue.returns(position);

@@ -19,7 +19,8 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-use super::exchange::{Chance, Destination, Destinations};
+use super::destinations::{Destination, Destinations};
+use super::hashing::Chance;
 
 /// The patterns of a topic exchange.
 #[derive(Debug)]
