@@ -15,6 +15,7 @@ use super::queue::Queue;
 use super::record::Record;
 use super::room;
 use super::settings::QueueKind;
+use super::topology::QueueDeclaration;
 use crate::id::{ChannelId, ConsumerId, QueueId};
 use crate::table::Table;
 
@@ -340,7 +341,7 @@ impl Broker {
         let name = self.generate_name(&format!("{REPLY_TO}."));
         let queue = self.create_queue(
             channel,
-            &super::QueueDeclaration {
+            &QueueDeclaration {
                 name: &name,
                 passive: false,
                 durable: false,

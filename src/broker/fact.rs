@@ -1,6 +1,6 @@
 //! Fact: what outlives the broker, as bytes.
 //!
-//! A [`Record`](super::Record) is a change of the whole state; a fact is what of it concerns things that are *kept*: durable
+//! A record is a change of the whole state; a fact is what of it concerns things that are *kept*: durable
 //! exchanges, durable queues that are not exclusive, bindings between them, persistent messages in them. It says where a
 //! message is in so many words, as its neighbours may not be kept, or may have been written down again elsewhere. So facts
 //! need no order but that of what says something of the same thing.

@@ -4,11 +4,13 @@ mod management;
 
 pub use management::{Owned, Totals};
 
-use super::message::{PLACE_MEMORY_BYTES, UNACKED_MEMORY_BYTES};
+use super::Broker;
+use super::error::{Error, Resource};
+use super::exchange::ExchangeKind;
+use super::message::{Message, PLACE_MEMORY_BYTES, UNACKED_MEMORY_BYTES};
 use super::names::is_reply_address;
 use super::partitions::Tally;
 use super::queue::Counters;
-use super::{Broker, Error, Resource};
 use crate::id::ChannelId;
 
 /// The whole broker at one moment.
@@ -90,7 +92,7 @@ impl Broker {
     #[must_use]
     pub fn recounted_queued_bytes(&self) -> usize {
         let (mut places, mut known, mut bytes, mut beside) = (0, std::collections::BTreeSet::new(), 0, 0);
-        let mut count = |message: &super::Message| {
+        let mut count = |message: &Message| {
             places += 1;
             if known.insert(message.address()) {
                 bytes += message.memory_bytes();
@@ -117,7 +119,7 @@ impl Broker {
 
     /// The type of an exchange, if there is one of this name.
     #[must_use]
-    pub fn exchange_kind(&self, name: &str) -> Option<super::ExchangeKind> {
+    pub fn exchange_kind(&self, name: &str) -> Option<ExchangeKind> {
         self.state.exchange(name).map(|exchange| exchange.kind)
     }
 
@@ -138,7 +140,7 @@ impl Broker {
         let parts = self.parts_of(self.state.queue_named(queue)?);
         let mut messages = Vec::new();
         for part in parts.into_iter().filter_map(|part| self.state.queue(part)) {
-            let mut add = |is_unacked, position, message: &super::Message| {
+            let mut add = |is_unacked, position, message: &Message| {
                 let body = if message.is_slip() { Vec::new() } else { message.body().to_vec() };
                 messages.push(MessageReport { position, is_unacked, body });
             };

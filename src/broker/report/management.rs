@@ -1,12 +1,13 @@
 //! Management: lists of what a broker holds, in the words of RabbitMQ's management.
 
+use crate::broker::Broker;
 use crate::broker::consumer::Consumer;
 use crate::broker::exchange::{Destination, Exchange};
 use crate::broker::names::is_reply_address;
 use crate::broker::partitions::Tally;
+use crate::broker::policy::Policy;
 use crate::broker::queue::{Counters, Queue};
 use crate::broker::settings::QueueKind;
-use crate::broker::{Broker, Policy};
 use crate::id::{ConnectionId, QueueId};
 use crate::table::{Table, Value};
 
