@@ -1,6 +1,6 @@
 //! Forge: a planted bug that writes, or reads, other facts than those that came true, in batches that look whole.
 //!
-//! What it knows of the bytes is drawn in `src/journal/segment.rs` and `src/broker/fact.rs`.
+//! What it knows of the bytes is drawn in `src/journal/segment.rs` and `src/broker/durable/fact.rs`.
 
 use std::collections::BTreeSet;
 

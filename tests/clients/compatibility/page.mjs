@@ -58,20 +58,20 @@ export const METHODS = [
 /** What the protocol reads or writes: the lists from which its code is generated. */
 export const KNOWN_METHODS = ["RECEIVED", "SENT"].flatMap((list) => listIn("scripts/methods.rs", `const ${list}`));
 
-export const QUEUE_ARGUMENTS = found("src/broker/settings.rs", /"(x-[a-z-]+)"/g);
-export const CONSUMER_ARGUMENTS = found("src/broker/delivery.rs", /arguments\.get\("(x-[a-z-]+)"\)/g);
-export const IGNORED_POLICY_KEYS = listIn("src/broker/settings.rs", "const IGNORED_POLICY_KEYS");
-export const POLICY_KEYS = [...listIn("src/broker/settings.rs", "const POLICY_KEYS"), ...IGNORED_POLICY_KEYS];
-export const EXCHANGE_TYPES = listIn("src/broker/exchange.rs", "const NAMES");
+export const QUEUE_ARGUMENTS = found("src/broker/model/settings.rs", /"(x-[a-z-]+)"/g);
+export const CONSUMER_ARGUMENTS = found("src/broker/verbs/delivery.rs", /arguments\.get\("(x-[a-z-]+)"\)/g);
+export const IGNORED_POLICY_KEYS = listIn("src/broker/model/settings.rs", "const IGNORED_POLICY_KEYS");
+export const POLICY_KEYS = [...listIn("src/broker/model/settings.rs", "const POLICY_KEYS"), ...IGNORED_POLICY_KEYS];
+export const EXCHANGE_TYPES = listIn("src/broker/model/exchange/kind.rs", "const NAMES");
 export const EXCHANGE_ARGUMENTS = [
-  ...found("src/broker/exchange.rs", /"(alternate-exchange|x-delayed-type)"/g),
-  ...found("src/broker/exchange/hashing.rs", /= "(hash-[a-z]+)"/g),
+  ...found("src/broker/model/exchange.rs", /"(alternate-exchange|x-delayed-type)"/g),
+  ...found("src/broker/model/exchange/hashing.rs", /= "(hash-[a-z]+)"/g),
 ];
-export const BINDING_ARGUMENTS = found("src/broker/exchange/headers.rs", /"(x-[a-z]+)"/g);
+export const BINDING_ARGUMENTS = found("src/broker/model/exchange/headers.rs", /"(x-[a-z]+)"/g);
 
 const ADDED_HEADERS = ["x-death", "x-delivery-count"];
 const PROPERTIES = ["delivery-mode", "priority", "expiration", "reply-to", "user-id"];
-const HEADERS = ["headers", "queue/ids", "partition", "publisher"].flatMap((file) =>
-  found(`src/broker/${file}.rs`, /const \w+: &str = "(x-[a-z-]+|B?CC)"/g),
+const HEADERS = ["names", "headers", "slot", "queue/ids", "queue/partitions", "publisher"].flatMap((file) =>
+  found(`src/broker/model/${file}.rs`, /const \w+: &str = "(x-[a-z-]+|B?CC)"/g),
 );
 export const PROPERTIES_AND_HEADERS = [...PROPERTIES, ...HEADERS.filter((name) => !ADDED_HEADERS.includes(name))];

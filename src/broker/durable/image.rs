@@ -1,0 +1,424 @@
+//! Image: what facts that were written down say together; from it a broker begins.
+//!
+//! Facts come in the order in which they were written, but not in that in which things happened: what was written down again
+//! comes late, so a queue's messages may come before the queue. What is left in the end holds.
+
+use std::collections::HashSet;
+
+use foldhash::fast::FixedState;
+
+use super::fact::{self, Fact, Facts};
+use crate::broker::model::exchange::{Destination, ExchangeKind};
+use crate::broker::model::message::{Message, Parts};
+use crate::broker::model::numbered::Numbered;
+use crate::broker::model::place::Place;
+use crate::broker::model::policy::Policies;
+use crate::broker::model::publisher::Publishers;
+use crate::broker::model::queue::{Era, tier_of};
+use crate::broker::model::shelf::Location;
+use crate::id::QueueId;
+use crate::table::Table;
+use crate::wire::Malformed;
+
+/// A queue's messages come in few runs of rising positions; what fits into none of so many is sorted in.
+const RUNS_MAX: usize = 16;
+
+/// What the facts of one virtual host say.
+#[derive(Debug)]
+pub struct Image {
+    name: Option<Box<str>>,
+    is_gone: bool,
+    pub(crate) exchanges: Vec<ExchangeImage>,
+    pub(crate) queues: QueueImages,
+    /// As they were written down.
+    pub(crate) bindings: HashSet<Box<[u8]>, FixedState>,
+    pub(crate) policies: Policies,
+    pub(crate) delayed: Numbered<DelayedImage>,
+    /// The highest number that a delayed message had.
+    pub(crate) delayed_number: u64,
+    pub(crate) publishers: Publishers,
+    /// Of all queues that there ever were.
+    pub(crate) last_queue: QueueId,
+    /// Above so many bytes of messages, bodies stay where they are.
+    page_bytes: usize,
+    /// What the messages take in memory, and where they were written down, their places aside.
+    memory_bytes: usize,
+    kept_bytes: usize,
+    scratch: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ExchangeImage {
+    pub(crate) name: Box<str>,
+    pub(crate) kind: ExchangeKind,
+    pub(crate) auto_delete: bool,
+    pub(crate) internal: bool,
+    pub(crate) arguments: Table,
+}
+
+#[derive(Debug)]
+pub(crate) struct DelayedImage {
+    pub(crate) due_ms: u64,
+    pub(crate) message: Message,
+}
+
+/// A queue, or a partition, which is not declared.
+#[derive(Debug, Default)]
+pub(crate) struct QueueImage {
+    pub(crate) declared: Option<Declared>,
+    /// Of a partition.
+    front: Option<QueueId>,
+    /// In the order in which they were added, each time with how many there were before.
+    pub(crate) partitions: Vec<(u16, Vec<QueueId>)>,
+    pub(crate) tiers: Vec<TierImage>,
+    pub(crate) waiting: Numbered<Held>,
+    /// The number after the highest one that waited.
+    pub(crate) arrivals: u64,
+}
+
+/// Queues by their ids. They are in no arena, as one that has gone may be spoken of beside the one that has its slot now.
+#[derive(Debug, Default)]
+pub(crate) struct QueueImages(Numbered<Box<QueueImage>>);
+
+#[derive(Debug)]
+pub(crate) struct Declared {
+    pub(crate) name: Box<str>,
+    pub(crate) auto_delete: bool,
+    pub(crate) arguments: Table,
+}
+
+/// The messages whose positions begin with the same octet.
+#[derive(Debug, Default)]
+pub(crate) struct TierImage {
+    octet: u8,
+    runs: Vec<Numbered<Held>>,
+    /// The position after the highest one that was ever used.
+    pub(crate) end: u64,
+    pub(crate) touched_below: u64,
+    pub(crate) eras: Vec<Era>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) message: Message,
+    pub(crate) body_bytes: u32,
+    pub(crate) returns: u32,
+}
+
+impl TierImage {
+    fn insert(&mut self, position: u64, held: Held) {
+        let fits = |run: &Numbered<Held>| run.last().is_none_or(|last| last < position);
+        let place = self.runs.iter().position(fits).unwrap_or_else(|| {
+            if self.runs.len() < RUNS_MAX {
+                self.runs.push(Numbered::new());
+            }
+            self.runs.len() - 1
+        });
+        self.runs[place].insert(position, held);
+    }
+
+    fn get_mut(&mut self, position: u64) -> Option<&mut Held> {
+        self.runs.iter_mut().find_map(|run| run.get_mut(position))
+    }
+
+    fn remove(&mut self, position: u64) -> Option<Held> {
+        self.runs.iter_mut().find_map(|run| run.remove(position))
+    }
+
+    fn len(&self) -> usize {
+        self.runs.iter().map(Numbered::len).sum()
+    }
+
+    /// Takes the message of the lowest position.
+    pub(crate) fn pop_first(&mut self) -> Option<(u64, Held)> {
+        let first = self.runs.iter().filter_map(Numbered::first).min()?;
+        self.remove(first).map(|held| (first, held))
+    }
+}
+
+impl Image {
+    /// Of no facts yet. Above `page_bytes` of messages, bodies stay where they were written down.
+    #[must_use]
+    pub fn new(page_bytes: usize) -> Self {
+        Self {
+            name: None,
+            is_gone: false,
+            exchanges: Vec::new(),
+            queues: QueueImages::default(),
+            bindings: HashSet::default(),
+            policies: Policies::new(),
+            delayed: Numbered::new(),
+            delayed_number: 0,
+            publishers: Publishers::default(),
+            last_queue: QueueId::from_index(0),
+            page_bytes,
+            memory_bytes: 0,
+            kept_bytes: 0,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Adds facts that were written down from this location on.
+    ///
+    /// # Errors
+    /// When they are no facts.
+    pub fn add(&mut self, facts: &[u8], at: Location) -> Result<(), Malformed> {
+        for fact in Facts::new(facts) {
+            let (start, length, fact) = fact?;
+            let offset = at.offset + start as u32;
+            self.add_one(fact, &facts[start..start + length], Location { offset, ..at });
+        }
+        Ok(())
+    }
+
+    fn add_one(&mut self, fact: Fact<'_>, raw: &[u8], at: Location) {
+        match fact {
+            Fact::VirtualHost { name } => self.name = Some(name.into()),
+            Fact::VirtualHostGone => self.is_gone = true,
+            Fact::Exchange { name, kind, auto_delete, internal, arguments } => {
+                self.exchanges.retain(|exchange| *exchange.name != *name);
+                self.exchanges.push(ExchangeImage { name: name.into(), kind, auto_delete, internal, arguments });
+            }
+            Fact::ExchangeGone { name } => self.forget_exchange(name),
+            Fact::Queue { queue, name, auto_delete, arguments } => {
+                self.queue(queue).declared = Some(Declared { name: name.into(), auto_delete, arguments });
+            }
+            Fact::QueueGone { queue } => self.forget_queue(queue),
+            Fact::Partitions { front, known, added } => {
+                for &queue in &added {
+                    self.queue(queue).front = Some(front);
+                }
+                let partitions = &mut self.queue(front).partitions;
+                partitions.retain(|(other, _)| *other != known);
+                let place = partitions.partition_point(|(other, _)| *other < known);
+                partitions.insert(place, (known, added));
+            }
+            Fact::Bound { .. } => drop(self.bindings.insert(fact::binding_of(raw).into())),
+            Fact::Unbound { .. } => drop(self.bindings.remove(fact::binding_of(raw))),
+            Fact::Policy { name, policy } => self.policies.set(name, &policy),
+            Fact::PolicyGone { name } => self.policies.delete(name),
+            Fact::Message { places, parts } => {
+                // What waits is looked at once more, when its slot is opened.
+                let is_waiting = places.iter().any(|place| matches!(place, Place::Waiting(..)));
+                let held = self.hold(&parts, (!is_waiting).then_some((at, raw.len() as u32)));
+                for place in places.iter() {
+                    self.place(place, &held);
+                }
+                self.forget(held.message);
+            }
+            Fact::Delayed { number, due_ms, parts } => {
+                let message = self.hold(&parts, None).message;
+                self.delayed_number = self.delayed_number.max(number);
+                self.empty(Place::Delayed(number));
+                self.delayed.insert(number, DelayedImage { due_ms, message });
+            }
+            Fact::Gone { place, count } => self.empty_all(place, count.into()),
+            Fact::Returned { queue, position, returns } => {
+                if let Some(held) = self.queue(queue).tier(position).get_mut(position) {
+                    held.returns = returns;
+                }
+            }
+            Fact::Delivered { queue, below } => {
+                let tier = self.queue(queue).tier(below);
+                // Each end notes all of them, so the last one holds; and no position is used again that was delivered.
+                tier.touched_below = below;
+                tier.end = tier.end.max(below);
+            }
+            Fact::Publisher { id, sequence, used_ms } => self.publishers.set(id, sequence, used_ms),
+            Fact::Era { queue, era } => {
+                let eras = &mut self.queue(queue).tier(era.position).eras;
+                eras.retain(|known| known.position != era.position);
+                eras.insert(eras.partition_point(|known| known.position < era.position), era);
+            }
+        }
+    }
+
+    /// Whether the virtual host has gone, with everything in it.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+
+    /// The virtual host's name, where a fact gives it one.
+    pub fn take_name(&mut self) -> Option<Box<str>> {
+        self.name.take()
+    }
+
+    /// How many queues there are, partitions aside, and how many messages in them all.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let (mut queues, mut messages) = (0, self.delayed.len());
+        for queue in self.queues.ids().into_iter().filter_map(|id| self.queues.get(id)) {
+            queues += usize::from(queue.declared.is_some());
+            messages += queue.waiting.len() + queue.tiers.iter().map(TierImage::len).sum::<usize>();
+        }
+        (queues, messages)
+    }
+
+    /// What the messages take in memory, and where they were written down, their places aside.
+    pub(crate) fn bytes(&self) -> (usize, usize) {
+        (self.memory_bytes, self.kept_bytes)
+    }
+
+    /// Forgets what belongs to nothing that is there, and returns how many messages did.
+    pub fn prune(&mut self) -> usize {
+        let before = self.counts().1;
+        for id in self.queues.ids() {
+            let is_declared = |id| self.queues.get(id).is_some_and(|queue| queue.declared.is_some());
+            let front = self.queues.get(id).and_then(|queue| queue.front);
+            if !is_declared(front.unwrap_or(id)) {
+                self.forget_queue(id);
+            }
+        }
+        let numbers: Vec<_> = self.delayed.iter().map(|(number, _)| number).collect();
+        for number in numbers {
+            let exchange = self.delayed.get(number).map(|delayed| delayed.message.exchange());
+            if !self.exchanges.iter().any(|known| Some(&*known.name) == exchange) {
+                self.empty(Place::Delayed(number));
+            }
+        }
+        before - self.counts().1
+    }
+
+    /// Whether facts say which virtual host it is.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        self.name.is_some()
+    }
+
+    fn queue(&mut self, queue: QueueId) -> &mut QueueImage {
+        self.last_queue = self.last_queue.max(queue);
+        self.queues.get_or_add(queue)
+    }
+
+    /// A message, or what stands for it where there is no memory and it can be had again.
+    fn hold(&mut self, parts: &Parts<'_>, written: Option<(Location, u32)>) -> Held {
+        let mut message = Message::new(parts, &mut self.scratch);
+        message.set_kept(true);
+        if message.tells_broker() {
+            self.publishers.note(&message);
+        }
+        if let Some((at, length)) = written.filter(|_| self.memory_bytes > self.page_bytes) {
+            message = message.slip(at, length, true);
+        }
+        self.memory_bytes += message.memory_bytes();
+        self.kept_bytes += message.kept_bytes();
+        Held { message, body_bytes: parts.body.len() as u32, returns: 0 }
+    }
+
+    fn place(&mut self, place: Place, held: &Held) {
+        let replaced = self.empty(place);
+        let returns = replaced.unwrap_or(0);
+        let held = Held { message: held.message.share(), returns, ..*held };
+        match place {
+            Place::Queue(queue, position) => {
+                let tier = self.queue(queue).tier(position);
+                tier.end = tier.end.max(position + 1);
+                tier.insert(position, held);
+            }
+            Place::Waiting(queue, number) => {
+                let queue = self.queue(queue);
+                queue.arrivals = queue.arrivals.max(number + 1);
+                queue.waiting.insert(number, held);
+            }
+            Place::Delayed(_) => unreachable!("what is delayed has a fact of its own"),
+        }
+    }
+
+    /// Takes out what is at a place, and answers how often it came back.
+    fn empty(&mut self, place: Place) -> Option<u32> {
+        let held = match place {
+            Place::Queue(queue, position) => self.queue(queue).tier(position).remove(position),
+            Place::Waiting(queue, number) => self.queue(queue).waiting.remove(number),
+            Place::Delayed(number) => {
+                let delayed = self.delayed.remove(number);
+                delayed.map(|delayed| Held { message: delayed.message, body_bytes: 0, returns: 0 })
+            }
+        }?;
+        self.forget(held.message);
+        Some(held.returns)
+    }
+
+    fn empty_all(&mut self, first: Place, count: u64) {
+        if let Place::Queue(queue, position) = first {
+            let tier = self.queue(queue).tier(position);
+            tier.end = tier.end.max(position + count);
+        }
+        for further in 0..count {
+            self.empty(first.after(further));
+        }
+    }
+
+    fn forget(&mut self, message: Message) {
+        if message.is_last() {
+            self.memory_bytes -= message.memory_bytes();
+            self.kept_bytes -= message.kept_bytes();
+        }
+    }
+
+    fn forget_exchange(&mut self, name: &str) {
+        self.exchanges.retain(|exchange| *exchange.name != *name);
+        let gone = Destination::Exchange(name.into());
+        self.bindings.retain(|binding| {
+            let bound = fact::read_binding(binding);
+            !bound.is_ok_and(|(source, destination, ..)| source == name || destination == gone)
+        });
+        let numbers: Vec<_> = self.delayed.iter().map(|(number, _)| number).collect();
+        for number in numbers {
+            if self.delayed.get(number).is_some_and(|delayed| delayed.message.exchange() == name) {
+                self.empty(Place::Delayed(number));
+            }
+        }
+    }
+
+    fn forget_queue(&mut self, id: QueueId) {
+        let Some(queue) = self.queues.remove(id) else { return };
+        for part in queue.partitions.into_iter().flat_map(|(_, added)| added) {
+            self.forget_queue(part);
+        }
+        for mut tier in queue.tiers {
+            while let Some((_, held)) = tier.pop_first() {
+                self.forget(held.message);
+            }
+        }
+        for held in queue.waiting.into_values() {
+            self.forget(held.message);
+        }
+    }
+}
+
+impl QueueImages {
+    pub(crate) fn ids(&self) -> Vec<QueueId> {
+        self.0.iter().map(|(number, _)| QueueId::from_index(number)).collect()
+    }
+
+    pub(crate) fn get(&self, queue: QueueId) -> Option<&QueueImage> {
+        self.0.get(queue.index()).map(|image| &**image)
+    }
+
+    pub(crate) fn get_mut(&mut self, queue: QueueId) -> Option<&mut QueueImage> {
+        self.0.get_mut(queue.index()).map(|image| &mut **image)
+    }
+
+    pub(crate) fn remove(&mut self, queue: QueueId) -> Option<QueueImage> {
+        self.0.remove(queue.index()).map(|image| *image)
+    }
+
+    fn get_or_add(&mut self, queue: QueueId) -> &mut QueueImage {
+        if self.get(queue).is_none() {
+            self.0.insert(queue.index(), Box::default());
+        }
+        self.get_mut(queue).expect("it was added if it was missing")
+    }
+}
+
+impl QueueImage {
+    fn tier(&mut self, position: u64) -> &mut TierImage {
+        let octet = tier_of(position);
+        let place = self.tiers.iter().position(|tier| tier.octet == octet).unwrap_or_else(|| {
+            self.tiers.push(TierImage { octet, ..TierImage::default() });
+            self.tiers.len() - 1
+        });
+        &mut self.tiers[place]
+    }
+}

@@ -1,0 +1,413 @@
+//! Keeping: which facts outlive the broker, and as what they are written down.
+//!
+//! ```text
+//!   commit(record) ──> Keeper.note ──> bytes ── the turn ends: facts() ──> written down ── facts_written(at)
+//!                                        ^                                                     │
+//!   what is written down at the old      │                                                     v
+//!   end of the row and still holds ── recall                        bodies beyond the memory's mark are put away
+//! ```
+//!
+//! A fact is noted before it is applied, so that what it ends can be looked at still. Who asked for something may have to
+//! wait until it is durable: such facts are counted ([`Noted`]). Others follow in their time: what the broker does by
+//! itself, and what nobody is told of.
+
+use super::fact::{self, Fact, Facts, Places};
+use crate::broker::model::exchange::Exchange;
+use crate::broker::model::message::{Message, Parts};
+use crate::broker::model::names;
+use crate::broker::model::place::Place;
+use crate::broker::model::publisher::{self, Ids};
+use crate::broker::model::queue::Queue;
+use crate::broker::model::record::Record;
+use crate::broker::model::shelf::Location;
+use crate::broker::model::state::State;
+use crate::id::QueueId;
+use crate::table::Table;
+use crate::wire::{Malformed, Reader};
+
+/// All facts of a virtual host that has gone.
+pub(crate) const GONE: &[u8] = &[2];
+/// A message with more places is written down more than once.
+const PLACES_MAX: usize = 60_000;
+/// A buffer that is larger is not kept.
+const BUFFER_BYTES: usize = 4 << 20;
+/// About what a fact takes beside its names.
+const FACT_BYTES: usize = 24;
+
+/// The facts of this turn that outlive the broker.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    bytes: Vec<u8>,
+    /// Where messages begin in them, and their lengths.
+    messages: Vec<(u32, u32)>,
+    /// The place behind those that the last fact says are empty, if it says that of places.
+    gone_up_to: Option<Place>,
+    noted: Noted,
+    /// Above it, bodies are put away.
+    page_bytes: usize,
+    /// What the topology takes, as it was measured last, and what it has grown since.
+    topology_bytes: usize,
+    grown_bytes: usize,
+    has_failed: bool,
+}
+
+/// How much there was so far that somebody may have to wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// Facts that outlive the broker.
+    pub facts: u64,
+    /// Messages that were not added, as they were here already: by facts that may not be durable yet.
+    pub repeats: u64,
+}
+
+impl Keeper {
+    pub(crate) fn new(page_bytes: usize) -> Self {
+        let (bytes, messages, gone_up_to) = (Vec::new(), Vec::new(), None);
+        let (topology_bytes, grown_bytes, has_failed) = (0, usize::MAX, false);
+        Self {
+            bytes,
+            messages,
+            gone_up_to,
+            noted: Noted::default(),
+            page_bytes,
+            topology_bytes,
+            grown_bytes,
+            has_failed,
+        }
+    }
+
+    /// Notes a fact that is about to be applied.
+    pub(crate) fn note(&mut self, state: &State, record: &Record<'_>) {
+        if self.has_failed {
+            return;
+        }
+        match *record {
+            Record::ExchangeDeclared { name, kind, durable: true, auto_delete, internal, arguments } => {
+                let arguments = arguments.clone();
+                self.put(&Fact::Exchange { name, kind, auto_delete, internal, arguments });
+            }
+            Record::ExchangeDeleted { name } if state.is_kept_exchange(name) => {
+                self.put(&Fact::ExchangeGone { name });
+            }
+            Record::QueueDeclared { queue, name, durable: true, exclusive: false, auto_delete, arguments } => {
+                self.put(&Fact::Queue { queue, name, auto_delete, arguments: arguments.clone() });
+            }
+            Record::QueueDeleted { queue } if state.is_kept_queue(queue) => self.put(&Fact::QueueGone { queue }),
+            Record::PartitionsAdded { front, partitions } if state.is_kept_queue(front) => {
+                let known = state.queue(front).and_then(|queue| queue.partitions.as_ref());
+                let known = known.map_or(0, |known| known.queues.len() as u16);
+                self.put(&Fact::Partitions { front, known, added: partitions.to_vec() });
+            }
+            Record::Bound { source, destination, routing_key, arguments }
+                if state.is_kept_binding(source, destination) =>
+            {
+                let (destination, arguments) = (destination.clone(), arguments.clone());
+                self.put(&Fact::Bound { source, destination, routing_key, arguments });
+            }
+            Record::Unbound { source, destination, routing_key, arguments }
+                if state.is_kept_binding(source, destination) =>
+            {
+                let (destination, arguments) = (destination.clone(), arguments.clone());
+                self.put(&Fact::Unbound { source, destination, routing_key, arguments });
+            }
+            Record::PolicySet { name, policy } => self.put(&Fact::Policy { name, policy: policy.clone() }),
+            Record::PolicyDeleted { name } => self.put(&Fact::PolicyGone { name }),
+            Record::Published { message, queues } => {
+                self.note_eras(state, message, queues);
+                if message.is_kept() {
+                    self.note_published(state, message, queues);
+                }
+            }
+            Record::Delayed { number, message, due_ms } if message.is_kept() => {
+                self.put_message(|out| fact::put_delayed(out, number, due_ms, message));
+                self.noted.facts += 1;
+            }
+            Record::Settled { queue, position } if self.note_gone(state, Place::Queue(queue, position)) => {
+                self.noted.facts += 1;
+            }
+            Record::Taken { queue, position } | Record::Dropped { queue, position } => {
+                self.note_gone(state, Place::Queue(queue, position));
+            }
+            Record::DelayOver { number } => {
+                self.note_gone(state, Place::Delayed(number));
+            }
+            Record::Requeued { queue, position } if state.kept_at(Place::Queue(queue, position)).is_some() => {
+                let returns = state.queue(queue).map_or(0, |queue| queue.returns(position).saturating_add(1));
+                self.put_lazily(&Fact::Returned { queue, position, returns });
+            }
+            Record::Purged { queue } => self.note_purged(state, queue),
+            _ => {}
+        }
+    }
+
+    fn put(&mut self, fact: &Fact<'_>) {
+        let start = self.bytes.len();
+        self.put_lazily(fact);
+        self.grown_bytes = self.grown_bytes.saturating_add(self.bytes.len() - start);
+        self.noted.facts += 1;
+    }
+
+    fn put_lazily(&mut self, fact: &Fact<'_>) {
+        fact::put(&mut self.bytes, fact);
+        self.gone_up_to = None;
+    }
+
+    fn put_message(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        put(&mut self.bytes);
+        self.messages.push((start as u32, (self.bytes.len() - start) as u32));
+        self.gone_up_to = None;
+    }
+
+    /// Notes the eras that a message begins in queues that are kept, whether or not it is.
+    fn note_eras(&mut self, state: &State, message: &Message, queues: &[QueueId]) {
+        for &queue in queues {
+            let known = state.queue(queue).filter(|known| known.is_kept);
+            if let Some(era) = known.and_then(|known| known.next_era(message)) {
+                self.put_lazily(&Fact::Era { queue, era });
+            }
+        }
+    }
+
+    fn note_published(&mut self, state: &State, message: &Message, queues: &[QueueId]) {
+        let kept = |id: &QueueId| state.queue(*id).filter(|queue| queue.keeps(message)).map(|queue| (*id, queue));
+        for queues in queues.chunks(PLACES_MAX) {
+            let places = queues.iter().filter_map(kept).map(|(id, queue)| queue.next_place(id, message));
+            self.put_message(|out| fact::put_message(out, places, message));
+        }
+        self.noted.facts += 1;
+    }
+
+    /// Notes that a place is empty, if a kept message is there. Neighbours become one fact.
+    fn note_gone(&mut self, state: &State, place: Place) -> bool {
+        let is_kept = state.kept_at(place).is_some();
+        if is_kept {
+            self.put_gone(place);
+        }
+        is_kept
+    }
+
+    fn put_gone(&mut self, place: Place) {
+        if self.gone_up_to == Some(place) {
+            let count = self.bytes.last_chunk_mut::<4>().expect("a fact ends with its count");
+            *count = (u32::from_be_bytes(*count) + 1).to_be_bytes();
+        } else {
+            fact::put_gone(&mut self.bytes, place, 1);
+        }
+        self.gone_up_to = Some(place.after(1));
+    }
+
+    fn note_purged(&mut self, state: &State, id: QueueId) {
+        let Some(queue) = state.queue(id).filter(|queue| queue.is_kept) else { return };
+        let mut is_noted = false;
+        let mut note = |place, message: &Message| {
+            if message.is_kept() {
+                self.put_gone(place);
+                is_noted = true;
+            }
+        };
+        queue.each_ready(&mut |position, message| note(Place::Queue(id, position), message));
+        queue.waiting().for_each(|(number, message)| note(Place::Waiting(id, *number), message));
+        // What nobody wrote down can never be durable.
+        self.noted.facts += u64::from(is_noted);
+    }
+
+    /// Messages that waited in a partition have got a position: they are written down there.
+    pub(crate) fn note_opened(&mut self, state: &mut State) {
+        for (queue, number, position) in state.take_opened() {
+            let Some(message) = state.kept_at(Place::Queue(queue, position)).filter(|_| !self.has_failed) else {
+                continue;
+            };
+            if let Some(era) = state.queue(queue).and_then(|known| known.eras().find(|era| era.position == position)) {
+                self.put_lazily(&Fact::Era { queue, era });
+            }
+            let places = std::iter::once(Place::Queue(queue, position));
+            self.put_message(|out| fact::put_message(out, places, message));
+            self.put_gone(Place::Waiting(queue, number));
+        }
+    }
+
+    /// Notes again what is in these facts and still holds, as they are about to go.
+    pub(crate) fn recall(&mut self, state: &State, name: &str, bytes: &[u8]) -> Result<(), Malformed> {
+        let mut publishers = Ids::default();
+        for known in Facts::new(bytes) {
+            let (start, length, fact) = known?;
+            let raw = &bytes[start..start + length];
+            match &fact {
+                Fact::Message { places, parts } => {
+                    note_publisher(parts, &mut publishers);
+                    self.recall_message(state, *places, raw);
+                }
+                Fact::Delayed { number, parts, .. } => {
+                    note_publisher(parts, &mut publishers);
+                    if state.kept_at(Place::Delayed(*number)).is_some() {
+                        self.put_message(|out| out.extend_from_slice(raw));
+                    }
+                }
+                Fact::Publisher { id, .. } => add(&mut publishers, id),
+                _ if still_holds(state, name, &fact) => {
+                    self.bytes.extend_from_slice(raw);
+                    self.gone_up_to = None;
+                }
+                _ => {}
+            }
+        }
+        for id in publishers.iter().filter_map(|id| std::str::from_utf8(id).ok()) {
+            if let Some((sequence, used_ms)) = state.publishers().last_kept_of(id) {
+                self.put_lazily(&Fact::Publisher { id, sequence, used_ms });
+            }
+        }
+        Ok(())
+    }
+
+    fn recall_message(&mut self, state: &State, places: Places<'_>, raw: &[u8]) {
+        let held = places.iter().filter(|&place| state.kept_at(place).is_some());
+        if held.clone().next().is_none() {
+            return;
+        }
+        self.put_message(|out| fact::put_again(out, held.clone(), fact::content(raw, places)));
+        for place in held {
+            let Place::Queue(queue, position) = place else { continue };
+            let returns = state.queue(queue).map_or(0, |queue| queue.returns(position));
+            if returns > 0 {
+                self.put_lazily(&Fact::Returned { queue, position, returns });
+            }
+        }
+    }
+
+    pub(crate) fn noted(&self) -> Noted {
+        self.noted
+    }
+
+    /// The facts that are to be written down.
+    pub(crate) fn facts(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The facts were written down from this location on.
+    pub(crate) fn facts_written(&mut self, state: &mut State, at: Location) {
+        for &(start, length) in &self.messages {
+            let bytes = &self.bytes[start as usize..(start + length) as usize];
+            let Ok(Fact::Message { places, .. }) = fact::read(&mut Reader::new(bytes)) else { continue };
+            places.iter().for_each(|place| state.moved(place, Location { offset: at.offset + start, ..at }, length));
+            let is_slip = |place| state.kept_at(place).is_some_and(Message::is_slip);
+            let is_moved = places.iter().any(is_slip);
+            if !is_moved && state.memory_bytes() <= self.page_bytes {
+                continue;
+            }
+            // A fetched message stays; slips of it that other queues have must say where it is now.
+            let places: Vec<_> = places.iter().filter(|&place| !is_moved || is_slip(place)).collect();
+            if is_moved || state.can_put_away(&places) {
+                state.put_away(&places, Location { offset: at.offset + start, ..at }, length);
+            }
+        }
+        self.clear();
+        self.bytes.shrink_to(BUFFER_BYTES);
+    }
+
+    fn clear(&mut self) {
+        self.messages.clear();
+        self.bytes.clear();
+        self.gone_up_to = None;
+    }
+
+    /// Counts a message that is not added, as it is here already. Returns whether its publisher may count on it.
+    pub(crate) fn note_repeat(&mut self) -> bool {
+        self.noted.repeats += 1;
+        !self.has_failed
+    }
+
+    /// Notes the name of the virtual host.
+    pub(crate) fn note_virtual_host(&mut self, name: &str) {
+        self.put(&Fact::VirtualHost { name });
+    }
+
+    /// Notes how far each queue was delivered.
+    pub(crate) fn note_deliveries(&mut self, state: &State) {
+        for (queue, known) in state.all_queues().filter(|(_, queue)| queue.is_kept) {
+            known.touched().for_each(|below| self.put_lazily(&Fact::Delivered { queue, below }));
+        }
+    }
+
+    /// Keeps nothing from now on.
+    pub(crate) fn fail(&mut self) {
+        self.has_failed = true;
+        self.clear();
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    /// What the facts take that hold now, if they were written down once.
+    pub(crate) fn kept_bytes(&mut self, state: &State) -> usize {
+        if self.grown_bytes > self.topology_bytes / 8 {
+            self.topology_bytes = topology_bytes(state);
+            self.grown_bytes = 0;
+        }
+        state.kept_bytes() + self.topology_bytes + state.publishers().bytes(FACT_BYTES)
+    }
+}
+
+/// With a message goes what is known of its publisher.
+fn note_publisher(parts: &Parts<'_>, publishers: &mut Ids) {
+    if names::tell_broker(parts.properties)
+        && let Some(id) = publisher::id_of(parts.properties)
+    {
+        add(publishers, &id);
+    }
+}
+
+fn add(publishers: &mut Ids, id: &str) {
+    if !publishers.contains(id.as_bytes()) {
+        publishers.insert(id.as_bytes().into());
+    }
+}
+
+/// Whether a fact that is not of a message is true still.
+fn still_holds(state: &State, virtual_host: &str, fact: &Fact<'_>) -> bool {
+    match fact {
+        Fact::VirtualHost { name } => *name == virtual_host,
+        Fact::Exchange { name, kind, auto_delete, internal, arguments } => {
+            let declared = Exchange::new(*kind, true, *auto_delete, *internal, arguments);
+            state.exchange(name).is_some_and(|known| known.is_declared_as(&declared))
+        }
+        Fact::Queue { queue, .. } | Fact::Partitions { front: queue, .. } => state.is_kept_queue(*queue),
+        Fact::Bound { source, destination, routing_key, arguments } => {
+            let has = |exchange: &Exchange| exchange.has_binding(destination, routing_key, arguments);
+            state.is_kept_binding(source, destination) && state.exchange(source).is_some_and(has)
+        }
+        Fact::Era { queue, era } => state.queue(*queue).is_some_and(|queue| queue.eras().any(|known| known == *era)),
+        Fact::Policy { name, policy } => state.policies().iter().any(|known| known == (*name, policy)),
+        _ => false,
+    }
+}
+
+fn topology_bytes(state: &State) -> usize {
+    let mut scratch = Vec::new();
+    let mut table_bytes = |table: &Table| {
+        scratch.clear();
+        table.encode(&mut scratch).map_or(0, |()| scratch.len())
+    };
+    let mut bytes = 0;
+    for (name, exchange) in state.exchanges().filter(|(_, exchange)| exchange.durable) {
+        bytes += FACT_BYTES + name.len();
+        for (destination, routing_key, arguments) in exchange.bindings() {
+            if state.is_kept_binding(name, destination) {
+                bytes += FACT_BYTES + name.len() + routing_key.len() + table_bytes(&arguments);
+            }
+        }
+    }
+    for (_, queue) in state.all_queues().filter(|(_, queue)| queue.is_kept) {
+        bytes += FACT_BYTES + queue.name.len() + table_bytes(&queue.arguments) + FACT_BYTES * queue.eras().count();
+    }
+    for (name, policy) in state.policies().iter() {
+        bytes += FACT_BYTES + name.len() + policy.pattern.len() + table_bytes(&policy.definition);
+    }
+    bytes
+}
+
+/// Whether the queue would keep a message that cannot be kept.
+pub(crate) fn is_refused(keeper: Option<&Keeper>, queue: &Queue, message: &Message) -> bool {
+    keeper.is_some_and(Keeper::has_failed) && queue.keeps(message)
+}

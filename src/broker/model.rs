@@ -1,0 +1,18 @@
+//! Model: what a broker holds, and what facts make of it; it knows neither who is connected nor who asks.
+
+pub(super) mod error;
+pub(super) mod exchange;
+pub(super) mod headers;
+pub(super) mod message;
+pub(super) mod names;
+pub(super) mod numbered;
+pub(super) mod place;
+pub(super) mod policy;
+pub(super) mod publisher;
+pub(super) mod queue;
+pub(super) mod record;
+pub(super) mod room;
+pub(super) mod settings;
+pub(super) mod shelf;
+pub(super) mod slot;
+pub(super) mod state;

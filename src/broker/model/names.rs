@@ -1,0 +1,56 @@
+//! Names: those of queues and headers that mean something to the broker.
+
+use std::borrow::Cow;
+
+use super::error::Error;
+use crate::properties::Properties;
+
+/// The name that stands for a channel's consumer of replies; with a dot and an ending, such a consumer's address.
+pub(crate) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
+
+pub(crate) const CC: &str = "CC";
+pub(crate) const BCC: &str = "BCC";
+pub(crate) const DELAY: &str = "x-delay";
+pub(crate) const DEATHS: &str = "x-death";
+pub(crate) const PUBLISHER_ID: &str = "x-publisher-id";
+
+/// What the names of a message's headers say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Told {
+    /// Whether there are headers by which it is not simply routed by its key.
+    pub(crate) tells_broker: bool,
+    /// Whether there are headers that tell of deaths.
+    pub(crate) has_deaths: bool,
+}
+
+/// A name of a queue or an exchange without the line ends that it may have, as RabbitMQ declares, binds and deletes it.
+#[must_use]
+pub fn plain_name(name: &str) -> Cow<'_, str> {
+    if name.contains(['\r', '\n']) { Cow::Owned(name.replace(['\r', '\n'], "")) } else { Cow::Borrowed(name) }
+}
+
+/// Whether this is the name of a queue behind a consumer of replies, which the broker made.
+pub(crate) fn is_reply_address(name: &str) -> bool {
+    name.strip_prefix(REPLY_TO).is_some_and(|ending| ending.starts_with('.'))
+}
+
+/// Checks that a name fits into a short string.
+pub(crate) fn check_short(what: &'static str, name: &str) -> Result<(), Error> {
+    if name.len() > 255 { Err(Error::TooLong(what)) } else { Ok(()) }
+}
+
+/// Looks at the names of all headers, once. Most messages have none.
+pub(crate) fn told(properties: Properties<'_>) -> Told {
+    let mut told = Told::default();
+    for header in properties.header_names() {
+        let is = |name: &str| name.as_bytes() == header;
+        told.tells_broker |= [CC, BCC, DELAY, PUBLISHER_ID].into_iter().any(is);
+        told.has_deaths |= is(DEATHS);
+    }
+    told
+}
+
+/// Whether there are headers by which a message is not simply routed by its key.
+pub(crate) fn tell_broker(properties: Properties<'_>) -> bool {
+    told(properties).tells_broker
+}

@@ -1,0 +1,166 @@
+//! Policy: what an operator says of all queues and exchanges of certain names, without declaring them again.
+//!
+//! Of the policies whose pattern matches, the one of the highest priority applies; of several the first by name.
+//! Patterns are regular expressions. The host understands them, in linear time.
+
+use super::room;
+use super::settings::{QueueKind, Settings};
+use crate::table::{Table, Value};
+
+/// Tells whether a name matches a pattern.
+pub type Matcher = fn(pattern: &str, name: &str) -> bool;
+
+/// What an operator says of some queues and exchanges.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// A regular expression that their names match.
+    pub pattern: Box<str>,
+    /// Which of them.
+    pub apply_to: ApplyTo,
+    /// The highest one applies.
+    pub priority: i32,
+    /// What it says: keys are those of a queue's arguments without `x-`, and `alternate-exchange`.
+    pub definition: Table,
+}
+
+/// What a policy is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApplyTo {
+    /// Queues and exchanges.
+    All,
+    /// Queues of each type.
+    Queues,
+    /// Classic queues.
+    ClassicQueues,
+    /// Quorum queues.
+    QuorumQueues,
+    /// Exchanges.
+    Exchanges,
+}
+
+/// A policy that can be applied.
+#[derive(Clone, Debug)]
+struct Known {
+    policy: Policy,
+    /// What it says of queues.
+    settings: Settings,
+}
+
+/// All policies of a broker.
+#[derive(Debug)]
+pub(crate) struct Policies {
+    /// Sorted by name.
+    by_name: Vec<(Box<str>, Known)>,
+    matcher: Matcher,
+}
+
+impl Policy {
+    /// What it takes in memory under this name.
+    pub(crate) fn room(&self, name: &str) -> usize {
+        room::of_policy(name, &self.pattern, &self.definition)
+    }
+}
+
+impl ApplyTo {
+    /// What this word of the management API stands for.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "all" => Self::All,
+            "queues" => Self::Queues,
+            "classic_queues" => Self::ClassicQueues,
+            "quorum_queues" => Self::QuorumQueues,
+            "exchanges" => Self::Exchanges,
+            _ => return None,
+        })
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Queues => "queues",
+            Self::ClassicQueues => "classic_queues",
+            Self::QuorumQueues => "quorum_queues",
+            Self::Exchanges => "exchanges",
+        }
+    }
+
+    fn covers_queue(self, kind: QueueKind) -> bool {
+        match self {
+            Self::All | Self::Queues => true,
+            Self::ClassicQueues => kind == QueueKind::Classic,
+            Self::QuorumQueues => kind == QueueKind::Quorum,
+            Self::Exchanges => false,
+        }
+    }
+}
+
+impl Policies {
+    /// None yet; until somebody gives a matcher, patterns are names.
+    pub(crate) fn new() -> Self {
+        Self { by_name: Vec::new(), matcher: |pattern, name| pattern == name }
+    }
+
+    pub(crate) fn set_matcher(&mut self, matcher: Matcher) {
+        self.matcher = matcher;
+    }
+
+    pub(crate) fn set(&mut self, name: &str, policy: &Policy) {
+        let settings = Settings::of_policy(&policy.definition).expect("a policy was checked before it was set");
+        let known = Known { policy: policy.clone(), settings };
+        match self.place(name) {
+            Ok(place) => self.by_name[place].1 = known,
+            Err(place) => self.by_name.insert(place, (name.into(), known)),
+        }
+    }
+
+    pub(crate) fn delete(&mut self, name: &str) {
+        if let Ok(place) = self.place(name) {
+            self.by_name.remove(place);
+        }
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.place(name).is_ok()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Policy)> {
+        self.by_name.iter().map(|(name, known)| (&**name, &known.policy))
+    }
+
+    /// What they take in memory.
+    pub(crate) fn room(&self) -> usize {
+        self.iter().map(|(name, policy)| policy.room(name)).sum()
+    }
+
+    /// The policy that applies to a queue of this name and kind.
+    pub(crate) fn of_queue(&self, name: &str, kind: QueueKind) -> Option<(&str, &Settings)> {
+        let (name, known) = self.best(name, |policy| policy.apply_to.covers_queue(kind))?;
+        Some((name, &known.settings))
+    }
+
+    /// The alternate exchange that a policy gives an exchange.
+    pub(crate) fn alternate_of(&self, exchange: &str) -> Option<&str> {
+        let is_theirs = |policy: &Policy| matches!(policy.apply_to, ApplyTo::All | ApplyTo::Exchanges);
+        let (_, known) = self.best(exchange, is_theirs)?;
+        known.policy.definition.get("alternate-exchange").and_then(Value::as_str)
+    }
+
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        self.by_name.binary_search_by(|(known, _)| (**known).cmp(name))
+    }
+
+    fn best(&self, name: &str, covers: impl Fn(&Policy) -> bool) -> Option<(&str, &Known)> {
+        let mut best: Option<(&str, &Known)> = None;
+        for (policy_name, known) in &self.by_name {
+            let Policy { pattern, priority, .. } = &known.policy;
+            let is_better = best.is_none_or(|(_, best)| *priority > best.policy.priority);
+            if is_better && covers(&known.policy) && (self.matcher)(pattern, name) {
+                best = Some((policy_name, known));
+            }
+        }
+        best
+    }
+}

@@ -1,0 +1,573 @@
+//! Queue: messages in order, and which of them are handed out.
+//!
+//! ```text
+//!   publish ──> ready ──────── deliver ───────> unacked ── ack, or nack without requeue ──> gone
+//!                 │  <── requeue, where it was ────┘
+//!                 └── expire, overflow, purge, deliver without ack ──> gone
+//! ```
+//!
+//! A message has a position, given at its arrival and kept: a requeued message goes back to it. Positions rise in the
+//! order of delivery, so that of a queue with priorities begins with the *tier*, which is 0 for the highest priority:
+//!
+//! ```text
+//!   63    56 55                       0
+//!  +--------+--------------------------+
+//!  | tier   | number within the tier   |
+//!  +--------+--------------------------+
+//! ```
+//!
+//! Messages leave a tier from its front, so everything that was requeued stands before everything that was never
+//! delivered. Hence two parts of each tier: the *returned*, sorted, and the *fresh*, whose positions need no storing.
+
+mod ids;
+mod kept;
+pub(crate) mod partitions;
+
+use std::collections::VecDeque;
+
+use ids::Ids;
+
+use super::message::{Message, NEVER_MS};
+use super::numbered::Numbered;
+use super::place::Place;
+use super::room;
+use super::settings::{QueueKind, Settings};
+use super::shelf::Location;
+use crate::id::QueueId;
+use crate::table::Table;
+use partitions::{Part, Partitions};
+
+pub(crate) use kept::tier_of;
+
+/// A queue's properties and messages.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) name: Box<str>,
+    pub(crate) durable: bool,
+    pub(crate) exclusive: bool,
+    pub(crate) auto_delete: bool,
+    /// Whether it outlives the broker.
+    pub(crate) is_kept: bool,
+    pub(crate) arguments: Table,
+    /// What the arguments alone say.
+    declared: Settings,
+    /// What holds, the policy included.
+    pub(crate) settings: Settings,
+    /// The name of the policy that applies.
+    pub(crate) policy: Option<Box<str>>,
+    pub(crate) counters: Counters,
+    /// By priority, as far as any was used; at least one.
+    tiers: Vec<Tier>,
+    /// Which priorities have ready messages.
+    waiting: Priorities,
+    ready_count: usize,
+    ready_bytes: usize,
+    unacked_count: usize,
+    /// Where the head was fetched from, or a message that was the head until another came back in front of it.
+    pub(crate) fetched: Option<Fetched>,
+    ids: Ids,
+    /// Only of a front, which holds no message.
+    pub(crate) partitions: Option<Box<Partitions>>,
+    /// Only of a partition, which has its front's name.
+    pub(crate) part: Option<Box<Part>>,
+}
+
+/// The messages of one priority.
+#[derive(Debug)]
+struct Tier {
+    /// Never delivered; the first of them is at `fresh_position`, the others follow without a gap.
+    fresh: VecDeque<Message>,
+    fresh_position: u64,
+    /// Messages below this position may have been delivered.
+    touched_below: u64,
+    /// The times to live that messages got from the queue when they came; in order.
+    eras: Vec<Era>,
+    /// Ready again, or still from before a restart. Invariant: all positions are below `fresh_position`.
+    returned: Numbered<Delivered>,
+    /// By position, likewise below `fresh_position`.
+    unacked: Numbered<Delivered>,
+}
+
+/// From this position on messages got this time to live from their queue, as its settings were then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Era {
+    pub(crate) position: u64,
+    pub(crate) ttl_ms: Option<u64>,
+}
+
+/// A message that has been handed out.
+#[derive(Debug)]
+struct Delivered {
+    message: Message,
+    /// How often it was requeued.
+    returns: u32,
+}
+
+/// A message that is here though there may be no memory for it, and where it was written down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fetched {
+    pub(crate) position: u64,
+    pub(crate) at: Location,
+    pub(crate) length: u32,
+}
+
+/// What has happened in a queue so far, in messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Routed here.
+    pub published: u64,
+    /// Delivered or got, each time counted.
+    pub delivered: u64,
+    /// Delivered again after they were requeued.
+    pub redelivered: u64,
+    /// Settled, or delivered to who does not ack.
+    pub acked: u64,
+}
+
+const TIER_SHIFT: u32 = 56;
+
+impl Counters {
+    /// Both together.
+    #[must_use]
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            published: self.published + other.published,
+            delivered: self.delivered + other.delivered,
+            redelivered: self.redelivered + other.redelivered,
+            acked: self.acked + other.acked,
+        }
+    }
+}
+
+impl Queue {
+    pub(crate) fn new(
+        name: &str,
+        durable: bool,
+        exclusive: bool,
+        auto_delete: bool,
+        arguments: Table,
+        declared: Settings,
+    ) -> Self {
+        let lowest_tier = u64::from(declared.max_priority);
+        Self {
+            name: name.into(),
+            durable,
+            exclusive,
+            auto_delete,
+            is_kept: durable && !exclusive,
+            arguments,
+            settings: declared.clone(),
+            declared,
+            policy: None,
+            counters: Counters::default(),
+            tiers: vec![Tier::new(lowest_tier << TIER_SHIFT)],
+            waiting: Priorities::default(),
+            ready_count: 0,
+            ready_bytes: 0,
+            unacked_count: 0,
+            fetched: None,
+            ids: Ids::default(),
+            partitions: None,
+            part: None,
+        }
+    }
+
+    pub(crate) fn ready_count(&self) -> usize {
+        self.ready_count
+    }
+
+    /// The bodies of the ready messages.
+    pub(crate) fn ready_bytes(&self) -> usize {
+        self.ready_bytes
+    }
+
+    /// Messages that wait until their slot is opened, by their numbers.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &(u64, Message)> {
+        self.part.iter().flat_map(|part| part.waiting())
+    }
+
+    pub(crate) fn unacked_count(&self) -> usize {
+        self.unacked_count
+    }
+
+    /// The position of the next message to deliver. There is none where it could not be fetched.
+    pub(crate) fn next_position(&self) -> Option<u64> {
+        self.next().map(|(position, _)| position)
+    }
+
+    /// The same, and when the message expires, or [`NEVER_MS`].
+    pub(crate) fn next(&self) -> Option<(u64, u64)> {
+        let (tier, position, head) = self.first().filter(|(.., head)| !head.is_slip())?;
+        let ttl_ms = match tier.eras.iter().rfind(|era| era.position <= position) {
+            Some(era) => era.ttl_ms,
+            // It was written down before eras were, and lives as long as the queue says now.
+            None => self.settings.message_ttl_ms.filter(|_| self.is_kept),
+        };
+        let own_ms = head.expires_ms();
+        Some((position, ttl_ms.map_or(own_ms, |ttl_ms| own_ms.min(head.published_ms().saturating_add(ttl_ms)))))
+    }
+
+    /// When the next message expires, or [`NEVER_MS`].
+    pub(crate) fn head_expires_ms(&self) -> u64 {
+        self.next().map_or(NEVER_MS, |(_, expires_ms)| expires_ms)
+    }
+
+    /// The next message to deliver.
+    pub(crate) fn head(&self) -> Option<&Message> {
+        self.first().map(|(.., head)| head)
+    }
+
+    /// The next message to deliver, after its tier and its position.
+    fn first(&self) -> Option<(&Tier, u64, &Message)> {
+        let tier = &self.tiers[self.waiting.highest()?];
+        match tier.returned.front() {
+            Some((position, delivered)) => Some((tier, position, &delivered.message)),
+            None => tier.fresh.front().map(|head| (tier, tier.fresh_position, head)),
+        }
+    }
+
+    /// Whether there is more ready than there may be.
+    pub(crate) fn overflows(&self) -> bool {
+        let Settings { max_length, max_length_bytes, .. } = self.settings;
+        max_length.is_some_and(|max| self.ready_count > max)
+            || max_length_bytes.is_some_and(|max| self.ready_bytes > max)
+    }
+
+    /// Whether there would be, with one more message, if so many were delivered before.
+    pub(crate) fn would_overflow(&self, leaving: usize, body_bytes: usize) -> bool {
+        let Settings { max_length, max_length_bytes, .. } = self.settings;
+        max_length.is_some_and(|max| self.ready_count - leaving + 1 > max)
+            || max_length_bytes.is_some_and(|max| self.ready_bytes_behind(leaving) + body_bytes > max)
+    }
+
+    /// The bodies of the ready messages, but for so many of the next.
+    fn ready_bytes_behind(&self, leaving: usize) -> usize {
+        if leaving == self.ready_count {
+            return 0;
+        }
+        let ready = self.tiers.iter().rev().flat_map(|tier| {
+            let returned = tier.returned.iter().map(|(_, delivered)| &delivered.message);
+            returned.chain(&tier.fresh)
+        });
+        self.ready_bytes - ready.take(leaving).map(Message::body_bytes).sum::<usize>()
+    }
+
+    /// Whether the message at a position may have been delivered before.
+    pub(crate) fn was_delivered(&self, position: u64) -> bool {
+        position < self.tier(position).touched_below
+    }
+
+    /// Whether a message outlives the broker here.
+    pub(crate) fn keeps(&self, message: &Message) -> bool {
+        self.is_kept && (message.is_persistent() || self.settings.kind == QueueKind::Quorum)
+    }
+
+    /// The message at a position, ready or not.
+    pub(crate) fn message(&self, position: u64) -> Option<&Message> {
+        self.tiers.get(self.priority_of(position)?)?;
+        self.ready_message(position).or_else(|| self.unacked_message(position))
+    }
+
+    pub(crate) fn unacked_message(&self, position: u64) -> Option<&Message> {
+        self.tier(position).unacked.get(position).map(|delivered| &delivered.message)
+    }
+
+    pub(crate) fn ready_message(&self, position: u64) -> Option<&Message> {
+        let tier = self.tier(position);
+        match position.checked_sub(tier.fresh_position) {
+            Some(index) => tier.fresh.get(index as usize),
+            None => tier.returned.get(position).map(|delivered| &delivered.message),
+        }
+    }
+
+    /// How often the message at a position was requeued so far; one that is fresh never was.
+    pub(crate) fn returns(&self, position: u64) -> u32 {
+        let tier = self.tier(position);
+        let delivered = tier.unacked.get(position).or_else(|| tier.returned.get(position));
+        delivered.map_or(0, |delivered| delivered.returns)
+    }
+
+    /// The place that a message would get.
+    pub(crate) fn next_place(&self, id: QueueId, message: &Message) -> Place {
+        if let Some(number) = self.part.as_ref().and_then(|part| part.next_waiting(message)) {
+            return Place::Waiting(id, number);
+        }
+        Place::Queue(id, self.end_for(message))
+    }
+
+    /// The position that a message gets when it is ready.
+    pub(crate) fn end_for(&self, message: &Message) -> u64 {
+        self.end_of(self.priority(message))
+    }
+
+    fn end_of(&self, priority: u8) -> u64 {
+        let first = self.tier_number(priority.into()) << TIER_SHIFT;
+        let tier = self.tiers.get(usize::from(priority));
+        tier.map_or(first, |tier| tier.fresh_position + tier.fresh.len() as u64)
+    }
+
+    /// Adds what its arguments say to what a policy says, if one applies, and one of the operator's.
+    pub(crate) fn set_policy(&mut self, policy: Option<(&str, &Settings)>, operator: Option<(&str, &Settings)>) {
+        self.settings = match (policy, operator) {
+            (Some((_, says)), Some((_, limits))) => self.declared.under(&says.limited_by(limits)),
+            (Some((_, says)), None) | (None, Some((_, says))) => self.declared.under(says),
+            (None, None) => self.declared.clone(),
+        };
+        self.policy = policy.map(|(name, _)| name.into());
+    }
+
+    pub(crate) fn push(&mut self, mut message: Message) {
+        self.counters.published += 1;
+        if self.part.is_some() {
+            self.note_id(&message);
+        }
+        if let Some(part) = &mut self.part {
+            match part.hold(message) {
+                Some(ours) => message = ours,
+                None => return,
+            }
+        }
+        self.enqueue(message);
+    }
+
+    /// Makes a message ready, behind all others of its priority.
+    pub(crate) fn enqueue(&mut self, message: Message) {
+        self.note_id(&message);
+        let priority = self.priority(&message);
+        self.grow(priority);
+        if let Some(era) = self.era_of(priority) {
+            self.tiers[usize::from(priority)].begin(era);
+        }
+        self.count_in(priority.into(), &message);
+        self.tiers[usize::from(priority)].fresh.push_back(message);
+    }
+
+    fn priority(&self, message: &Message) -> u8 {
+        match self.settings.max_priority {
+            0 => 0,
+            max => message.properties().priority().unwrap_or(0).min(max),
+        }
+    }
+
+    pub(crate) fn deliver(&mut self, position: u64) {
+        self.count_delivery(position);
+        let delivered = self.take_ready(position);
+        self.unacked_count += 1;
+        self.tier_mut(position).unacked.insert(position, delivered);
+    }
+
+    /// Takes a ready message out for good: it was delivered.
+    pub(crate) fn take(&mut self, position: u64) -> Message {
+        self.count_delivery(position);
+        self.counters.acked += 1;
+        let taken = self.take_ready(position).message;
+        self.forget_id(&taken);
+        taken
+    }
+
+    /// Takes a ready message out for good: nobody gets it.
+    pub(crate) fn drop(&mut self, position: u64) -> Message {
+        let dropped = self.take_ready(position).message;
+        self.forget_id(&dropped);
+        dropped
+    }
+
+    pub(crate) fn settle(&mut self, position: u64) -> Message {
+        self.counters.acked += 1;
+        let settled = self.take_unacked(position).message;
+        self.forget_id(&settled);
+        settled
+    }
+
+    /// Makes an unacked message ready again; `returned` is how it looks then, and the answer what it was.
+    pub(crate) fn requeue(
+        &mut self,
+        position: u64,
+        returned: impl FnOnce(&Message, u32) -> Option<Message>,
+    ) -> Option<Message> {
+        let Delivered { mut message, returns } = self.take_unacked(position);
+        let returns = returns.saturating_add(1);
+        let replaced = returned(&message, returns).map(|other| std::mem::replace(&mut message, other));
+        self.count_in(self.priority_at(position), &message);
+        self.tier_mut(position).returned.insert(position, Delivered { message, returns });
+        replaced
+    }
+
+    /// Takes all ready messages.
+    pub(crate) fn purge(&mut self) -> Vec<Message> {
+        let mut purged = Vec::with_capacity(self.ready_count);
+        for tier in self.tiers.iter_mut().rev() {
+            tier.fresh_position += tier.fresh.len() as u64;
+            let returned = std::mem::take(&mut tier.returned);
+            purged.extend(returned.into_values().map(|delivered| delivered.message));
+            purged.extend(std::mem::take(&mut tier.fresh));
+        }
+        purged.extend(self.part.iter_mut().flat_map(|part| part.take_waiting()));
+        purged.iter().for_each(|message| self.forget_id(message));
+        (self.ready_count, self.ready_bytes, self.waiting) = (0, 0, Priorities::default());
+        purged
+    }
+
+    /// Takes everything, as the queue goes.
+    pub(crate) fn into_messages(mut self) -> impl Iterator<Item = Message> {
+        let waiting = self.part.as_mut().map(|part| part.take_waiting()).unwrap_or_default();
+        waiting.into_iter().chain(self.tiers.into_iter().flat_map(|tier| {
+            let delivered = tier.returned.into_values().chain(tier.unacked.into_values());
+            delivered.map(|delivered| delivered.message).chain(tier.fresh)
+        }))
+    }
+
+    /// A message has left. If it was the last one of a slot that went to another partition, answers the slot and that.
+    pub(crate) fn count_out(&mut self, message: &Message) -> Option<(u16, QueueId)> {
+        self.part.as_mut()?.count_out(message)
+    }
+
+    /// What it takes in memory beside its messages, with its partitions.
+    pub(crate) fn room(&self) -> usize {
+        let partitions = self.partitions.as_ref().map_or(0, |partitions| partitions.queues.len());
+        room::of_queue(&self.name, &self.arguments, &self.settings, partitions)
+    }
+
+    /// Shows the ready messages in the order of their delivery.
+    pub(crate) fn each_ready(&self, see: &mut dyn FnMut(u64, &Message)) {
+        for tier in self.tiers.iter().rev() {
+            tier.returned.iter().for_each(|(position, delivered)| see(position, &delivered.message));
+            (tier.fresh_position..).zip(&tier.fresh).for_each(|(position, message)| see(position, message));
+        }
+    }
+
+    /// Shows the unacked messages in order of their position.
+    pub(crate) fn each_unacked(&self, see: &mut dyn FnMut(u64, &Message)) {
+        for tier in self.tiers.iter().rev() {
+            tier.unacked.iter().for_each(|(position, delivered)| see(position, &delivered.message));
+        }
+    }
+
+    /// Makes room for messages of this priority.
+    fn grow(&mut self, priority: u8) {
+        for known in self.tiers.len()..=usize::from(priority) {
+            self.tiers.push(Tier::new(self.tier_number(known) << TIER_SHIFT));
+        }
+    }
+
+    // In three places, and not small: one call is cheaper than three copies.
+    #[inline(never)]
+    fn take_ready(&mut self, position: u64) -> Delivered {
+        let priority = self.priority_at(position);
+        let tier = &mut self.tiers[priority];
+        tier.touched_below = tier.touched_below.max(position + 1);
+        let delivered = if position == tier.fresh_position {
+            tier.fresh_position += 1;
+            let message = tier.fresh.pop_front().expect("a position that is taken is ready");
+            tier.shrink();
+            Delivered { message, returns: 0 }
+        } else {
+            tier.returned.remove(position).expect("a position that is taken is ready")
+        };
+        if tier.fresh.is_empty() && tier.returned.len() == 0 {
+            self.waiting.remove(priority);
+        }
+        self.ready_count -= 1;
+        self.ready_bytes -= delivered.message.body_bytes();
+        delivered
+    }
+
+    fn take_unacked(&mut self, position: u64) -> Delivered {
+        self.unacked_count -= 1;
+        self.tier_mut(position).unacked.remove(position).expect("a position that is settled is unacked")
+    }
+
+    fn count_in(&mut self, priority: usize, message: &Message) {
+        self.waiting.insert(priority);
+        self.ready_count += 1;
+        self.ready_bytes += message.body_bytes();
+    }
+
+    fn count_delivery(&mut self, position: u64) {
+        self.counters.delivered += 1;
+        self.counters.redelivered += u64::from(self.was_delivered(position));
+    }
+
+    fn tier_number(&self, priority: usize) -> u64 {
+        u64::from(self.settings.max_priority) - priority as u64
+    }
+
+    fn priority_at(&self, position: u64) -> usize {
+        self.priority_of(position).expect("a position of this queue is of one of its tiers")
+    }
+
+    fn priority_of(&self, position: u64) -> Option<usize> {
+        usize::from(self.settings.max_priority).checked_sub((position >> TIER_SHIFT) as usize)
+    }
+
+    fn tier(&self, position: u64) -> &Tier {
+        &self.tiers[self.priority_at(position)]
+    }
+
+    fn tier_mut(&mut self, position: u64) -> &mut Tier {
+        let priority = self.priority_at(position);
+        &mut self.tiers[priority]
+    }
+}
+
+impl Tier {
+    fn new(fresh_position: u64) -> Self {
+        Self {
+            fresh: VecDeque::new(),
+            fresh_position,
+            touched_below: fresh_position,
+            eras: Vec::new(),
+            returned: Numbered::new(),
+            unacked: Numbered::new(),
+        }
+    }
+
+    /// Gives memory back after a long backlog was drained.
+    fn shrink(&mut self) {
+        if self.fresh.capacity() > 1024 && self.fresh.len() < self.fresh.capacity() / 8 {
+            self.fresh.shrink_to(self.fresh.len() * 2);
+        }
+    }
+}
+
+/// A set of priorities.
+#[derive(Clone, Copy, Debug, Default)]
+struct Priorities {
+    words: [u64; 4],
+    /// It is asked for far more often than it changes.
+    highest: Option<usize>,
+}
+
+impl Priorities {
+    fn insert(&mut self, priority: usize) {
+        self.words[priority / 64] |= 1 << (priority % 64);
+        self.highest = self.highest.max(Some(priority));
+    }
+
+    fn remove(&mut self, priority: usize) {
+        self.words[priority / 64] &= !(1 << (priority % 64));
+        let word = self.words.iter().rposition(|&word| word != 0);
+        self.highest = word.map(|word| word * 64 + 63 - self.words[word].leading_zeros() as usize);
+    }
+
+    fn highest(&self) -> Option<usize> {
+        self.highest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_priority_of_a_set_is_found() {
+        let mut priorities = Priorities::default();
+        assert_eq!(priorities.highest(), None);
+        for priority in [0, 63, 64, 255] {
+            priorities.insert(priority);
+            assert_eq!(priorities.highest(), Some(priority));
+        }
+        priorities.remove(255);
+        assert_eq!(priorities.highest(), Some(64));
+    }
+}

@@ -1,0 +1,111 @@
+//! Kept: a queue's messages that outlive the broker, as they are written down, put away, fetched and restored.
+
+use super::{Delivered, Era, Queue, TIER_SHIFT, Tier};
+use crate::broker::model::message::Message;
+
+impl Queue {
+    /// Whether a slip may stand at this position: nobody is about to look at the message.
+    pub(crate) fn can_put_away(&self, position: u64) -> bool {
+        let tier = self.tier(position);
+        let is_first = position == tier.returned.first().unwrap_or(tier.fresh_position);
+        !is_first && !self.settings.deduplicates && self.ready_message(position).is_some()
+    }
+
+    /// The position of the next message to deliver, if a slip stands there.
+    pub(crate) fn slip_at_head(&self) -> Option<u64> {
+        self.first().filter(|(.., head)| head.is_slip()).map(|(_, position, _)| position)
+    }
+
+    /// Puts a slip in a message's place, or the message in the slip's, and returns what was there.
+    pub(crate) fn exchange(&mut self, position: u64, other: Message) -> Message {
+        self.note_id(&other);
+        let tier = self.tier_mut(position);
+        let place = match position.checked_sub(tier.fresh_position) {
+            Some(index) => tier.fresh.get_mut(index as usize),
+            None => {
+                let handed_out = tier.returned.get_mut(position).or_else(|| tier.unacked.get_mut(position));
+                handed_out.map(|delivered| &mut delivered.message)
+            }
+        };
+        std::mem::replace(place.expect("what is exchanged is here"), other)
+    }
+
+    /// Brings a message back to its position; it is one that came `returns` times from there.
+    pub(crate) fn restore(&mut self, position: u64, message: Message, returns: u32, body_bytes: usize) {
+        self.note_id(&message);
+        let priority = self.priority_at(position);
+        self.grow(priority as u8);
+        self.waiting.insert(priority);
+        self.ready_count += 1;
+        self.ready_bytes += body_bytes;
+        let tier = &mut self.tiers[priority];
+        tier.returned.insert(position, Delivered { message, returns });
+        tier.fresh_position = tier.fresh_position.max(position + 1);
+    }
+
+    /// No new message gets a position below this one, and those below `touched` may have been delivered.
+    pub(crate) fn go_on_from(&mut self, position: u64, touched: u64) {
+        let Some(priority) = self.priority_of(position) else { return };
+        self.grow(priority as u8);
+        let tier = &mut self.tiers[priority];
+        tier.fresh_position = tier.fresh_position.max(position);
+        tier.touched_below = tier.touched_below.max(touched.min(tier.fresh_position));
+    }
+
+    /// The era that a message begins, if it is ready at once: its queue has another time to live than the last message had.
+    /// Where messages are kept the first one always begins one, so that its absence says that they are older than that.
+    pub(crate) fn next_era(&self, message: &Message) -> Option<Era> {
+        self.era_of(self.priority(message))
+    }
+
+    /// The same, of a message with this priority.
+    pub(super) fn era_of(&self, priority: u8) -> Option<Era> {
+        let ttl_ms = self.settings.message_ttl_ms;
+        let tier = self.tiers.get(usize::from(priority));
+        let begins = match tier.and_then(|tier| tier.eras.last()) {
+            Some(last) => last.ttl_ms != ttl_ms,
+            None => self.is_kept || ttl_ms.is_some(),
+        };
+        begins.then(|| Era { position: self.end_of(priority), ttl_ms })
+    }
+
+    /// All eras of messages that are here.
+    pub(crate) fn eras(&self) -> impl Iterator<Item = Era> {
+        self.tiers.iter().flat_map(|tier| tier.eras.iter().copied())
+    }
+
+    /// The eras of the tier that this position belongs to, as they were written down.
+    pub(crate) fn restore_eras(&mut self, position: u64, eras: Vec<Era>) {
+        let Some(priority) = self.priority_of(position) else { return };
+        self.grow(priority as u8);
+        self.tiers[priority].eras = eras;
+    }
+
+    /// For each tier, below which position messages may have been delivered.
+    pub(crate) fn touched(&self) -> impl Iterator<Item = u64> {
+        self.tiers.iter().map(|tier| tier.touched_below)
+    }
+
+    /// Ready messages that stand in this queue as slips.
+    pub(crate) fn slips(&self) -> Vec<u64> {
+        let mut slips = Vec::new();
+        self.each_ready(&mut |position, message| slips.extend(message.is_slip().then_some(position)));
+        slips
+    }
+}
+
+impl Tier {
+    /// Begins an era, and forgets those of which no message is left.
+    pub(super) fn begin(&mut self, era: Era) {
+        let handed_out = [self.returned.first(), self.unacked.first()].into_iter().flatten().min();
+        let first = handed_out.unwrap_or(self.fresh_position);
+        let passed = self.eras.partition_point(|era| era.position <= first).saturating_sub(1);
+        self.eras.drain(..passed);
+        self.eras.push(era);
+    }
+}
+
+/// The tier of a position.
+pub(crate) fn tier_of(position: u64) -> u8 {
+    (position >> TIER_SHIFT) as u8
+}

@@ -1,0 +1,588 @@
+//! State: what facts have made so far.
+//!
+//! [`State::apply`] is the only way to change it, and cannot fail: whoever commits a record has checked before that it
+//! can become a fact. Everything else here only looks; what concerns messages that are kept is in its own module.
+
+mod kept;
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+
+use foldhash::fast::FixedState;
+
+use super::exchange::{Destination, Exchange, ExchangeKind, Walk};
+use super::headers;
+use super::message::{Message, Parts, UNACKED_MEMORY_BYTES};
+use super::numbered::Numbered;
+use super::policy::{Matcher, Policies, Policy};
+use super::publisher::Publishers;
+use super::queue::partitions::{Move, Part, Partitions};
+use super::queue::{Fetched, Queue};
+use super::record::Record;
+use super::room::Gauge;
+use super::settings::Settings;
+use super::shelf::Shelf;
+use crate::arena::Arena;
+use crate::id::QueueId;
+use crate::properties::Properties;
+use crate::table::Table;
+
+/// Exchanges, bindings, queues and messages.
+#[derive(Debug)]
+pub(crate) struct State {
+    exchanges: HashMap<Box<str>, Box<Exchange>, FixedState>,
+    queues: Arena<QueueId, Queue>,
+    names: HashMap<Box<str>, QueueId, FixedState>,
+    /// The exchanges with bindings to each queue or exchange, so that nobody has to ask them all.
+    sources: HashMap<Destination, Vec<Box<str>>, FixedState>,
+    policies: Policies,
+    operator_policies: Policies,
+    /// Messages that wait to go from their exchange into queues.
+    delayed: Numbered<Message>,
+    delayed_number: u64,
+    publishers: Publishers,
+    memory_bytes: usize,
+    /// Deliveries that are not settled.
+    unacked: usize,
+    /// What the ids take by which queues know their messages.
+    ids_bytes: Rc<Cell<u64>>,
+    /// What all but messages takes.
+    room: Gauge,
+    /// What kept messages take where they are written down.
+    kept_bytes: usize,
+    shelf: Cupboard,
+    /// Whether there ever was a message that had been put away.
+    has_slips: bool,
+    /// Kept messages that waited in a partition under a number and are in it now, at a position.
+    opened: Vec<(QueueId, u64, u64)>,
+    /// The last message that was taken, for as long as it is being delivered.
+    taken: Option<Message>,
+    /// The message that was delivered last, if it was fetched for that: its queue, and where it can be had again.
+    lent: Option<(QueueId, Fetched)>,
+}
+
+/// Where messages are that there is no memory for.
+#[derive(Default)]
+struct Cupboard(Option<(Box<dyn Shelf>, ReadMessage)>);
+
+/// Finds the parts of a message in what was written down of it.
+pub(crate) type ReadMessage = fn(&[u8]) -> Option<Parts<'_>>;
+
+impl fmt::Debug for Cupboard {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Cupboard")
+    }
+}
+
+/// Where a message goes, and the lists that finding out needs; kept to be used again.
+#[derive(Debug, Default)]
+pub(crate) struct Route {
+    /// Each queue once.
+    pub(crate) queues: Vec<QueueId>,
+    exchanges: Vec<Box<str>>,
+    walk: Walk,
+}
+
+/// Only the broker may publish here; clients find it when they look for it.
+const TRACE: &str = "amq.rabbitmq.trace";
+
+/// The exchanges that are always there.
+const PREDECLARED: [(&str, ExchangeKind); 7] = [
+    ("", ExchangeKind::Direct),
+    ("amq.direct", ExchangeKind::Direct),
+    ("amq.fanout", ExchangeKind::Fanout),
+    ("amq.headers", ExchangeKind::Headers),
+    ("amq.match", ExchangeKind::Headers),
+    (TRACE, ExchangeKind::Topic),
+    ("amq.topic", ExchangeKind::Topic),
+];
+
+impl State {
+    pub(crate) fn new() -> Self {
+        let mut state = Self {
+            exchanges: HashMap::default(),
+            queues: Arena::new(),
+            names: HashMap::default(),
+            sources: HashMap::default(),
+            policies: Policies::new(),
+            operator_policies: Policies::new(),
+            delayed: Numbered::new(),
+            delayed_number: 0,
+            publishers: Publishers::default(),
+            memory_bytes: 0,
+            unacked: 0,
+            ids_bytes: Rc::default(),
+            room: Gauge::default(),
+            kept_bytes: 0,
+            shelf: Cupboard::default(),
+            has_slips: false,
+            opened: Vec::new(),
+            taken: None,
+            lent: None,
+        };
+        for (name, kind) in PREDECLARED {
+            let exchange = Exchange::new(kind, true, false, name == TRACE, &Table::new());
+            state.insert_exchange(name, exchange);
+        }
+        state
+    }
+
+    /// Makes a fact true.
+    pub(crate) fn apply(&mut self, record: &Record<'_>) {
+        match *record {
+            Record::ExchangeDeclared { name, kind, durable, auto_delete, internal, arguments } => {
+                let mut exchange = Exchange::new(kind, durable, auto_delete, internal, arguments);
+                exchange.set_policy(self.policies.alternate_of(name));
+                self.insert_exchange(name, exchange);
+            }
+            Record::ExchangeDeleted { name } => self.delete_exchange(name),
+            Record::QueueDeclared { queue, name, durable, exclusive, auto_delete, arguments } => {
+                let settings = Settings::of_arguments(arguments).expect("a queue's arguments were checked");
+                let kind = settings.kind;
+                let mut declared = Queue::new(name, durable, exclusive, auto_delete, arguments.clone(), settings);
+                declared.set_policy(self.policies.of_queue(name, kind), self.operator_policies.of_queue(name, kind));
+                declared.count_ids_in(&self.ids_bytes);
+                self.room.add(declared.room());
+                self.queues.insert_at(queue, declared);
+                self.names.insert(name.into(), queue);
+            }
+            Record::PartitionsAdded { front, partitions } => self.add_partitions(front, partitions),
+            Record::QueueDeleted { queue } => self.delete_queue(queue),
+            Record::Bound { source, destination, routing_key, arguments } => {
+                self.change_exchange(source, |exchange| exchange.bind(destination, routing_key, arguments));
+                let sources = self.sources.entry(destination.clone()).or_default();
+                if !sources.iter().any(|known| **known == *source) {
+                    sources.push(source.into());
+                }
+            }
+            Record::Unbound { source, destination, routing_key, arguments } => {
+                self.change_exchange(source, |exchange| exchange.unbind(destination, routing_key, arguments));
+                if !self.exchange(source).is_some_and(|exchange| exchange.is_bound_to(destination)) {
+                    self.forget_source(destination, source);
+                }
+            }
+            Record::Published { message, queues } => self.publish(message, queues),
+            Record::Delivered { queue, position } => {
+                self.let_go();
+                self.unacked += 1;
+                let known = self.queue_mut(queue);
+                known.deliver(position);
+                let fetched = known.fetched.take_if(|fetched| fetched.position == position);
+                self.lent = fetched.map(|fetched| (queue, fetched));
+                self.fetch_head(queue);
+            }
+            Record::Settled { queue, position } => {
+                let queue = self.queue_mut(queue);
+                let message = queue.settle(position);
+                let opened = queue.count_out(&message);
+                self.unacked -= 1;
+                self.unseal(opened);
+                self.forget(message);
+            }
+            Record::Taken { queue: id, position } => {
+                let queue = self.queue_mut(id);
+                let message = queue.take(position);
+                let opened = queue.count_out(&message);
+                self.unseal(opened);
+                self.let_go();
+                self.taken = Some(message);
+                self.fetch_head(id);
+            }
+            Record::Dropped { queue: id, position } => {
+                let queue = self.queue_mut(id);
+                let message = queue.drop(position);
+                let opened = queue.count_out(&message);
+                self.unseal(opened);
+                self.forget(message);
+                self.fetch_head(id);
+            }
+            Record::Requeued { queue, position } => {
+                self.let_go();
+                self.requeue(queue, position);
+            }
+            Record::Purged { queue } => {
+                for message in self.queue_mut(queue).purge() {
+                    let opened = self.queue_mut(queue).count_out(&message);
+                    self.unseal(opened);
+                    self.forget(message);
+                }
+            }
+            Record::Delayed { number, message, .. } => {
+                self.count_in(message);
+                self.publishers.note(message);
+                self.count_place(message);
+                self.delayed.insert(number, message.share());
+                self.delayed_number = number;
+            }
+            Record::DelayOver { number } => {
+                let message = self.delayed.remove(number).expect("a message whose delay is over was delayed");
+                self.forget(message);
+            }
+            Record::PublishersForgotten { until_ms } => self.publishers.forget(until_ms),
+            Record::PolicySet { name, policy } => {
+                self.room.take_off(self.policies.room());
+                self.policies.set(name, policy);
+                self.room.add(self.policies.room());
+                self.apply_policies();
+            }
+            Record::PolicyDeleted { name } => {
+                self.room.take_off(self.policies.room());
+                self.policies.delete(name);
+                self.room.add(self.policies.room());
+                self.apply_policies();
+            }
+        }
+    }
+
+    /// The message at this position, which has been delivered just now.
+    pub(crate) fn delivered(&self, queue: QueueId, position: u64) -> &Message {
+        let unacked = self.queue(queue).and_then(|queue| queue.unacked_message(position));
+        unacked.or(self.taken.as_ref()).expect("a message that was delivered is unacked or taken")
+    }
+
+    /// The last delivery is over: forgets the message if it was taken, and puts it away again if it was fetched.
+    pub(crate) fn let_go(&mut self) {
+        if let Some(message) = self.taken.take() {
+            self.forget(message);
+        }
+        if let Some((queue, fetched)) = self.lent.take() {
+            self.put_back(queue, &fetched);
+        }
+    }
+
+    /// The id that the next queue gets.
+    pub(crate) fn next_queue(&self) -> QueueId {
+        self.queues.next_id()
+    }
+
+    /// The ids that so many further queues get.
+    pub(crate) fn next_queues(&self, count: usize) -> Vec<QueueId> {
+        self.queues.next_ids(count)
+    }
+
+    /// What the messages take in memory, each counted once, however many queues share it, and their places.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory_bytes + self.unacked_bytes() + self.ids_bytes.get() as usize
+    }
+
+    /// What deliveries that are not settled take of that, their messages aside.
+    pub(crate) fn unacked_bytes(&self) -> usize {
+        self.unacked * UNACKED_MEMORY_BYTES
+    }
+
+    /// What all but messages takes in memory.
+    pub(crate) fn room(&self) -> &Gauge {
+        &self.room
+    }
+
+    pub(crate) fn room_mut(&mut self) -> &mut Gauge {
+        &mut self.room
+    }
+
+    pub(crate) fn publishers(&self) -> &Publishers {
+        &self.publishers
+    }
+
+    pub(crate) fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
+    /// What limits policies, which is not a fact either: the host keeps it.
+    pub(crate) fn operator_policies(&self) -> &Policies {
+        &self.operator_policies
+    }
+
+    pub(crate) fn set_operator_policy(&mut self, name: &str, policy: Option<&Policy>) {
+        match policy {
+            Some(policy) => self.operator_policies.set(name, policy),
+            None => self.operator_policies.delete(name),
+        }
+        self.apply_policies();
+    }
+
+    /// Gives patterns their meaning, which is not a fact: the host has it.
+    pub(crate) fn set_matcher(&mut self, matcher: Matcher) {
+        self.policies.set_matcher(matcher);
+        self.operator_policies.set_matcher(matcher);
+        self.apply_policies();
+    }
+
+    /// The exchanges that have bindings to this.
+    pub(crate) fn sources_of(&self, destination: &Destination) -> &[Box<str>] {
+        self.sources.get(destination).map_or(&[], |sources| sources)
+    }
+
+    pub(crate) fn each_delayed(&self, see: &mut impl FnMut(&Message)) {
+        self.delayed.iter().for_each(|(_, message)| see(message));
+    }
+
+    /// A message that waits.
+    pub(crate) fn delayed(&self, number: u64) -> Option<&Message> {
+        self.delayed.get(number)
+    }
+
+    /// The number that the next message to wait gets.
+    pub(crate) fn next_delayed(&self) -> u64 {
+        self.delayed_number + 1
+    }
+
+    pub(crate) fn exchange(&self, name: &str) -> Option<&Exchange> {
+        self.exchanges.get(name).map(|exchange| &**exchange)
+    }
+
+    pub(crate) fn exchanges(&self) -> impl Iterator<Item = (&str, &Exchange)> {
+        self.exchanges.iter().map(|(name, exchange)| (&**name, &**exchange))
+    }
+
+    pub(crate) fn queue(&self, queue: QueueId) -> Option<&Queue> {
+        self.queues.get(queue)
+    }
+
+    pub(crate) fn queue_named(&self, name: &str) -> Option<QueueId> {
+        self.names.get(name).copied()
+    }
+
+    /// All queues that were declared, in that order; partitions are not among them.
+    pub(crate) fn queues(&self) -> impl Iterator<Item = (QueueId, &Queue)> {
+        self.all_queues().filter(|(_, queue)| queue.part.is_none())
+    }
+
+    /// All queues and partitions.
+    pub(crate) fn queue_ids(&self) -> Vec<QueueId> {
+        self.queues.ids()
+    }
+
+    /// Goes on after what was there before: neither ids nor numbers are given out again.
+    pub(crate) fn go_on_after(&mut self, queue: QueueId, delayed: u64, publishers: Publishers) {
+        self.queues.go_on_after(queue);
+        self.delayed_number = self.delayed_number.max(delayed);
+        self.publishers = publishers;
+    }
+
+    pub(crate) fn hold_delayed(&mut self, number: u64, message: Message) {
+        self.delayed.insert(number, message);
+    }
+
+    /// All queues, partitions among them.
+    pub(crate) fn all_queues(&self) -> impl Iterator<Item = (QueueId, &Queue)> {
+        self.queues.ids().into_iter().filter_map(|id| self.queues.get(id).map(|queue| (id, queue)))
+    }
+
+    /// Finds the queues that a message goes to, each once; through bound exchanges, and to the alternate exchange
+    /// where one routes nowhere. Each exchange is asked once, so that cycles end.
+    pub(crate) fn route(&self, exchange: &str, routing_keys: &[&str], properties: Properties<'_>, route: &mut Route) {
+        route.queues.clear();
+        if exchange.is_empty() {
+            route.queues.extend(routing_keys.iter().filter_map(|name| self.queue_named(name)));
+        } else {
+            route.exchanges.clear();
+            self.route_one(exchange, exchange, routing_keys, properties, route);
+            for asked in 0.. {
+                let Some(name) = route.exchanges.get(asked).cloned() else { break };
+                self.route_one(exchange, &name, routing_keys, properties, route);
+            }
+        }
+        if route.queues.len() > 1 {
+            route.queues.sort_unstable();
+            route.queues.dedup();
+        }
+    }
+
+    /// Asks the exchange `name` on behalf of a message that was published to `first`.
+    fn route_one(&self, first: &str, name: &str, keys: &[&str], properties: Properties<'_>, route: &mut Route) {
+        let Route { queues, exchanges, walk } = route;
+        let Some(exchange) = self.exchanges.get(name) else { return };
+        let mut found = false;
+        let ask = |exchanges: &mut Vec<Box<str>>, name: &str| {
+            if name != first && !exchanges.iter().any(|known| **known == *name) {
+                exchanges.push(name.into());
+            }
+        };
+        // One that does not look at keys is asked once.
+        let keys = if exchange.looks_at_keys() { keys } else { &keys[..1] };
+        for routing_key in keys {
+            exchange.route(routing_key, properties, walk, &mut |destination| {
+                found = true;
+                match destination {
+                    Destination::Queue(queue) => queues.push(*queue),
+                    Destination::Exchange(name) => ask(exchanges, name),
+                }
+            });
+        }
+        if let Some(alternate) = exchange.alternate().filter(|_| !found) {
+            ask(exchanges, alternate);
+        }
+    }
+
+    fn publish(&mut self, message: &Message, queues: &[QueueId]) {
+        if message.tells_broker() {
+            self.publishers.note(message);
+        }
+        if message.is_kept() {
+            return self.publish_kept(message, queues);
+        }
+        self.count_in(message);
+        for &queue in queues {
+            self.count_place(message);
+            self.queue_mut(queue).push(message.share());
+        }
+    }
+
+    /// A message says how often it came back, where its queue counts that.
+    fn requeue(&mut self, id: QueueId, position: u64) {
+        let queue = self.queues.get_mut(id).expect("a fact's queue exists");
+        let counts = queue.settings.counts_deliveries();
+        self.unacked -= 1;
+        let (mut added, scratch) = (None, &mut Vec::new());
+        let replaced = queue.requeue(position, |message, returns| {
+            let mut counted =
+                (counts && !message.is_slip()).then(|| headers::with_delivery_count(message, returns, scratch))?;
+            counted.set_kept(message.is_kept());
+            added = Some(counted.share());
+            Some(counted)
+        });
+        if let Some(counted) = added {
+            self.count_in(&counted);
+            self.count_place(&counted);
+        }
+        replaced.into_iter().for_each(|message| self.forget(message));
+    }
+
+    fn apply_policies(&mut self) {
+        for queue in self.queues.values_mut() {
+            let (name, kind) = (&*queue.name, queue.settings.kind);
+            queue.set_policy(self.policies.of_queue(name, kind), self.operator_policies.of_queue(name, kind));
+        }
+        for (name, exchange) in &mut self.exchanges {
+            exchange.set_policy(self.policies.alternate_of(name));
+        }
+    }
+
+    /// Adds partitions to a front; slots that go to them are sealed as long as their former owners have messages.
+    fn add_partitions(&mut self, front: QueueId, added: &[QueueId]) {
+        let queue = self.queues.get_mut(front).expect("a fact's queue exists");
+        self.room.take_off(queue.room());
+        let partitions = queue.partitions.get_or_insert_with(|| Box::new(Partitions::new()));
+        let (known, moves) = (partitions.queues.len(), partitions.add(added));
+        self.room.add(queue.room());
+        let (name, durable, arguments) = (queue.name.clone(), queue.durable, queue.arguments.clone());
+        let settings = Settings::of_arguments(&arguments).expect("a queue's arguments were checked");
+        let (is_kept, kind) = (self.queue_mut(front).is_kept, settings.kind);
+        for (number, &id) in (known..).zip(added) {
+            let mut partition = Queue::new(&name, durable, false, false, Table::new(), settings.clone());
+            partition.set_policy(self.policies.of_queue(&name, kind), self.operator_policies.of_queue(&name, kind));
+            partition.part = Some(Box::new(Part::new(front, number)));
+            partition.is_kept = is_kept;
+            partition.count_ids_in(&self.ids_bytes);
+            self.queues.insert_at(id, partition);
+        }
+        let sealed = moves.into_iter().filter(|&moved| self.seal(moved)).count();
+        self.partitions_mut(front).sealed += sealed;
+    }
+
+    /// Seals a slot that has gone, if there are messages of it where it was.
+    pub(crate) fn seal(&mut self, Move { slot, from, to }: Move) -> bool {
+        let mut older = 0;
+        let count = &mut |_, message: &Message| older += usize::from(message.slot() == slot);
+        let former = self.queue_mut(from);
+        former.each_ready(count);
+        former.each_unacked(count);
+        if older == 0 {
+            return false;
+        }
+        self.part_mut(from).let_go(slot, older, to);
+        self.part_mut(to).seal(slot);
+        true
+    }
+
+    /// A slot of which the last message has left another partition is open here: what waited for that is ready.
+    fn unseal(&mut self, opened: Option<(u16, QueueId)>) {
+        let Some((slot, to)) = opened else { return };
+        for (number, message) in self.part_mut(to).unseal(slot) {
+            self.enqueue_opened(to, number, message);
+        }
+        let front = self.part_mut(to).front;
+        self.partitions_mut(front).sealed -= 1;
+    }
+
+    /// What waited in a partition, under this number, is ready.
+    pub(crate) fn enqueue_opened(&mut self, id: QueueId, number: u64, message: Message) {
+        let queue = self.queue_mut(id);
+        let position = queue.end_for(&message);
+        let is_kept = message.is_kept();
+        queue.enqueue(message);
+        if is_kept {
+            self.opened.push((id, number, position));
+        }
+    }
+
+    fn delete_queue(&mut self, id: QueueId) {
+        let queue = self.queues.remove(id).expect("a queue that is deleted exists");
+        self.room.take_off(queue.room());
+        self.names.remove(&queue.name);
+        self.unbind_all(&Destination::Queue(id));
+        for &partition in queue.partitions.iter().flat_map(|partitions| &partitions.queues) {
+            let partition = self.queues.remove(partition).expect("a front's partition exists");
+            self.unacked -= partition.unacked_count();
+            partition.into_messages().for_each(|message| self.forget(message));
+        }
+        self.unacked -= queue.unacked_count();
+        queue.into_messages().for_each(|message| self.forget(message));
+    }
+
+    fn delete_exchange(&mut self, name: &str) {
+        let gone = self.exchanges.remove(name).expect("an exchange that is deleted exists");
+        self.room.take_off(gone.room(name));
+        gone.destinations().for_each(|destination| self.forget_source(destination, name));
+        self.unbind_all(&Destination::Exchange(name.into()));
+        if gone.is_delayed() {
+            let theirs = self.delayed.iter().filter(|(_, message)| message.exchange() == name);
+            let numbers: Vec<_> = theirs.map(|(number, _)| number).collect();
+            for message in numbers.into_iter().filter_map(|number| self.delayed.remove(number)).collect::<Vec<_>>() {
+                self.forget(message);
+            }
+        }
+    }
+
+    fn unbind_all(&mut self, destination: &Destination) {
+        for source in self.sources.remove(destination).unwrap_or_default() {
+            self.change_exchange(&source, |exchange| exchange.unbind_all(destination));
+        }
+    }
+
+    fn forget_source(&mut self, destination: &Destination, source: &str) {
+        let Some(sources) = self.sources.get_mut(destination) else { return };
+        sources.retain(|known| **known != *source);
+        if sources.is_empty() {
+            self.sources.remove(destination);
+        }
+    }
+
+    pub(crate) fn queue_mut(&mut self, queue: QueueId) -> &mut Queue {
+        self.queues.get_mut(queue).expect("a fact's queue exists")
+    }
+
+    pub(crate) fn part_mut(&mut self, queue: QueueId) -> &mut Part {
+        self.queue_mut(queue).part.as_mut().expect("a slot's owner is a partition")
+    }
+
+    pub(crate) fn partitions_mut(&mut self, front: QueueId) -> &mut Partitions {
+        self.queue_mut(front).partitions.as_mut().expect("a partition's front has partitions")
+    }
+
+    fn insert_exchange(&mut self, name: &str, exchange: Exchange) {
+        self.room.add(exchange.room(name));
+        if let Some(replaced) = self.exchanges.insert(name.into(), Box::new(exchange)) {
+            self.room.take_off(replaced.room(name));
+        }
+    }
+
+    fn change_exchange(&mut self, name: &str, change: impl FnOnce(&mut Exchange)) {
+        let exchange = self.exchanges.get_mut(name).expect("a fact's exchange exists");
+        self.room.take_off(exchange.room(name));
+        change(exchange);
+        self.room.add(exchange.room(name));
+    }
+}

@@ -1,0 +1,224 @@
+//! Kept: what the state's messages take, in memory and where they are written down, and how those that were put away come
+//! back.
+
+use super::{ReadMessage, State};
+use crate::broker::model::exchange::Destination;
+use crate::broker::model::headers;
+use crate::broker::model::message::{Message, PLACE_MEMORY_BYTES, Parts};
+use crate::broker::model::place::{PLACE_BYTES, Place};
+use crate::broker::model::queue::Fetched;
+use crate::broker::model::shelf::{Location, Shelf};
+use crate::id::QueueId;
+
+impl State {
+    /// What kept messages take where they are written down.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
+    /// Says where messages come from that there is no memory for, and how their bytes are read.
+    pub(crate) fn set_shelf(&mut self, shelf: Box<dyn Shelf>, read: ReadMessage) {
+        self.shelf.0 = Some((shelf, read));
+    }
+
+    pub(crate) fn is_kept_exchange(&self, name: &str) -> bool {
+        self.exchange(name).is_some_and(|exchange| exchange.durable)
+    }
+
+    pub(crate) fn is_kept_queue(&self, queue: QueueId) -> bool {
+        self.queue(queue).is_some_and(|queue| queue.is_kept)
+    }
+
+    pub(crate) fn is_kept_binding(&self, source: &str, destination: &Destination) -> bool {
+        self.is_kept_exchange(source)
+            && match destination {
+                Destination::Queue(queue) => self.is_kept_queue(*queue),
+                Destination::Exchange(name) => self.is_kept_exchange(name),
+            }
+    }
+
+    /// Whether one of these queues keeps a message.
+    pub(crate) fn is_kept(&self, queues: &[QueueId], message: &Message) -> bool {
+        queues.iter().any(|&queue| self.queue(queue).is_some_and(|queue| queue.keeps(message)))
+    }
+
+    /// Messages that have got a position since this was asked last, after they had waited in a partition under a number.
+    pub(crate) fn take_opened(&mut self) -> Vec<(QueueId, u64, u64)> {
+        std::mem::take(&mut self.opened)
+    }
+
+    /// Queues that do not outlive the broker have a copy of their own, so that who still shares the message tells how long it
+    /// is kept.
+    pub(super) fn publish_kept(&mut self, message: &Message, queues: &[QueueId]) {
+        self.count_in(message);
+        let mut passing: Option<Message> = None;
+        for &id in queues {
+            if self.queue_mut(id).keeps(message) {
+                self.count_place(message);
+                self.queue_mut(id).push(message.share());
+                continue;
+            }
+            let copy = passing.get_or_insert_with(|| {
+                let mut copy = message.copied();
+                copy.set_kept(false);
+                copy
+            });
+            let copy = copy.share();
+            self.count_place(&copy);
+            self.queue_mut(id).push(copy);
+        }
+        passing.into_iter().for_each(|copy| self.count_in(&copy));
+    }
+
+    /// Counts a message that is new.
+    pub(crate) fn count_in(&mut self, message: &Message) {
+        self.memory_bytes += message.memory_bytes();
+        if message.is_kept() {
+            self.kept_bytes += message.kept_bytes();
+        }
+    }
+
+    /// Counts a place of it.
+    pub(crate) fn count_place(&mut self, message: &Message) {
+        self.memory_bytes += PLACE_MEMORY_BYTES;
+        if message.is_kept() {
+            self.kept_bytes += PLACE_BYTES;
+            self.has_slips |= message.is_slip();
+        }
+    }
+
+    /// A message has left a place; with the last one it is counted out.
+    pub(super) fn forget(&mut self, message: Message) {
+        self.memory_bytes -= PLACE_MEMORY_BYTES;
+        if message.is_kept() {
+            self.kept_bytes -= PLACE_BYTES;
+        }
+        if message.is_last() {
+            self.count_out(&message);
+        }
+    }
+
+    /// Counts a message out that nobody shares.
+    pub(crate) fn count_out(&mut self, message: &Message) {
+        self.memory_bytes -= message.memory_bytes();
+        if message.is_kept() {
+            self.kept_bytes -= message.kept_bytes();
+        }
+    }
+
+    /// Something else stands in its place.
+    pub(crate) fn let_go_of(&mut self, message: Message) {
+        if message.is_last() {
+            self.count_out(&message);
+        }
+    }
+
+    /// Counts what was restored, its places aside.
+    pub(crate) fn count_restored(&mut self, memory_bytes: usize, kept_bytes: usize) {
+        self.memory_bytes += memory_bytes;
+        self.kept_bytes += kept_bytes;
+    }
+
+    /// The message at a place, if it is there and kept.
+    pub(crate) fn kept_at(&self, place: Place) -> Option<&Message> {
+        let message = match place {
+            Place::Queue(queue, position) => self.queues.get(queue)?.message(position),
+            Place::Waiting(queue, number) => {
+                let waiting = &mut self.queues.get(queue)?.waiting();
+                waiting.find(|(known, _)| *known == number).map(|(_, message)| message)
+            }
+            Place::Delayed(number) => self.delayed.get(number),
+        };
+        message.filter(|message| message.is_kept())
+    }
+
+    /// Puts what was written down at `at` away, wherever it is. It must be possible.
+    pub(crate) fn put_away(&mut self, places: &[Place], at: Location, length: u32) {
+        let Some(message) = places.iter().find_map(|&place| self.kept_at(place)) else { return };
+        let is_in_part = places.iter().any(|&place| match place {
+            Place::Queue(queue, _) => self.queues.get(queue).is_some_and(|queue| queue.part.is_some()),
+            _ => false,
+        });
+        let slip = message.slip(at, length, is_in_part);
+        self.has_slips = true;
+        self.count_in(&slip);
+        for &place in places {
+            let Place::Queue(queue, position) = place else { continue };
+            let replaced = self.queue_mut(queue).exchange(position, slip.share());
+            self.let_go_of(replaced);
+        }
+    }
+
+    /// Whether all that is at these places may be put away.
+    pub(crate) fn can_put_away(&self, places: &[Place]) -> bool {
+        places.iter().all(|&place| match place {
+            Place::Queue(queue, position) => {
+                self.queues.get(queue).is_some_and(|queue| queue.can_put_away(position))
+                    && self.kept_at(place).is_some()
+            }
+            _ => false,
+        })
+    }
+
+    /// Fetches the next message of a queue, if only a slip is there.
+    pub(crate) fn fetch_head(&mut self, queue: QueueId) {
+        if self.has_slips {
+            self.fetch_slip_at_head(queue);
+        }
+    }
+
+    #[inline(never)]
+    fn fetch_slip_at_head(&mut self, queue: QueueId) {
+        let Some(known) = self.queues.get_mut(queue) else { return };
+        let Some(position) = known.slip_at_head() else { return };
+        if let Some(former) = known.fetched.take() {
+            self.put_back(queue, &former);
+        }
+        self.queue_mut(queue).fetched = self.fetch(queue, position);
+    }
+
+    /// Has a slip stand for a message again that was fetched, if it is still in its queue.
+    pub(super) fn put_back(&mut self, queue: QueueId, fetched: &Fetched) {
+        let place = Place::Queue(queue, fetched.position);
+        if self.kept_at(place).is_some_and(|message| !message.is_slip()) {
+            self.put_away(&[place], fetched.at, fetched.length);
+        }
+    }
+
+    /// A message was written down again: says so to whoever remembers where it was.
+    pub(crate) fn moved(&mut self, place: Place, at: Location, length: u32) {
+        let Place::Queue(queue, position) = place else { return };
+        let head = self.queues.get_mut(queue).and_then(|queue| queue.fetched.as_mut());
+        let lent = self.lent.as_mut().filter(|(lender, _)| *lender == queue).map(|(_, fetched)| fetched);
+        for fetched in head.into_iter().chain(lent).filter(|fetched| fetched.position == position) {
+            (fetched.at, fetched.length) = (at, length);
+        }
+    }
+
+    /// Fetches all messages of a queue that are ready.
+    pub(crate) fn fetch_all(&mut self, queue: QueueId) {
+        let slips = self.queues.get(queue).map(|queue| queue.slips()).unwrap_or_default();
+        for position in slips {
+            self.fetch(queue, position);
+        }
+    }
+
+    /// Brings a message back from the shelf, and returns from where. If it cannot be read any more, the slip stays.
+    pub(crate) fn fetch(&mut self, id: QueueId, position: u64) -> Option<Fetched> {
+        let queue = self.queues.get(id).expect("a slip's queue exists");
+        let (at, length) = queue.message(position).and_then(Message::as_slip)?;
+        let (shelf, read) = self.shelf.0.as_mut()?;
+        let parts: Parts<'_> = read(shelf.read(at, length)?)?;
+        let scratch = &mut Vec::new();
+        let mut message = Message::new(&parts, scratch);
+        let returns = queue.returns(position);
+        if returns > 0 && queue.settings.counts_deliveries() {
+            message = headers::with_delivery_count(&message, returns, scratch);
+        }
+        message.set_kept(true);
+        self.count_in(&message);
+        let slip = self.queue_mut(id).exchange(position, message);
+        self.let_go_of(slip);
+        Some(Fetched { position, at, length })
+    }
+}

@@ -1,0 +1,388 @@
+//! Delivery: from a queue to its consumers, in turn.
+//!
+//! A queue that may have something to deliver is *active*; the broker goes round the active queues, one delivery each.
+//! Whatever can make a delivery possible (a message arrives or returns, a consumer comes or has room again) makes the
+//! queue active; a queue that turns out to have nothing to do stops being so.
+
+use super::Broker;
+use super::topology::QueueDeclaration;
+use crate::broker::model::error::{Error, Resource};
+use crate::broker::model::names::{REPLY_TO, check_short};
+use crate::broker::model::queue::Queue;
+use crate::broker::model::record::Record;
+use crate::broker::model::room;
+use crate::broker::model::settings::QueueKind;
+use crate::broker::session::channel::{Channel, Holder, Outstanding};
+use crate::broker::session::consumer::Consumer;
+use crate::broker::session::event::{Delivery, Event, Got, Notice};
+use crate::broker::session::runtime::Attendance;
+use crate::id::{ChannelId, ConsumerId, QueueId};
+use crate::table::Table;
+
+/// A consumer to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Consume<'a> {
+    /// The queue; the empty name is the channel's last declared one.
+    pub queue: &'a str,
+    /// The consumer tag; when empty, the broker makes one.
+    pub consumer_tag: &'a str,
+    /// Deliveries are settled as they are made.
+    pub no_ack: bool,
+    /// No other consumer beside this one.
+    pub exclusive: bool,
+    /// Further arguments.
+    pub arguments: &'a Table,
+}
+
+/// A message that has left the ready ones.
+struct Handed {
+    queue: QueueId,
+    position: u64,
+    delivery_tag: u64,
+    redelivered: bool,
+}
+
+impl Broker {
+    /// Starts a consumer and answers its tag.
+    ///
+    /// # Errors
+    /// When there is no such queue, it is locked or in exclusive use, or the tag is in use on the channel.
+    ///
+    /// # Panics
+    /// When the channel is not open.
+    pub fn consume(&mut self, channel: ChannelId, consume: &Consume<'_>) -> Result<Box<str>, Error> {
+        let Consume { queue, consumer_tag, no_ack, exclusive, arguments } = *consume;
+        let priority = match arguments.get("x-priority") {
+            None => 0,
+            Some(value) => value.as_integer().ok_or_else(|| {
+                let reason = format!("\"expected integer, got {}\"", value.type_name()).into();
+                Error::BadQueueArgument { queue: queue.into(), argument: "x-priority", reason }
+            })?,
+        };
+        check_short("consumer tag", consumer_tag)?;
+        self.check_room(room::of_consumer(consumer_tag, arguments))?;
+        if self.channel(channel).consumers.contains_key(consumer_tag) {
+            return Err(Error::ConsumerTagInUse(consumer_tag.into()));
+        }
+        let queue = if queue == REPLY_TO {
+            self.declare_reply_queue(channel, no_ack)?
+        } else {
+            self.accessible_queue(channel, queue)?
+        };
+        self.check_global_prefetch(channel, queue)?;
+        let is_single = self.state.queue(queue).is_some_and(|queue| queue.settings.single_active_consumer);
+        let attendance = self.attendance_of(queue);
+        if attendance.is_exclusive || (exclusive && is_single) || (exclusive && !attendance.consumers.is_empty()) {
+            return Err(Error::ExclusiveUse(self.queue_name(queue)));
+        }
+        attendance.is_exclusive = exclusive;
+        let tag = if consumer_tag.is_empty() { self.generate_name("amq.ctag-") } else { consumer_tag.into() };
+        let prefetch = self.channel(channel).consumer_prefetch;
+        let arguments = arguments.clone();
+        self.attach(Consumer {
+            channel,
+            queue,
+            tag: tag.clone(),
+            no_ack,
+            arguments,
+            priority,
+            prefetch,
+            unacked: 0,
+            is_waiting: false,
+            is_turned_away: false,
+        });
+        Ok(tag)
+    }
+
+    /// A quorum queue is not shared with consumers of other queues by one prefetch.
+    fn check_global_prefetch(&self, channel: ChannelId, id: QueueId) -> Result<(), Error> {
+        let queue = self.state.queue(id).expect("it was looked up before");
+        if queue.settings.kind == QueueKind::Quorum && self.channel(channel).channel_prefetch > 0 {
+            return Err(Error::GlobalPrefetch(queue.name.clone()));
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, consumer: Consumer) {
+        let (channel, queue, tag) = (consumer.channel, consumer.queue, consumer.tag.clone());
+        let priority = consumer.priority;
+        self.held.add(room::of_consumer(&consumer.tag, &consumer.arguments));
+        let id = self.consumers.insert(consumer);
+        self.channel_mut(channel).consumers.insert(tag, id);
+        self.attendance_of(queue).has_priorities |= priority != 0;
+        self.line_up(queue, id);
+        self.spread_consumers(queue, None);
+        self.tend_changed();
+        self.offer(id);
+    }
+
+    /// Ends a consumer. What it has not settled stays unacked on its channel. An unknown tag is no error.
+    ///
+    /// # Panics
+    /// When the channel is not open.
+    pub fn cancel(&mut self, channel: ChannelId, consumer_tag: &str) {
+        let Some(consumer) = self.channel_mut(channel).consumers.remove(consumer_tag) else { return };
+        if let Some(queue) = self.detach(consumer) {
+            self.delete_if_abandoned(queue);
+        }
+    }
+
+    /// Takes a consumer from its queue and answers which that was. Its channel must have forgotten its tag.
+    pub(super) fn detach(&mut self, id: ConsumerId) -> Option<QueueId> {
+        let gone = self.consumers.remove(id)?;
+        self.held.take_off(room::of_consumer(&gone.tag, &gone.arguments));
+        if let Some(channel) = self.channels.get_mut(gone.channel) {
+            let held = channel.outstanding_mut().filter(|held| held.holder == Holder::Consumer(id));
+            held.for_each(|held| held.holder = Holder::Cancelled);
+            channel.turned_away.retain(|&known| known != id);
+        }
+        if let Some(attendance) = self.attendance.get_mut(gone.queue) {
+            attendance.remove(id);
+            attendance.used_ms = self.now_ms;
+            self.hand_over_to_higher(gone.queue);
+            let attendance = self.attendance_of(gone.queue);
+            let first = attendance.consumers.first().copied();
+            // Perhaps it was the one that kept the others waiting.
+            first.into_iter().for_each(|first| self.offer(first));
+        }
+        self.spread_consumers(gone.queue, Some(id));
+        Some(gone.queue)
+    }
+
+    /// Sets how many unacked deliveries there may be: for each consumer that the channel will have, or with `global`
+    /// for the channel as a whole, until it is set without `global`. 0 is unlimited.
+    ///
+    /// # Panics
+    /// When the channel is not open.
+    pub fn qos(&mut self, channel: ChannelId, prefetch_count: u16, global: bool) {
+        let known = self.channel_mut(channel);
+        if !global {
+            known.consumer_prefetch = prefetch_count;
+        }
+        known.channel_prefetch = if global { prefetch_count } else { 0 };
+        self.offer_channel(channel);
+    }
+
+    /// Takes the next ready message of a queue, if there is one.
+    ///
+    /// # Errors
+    /// When there is no such queue, or it is locked.
+    ///
+    /// # Panics
+    /// When the channel is not open.
+    pub fn get(&mut self, channel: ChannelId, queue: &str, no_ack: bool) -> Result<Option<Got<'_>>, Error> {
+        self.state.let_go();
+        let queue = self.accessible_queue(channel, queue)?;
+        self.use_queue(queue);
+        let part = self.part_to_get_from(queue);
+        let next = self.drop_expired(part).then(|| self.state.queue(part)).flatten().and_then(Queue::next_position);
+        let Some(position) = next else {
+            self.tend_changed();
+            return Ok(None);
+        };
+        let Handed { delivery_tag, redelivered, .. } = self.hand_over(part, position, channel, Holder::Get, no_ack);
+        let message_count = self.ready_count(queue);
+        self.changed.push(part);
+        self.tend_changed();
+        let message = self.state.delivered(part, position);
+        Ok(Some(Got { delivery_tag, redelivered, message_count, message }))
+    }
+
+    /// Whether there may be something to deliver.
+    #[must_use]
+    pub fn has_deliveries(&self) -> bool {
+        !self.active.is_empty() || !self.roomy.is_empty()
+    }
+
+    /// The next thing to be sent to a consumer. Call it until there is none, or pause who does not keep up.
+    pub fn poll(&mut self) -> Option<Event<'_>> {
+        self.state.let_go();
+        if let Some(notice) = self.notices.pop_front() {
+            return Some(match notice {
+                Notice::Cancelled(connection, channel, consumer_tag) => {
+                    Event::Cancelled { connection, channel, consumer_tag }
+                }
+                Notice::AckTimedOut(connection, channel, timeout_ms) => {
+                    Event::AckTimedOut { connection, channel, timeout_ms }
+                }
+            });
+        }
+        let (consumer, handed) = loop {
+            let Some(queue) = self.active.pop_front() else {
+                if self.offer_to_roomy() {
+                    continue;
+                }
+                self.polled_ms = self.now_ms;
+                return None;
+            };
+            if let Some(next) = self.deliver_next(queue) {
+                self.active.push_back(queue);
+                break next;
+            }
+            self.deactivate(queue);
+        };
+        let consumer = self.consumer(consumer);
+        let channel = self.channel(consumer.channel);
+        Some(Event::Delivery(Delivery {
+            connection: channel.connection,
+            channel: channel.number,
+            consumer_tag: &consumer.tag,
+            delivery_tag: handed.delivery_tag,
+            redelivered: handed.redelivered,
+            message: self.state.delivered(handed.queue, handed.position),
+        }))
+    }
+
+    /// Gives the queue's next message to the first of its consumers that can take it.
+    fn deliver_next(&mut self, queue: QueueId) -> Option<(ConsumerId, Handed)> {
+        let known = self.state.queue(queue)?;
+        let (mut position, expires_ms) = known.next()?;
+        if expires_ms <= self.now_ms {
+            position = self.drop_expired(queue).then(|| self.state.queue(queue))??.next_position()?;
+        }
+        let id = self.next_taker(queue)?;
+        let consumer = self.consumers.get_mut(id).expect("a taker is a consumer");
+        let (channel, no_ack) = (consumer.channel, consumer.no_ack);
+        if !no_ack {
+            consumer.unacked += 1;
+            self.channel_mut(channel).consuming += 1;
+        }
+        Some((id, self.hand_over(queue, position, channel, Holder::Consumer(id), no_ack)))
+    }
+
+    /// The first consumer that has room, of those of the highest priority.
+    fn next_taker(&mut self, queue: QueueId) -> Option<ConsumerId> {
+        let Self { attendance, consumers, channels, .. } = self;
+        let attendance = attendance.get_mut(queue)?;
+        let mut can_take = |id| {
+            let consumer = consumers.get_mut(id).expect("a queue's consumer exists");
+            let channel = channels.get_mut(consumer.channel).expect("a consumer's channel is open");
+            consumer.is_waiting = room_of(consumer, channel) > 0;
+            if !consumer.is_waiting && channel.is_full() && !std::mem::replace(&mut consumer.is_turned_away, true) {
+                channel.turned_away.push_back(id);
+            }
+            consumer.is_waiting
+        };
+        match attendance.sole {
+            Some(sole) => can_take(sole).then_some(sole),
+            None => attendance.rotate(can_take),
+        }
+    }
+
+    /// How many messages the consumers of a queue would take at once.
+    pub(super) fn room_at(&self, queue: QueueId) -> usize {
+        let waiting = self.attendance.get(queue).into_iter().flat_map(Attendance::waiting);
+        waiting.fold(0, |room, id| {
+            let consumer = self.consumer(id);
+            room.saturating_add(room_of(consumer, self.channel(consumer.channel)))
+        })
+    }
+
+    /// Moves the next ready message to a channel: as unacked, or for good.
+    fn hand_over(&mut self, id: QueueId, position: u64, channel: ChannelId, holder: Holder, no_ack: bool) -> Handed {
+        let queue = self.state.queue(id).expect("a queue with a ready message exists");
+        let redelivered = queue.was_delivered(position);
+        let known = self.channels.get_mut(channel).expect("a delivery goes to an open channel");
+        let delivery_tag = known.next_delivery_tag();
+        if no_ack {
+            self.part_changes(id);
+            self.commit(&Record::Taken { queue: id, position });
+        } else {
+            known.unacked.insert(delivery_tag, Outstanding { queue: id, position, holder, timer: None });
+            let is_timed = queue.settings.consumer_timeout_ms.is_some();
+            self.commit(&Record::Delivered { queue: id, position });
+            if is_timed {
+                self.watch_ack(channel, delivery_tag);
+            }
+        }
+        Handed { queue: id, position, delivery_tag, redelivered }
+    }
+
+    /// Who attends a queue, which may not have had anybody so far.
+    pub(super) fn attendance_of(&mut self, queue: QueueId) -> &mut Attendance {
+        if self.attendance.get(queue).is_none() {
+            self.attendance.insert_at(queue, Attendance::default());
+        }
+        self.attendance.get_mut(queue).expect("it was added if it was missing")
+    }
+
+    /// A queue may have something to deliver. Answers whether there is somebody to ask.
+    pub(super) fn activate(&mut self, id: QueueId) -> bool {
+        let Some(mut attendance) = self.attendance.get_mut(id) else { return false };
+        if attendance.is_part {
+            self.appoint(id);
+            attendance = self.attendance_of(id);
+        }
+        if attendance.is_active || !attendance.is_anybody_waiting() {
+            return attendance.is_active;
+        }
+        attendance.is_active = true;
+        self.active.push_back(id);
+        true
+    }
+
+    /// A queue has nothing more to deliver, or nobody who would take it.
+    fn deactivate(&mut self, queue: QueueId) {
+        if let Some(attendance) = self.attendance.get_mut(queue) {
+            attendance.is_active = false;
+        }
+        self.trim(queue);
+        self.tend_changed();
+    }
+
+    /// The queue behind a channel's consumer of replies: hidden, of a name that cannot be guessed.
+    fn declare_reply_queue(&mut self, channel: ChannelId, no_ack: bool) -> Result<QueueId, Error> {
+        if !no_ack {
+            return Err(Error::ReplyConsumerAcks);
+        }
+        if self.channel(channel).reply_queue.is_some() {
+            return Err(Error::ReplyConsumerExists);
+        }
+        let name = self.generate_name(&format!("{REPLY_TO}."));
+        let queue = self.create_queue(
+            channel,
+            &QueueDeclaration {
+                name: &name,
+                passive: false,
+                durable: false,
+                exclusive: true,
+                auto_delete: true,
+                arguments: &Table::new(),
+            },
+        );
+        self.channel_mut(channel).reply_queue = Some(name);
+        self.attendance_of(queue).reply_channel = Some(channel);
+        Ok(queue)
+    }
+
+    pub(super) fn queue_name(&self, queue: QueueId) -> Box<str> {
+        self.state.queue(queue).expect("a queue that is looked up by id exists").name.clone()
+    }
+
+    /// The empty name stands for the channel's last declared queue.
+    pub(super) fn expand_queue_name<'a>(&'a self, channel: ChannelId, name: &'a str) -> Result<&'a str, Error> {
+        if !name.is_empty() {
+            return Ok(name);
+        }
+        self.channel(channel).last_queue.as_deref().ok_or(Error::NoQueueDeclared)
+    }
+
+    /// The queue of this name, which a peer wants to use.
+    pub(super) fn accessible_queue(&self, channel: ChannelId, name: &str) -> Result<QueueId, Error> {
+        let name = self.expand_queue_name(channel, name)?;
+        let id = self.state.queue_named(name).ok_or_else(|| Error::NotFound(Resource::Queue, name.into()))?;
+        let queue = self.state.queue(id).expect("a queue that has a name exists");
+        let owner = self.attendance.get(id).and_then(|attendance| attendance.owner);
+        let is_locked = queue.exclusive && owner != Some(self.channel(channel).connection);
+        if is_locked { Err(Error::Locked(name.into())) } else { Ok(id) }
+    }
+}
+
+/// How many more messages a consumer would take now.
+fn room_of(consumer: &Consumer, channel: &Channel) -> usize {
+    match consumer {
+        _ if channel.is_full() => 0,
+        Consumer { no_ack: true, .. } => usize::MAX,
+        _ => consumer.room().min(channel.room()),
+    }
+}

@@ -1,0 +1,103 @@
+//! Memory: what messages, and everything else, take of it and may take of it.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::Broker;
+use crate::broker::model::error::Error;
+use crate::broker::model::exchange::Exchange;
+use crate::broker::model::room::{CHANNEL_BYTES, CONNECTION_BYTES, of_binding, of_consumer, of_exchange};
+use crate::id::ConnectionId;
+use crate::table::Table;
+
+/// Less would be of no use, however little memory messages may take.
+const ROOM_MIN_BYTES: usize = 1 << 20;
+
+impl Broker {
+    /// Sets memory aside for content that is being received, so that all peers together stay within the limit.
+    ///
+    /// # Errors
+    /// When the limit does not leave so much.
+    pub fn reserve(&mut self, bytes: usize) -> Result<(), Error> {
+        self.check_memory(bytes)?;
+        self.reserved_bytes += bytes;
+        Ok(())
+    }
+
+    /// Gives back what was set aside.
+    ///
+    /// # Panics
+    /// When it is more than was reserved.
+    pub fn release(&mut self, bytes: usize) {
+        self.reserved_bytes = self.reserved_bytes.checked_sub(bytes).expect("no more is released than was reserved");
+    }
+
+    /// What messages, content that is being received, and the numbers of publishers take in memory.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.state.memory_bytes() + self.reserved_bytes + self.state.publishers().memory_bytes()
+    }
+
+    /// Brings the sum over all virtual hosts up to date, as far as this one goes, and returns it.
+    pub(crate) fn measure_memory(&mut self) -> u64 {
+        self.memory.set(self.memory_bytes());
+        self.memory.all()
+    }
+
+    pub(crate) fn check_memory(&mut self, more_bytes: usize) -> Result<(), Error> {
+        if self.measure_memory() + more_bytes as u64 > self.limits.memory_max_bytes as u64 {
+            return Err(Error::MemoryLimit(self.limits.memory_max_bytes));
+        }
+        Ok(())
+    }
+
+    /// What everything but messages takes in memory, in this virtual host.
+    #[must_use]
+    pub fn structure_bytes(&self) -> u64 {
+        self.state.room().own() + self.held.own()
+    }
+
+    /// The same, counted anew.
+    #[must_use]
+    pub fn recounted_structure_bytes(&self) -> u64 {
+        let bindings = |exchange: &Exchange| -> usize {
+            let of = |(to, key, arguments): (&_, &_, Table)| of_binding(exchange.routing(), to, key, &arguments);
+            exchange.bindings().map(of).sum()
+        };
+        let exchanges = self.state.exchanges().map(|(name, exchange)| {
+            let names = name.len() * exchange.bindings().count();
+            of_exchange(name, exchange.declared_alternate()) + names + bindings(exchange)
+        });
+        let queues = self.state.queues().map(|(_, queue)| queue.room());
+        let consumers = self.consumers.ids().into_iter().filter_map(|id| self.consumers.get(id));
+        let consumers = consumers.map(|consumer| of_consumer(&consumer.tag, &consumer.arguments));
+        let connections = self.connections.ids().into_iter().filter_map(|id| self.connections.get(id));
+        let connections = connections.map(|connection| CONNECTION_BYTES + connection.extra_bytes);
+        let parts = exchanges.chain(queues).chain(consumers).chain(connections);
+        (parts.sum::<usize>() + self.channels.len() * CHANNEL_BYTES + self.state.policies().room()) as u64
+    }
+
+    /// Counts what the protocol holds for a connection beside the usual.
+    pub(crate) fn count_for(&mut self, connection: ConnectionId, bytes: usize) {
+        if let Some(known) = self.connections.get_mut(connection) {
+            known.extra_bytes += bytes;
+            self.held.add(bytes);
+        }
+    }
+
+    /// Counts the broker among others that share limits: one on messages, and one on everything else.
+    pub(crate) fn share_limits(&mut self, memory: &Rc<Cell<u64>>, room: &Rc<Cell<u64>>) {
+        self.memory.join(memory);
+        self.state.room_mut().join(room);
+        self.held.join(room);
+    }
+
+    /// Refuses what would take more memory than there may be for everything but messages: half of what messages may take.
+    ///
+    /// # Errors
+    /// When it does not fit.
+    pub(crate) fn check_room(&self, bytes: usize) -> Result<(), Error> {
+        let limit = (self.limits.memory_max_bytes / 2).max(ROOM_MIN_BYTES);
+        if self.held.all() + bytes as u64 > limit as u64 { Err(Error::RoomLimit(limit)) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,66 @@
+//! Policies: an operator sets and deletes them, and they apply at once.
+
+use super::Broker;
+use crate::broker::model::error::Error;
+use crate::broker::model::policy::{Matcher, Policy};
+use crate::broker::model::record::Record;
+use crate::broker::model::settings::Settings;
+
+impl Broker {
+    /// Gives the broker somebody who understands patterns. Without one a pattern is a name.
+    pub fn set_matcher(&mut self, matcher: Matcher) {
+        self.state.set_matcher(matcher);
+    }
+
+    /// Sets a policy, or changes the one of this name. It applies at once, also to queues that are there.
+    ///
+    /// # Errors
+    /// When its definition has unknown keys, or values that make no sense.
+    pub fn set_policy(&mut self, name: &str, policy: &Policy) -> Result<(), Error> {
+        check(policy)?;
+        self.check_room(policy.room(name))?;
+        self.check_keeping(true)?;
+        self.commit(&Record::PolicySet { name, policy });
+        self.tend_all();
+        Ok(())
+    }
+
+    /// Sets a policy that limits what others say, or with none deletes it. It is not kept: the host sets it at each start.
+    ///
+    /// # Errors
+    /// As of [`set_policy`](Self::set_policy).
+    pub fn set_operator_policy(&mut self, name: &str, policy: Option<&Policy>) -> Result<(), Error> {
+        policy.map_or(Ok(()), check)?;
+        self.state.set_operator_policy(name, policy);
+        self.tend_all();
+        Ok(())
+    }
+
+    /// Deletes a policy, and returns whether there was one.
+    ///
+    /// # Errors
+    /// When nothing can be kept any more.
+    pub fn delete_policy(&mut self, name: &str) -> Result<bool, Error> {
+        let exists = self.state.policies().contains(name);
+        if exists {
+            self.check_keeping(true)?;
+            self.commit(&Record::PolicyDeleted { name });
+            self.tend_all();
+        }
+        Ok(exists)
+    }
+
+    /// All policies, by name.
+    pub fn policies(&self) -> impl Iterator<Item = (&str, &Policy)> {
+        self.state.policies().iter()
+    }
+}
+
+fn check(policy: &Policy) -> Result<(), Error> {
+    Settings::of_policy(&policy.definition)
+        .map_err(|bad| Error::BadArgument(bad.name, bad.reason.to_string().into()))?;
+    if policy.definition.get("alternate-exchange").is_some_and(|name| name.as_str().is_none()) {
+        return Err(Error::BadArgument("alternate-exchange", "expected the name of an exchange".into()));
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! Turns: who of the consumers that may have room is offered a message next.
+//!
+//! ```text
+//!                    asked by its queue, and its channel is full
+//!   waiting at its queue ────────────────────────────────────────> turned away, at the end of its channel's list
+//!         ^                                                              │
+//!         └── the channel has room for one more: the first of them ──────┘
+//! ```
+//! So consumers that share the prefetch of a channel take turns, whatever their queues, and each delivery costs the same
+//! however many they are. A consumer whose own prefetch is used up is in no list: it comes back with its ack.
+
+use super::Broker;
+use crate::broker::model::settings::QueueKind;
+use crate::id::{ChannelId, ConsumerId, QueueId};
+
+impl Broker {
+    /// A consumer may have room. If it is waiting already, its queue has nothing for it or is active.
+    pub(super) fn offer(&mut self, id: ConsumerId) {
+        let consumer = self.consumers.get(id).expect("a consumer that has room exists");
+        if !consumer.is_waiting {
+            self.welcome(id, consumer.queue, consumer.priority);
+        }
+    }
+
+    /// Lets a consumer wait for messages.
+    fn welcome(&mut self, id: ConsumerId, queue: QueueId, priority: i64) {
+        let attendance = self.attendance.get_mut(queue).expect("a queue with a consumer is attended");
+        let is_single = self.state.queue(queue).is_some_and(|queue| queue.settings.single_active_consumer);
+        if is_single && (attendance.consumers.first() != Some(&id) || attendance.is_handing_over) {
+            return;
+        }
+        if !attendance.is_anybody_waiting() {
+            // What expired before anybody came is not for who comes now.
+            self.drop_expired_but(queue, self.now_ms);
+            self.attendance_of(queue).awaited_ms = self.now_ms;
+        }
+        self.consumers.get_mut(id).expect("who comes is a consumer").is_waiting = true;
+        if self.is_front(queue) {
+            return self.activate_parts_of(id, queue);
+        }
+        self.attendance_of(queue).enqueue(id, priority);
+        self.activate(queue);
+    }
+
+    /// All consumers of a channel may have room, if that was full before.
+    pub(super) fn offer_channel(&mut self, channel: ChannelId) {
+        while self.offer_next(channel).is_some() {}
+    }
+
+    /// The channel has room: of the consumers that could not take a message before, the first whose queue has one may have
+    /// it. If another is faster there, those behind it are offered the room in their turn.
+    pub(super) fn offer_turned_away(&mut self, channel: ChannelId) {
+        while let Some(queue) = self.offer_next(channel) {
+            let ready = self.part_to_get_from(queue);
+            if self.state.queue(ready).is_some_and(|queue| queue.ready_count() > 0) {
+                let known = self.channel_mut(channel);
+                if !known.turned_away.is_empty() && !std::mem::replace(&mut known.is_roomy, true) {
+                    self.roomy.push_back(channel);
+                }
+                return;
+            }
+        }
+    }
+
+    /// Whether that makes a queue active.
+    pub(super) fn offer_to_roomy(&mut self) -> bool {
+        while let Some(channel) = self.roomy.pop_front() {
+            if let Some(known) = self.channels.get_mut(channel) {
+                known.is_roomy = false;
+                self.offer_turned_away(channel);
+            }
+            if !self.active.is_empty() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Offers the room to the next in turn. Returns its queue, if there is one.
+    fn offer_next(&mut self, channel: ChannelId) -> Option<QueueId> {
+        let Self { attendance, consumers, channels, .. } = self;
+        let known = channels.get_mut(channel).expect("who asks for room is an open channel");
+        if known.is_full() || known.turned_away.is_empty() {
+            return None;
+        }
+        let consumer = |id| consumers.get(id).expect("who is turned away is a consumer");
+        let queue = consumer(known.turned_away[0]).queue;
+        if attendance.get(queue).is_some_and(|attendance| attendance.has_priorities) {
+            // Within a queue the highest priority comes first.
+            let theirs =
+                (0..known.turned_away.len()).filter(|&place| consumer(known.turned_away[place]).queue == queue);
+            let best = theirs.min_by_key(|&place| std::cmp::Reverse(consumer(known.turned_away[place]).priority));
+            known.turned_away.swap(0, best.unwrap_or_default());
+        }
+        let next = known.turned_away.pop_front().expect("it is not empty");
+        consumers.get_mut(next).expect("who is turned away is a consumer").is_turned_away = false;
+        self.offer(next);
+        Some(queue)
+    }
+
+    /// Puts a new consumer, or one that was active, behind those that take over before it.
+    pub(super) fn line_up(&mut self, queue: QueueId, id: ConsumerId) {
+        let heeds_priority = self.heeds_priority(queue);
+        let Self { attendance, consumers, .. } = self;
+        let known = &mut attendance.get_mut(queue).expect("a queue with a consumer is attended").consumers;
+        let priority_of = |id| consumers.get(id).map_or(0, |consumer| consumer.priority);
+        let comes_after = |other: &ConsumerId| heeds_priority && priority_of(*other) < priority_of(id);
+        let place = known.iter().skip(1).position(comes_after).map_or(known.len(), |place| place + 1);
+        known.insert(place, id);
+        self.hand_over_to_higher(queue);
+    }
+
+    /// Whether a single active consumer makes room for one of a higher priority.
+    fn heeds_priority(&self, queue: QueueId) -> bool {
+        self.state.queue(queue).is_some_and(|queue| {
+            let settings = &queue.settings;
+            settings.single_active_consumer && settings.kind == QueueKind::Quorum && queue.partitions.is_none()
+        })
+    }
+
+    /// If there is one, it becomes the active one as soon as that has nothing unacked.
+    pub(super) fn hand_over_to_higher(&mut self, queue: QueueId) {
+        if !self.heeds_priority(queue) {
+            return;
+        }
+        let Some(attendance) = self.attendance.get(queue) else { return };
+        let &[active, next, ..] = &attendance.consumers[..] else {
+            self.attendance_of(queue).is_handing_over = false;
+            return;
+        };
+        let is_higher = self.consumer(next).priority > self.consumer(active).priority;
+        let is_busy = self.consumer(active).unacked > 0;
+        let attendance = self.attendance_of(queue);
+        attendance.is_handing_over = is_higher && is_busy;
+        if !is_higher {
+            return;
+        }
+        attendance.stop_waiting(active);
+        self.consumers.get_mut(active).expect("it is one of the queue's").is_waiting = false;
+        if !is_busy {
+            self.attendance_of(queue).consumers.remove(0);
+            self.line_up(queue, active);
+            self.offer(next);
+        }
+    }
+}
