@@ -42,7 +42,7 @@ use crate::broker::model::message::{Message, Parts};
 use crate::broker::model::place::{PLACE_BYTES, Place};
 use crate::broker::model::policy::{ApplyTo, Policy};
 use crate::broker::model::publisher;
-use crate::broker::model::queue::Era;
+use crate::broker::model::queue::tier::Era;
 use crate::id::QueueId;
 use crate::properties::Properties;
 use crate::table::Table;

@@ -14,7 +14,7 @@ use crate::broker::model::numbered::Numbered;
 use crate::broker::model::place::Place;
 use crate::broker::model::policy::Policies;
 use crate::broker::model::publisher::Publishers;
-use crate::broker::model::queue::{Era, tier_of};
+use crate::broker::model::queue::tier::{Era, tier_of};
 use crate::broker::model::shelf::Location;
 use crate::id::QueueId;
 use crate::table::Table;

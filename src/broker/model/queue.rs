@@ -7,37 +7,27 @@
 //! ```
 //!
 //! A message has a position, given at its arrival and kept: a requeued message goes back to it. Positions rise in the
-//! order of delivery, so that of a queue with priorities begins with the *tier*, which is 0 for the highest priority:
-//!
-//! ```text
-//!   63    56 55                       0
-//!  +--------+--------------------------+
-//!  | tier   | number within the tier   |
-//!  +--------+--------------------------+
-//! ```
-//!
-//! Messages leave a tier from its front, so everything that was requeued stands before everything that was never
-//! delivered. Hence two parts of each tier: the *returned*, sorted, and the *fresh*, whose positions need no storing.
+//! order of delivery, so that of a queue with priorities begins with its [tier](tier).
 
 mod ids;
 mod kept;
 pub(crate) mod partitions;
+pub(crate) mod tier;
 
-use std::collections::VecDeque;
+use std::cell::Cell;
+use std::rc::Rc;
 
 use ids::Ids;
+use partitions::{Part, Partitions};
+use tier::{Delivered, Priorities, TIER_SHIFT, Tier};
 
 use super::message::{Message, NEVER_MS};
-use super::numbered::Numbered;
 use super::place::Place;
 use super::room;
 use super::settings::{QueueKind, Settings};
 use super::shelf::Location;
 use crate::id::QueueId;
 use crate::table::Table;
-use partitions::{Part, Partitions};
-
-pub(crate) use kept::tier_of;
 
 /// A queue's properties and messages.
 #[derive(Debug)]
@@ -72,37 +62,6 @@ pub(crate) struct Queue {
     pub(crate) part: Option<Box<Part>>,
 }
 
-/// The messages of one priority.
-#[derive(Debug)]
-struct Tier {
-    /// Never delivered; the first of them is at `fresh_position`, the others follow without a gap.
-    fresh: VecDeque<Message>,
-    fresh_position: u64,
-    /// Messages below this position may have been delivered.
-    touched_below: u64,
-    /// The times to live that messages got from the queue when they came; in order.
-    eras: Vec<Era>,
-    /// Ready again, or still from before a restart. Invariant: all positions are below `fresh_position`.
-    returned: Numbered<Delivered>,
-    /// By position, likewise below `fresh_position`.
-    unacked: Numbered<Delivered>,
-}
-
-/// From this position on messages got this time to live from their queue, as its settings were then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Era {
-    pub(crate) position: u64,
-    pub(crate) ttl_ms: Option<u64>,
-}
-
-/// A message that has been handed out.
-#[derive(Debug)]
-struct Delivered {
-    message: Message,
-    /// How often it was requeued.
-    returns: u32,
-}
-
 /// A message that is here though there may be no memory for it, and where it was written down.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fetched {
@@ -123,8 +82,6 @@ pub struct Counters {
     /// Settled, or delivered to who does not ack.
     pub acked: u64,
 }
-
-const TIER_SHIFT: u32 = 56;
 
 impl Counters {
     /// Both together.
@@ -314,6 +271,39 @@ impl Queue {
             (None, None) => self.declared.clone(),
         };
         self.policy = policy.map(|(name, _)| name.into());
+    }
+
+    /// Counts in this sum what the ids take in memory by which it knows its messages.
+    pub(crate) fn count_ids_in(&mut self, all: &Rc<Cell<u64>>) {
+        self.ids.count_in(all);
+    }
+
+    /// The same, counted anew.
+    pub(crate) fn recounted_id_bytes(&self) -> usize {
+        self.ids.recounted_bytes()
+    }
+
+    /// Whether a message says that it is one that is here. One that is lost in a crash does not stand for one that is kept.
+    pub(crate) fn has_twin_of(&self, message: &Message) -> bool {
+        self.takes_each_once(message) && self.ids.know(message, self.keeps(message))
+    }
+
+    /// Whether it looks at the id of a message. Of a slip it is not known.
+    fn takes_each_once(&self, message: &Message) -> bool {
+        self.settings.deduplicates && !message.is_slip()
+    }
+
+    /// Knows a message that is here by its id.
+    pub(crate) fn note_id(&mut self, message: &Message) {
+        if self.takes_each_once(message) {
+            self.ids.note(message, self.keeps(message));
+        }
+    }
+
+    fn forget_id(&mut self, message: &Message) {
+        if self.takes_each_once(message) {
+            self.ids.forget(message, self.keeps(message));
+        }
     }
 
     pub(crate) fn push(&mut self, mut message: Message) {
@@ -507,67 +497,5 @@ impl Queue {
     fn tier_mut(&mut self, position: u64) -> &mut Tier {
         let priority = self.priority_at(position);
         &mut self.tiers[priority]
-    }
-}
-
-impl Tier {
-    fn new(fresh_position: u64) -> Self {
-        Self {
-            fresh: VecDeque::new(),
-            fresh_position,
-            touched_below: fresh_position,
-            eras: Vec::new(),
-            returned: Numbered::new(),
-            unacked: Numbered::new(),
-        }
-    }
-
-    /// Gives memory back after a long backlog was drained.
-    fn shrink(&mut self) {
-        if self.fresh.capacity() > 1024 && self.fresh.len() < self.fresh.capacity() / 8 {
-            self.fresh.shrink_to(self.fresh.len() * 2);
-        }
-    }
-}
-
-/// A set of priorities.
-#[derive(Clone, Copy, Debug, Default)]
-struct Priorities {
-    words: [u64; 4],
-    /// It is asked for far more often than it changes.
-    highest: Option<usize>,
-}
-
-impl Priorities {
-    fn insert(&mut self, priority: usize) {
-        self.words[priority / 64] |= 1 << (priority % 64);
-        self.highest = self.highest.max(Some(priority));
-    }
-
-    fn remove(&mut self, priority: usize) {
-        self.words[priority / 64] &= !(1 << (priority % 64));
-        let word = self.words.iter().rposition(|&word| word != 0);
-        self.highest = word.map(|word| word * 64 + 63 - self.words[word].leading_zeros() as usize);
-    }
-
-    fn highest(&self) -> Option<usize> {
-        self.highest
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_highest_priority_of_a_set_is_found() {
-        let mut priorities = Priorities::default();
-        assert_eq!(priorities.highest(), None);
-        for priority in [0, 63, 64, 255] {
-            priorities.insert(priority);
-            assert_eq!(priorities.highest(), Some(priority));
-        }
-        priorities.remove(255);
-        assert_eq!(priorities.highest(), Some(64));
     }
 }

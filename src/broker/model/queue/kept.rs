@@ -1,6 +1,7 @@
 //! Kept: a queue's messages that outlive the broker, as they are written down, put away, fetched and restored.
 
-use super::{Delivered, Era, Queue, TIER_SHIFT, Tier};
+use super::Queue;
+use super::tier::{Delivered, Era};
 use crate::broker::model::message::Message;
 
 impl Queue {
@@ -92,20 +93,4 @@ impl Queue {
         self.each_ready(&mut |position, message| slips.extend(message.is_slip().then_some(position)));
         slips
     }
-}
-
-impl Tier {
-    /// Begins an era, and forgets those of which no message is left.
-    pub(super) fn begin(&mut self, era: Era) {
-        let handed_out = [self.returned.first(), self.unacked.first()].into_iter().flatten().min();
-        let first = handed_out.unwrap_or(self.fresh_position);
-        let passed = self.eras.partition_point(|era| era.position <= first).saturating_sub(1);
-        self.eras.drain(..passed);
-        self.eras.push(era);
-    }
-}
-
-/// The tier of a position.
-pub(crate) fn tier_of(position: u64) -> u8 {
-    (position >> TIER_SHIFT) as u8
 }
