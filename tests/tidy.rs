@@ -1,12 +1,14 @@
 //! Tidy: the rules of this tree that no compiler checks.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod imports;
 mod tokens;
 
 use std::fs;
 use std::path::Path;
 
-use tokens::{Token, has_random_order, names_below, path_names, supers_at_root, tokens};
+use imports::Imports;
+use tokens::{Token, has_random_order, names_below, supers_at_root, tokens};
 
 /// What every module but the model may name.
 const BOTTOM: [&str; 7] = ["arena", "id", "limits", "properties", "table", "timer", "wire"];
@@ -22,6 +24,13 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("embedded", &["broker", "server", "virtual_host"]),
     ("wasm", &["access", "broker", "journal", "protocol", "server", "embedded", "virtual_host", "model"]),
 ];
+
+/// The wings of the broker, and what each of them may name besides itself.
+const WINGS: [(&str, &[&str]); 4] =
+    [("model", &[]), ("session", &["model"]), ("durable", &["model"]), ("verbs", &["model", "session", "durable"])];
+
+/// Circles of so many modules are suffered outside of the broker, which has none.
+const CIRCLE_MAX: usize = 4;
 
 const REPLY_CODES: [&str; 18] = [
     "311", "312", "313", "320", "402", "403", "404", "405", "406", "501", "502", "503", "504", "505", "506", "530",
@@ -63,18 +72,38 @@ fn modules_name_only_what_is_below_them() {
                     &format!("`{from}` may not name `crate::{to}`: move what it needs below both, or see LAYERS"),
                 ));
             }
-            let parts = path_names(&tokens, name + 1);
-            let part = parts.iter().map(|&part| tokens[part].text.as_str()).find(|part| is_broker_part(part));
-            if let Some(part) = part.filter(|_| from == "protocol" && to == "broker") {
-                let told = format!("the protocol may not name `broker::{part}`: use what `broker` itself shows");
-                problems.push(file.problem(tokens[name].line, &told));
-            }
         }
         for line in supers_at_root(&tokens, file.path.split('/').count() - 1) {
             problems.push(file.problem(line, "`super` means the whole crate here: write `crate::`, which is checked"));
         }
     }
     none(&problems);
+}
+
+#[test]
+fn wings_of_the_broker_name_only_what_is_below_them() {
+    let sources = rust_sources();
+    let imports = imports(&sources);
+    let mut problems = Vec::new();
+    for (from, to, line) in imports.all() {
+        let (["broker", wing, ..], ["broker", named @ ..]) = (&names(from)[..], &names(to)[..]) else { continue };
+        let below = WINGS.iter().find(|(known, _)| known == wing).map_or(&[][..], |(_, below)| below);
+        if !named.first().is_some_and(|named| named == wing || below.contains(named)) {
+            let to = named.first().map_or("broker.rs", |_| to);
+            problems.push(format!("src/{from}.rs:{line}: `{wing}` may not name {to}: see WINGS"));
+        }
+    }
+    none(&problems);
+}
+
+#[test]
+fn modules_name_each_other_in_no_large_circle() {
+    let sources = rust_sources();
+    let is_broken =
+        |circle: &Vec<&str>| circle.len() > CIRCLE_MAX || circle.iter().any(|path| path.starts_with("broker/"));
+    let circles = imports(&sources).circles().into_iter().filter(is_broken);
+    let told = "each of these reaches all others: move what two of them need below both";
+    none(&circles.map(|circle| format!("{}: {told}", circle.join(", "))).collect::<Vec<_>>());
 }
 
 #[test]
@@ -182,6 +211,14 @@ fn rust_sources() -> Vec<File> {
     sources
 }
 
+fn imports(sources: &[File]) -> Imports<'_> {
+    Imports::of(sources.iter().map(|file| (file.path.trim_start_matches("src/").trim_end_matches(".rs"), &*file.text)))
+}
+
+fn names(module: &str) -> Vec<&str> {
+    module.split('/').collect()
+}
+
 /// Everything that git would keep and that is text.
 fn files() -> Vec<File> {
     let ignored = fs::read_to_string(root().join(".gitignore")).expect(".gitignore");
@@ -261,8 +298,4 @@ fn may_name(from: &str, to: &str) -> bool {
     let besides = LAYERS.iter().find(|(module, _)| *module == from).map(|(_, besides)| *besides);
     assert!(besides.is_some() || BOTTOM.contains(&from), "src/{from}.rs has no place yet: give it one in LAYERS");
     from == to || besides.is_some_and(|besides| besides.contains(&to)) || BOTTOM.contains(&to) && from != "model"
-}
-
-fn is_broker_part(name: &str) -> bool {
-    root().join("src/broker").join(format!("{name}.rs")).exists()
 }
