@@ -1,5 +1,6 @@
-//! Verbs: the broker, and whatever peers, the host and time have it do.
+//! Verbs: the broker, and everything that peers, the host and the time make it do.
 
+pub(super) mod connections;
 pub(super) mod delivery;
 pub(super) mod facts;
 pub(super) mod memory;
@@ -25,7 +26,7 @@ use crate::arena::Arena;
 use crate::broker::durable::keeping::Keeper;
 use crate::broker::model::queue::Counters;
 use crate::broker::model::record::Record;
-use crate::broker::model::room::{CHANNEL_BYTES, CONNECTION_BYTES, Gauge};
+use crate::broker::model::room::Gauge;
 use crate::broker::model::state::{Route, State};
 use crate::broker::session::channel::{Channel, Connection};
 use crate::broker::session::consumer::Consumer;
@@ -152,17 +153,6 @@ impl Broker {
         self.now_ms = self.now_ms.max(now_ms);
     }
 
-    /// A new peer.
-    pub fn open_connection(&mut self) -> ConnectionId {
-        self.held.add(CONNECTION_BYTES);
-        self.connections.insert(Connection::default())
-    }
-
-    /// How many channels of a peer are open.
-    pub(crate) fn channel_count(&self, connection: ConnectionId) -> usize {
-        self.connections.get(connection).map_or(0, |connection| connection.channels.len())
-    }
-
     /// Makes no more queues than these; none is as many as are declared.
     pub fn limit_queues(&mut self, max: Option<usize>) {
         self.queues_max = max;
@@ -171,102 +161,6 @@ impl Broker {
     /// Makes durable queues of which no type is said quorum queues, if they can be.
     pub fn prefer_quorum_queues(&mut self, is_preferred: bool) {
         self.prefers_quorum = is_preferred;
-    }
-
-    /// A peer has gone: its channels close and its exclusive queues are deleted.
-    pub fn close_connection(&mut self, connection: ConnectionId) {
-        let Some(gone) = self.connections.remove(connection) else { return };
-        self.held.take_off(CONNECTION_BYTES + gone.extra_bytes);
-        for channel in gone.channels {
-            self.close_channel(channel);
-        }
-        for queue in gone.exclusive_queues {
-            self.remove_queue(queue);
-        }
-    }
-
-    /// Makes no more deliveries to a peer that does not keep up, until it is resumed.
-    pub fn pause(&mut self, connection: ConnectionId) {
-        self.set_paused(connection, true);
-    }
-
-    /// Makes deliveries again.
-    pub fn resume(&mut self, connection: ConnectionId) {
-        self.set_paused(connection, false);
-    }
-
-    fn set_paused(&mut self, connection: ConnectionId, paused: bool) {
-        let Some(known) = self.connections.get_mut(connection) else { return };
-        if known.paused == paused {
-            return;
-        }
-        known.paused = paused;
-        for id in known.channels.clone() {
-            self.channel_mut(id).paused = paused;
-            self.offer_channel(id);
-        }
-    }
-
-    /// Opens a channel; `number` is the peer's name for it, which its deliveries carry.
-    ///
-    /// # Panics
-    /// When the connection is not open.
-    pub fn open_channel(&mut self, connection: ConnectionId, number: u16) -> ChannelId {
-        let owner = self.connections.get_mut(connection).expect("a channel is opened on an open connection");
-        let id = self.channels.insert(Channel::new(connection, number, owner.paused));
-        self.held.add(CHANNEL_BYTES);
-        owner.channels.push(id);
-        id
-    }
-
-    /// Closes a channel: its consumers are cancelled, what was unacked is ready again, and queues that live only as
-    /// long as their consumers go. Closing it again does nothing.
-    pub fn close_channel(&mut self, channel: ChannelId) {
-        let Some(mut gone) = self.channels.remove(channel) else { return };
-        self.held.take_off(CHANNEL_BYTES);
-        if let Some(connection) = self.connections.get_mut(gone.connection) {
-            connection.channels.retain(|&known| known != channel);
-        }
-        self.notices.retain(|notice| {
-            let (Notice::Cancelled(connection, number, _) | Notice::AckTimedOut(connection, number, _)) = notice;
-            (*connection, *number) != (gone.connection, gone.number)
-        });
-        if let Some(transaction) = gone.transaction.take() {
-            transaction.published.iter().for_each(|(message, _)| self.release(message.placed_bytes()));
-            transaction.settled.into_iter().for_each(|(tag, outstanding, _)| gone.unacked.insert(tag, outstanding));
-        }
-        let mut left = Vec::new();
-        for consumer in gone.consumer_ids() {
-            left.extend(self.detach(consumer));
-        }
-        while let Some((_, outstanding)) = gone.unacked.pop_last() {
-            self.requeue(outstanding);
-        }
-        for queue in left {
-            self.delete_if_abandoned(queue);
-        }
-        self.tend_changed();
-    }
-
-    /// Shows each fact to `observer`, from now on, right after it has become one.
-    pub fn observe(&mut self, observer: impl FnMut(&Record<'_>) + 'static) {
-        self.observer = Some(Box::new(observer));
-    }
-
-    /// Makes a fact true that another broker has seen. Nothing is checked again and nobody is told; peers of this
-    /// broker, if it has any, must not have changed the state by themselves.
-    pub fn apply(&mut self, record: &Record<'_>) {
-        match *record {
-            // Its memory is counted by who shares it, and brokers share nothing.
-            Record::Published { message, queues } => {
-                self.state.apply(&Record::Published { message: &message.copied(), queues });
-            }
-            Record::Delayed { number, message, due_ms } => {
-                self.state.apply(&Record::Delayed { number, message: &message.copied(), due_ms });
-            }
-            _ => self.state.apply(record),
-        }
-        self.state.let_go();
     }
 
     fn commit(&mut self, record: &Record<'_>) {

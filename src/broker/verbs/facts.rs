@@ -1,15 +1,37 @@
-//! Facts: a broker notes those that outlive it, and begins with those of another one.
+//! Facts: a broker shows them, takes those of another one, and notes those that outlive it.
 
 use super::Broker;
 use crate::broker::durable::fact;
 use crate::broker::durable::image::Image;
 use crate::broker::durable::keeping::{Keeper, Noted};
 use crate::broker::model::error::Error;
+use crate::broker::model::record::Record;
 use crate::broker::model::shelf::{Location, Shelf};
 use crate::broker::session::due::Due;
 use crate::wire::Malformed;
 
 impl Broker {
+    /// Shows each fact to `observer`, from now on, right after it has become one.
+    pub fn observe(&mut self, observer: impl FnMut(&Record<'_>) + 'static) {
+        self.observer = Some(Box::new(observer));
+    }
+
+    /// Makes a fact true that another broker has seen. Nothing is checked again and nobody is told; peers of this
+    /// broker, if it has any, must not have changed the state by themselves.
+    pub fn apply(&mut self, record: &Record<'_>) {
+        match *record {
+            // Its memory is counted by who shares it, and brokers share nothing.
+            Record::Published { message, queues } => {
+                self.state.apply(&Record::Published { message: &message.copied(), queues });
+            }
+            Record::Delayed { number, message, due_ms } => {
+                self.state.apply(&Record::Delayed { number, message: &message.copied(), due_ms });
+            }
+            _ => self.state.apply(record),
+        }
+        self.state.let_go();
+    }
+
     /// Begins with what the facts say. `was_closed` tells whether they were written to their end: then it is known what was
     /// delivered before, and otherwise every message may have been. Nobody must have used the broker yet.
     pub fn restore(&mut self, mut image: Image, was_closed: bool) {
