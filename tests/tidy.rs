@@ -107,6 +107,23 @@ fn modules_name_each_other_in_no_large_circle() {
 }
 
 #[test]
+fn documents_name_files_that_exist() {
+    let exists = |path: &str| root().join(path).exists() || root().join("src").join(path).exists();
+    let mut problems = Vec::new();
+    for file in files().iter().filter(|file| ["ARCHITECTURE.md", "CONTRIBUTING.md"].contains(&&*file.path)) {
+        for (index, line) in file.text.lines().enumerate() {
+            let quoted = line.split('`').skip(1).step_by(2);
+            let is_path =
+                |text: &&str| text.contains('/') && CODE.iter().any(|code| text.ends_with(&format!(".{code}")));
+            let lost = quoted.filter(is_path).filter(|path| !path.contains([' ', '*', '{']) && !exists(path));
+            problems
+                .extend(lost.map(|path| file.problem(index + 1, &format!("`{path}` does not exist: name what does"))));
+        }
+    }
+    none(&problems);
+}
+
+#[test]
 fn reply_codes_are_given_out_by_the_protocol_alone() {
     let sources = rust_sources().into_iter().filter(|file| !file.path.starts_with("src/protocol/amqp"));
     let told = "reply codes of AMQP are given out in src/protocol/amqp only: answer an error, and let it find the code";
