@@ -32,7 +32,7 @@ use crate::broker::session::channel::{Channel, Connection};
 use crate::broker::session::consumer::Consumer;
 use crate::broker::session::due::Due;
 use crate::broker::session::event::Notice;
-use crate::broker::session::runtime::Attendance;
+use crate::broker::session::runtime::QueueRuntime;
 use crate::id::{ChannelId, ConnectionId, ConsumerId, QueueId};
 use crate::limits::Limits;
 use crate::timer::Timers;
@@ -57,7 +57,7 @@ pub struct Broker {
     connections: Arena<ConnectionId, Connection>,
     channels: Arena<ChannelId, Channel>,
     consumers: Arena<ConsumerId, Consumer>,
-    attendance: Arena<QueueId, Attendance>,
+    runtimes: Arena<QueueId, QueueRuntime>,
 
     /// Queues that may have something to deliver, the next one first.
     active: VecDeque<QueueId>,
@@ -105,7 +105,7 @@ impl Broker {
             connections: Arena::new(),
             channels: Arena::new(),
             consumers: Arena::new(),
-            attendance: Arena::new(),
+            runtimes: Arena::new(),
             active: VecDeque::new(),
             roomy: VecDeque::new(),
             changed: Vec::new(),

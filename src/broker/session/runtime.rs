@@ -1,4 +1,4 @@
-//! Attendance: who is at a queue, and what is due there; what no fact speaks of.
+//! Runtime: the consumers, the owner and the timers of a queue, which are not part of the state that facts make.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ use crate::timer::TimerKey;
 /// The rotations hold those consumers that may have room, the next one first. One that turns out to have none drops
 /// out, and comes back at the end when it has room again: so a turn costs the same however many consumers are busy.
 #[derive(Debug, Default)]
-pub(crate) struct Attendance {
+pub(crate) struct QueueRuntime {
     /// In the order in which they came. Of a queue with a single active consumer, that is the first; of a quorum queue the
     /// others stand by priority.
     pub(crate) consumers: Vec<ConsumerId>,
@@ -46,7 +46,7 @@ struct Rotation {
     waiting: VecDeque<ConsumerId>,
 }
 
-impl Attendance {
+impl QueueRuntime {
     /// Puts a consumer at the end of those of its priority.
     pub(crate) fn enqueue(&mut self, consumer: ConsumerId, priority: i64) {
         let place = self.rotations.partition_point(|rotation| rotation.priority > priority);

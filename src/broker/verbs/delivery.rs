@@ -15,7 +15,7 @@ use crate::broker::model::settings::QueueKind;
 use crate::broker::session::channel::{Channel, Holder, Outstanding};
 use crate::broker::session::consumer::Consumer;
 use crate::broker::session::event::{Delivery, Event, Got, Notice};
-use crate::broker::session::runtime::Attendance;
+use crate::broker::session::runtime::QueueRuntime;
 use crate::id::{ChannelId, ConsumerId, QueueId};
 use crate::table::Table;
 
@@ -71,11 +71,11 @@ impl Broker {
         };
         self.check_global_prefetch(channel, queue)?;
         let is_single = self.state.queue(queue).is_some_and(|queue| queue.settings.single_active_consumer);
-        let attendance = self.attendance_of(queue);
-        if attendance.is_exclusive || (exclusive && is_single) || (exclusive && !attendance.consumers.is_empty()) {
+        let runtime = self.runtime_of(queue);
+        if runtime.is_exclusive || (exclusive && is_single) || (exclusive && !runtime.consumers.is_empty()) {
             return Err(Error::ExclusiveUse(self.queue_name(queue)));
         }
-        attendance.is_exclusive = exclusive;
+        runtime.is_exclusive = exclusive;
         let tag = if consumer_tag.is_empty() { self.generate_name("amq.ctag-") } else { consumer_tag.into() };
         let prefetch = self.channel(channel).consumer_prefetch;
         let arguments = arguments.clone();
@@ -109,7 +109,7 @@ impl Broker {
         self.held.add(room::of_consumer(&consumer.tag, &consumer.arguments));
         let id = self.consumers.insert(consumer);
         self.channel_mut(channel).consumers.insert(tag, id);
-        self.attendance_of(queue).has_priorities |= priority != 0;
+        self.runtime_of(queue).has_priorities |= priority != 0;
         self.line_up(queue, id);
         self.spread_consumers(queue, None);
         self.tend_changed();
@@ -136,12 +136,12 @@ impl Broker {
             held.for_each(|held| held.holder = Holder::Cancelled);
             channel.turned_away.retain(|&known| known != id);
         }
-        if let Some(attendance) = self.attendance.get_mut(gone.queue) {
-            attendance.remove(id);
-            attendance.used_ms = self.now_ms;
+        if let Some(runtime) = self.runtimes.get_mut(gone.queue) {
+            runtime.remove(id);
+            runtime.used_ms = self.now_ms;
             self.hand_over_to_higher(gone.queue);
-            let attendance = self.attendance_of(gone.queue);
-            let first = attendance.consumers.first().copied();
+            let runtime = self.runtime_of(gone.queue);
+            let first = runtime.consumers.first().copied();
             // Perhaps it was the one that kept the others waiting.
             first.into_iter().for_each(|first| self.offer(first));
         }
@@ -252,8 +252,8 @@ impl Broker {
 
     /// The first consumer that has room, of those of the highest priority.
     fn next_taker(&mut self, queue: QueueId) -> Option<ConsumerId> {
-        let Self { attendance, consumers, channels, .. } = self;
-        let attendance = attendance.get_mut(queue)?;
+        let Self { runtimes, consumers, channels, .. } = self;
+        let runtime = runtimes.get_mut(queue)?;
         let mut can_take = |id| {
             let consumer = consumers.get_mut(id).expect("a queue's consumer exists");
             let channel = channels.get_mut(consumer.channel).expect("a consumer's channel is open");
@@ -263,15 +263,15 @@ impl Broker {
             }
             consumer.is_waiting
         };
-        match attendance.sole {
+        match runtime.sole {
             Some(sole) => can_take(sole).then_some(sole),
-            None => attendance.rotate(can_take),
+            None => runtime.rotate(can_take),
         }
     }
 
     /// How many messages the consumers of a queue would take at once.
     pub(super) fn room_at(&self, queue: QueueId) -> usize {
-        let waiting = self.attendance.get(queue).into_iter().flat_map(Attendance::waiting);
+        let waiting = self.runtimes.get(queue).into_iter().flat_map(QueueRuntime::waiting);
         waiting.fold(0, |room, id| {
             let consumer = self.consumer(id);
             room.saturating_add(room_of(consumer, self.channel(consumer.channel)))
@@ -298,33 +298,33 @@ impl Broker {
         Handed { queue: id, position, delivery_tag, redelivered }
     }
 
-    /// Who attends a queue, which may not have had anybody so far.
-    pub(super) fn attendance_of(&mut self, queue: QueueId) -> &mut Attendance {
-        if self.attendance.get(queue).is_none() {
-            self.attendance.insert_at(queue, Attendance::default());
+    /// The runtime of a queue, which may not have had one so far.
+    pub(super) fn runtime_of(&mut self, queue: QueueId) -> &mut QueueRuntime {
+        if self.runtimes.get(queue).is_none() {
+            self.runtimes.insert_at(queue, QueueRuntime::default());
         }
-        self.attendance.get_mut(queue).expect("it was added if it was missing")
+        self.runtimes.get_mut(queue).expect("it was added if it was missing")
     }
 
     /// A queue may have something to deliver. Answers whether there is somebody to ask.
     pub(super) fn activate(&mut self, id: QueueId) -> bool {
-        let Some(mut attendance) = self.attendance.get_mut(id) else { return false };
-        if attendance.is_part {
+        let Some(mut runtime) = self.runtimes.get_mut(id) else { return false };
+        if runtime.is_part {
             self.appoint(id);
-            attendance = self.attendance_of(id);
+            runtime = self.runtime_of(id);
         }
-        if attendance.is_active || !attendance.is_anybody_waiting() {
-            return attendance.is_active;
+        if runtime.is_active || !runtime.is_anybody_waiting() {
+            return runtime.is_active;
         }
-        attendance.is_active = true;
+        runtime.is_active = true;
         self.active.push_back(id);
         true
     }
 
     /// A queue has nothing more to deliver, or nobody who would take it.
     fn deactivate(&mut self, queue: QueueId) {
-        if let Some(attendance) = self.attendance.get_mut(queue) {
-            attendance.is_active = false;
+        if let Some(runtime) = self.runtimes.get_mut(queue) {
+            runtime.is_active = false;
         }
         self.trim(queue);
         self.tend_changed();
@@ -351,7 +351,7 @@ impl Broker {
             },
         );
         self.channel_mut(channel).reply_queue = Some(name);
-        self.attendance_of(queue).reply_channel = Some(channel);
+        self.runtime_of(queue).reply_channel = Some(channel);
         Ok(queue)
     }
 
@@ -372,7 +372,7 @@ impl Broker {
         let name = self.expand_queue_name(channel, name)?;
         let id = self.state.queue_named(name).ok_or_else(|| Error::NotFound(Resource::Queue, name.into()))?;
         let queue = self.state.queue(id).expect("a queue that has a name exists");
-        let owner = self.attendance.get(id).and_then(|attendance| attendance.owner);
+        let owner = self.runtimes.get(id).and_then(|runtime| runtime.owner);
         let is_locked = queue.exclusive && owner != Some(self.channel(channel).connection);
         if is_locked { Err(Error::Locked(name.into())) } else { Ok(id) }
     }

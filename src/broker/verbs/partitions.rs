@@ -87,9 +87,9 @@ impl Broker {
             return;
         }
         for part in self.parts_of(front) {
-            let attendance = self.attendance_of(part);
-            attendance.is_part = true;
-            attendance.sole.take_if(|sole| Some(*sole) == gone);
+            let runtime = self.runtime_of(part);
+            runtime.is_part = true;
+            runtime.sole.take_if(|sole| Some(*sole) == gone);
             self.changed.push(part);
         }
     }
@@ -99,11 +99,11 @@ impl Broker {
         let Some(queue) = self.state.queue(id) else { return };
         let Some(part) = &queue.part else { return };
         let (front, number, is_free) = (part.front, part.number, queue.unacked_count() == 0);
-        let consumers = self.attendance.get(front).map_or(&[][..], |attendance| &attendance.consumers);
+        let consumers = self.runtimes.get(front).map_or(&[][..], |runtime| &runtime.consumers);
         let entitled: Option<ConsumerId> = (!consumers.is_empty()).then(|| consumers[number % consumers.len()]);
-        let attendance = self.attendance_of(id);
-        if attendance.sole != entitled {
-            attendance.sole = entitled.filter(|_| is_free);
+        let runtime = self.runtime_of(id);
+        if runtime.sole != entitled {
+            runtime.sole = entitled.filter(|_| is_free);
         }
     }
 
@@ -128,7 +128,7 @@ impl Broker {
     /// A consumer of a front has room again, or has come.
     pub(super) fn activate_parts_of(&mut self, consumer: ConsumerId, front: QueueId) {
         for part in self.parts_of(front) {
-            if self.attendance.get(part).is_some_and(|attendance| attendance.sole == Some(consumer)) {
+            if self.runtimes.get(part).is_some_and(|runtime| runtime.sole == Some(consumer)) {
                 self.activate(part);
             }
         }
@@ -140,8 +140,8 @@ impl Broker {
             return;
         }
         for part in self.parts_of(front) {
-            let attendance = self.attendance.remove(part).unwrap_or_default();
-            self.stop(attendance.expiry.map(|(_, timer)| timer));
+            let runtime = self.runtimes.remove(part).unwrap_or_default();
+            self.stop(runtime.expiry.map(|(_, timer)| timer));
             self.active.retain(|&known| known != part);
         }
     }

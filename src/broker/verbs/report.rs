@@ -75,7 +75,7 @@ impl Broker {
                 .filter(|(_, queue)| !is_reply_address(&queue.name))
                 .map(|(id, queue)| {
                     let Tally { ready, unacked, counters, .. } = self.tally(id);
-                    let consumers = self.attendance.get(id).map_or(0, |attendance| attendance.consumers.len());
+                    let consumers = self.runtimes.get(id).map_or(0, |runtime| runtime.consumers.len());
                     QueueReport { name: queue.name.clone(), ready, unacked, consumers, counters }
                 })
                 .collect(),

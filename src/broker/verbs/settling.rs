@@ -222,7 +222,7 @@ impl Broker {
                 // It has had its turn, before the others came.
                 known.turned_away.rotate_left(1);
             }
-            if is_free && self.attendance.get(queue).is_some_and(|attendance| attendance.is_handing_over) {
+            if is_free && self.runtimes.get(queue).is_some_and(|runtime| runtime.is_handing_over) {
                 self.hand_over_to_higher(queue);
             }
             if !is_turned_away {

@@ -219,7 +219,7 @@ impl Broker {
         let name = self.queue_name(id);
         self.channel_mut(channel).last_queue = Some(name.clone());
         let message_count = self.ready_count(id);
-        let consumer_count = self.attendance.get(id).map_or(0, |attendance| attendance.consumers.len());
+        let consumer_count = self.runtimes.get(id).map_or(0, |runtime| runtime.consumers.len());
         QueueStatus { name, message_count, consumer_count }
     }
 
@@ -231,7 +231,7 @@ impl Broker {
             let connection = self.channel(channel).connection;
             let owner = self.connections.get_mut(connection).expect("an open channel's connection is open");
             owner.exclusive_queues.push(queue);
-            self.attendance_of(queue).owner = Some(connection);
+            self.runtime_of(queue).owner = Some(connection);
         }
         self.watch_use(queue);
         self.add_partitions(queue, arguments);
@@ -323,8 +323,8 @@ impl Broker {
             return;
         }
         self.count_gone(queue);
-        let attendance = self.attendance.remove(queue).unwrap_or_default();
-        for consumer in attendance.consumers {
+        let runtime = self.runtimes.remove(queue).unwrap_or_default();
+        for consumer in runtime.consumers {
             let (channel, tag) = (self.consumer(consumer).channel, self.consumer(consumer).tag.clone());
             self.detach(consumer);
             let channel = self.channel_mut(channel);
@@ -334,22 +334,22 @@ impl Broker {
         }
         // Who is detached is missed in the partitions, so these are forgotten after all have gone.
         self.forget_partitions(queue);
-        if attendance.is_active {
+        if runtime.is_active {
             self.active.retain(|&known| known != queue);
         }
-        self.stop(attendance.expiry.map(|(_, timer)| timer));
-        self.stop(attendance.disuse);
-        if let Some(owner) = attendance.owner.and_then(|owner| self.connections.get_mut(owner)) {
+        self.stop(runtime.expiry.map(|(_, timer)| timer));
+        self.stop(runtime.disuse);
+        if let Some(owner) = runtime.owner.and_then(|owner| self.connections.get_mut(owner)) {
             owner.exclusive_queues.retain(|&known| known != queue);
         }
-        if let Some(channel) = attendance.reply_channel.and_then(|channel| self.channels.get_mut(channel)) {
+        if let Some(channel) = runtime.reply_channel.and_then(|channel| self.channels.get_mut(channel)) {
             channel.reply_queue = None;
         }
         self.remove_destination(&Destination::Queue(queue), &Record::QueueDeleted { queue });
     }
 
     fn is_consumed(&self, queue: QueueId) -> bool {
-        self.attendance.get(queue).is_some_and(|attendance| !attendance.consumers.is_empty())
+        self.runtimes.get(queue).is_some_and(|runtime| !runtime.consumers.is_empty())
     }
 
     /// Commits the end of a destination, and then of the exchanges that lived only as long as their bindings to it.

@@ -24,21 +24,21 @@ impl Broker {
 
     /// Lets a consumer wait for messages.
     fn welcome(&mut self, id: ConsumerId, queue: QueueId, priority: i64) {
-        let attendance = self.attendance.get_mut(queue).expect("a queue with a consumer is attended");
+        let runtime = self.runtimes.get_mut(queue).expect("a queue with a consumer has a runtime");
         let is_single = self.state.queue(queue).is_some_and(|queue| queue.settings.single_active_consumer);
-        if is_single && (attendance.consumers.first() != Some(&id) || attendance.is_handing_over) {
+        if is_single && (runtime.consumers.first() != Some(&id) || runtime.is_handing_over) {
             return;
         }
-        if !attendance.is_anybody_waiting() {
+        if !runtime.is_anybody_waiting() {
             // What expired before anybody came is not for who comes now.
             self.drop_expired_but(queue, self.now_ms);
-            self.attendance_of(queue).awaited_ms = self.now_ms;
+            self.runtime_of(queue).awaited_ms = self.now_ms;
         }
         self.consumers.get_mut(id).expect("who comes is a consumer").is_waiting = true;
         if self.is_front(queue) {
             return self.activate_parts_of(id, queue);
         }
-        self.attendance_of(queue).enqueue(id, priority);
+        self.runtime_of(queue).enqueue(id, priority);
         self.activate(queue);
     }
 
@@ -78,14 +78,14 @@ impl Broker {
 
     /// Offers the room to the next in turn. Returns its queue, if there is one.
     fn offer_next(&mut self, channel: ChannelId) -> Option<QueueId> {
-        let Self { attendance, consumers, channels, .. } = self;
+        let Self { runtimes, consumers, channels, .. } = self;
         let known = channels.get_mut(channel).expect("who asks for room is an open channel");
         if known.is_full() || known.turned_away.is_empty() {
             return None;
         }
         let consumer = |id| consumers.get(id).expect("who is turned away is a consumer");
         let queue = consumer(known.turned_away[0]).queue;
-        if attendance.get(queue).is_some_and(|attendance| attendance.has_priorities) {
+        if runtimes.get(queue).is_some_and(|runtime| runtime.has_priorities) {
             // Within a queue the highest priority comes first.
             let theirs =
                 (0..known.turned_away.len()).filter(|&place| consumer(known.turned_away[place]).queue == queue);
@@ -101,8 +101,8 @@ impl Broker {
     /// Puts a new consumer, or one that was active, behind those that take over before it.
     pub(super) fn line_up(&mut self, queue: QueueId, id: ConsumerId) {
         let heeds_priority = self.heeds_priority(queue);
-        let Self { attendance, consumers, .. } = self;
-        let known = &mut attendance.get_mut(queue).expect("a queue with a consumer is attended").consumers;
+        let Self { runtimes, consumers, .. } = self;
+        let known = &mut runtimes.get_mut(queue).expect("a queue with a consumer has a runtime").consumers;
         let priority_of = |id| consumers.get(id).map_or(0, |consumer| consumer.priority);
         let comes_after = |other: &ConsumerId| heeds_priority && priority_of(*other) < priority_of(id);
         let place = known.iter().skip(1).position(comes_after).map_or(known.len(), |place| place + 1);
@@ -123,22 +123,22 @@ impl Broker {
         if !self.heeds_priority(queue) {
             return;
         }
-        let Some(attendance) = self.attendance.get(queue) else { return };
-        let &[active, next, ..] = &attendance.consumers[..] else {
-            self.attendance_of(queue).is_handing_over = false;
+        let Some(runtime) = self.runtimes.get(queue) else { return };
+        let &[active, next, ..] = &runtime.consumers[..] else {
+            self.runtime_of(queue).is_handing_over = false;
             return;
         };
         let is_higher = self.consumer(next).priority > self.consumer(active).priority;
         let is_busy = self.consumer(active).unacked > 0;
-        let attendance = self.attendance_of(queue);
-        attendance.is_handing_over = is_higher && is_busy;
+        let runtime = self.runtime_of(queue);
+        runtime.is_handing_over = is_higher && is_busy;
         if !is_higher {
             return;
         }
-        attendance.stop_waiting(active);
+        runtime.stop_waiting(active);
         self.consumers.get_mut(active).expect("it is one of the queue's").is_waiting = false;
         if !is_busy {
-            self.attendance_of(queue).consumers.remove(0);
+            self.runtime_of(queue).consumers.remove(0);
             self.line_up(queue, active);
             self.offer(next);
         }

@@ -34,7 +34,7 @@ impl Broker {
                     self.ack_timed_out(channel, delivery_tag, timeout_ms);
                 }
                 Due::Expiry(queue) => {
-                    self.attendance_of(queue).expiry = None;
+                    self.runtime_of(queue).expiry = None;
                     self.changed.push(queue);
                 }
                 Due::Disuse(queue) => self.look_for_use(queue),
@@ -80,8 +80,8 @@ impl Broker {
     /// Takes what has expired from the head of a queue. What came since deliveries were made last and meets a consumer
     /// that has waited since then stays: it would have got there in time, and so it does. Returns whether the head may be delivered.
     pub(super) fn drop_expired(&mut self, id: QueueId) -> bool {
-        let attendance = self.attendance.get(id).filter(|attendance| attendance.is_anybody_waiting());
-        self.drop_expired_but(id, attendance.map_or(NEVER_MS, |attendance| self.polled_ms.max(attendance.awaited_ms)))
+        let runtime = self.runtimes.get(id).filter(|runtime| runtime.is_anybody_waiting());
+        self.drop_expired_but(id, runtime.map_or(NEVER_MS, |runtime| self.polled_ms.max(runtime.awaited_ms)))
     }
 
     /// Takes what has expired from the head of a queue, but for what came since then and was not delivered yet.
@@ -166,19 +166,19 @@ impl Broker {
         if expires_ms == NEVER_MS {
             return;
         }
-        let earlier = self.attendance_of(id).expiry;
+        let earlier = self.runtime_of(id).expiry;
         if earlier.is_some_and(|(deadline_ms, _)| deadline_ms <= expires_ms) {
             return;
         }
         self.stop(earlier.map(|(_, timer)| timer));
         let timer = self.timers.insert(expires_ms, Due::Expiry(id));
-        self.attendance_of(id).expiry = Some((expires_ms, timer));
+        self.runtime_of(id).expiry = Some((expires_ms, timer));
     }
 
     /// A queue that expires when it is unused is used.
     pub(super) fn use_queue(&mut self, id: QueueId) {
-        if let Some(attendance) = self.attendance.get_mut(id) {
-            attendance.used_ms = self.now_ms;
+        if let Some(runtime) = self.runtimes.get_mut(id) {
+            runtime.used_ms = self.now_ms;
         }
     }
 
@@ -186,10 +186,10 @@ impl Broker {
     pub(super) fn watch_use(&mut self, id: QueueId) {
         let Some(expires_ms) = self.state.queue(id).and_then(|queue| queue.settings.expires_ms) else { return };
         let deadline_ms = self.now_ms.saturating_add(expires_ms);
-        let earlier = self.attendance_of(id).disuse.take();
+        let earlier = self.runtime_of(id).disuse.take();
         self.stop(earlier);
         let timer = self.timers.insert(deadline_ms, Due::Disuse(id));
-        self.attendance_of(id).disuse = Some(timer);
+        self.runtime_of(id).disuse = Some(timer);
         self.use_queue(id);
     }
 
@@ -198,18 +198,18 @@ impl Broker {
         let Some(queue) = self.state.queue(id) else { return };
         let expires_ms = queue.settings.expires_ms;
         let now_ms = self.now_ms;
-        let attendance = self.attendance_of(id);
-        attendance.disuse = None;
+        let runtime = self.runtime_of(id);
+        runtime.disuse = None;
         let Some(expires_ms) = expires_ms else { return };
-        if !attendance.consumers.is_empty() {
-            attendance.used_ms = now_ms;
+        if !runtime.consumers.is_empty() {
+            runtime.used_ms = now_ms;
         }
-        let deadline_ms = attendance.used_ms.saturating_add(expires_ms);
+        let deadline_ms = runtime.used_ms.saturating_add(expires_ms);
         if deadline_ms <= now_ms {
             self.remove_queue(id);
         } else {
             let timer = self.timers.insert(deadline_ms, Due::Disuse(id));
-            self.attendance_of(id).disuse = Some(timer);
+            self.runtime_of(id).disuse = Some(timer);
         }
     }
 

@@ -165,7 +165,7 @@ impl Broker {
     pub fn list_consumers(&self) -> Vec<Owned> {
         let mut reports = Vec::new();
         for (id, queue) in self.listed_queues() {
-            let consumers = self.attendance.get(id).map_or(&[][..], |attendance| &attendance.consumers[..]);
+            let consumers = self.runtimes.get(id).map_or(&[][..], |runtime| &runtime.consumers[..]);
             for (place, &consumer) in consumers.iter().enumerate() {
                 reports.push(self.consumer_report(queue, place, self.consumer(consumer)));
             }
@@ -181,7 +181,7 @@ impl Broker {
 
     fn totals_of(&self, id: QueueId) -> Totals {
         let Tally { ready, unacked, counters, .. } = self.tally(id);
-        let consumers = self.attendance.get(id).map_or(0, |attendance| attendance.consumers.len());
+        let consumers = self.runtimes.get(id).map_or(0, |runtime| runtime.consumers.len());
         Totals { ready, unacked, queues: 1, exchanges: 0, consumers, counters }
     }
 
@@ -213,7 +213,7 @@ impl Broker {
         let channel = self.channel(consumer.channel);
         let is_single = queue.settings.single_active_consumer;
         let is_active = !is_single || place == 0;
-        let is_exclusive = self.attendance.get(consumer.queue).is_some_and(|attendance| attendance.is_exclusive);
+        let is_exclusive = self.runtimes.get(consumer.queue).is_some_and(|runtime| runtime.is_exclusive);
         let mut report = Table::new();
         report.insert("consumer_tag", &*consumer.tag);
         report.insert("queue", [("name", &*queue.name)].into_iter().collect::<Table>());
