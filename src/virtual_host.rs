@@ -11,7 +11,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::arena::Arena;
-use crate::broker::{Broker, Config, Image, Location, Shelf, Totals};
+use crate::broker::{Broker, Config, Image, Location, Pager, Totals};
 use crate::id::{ConnectionId, TransportId, VirtualHostId};
 use crate::limits::Limits;
 
@@ -106,11 +106,11 @@ pub struct VirtualHosts {
 }
 
 /// Where brokers get back what is written down.
-pub(crate) type Shelves = Box<dyn Fn() -> Box<dyn Shelf>>;
+pub(crate) type Pagers = Box<dyn Fn() -> Box<dyn Pager>>;
 
 /// Facts are to outlive the brokers.
 struct Keeping {
-    shelves: Shelves,
+    pagers: Pagers,
     /// Those that have gone since this was asked last.
     gone: Vec<VirtualHostId>,
 }
@@ -134,20 +134,20 @@ impl VirtualHosts {
 
     /// Goes on with what facts say of the virtual hosts that there were, and has their brokers note facts from now on.
     /// Nobody must have used them yet.
-    pub(crate) fn restore(&mut self, mut images: Vec<(VirtualHostId, Image)>, was_closed: bool, shelves: Shelves) {
+    pub(crate) fn restore(&mut self, mut images: Vec<(VirtualHostId, Image)>, was_closed: bool, pagers: Pagers) {
         for (id, image) in &mut images {
             self.made = self.made.max(id.index() + 1);
             if let Some(name) = image.take_name().filter(|_| !image.is_gone()) {
                 self.insert(*id, &name);
             }
         }
-        self.hosts.iter_mut().for_each(|host| host.broker.keep_facts(shelves()));
+        self.hosts.iter_mut().for_each(|host| host.broker.keep_facts(pagers()));
         for (id, image) in images {
             if let Some(broker) = self.broker_mut(id) {
                 broker.restore(image, was_closed);
             }
         }
-        self.keeping = Some(Keeping { shelves, gone: Vec::new() });
+        self.keeping = Some(Keeping { pagers, gone: Vec::new() });
     }
 
     /// Those that have gone since this was asked last, where facts are kept.
@@ -161,10 +161,10 @@ impl VirtualHosts {
         if is_new {
             let id = VirtualHostId::from_index(self.made);
             self.made += 1;
-            let shelf = self.keeping.as_ref().map(|keeping| (keeping.shelves)());
+            let pager = self.keeping.as_ref().map(|keeping| (keeping.pagers)());
             let host = self.insert(id, name);
-            if let Some(shelf) = shelf {
-                host.broker.keep_facts(shelf);
+            if let Some(pager) = pager {
+                host.broker.keep_facts(pager);
                 host.broker.note_virtual_host(name);
             }
         }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::Kept;
-use crate::broker::{Location, Shelf};
+use crate::broker::{Location, Pager};
 
 /// So much is read at a time: who reads one fact mostly reads the next ones, too.
 const CHUNK_BYTES: u64 = 256 * 1024;
@@ -49,7 +49,7 @@ impl Reader {
     }
 }
 
-impl Shelf for Reader {
+impl Pager for Reader {
     fn read(&mut self, at: Location, length: u32) -> Option<&[u8]> {
         let length = length as usize;
         if self.find(at, length).is_none() {

@@ -3,7 +3,7 @@
 use super::memory::{Files, Memory};
 use super::segment::{HEADER_BYTES, Needed};
 use super::*;
-use crate::broker::Shelf;
+use crate::broker::Pager;
 
 /// One batch as it came back: its facts and where they begin.
 type Seen = (u64, Vec<u8>, Location);

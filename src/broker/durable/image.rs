@@ -11,11 +11,11 @@ use super::fact::{self, Fact, Facts};
 use crate::broker::model::exchange::{Destination, ExchangeKind};
 use crate::broker::model::message::{Message, Parts};
 use crate::broker::model::numbered::Numbered;
+use crate::broker::model::pager::Location;
 use crate::broker::model::place::Place;
 use crate::broker::model::policy::Policies;
 use crate::broker::model::publisher::Publishers;
 use crate::broker::model::queue::tier::{Era, tier_of};
-use crate::broker::model::shelf::Location;
 use crate::id::QueueId;
 use crate::table::Table;
 use crate::wire::Malformed;
@@ -299,7 +299,7 @@ impl Image {
             self.publishers.note(&message);
         }
         if let Some((at, length)) = written.filter(|_| self.memory_bytes > self.page_bytes) {
-            message = message.slip(at, length, true);
+            message = message.stub(at, length, true);
         }
         self.memory_bytes += message.memory_bytes();
         self.kept_bytes += message.kept_bytes();

@@ -15,11 +15,11 @@ use super::fact::{self, Fact, Facts, Places};
 use crate::broker::model::exchange::Exchange;
 use crate::broker::model::message::{Message, Parts};
 use crate::broker::model::names;
+use crate::broker::model::pager::Location;
 use crate::broker::model::place::Place;
 use crate::broker::model::publisher::{self, Ids};
 use crate::broker::model::queue::Queue;
 use crate::broker::model::record::Record;
-use crate::broker::model::shelf::Location;
 use crate::broker::model::state::State;
 use crate::id::QueueId;
 use crate::table::Table;
@@ -290,13 +290,13 @@ impl Keeper {
             let bytes = &self.bytes[start as usize..(start + length) as usize];
             let Ok(Fact::Message { places, .. }) = fact::read(&mut Reader::new(bytes)) else { continue };
             places.iter().for_each(|place| state.moved(place, Location { offset: at.offset + start, ..at }, length));
-            let is_slip = |place| state.kept_at(place).is_some_and(Message::is_slip);
-            let is_moved = places.iter().any(is_slip);
+            let is_stub = |place| state.kept_at(place).is_some_and(Message::is_stub);
+            let is_moved = places.iter().any(is_stub);
             if !is_moved && state.memory_bytes() <= self.page_bytes {
                 continue;
             }
-            // A fetched message stays; slips of it that other queues have must say where it is now.
-            let places: Vec<_> = places.iter().filter(|&place| !is_moved || is_slip(place)).collect();
+            // A fetched message stays; stubs of it that other queues have must say where it is now.
+            let places: Vec<_> = places.iter().filter(|&place| !is_moved || is_stub(place)).collect();
             if is_moved || state.can_put_away(&places) {
                 state.put_away(&places, Location { offset: at.offset + start, ..at }, length);
             }

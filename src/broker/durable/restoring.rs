@@ -84,7 +84,7 @@ impl State {
     fn restore_message(&mut self, id: QueueId, position: u64, held: Held) {
         let Held { mut message, body_bytes, returns } = held;
         let queue = self.queue_mut(id);
-        if returns > 0 && queue.settings.counts_deliveries() && !message.is_slip() {
+        if returns > 0 && queue.settings.counts_deliveries() && !message.is_stub() {
             let mut counted = headers::with_delivery_count(&message, returns, &mut Vec::new());
             counted.set_kept(true);
             self.count_in(&counted);

@@ -15,7 +15,7 @@
 //! It never changes. What happened to it in a queue (position, redeliveries) is the queue's to know. It *expires* at
 //! the time that its own property `expiration` gives it; a queue may let it live for a shorter time.
 //!
-//! A message that is *kept* has been written down, or will be in this turn. Where there is no memory for it, a *slip* stands
+//! A message that is *kept* has been written down, or will be in this turn. Where there is no memory for it, a *stub* stands
 //! in its queues in its place, that says where it was written down:
 //!
 //! ```text
@@ -25,20 +25,20 @@
 //! |         |        |        | bytes | bytes |      |
 //! +---------+--------+--------+-------+-------+------+
 //! ```
-//! The message is fetched before it is at the head of its queue; once it is delivered a slip stands for it again.
+//! The message is fetched before it is at the head of its queue; once it is delivered a stub stands for it again.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::names::{self, Told};
+use super::pager::Location;
 use super::place::CONTENT_BYTES;
-use super::shelf::Location;
 use super::slot;
 use crate::properties::Properties;
 
 const HEADER_BYTES: usize = 23;
 /// No message is so short.
-const SLIP_BYTES: usize = 22;
+const STUB_BYTES: usize = 22;
 /// The delivery mode of a message that is to outlive the broker.
 const PERSISTENT: u8 = 2;
 const TELLS_BROKER: u8 = 1;
@@ -49,8 +49,8 @@ pub(crate) const NEVER_MS: u64 = u64::MAX;
 /// What a message takes beside its parts and its places: the allocation's own needs. `benches/core.rs` measures it. Counted
 /// so that a flood of empty messages meets the memory limit too.
 const OVERHEAD_BYTES: usize = 32;
-/// And what a slip takes besides.
-const SLIP_OVERHEAD_BYTES: usize = 16;
+/// And what a stub takes besides.
+const STUB_OVERHEAD_BYTES: usize = 16;
 /// What each place takes in memory: an entry of a queue, and its share of the room that the queue has to spare.
 pub(crate) const PLACE_MEMORY_BYTES: usize = 32;
 
@@ -117,10 +117,10 @@ impl Message {
     }
 
     /// What stands for this message, which is kept, as it was written down at this place. Only partitions ask for its slot.
-    pub(crate) fn slip(&self, at: Location, length: u32, has_slot: bool) -> Self {
+    pub(crate) fn stub(&self, at: Location, length: u32, has_slot: bool) -> Self {
         let numbers = [at.segment, at.offset, length, self.kept_bytes() as u32, self.body_bytes() as u32];
-        let mut bytes = [0; SLIP_BYTES];
-        let (start, slot) = bytes.split_at_mut(SLIP_BYTES - 2);
+        let mut bytes = [0; STUB_BYTES];
+        let (start, slot) = bytes.split_at_mut(STUB_BYTES - 2);
         start.copy_from_slice(numbers.map(u32::to_le_bytes).as_flattened());
         if has_slot {
             slot.copy_from_slice(&self.slot().to_le_bytes());
@@ -128,16 +128,16 @@ impl Message {
         Self(Arc::from(bytes))
     }
 
-    /// Where the message of a slip was written down, and how many bytes it takes there.
-    pub(crate) fn as_slip(&self) -> Option<(Location, u32)> {
-        self.is_slip().then(|| {
+    /// Where the message of a stub was written down, and how many bytes it takes there.
+    pub(crate) fn as_stub(&self) -> Option<(Location, u32)> {
+        self.is_stub().then(|| {
             let [segment, offset, length] = [0, 4, 8].map(|start| self.small_number(start));
             (Location { segment, offset }, length)
         })
     }
 
-    pub(crate) fn is_slip(&self) -> bool {
-        self.0.len() == SLIP_BYTES
+    pub(crate) fn is_stub(&self) -> bool {
+        self.0.len() == STUB_BYTES
     }
 
     /// Where it is in memory: the same for all that share it.
@@ -185,7 +185,7 @@ impl Message {
 
     /// Whether it outlives the broker.
     pub(crate) fn is_kept(&self) -> bool {
-        self.is_slip() || self.0[22] & KEPT != 0
+        self.is_stub() || self.0[22] & KEPT != 0
     }
 
     /// Says whether it outlives the broker. One that is shared is copied for that.
@@ -207,7 +207,7 @@ impl Message {
 
     /// What a kept message takes where it was written down, its places aside.
     pub(crate) fn kept_bytes(&self) -> usize {
-        if self.is_slip() { self.small_number(12) as usize } else { CONTENT_BYTES + self.0.len() - HEADER_BYTES }
+        if self.is_stub() { self.small_number(12) as usize } else { CONTENT_BYTES + self.0.len() - HEADER_BYTES }
     }
 
     /// Its body.
@@ -218,12 +218,12 @@ impl Message {
 
     /// How long its body is.
     pub(crate) fn body_bytes(&self) -> usize {
-        if self.is_slip() { self.small_number(16) as usize } else { self.body().len() }
+        if self.is_stub() { self.small_number(16) as usize } else { self.body().len() }
     }
 
     /// Its slot, which says its partition.
     pub(crate) fn slot(&self) -> u16 {
-        match self.0.last_chunk().filter(|_| self.is_slip()) {
+        match self.0.last_chunk().filter(|_| self.is_stub()) {
             Some(slot) => u16::from_le_bytes(*slot),
             None => slot::of(self.routing_key(), self.properties()),
         }
@@ -241,7 +241,7 @@ impl Message {
 
     /// What it takes in memory, however many queues share it, its places aside.
     pub(crate) fn memory_bytes(&self) -> usize {
-        if self.is_slip() { SLIP_OVERHEAD_BYTES + SLIP_BYTES } else { OVERHEAD_BYTES + self.0.len() }
+        if self.is_stub() { STUB_OVERHEAD_BYTES + STUB_BYTES } else { OVERHEAD_BYTES + self.0.len() }
     }
 
     /// The same with a place, before it has one.

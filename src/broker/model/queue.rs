@@ -22,10 +22,10 @@ use partitions::{Part, Partitions};
 use tier::{Delivered, Priorities, TIER_SHIFT, Tier};
 
 use super::message::{Message, NEVER_MS};
+use super::pager::Location;
 use super::place::Place;
 use super::room;
 use super::settings::{QueueKind, Settings};
-use super::shelf::Location;
 use crate::id::QueueId;
 use crate::table::Table;
 
@@ -154,7 +154,7 @@ impl Queue {
 
     /// The same, and when the message expires, or [`NEVER_MS`].
     pub(crate) fn next(&self) -> Option<(u64, u64)> {
-        let (tier, position, head) = self.first().filter(|(.., head)| !head.is_slip())?;
+        let (tier, position, head) = self.first().filter(|(.., head)| !head.is_stub())?;
         let ttl_ms = match tier.eras.iter().rfind(|era| era.position <= position) {
             Some(era) => era.ttl_ms,
             // It was written down before eras were, and lives as long as the queue says now.
@@ -288,9 +288,9 @@ impl Queue {
         self.takes_each_once(message) && self.ids.know(message, self.keeps(message))
     }
 
-    /// Whether it looks at the id of a message. Of a slip it is not known.
+    /// Whether it looks at the id of a message. Of a stub it is not known.
     fn takes_each_once(&self, message: &Message) -> bool {
-        self.settings.deduplicates && !message.is_slip()
+        self.settings.deduplicates && !message.is_stub()
     }
 
     /// Knows a message that is here by its id.

@@ -16,6 +16,7 @@ use super::exchange::{Destination, Exchange, ExchangeKind, Walk};
 use super::headers;
 use super::message::{Message, Parts, UNACKED_MEMORY_BYTES};
 use super::numbered::Numbered;
+use super::pager::Pager;
 use super::policy::{Matcher, Policies, Policy};
 use super::publisher::Publishers;
 use super::queue::partitions::{Move, Part, Partitions};
@@ -23,7 +24,6 @@ use super::queue::{Fetched, Queue};
 use super::record::Record;
 use super::room::Gauge;
 use super::settings::Settings;
-use super::shelf::Shelf;
 use crate::arena::Arena;
 use crate::id::QueueId;
 use crate::properties::Properties;
@@ -52,9 +52,9 @@ pub(crate) struct State {
     room: Gauge,
     /// What kept messages take where they are written down.
     kept_bytes: usize,
-    shelf: Cupboard,
+    pager: Paging,
     /// Whether there ever was a message that had been put away.
-    has_slips: bool,
+    has_stubs: bool,
     /// Kept messages that waited in a partition under a number and are in it now, at a position.
     opened: Vec<(QueueId, u64, u64)>,
     /// The last message that was taken, for as long as it is being delivered.
@@ -63,16 +63,16 @@ pub(crate) struct State {
     lent: Option<(QueueId, Fetched)>,
 }
 
-/// Where messages are that there is no memory for.
+/// Where messages are read back from that had to leave memory, and how their bytes are read.
 #[derive(Default)]
-struct Cupboard(Option<(Box<dyn Shelf>, ReadMessage)>);
+struct Paging(Option<(Box<dyn Pager>, ReadMessage)>);
 
 /// Finds the parts of a message in what was written down of it.
 pub(crate) type ReadMessage = fn(&[u8]) -> Option<Parts<'_>>;
 
-impl fmt::Debug for Cupboard {
+impl fmt::Debug for Paging {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Cupboard")
+        formatter.write_str("Paging")
     }
 }
 
@@ -116,8 +116,8 @@ impl State {
             ids_bytes: Rc::default(),
             room: Gauge::default(),
             kept_bytes: 0,
-            shelf: Cupboard::default(),
-            has_slips: false,
+            pager: Paging::default(),
+            has_stubs: false,
             opened: Vec::new(),
             taken: None,
             lent: None,
@@ -438,7 +438,7 @@ impl State {
         let (mut added, scratch) = (None, &mut Vec::new());
         let replaced = queue.requeue(position, |message, returns| {
             let mut counted =
-                (counts && !message.is_slip()).then(|| headers::with_delivery_count(message, returns, scratch))?;
+                (counts && !message.is_stub()).then(|| headers::with_delivery_count(message, returns, scratch))?;
             counted.set_kept(message.is_kept());
             added = Some(counted.share());
             Some(counted)

@@ -5,8 +5,8 @@ use crate::broker::durable::fact;
 use crate::broker::durable::image::Image;
 use crate::broker::durable::keeping::{Keeper, Noted};
 use crate::broker::model::error::Error;
+use crate::broker::model::pager::{Location, Pager};
 use crate::broker::model::record::Record;
-use crate::broker::model::shelf::{Location, Shelf};
 use crate::broker::session::due::Due;
 use crate::wire::Malformed;
 
@@ -48,9 +48,9 @@ impl Broker {
         }
     }
 
-    /// Notes from now on what outlives the broker, for whoever writes it down; what is put away comes back from `shelf`.
-    pub fn keep_facts(&mut self, shelf: Box<dyn Shelf>) {
-        self.state.set_shelf(shelf, fact::read_message);
+    /// Notes from now on what outlives the broker, for whoever writes it down; what is put away is read back by `pager`.
+    pub fn keep_facts(&mut self, pager: Box<dyn Pager>) {
+        self.state.set_pager(pager, fact::read_message);
         self.keeper.get_or_insert_with(|| Box::new(Keeper::new(self.limits.memory_page_bytes)));
     }
 

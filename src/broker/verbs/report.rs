@@ -141,7 +141,7 @@ impl Broker {
         let mut messages = Vec::new();
         for part in parts.into_iter().filter_map(|part| self.state.queue(part)) {
             let mut add = |is_unacked, position, message: &Message| {
-                let body = if message.is_slip() { Vec::new() } else { message.body().to_vec() };
+                let body = if message.is_stub() { Vec::new() } else { message.body().to_vec() };
                 messages.push(MessageReport { position, is_unacked, body });
             };
             part.each_ready(&mut |position, message| add(false, position, message));

@@ -166,7 +166,7 @@ impl Broker {
 
     /// Sends a message that was delivered, and may have been put away since, to the dead-letter exchange.
     fn dead_letter_of(&mut self, id: QueueId, position: u64, mut message: Message, reason: Reason) {
-        if message.is_slip() {
+        if message.is_stub() {
             let kept_bytes = message.kept_bytes();
             drop(message);
             if !self.has_room_for_copy(kept_bytes) {

@@ -5,19 +5,19 @@ use super::tier::{Delivered, Era};
 use crate::broker::model::message::Message;
 
 impl Queue {
-    /// Whether a slip may stand at this position: nobody is about to look at the message.
+    /// Whether a stub may stand at this position: nobody is about to look at the message.
     pub(crate) fn can_put_away(&self, position: u64) -> bool {
         let tier = self.tier(position);
         let is_first = position == tier.returned.first().unwrap_or(tier.fresh_position);
         !is_first && !self.settings.deduplicates && self.ready_message(position).is_some()
     }
 
-    /// The position of the next message to deliver, if a slip stands there.
-    pub(crate) fn slip_at_head(&self) -> Option<u64> {
-        self.first().filter(|(.., head)| head.is_slip()).map(|(_, position, _)| position)
+    /// The position of the next message to deliver, if a stub stands there.
+    pub(crate) fn stub_at_head(&self) -> Option<u64> {
+        self.first().filter(|(.., head)| head.is_stub()).map(|(_, position, _)| position)
     }
 
-    /// Puts a slip in a message's place, or the message in the slip's, and returns what was there.
+    /// Puts a stub in a message's place, or the message in the stub's, and returns what was there.
     pub(crate) fn exchange(&mut self, position: u64, other: Message) -> Message {
         self.note_id(&other);
         let tier = self.tier_mut(position);
@@ -87,10 +87,10 @@ impl Queue {
         self.tiers.iter().map(|tier| tier.touched_below)
     }
 
-    /// Ready messages that stand in this queue as slips.
-    pub(crate) fn slips(&self) -> Vec<u64> {
-        let mut slips = Vec::new();
-        self.each_ready(&mut |position, message| slips.extend(message.is_slip().then_some(position)));
-        slips
+    /// Ready messages that stand in this queue as stubs.
+    pub(crate) fn stubs(&self) -> Vec<u64> {
+        let mut stubs = Vec::new();
+        self.each_ready(&mut |position, message| stubs.extend(message.is_stub().then_some(position)));
+        stubs
     }
 }

@@ -5,9 +5,9 @@ use super::{ReadMessage, State};
 use crate::broker::model::exchange::Destination;
 use crate::broker::model::headers;
 use crate::broker::model::message::{Message, PLACE_MEMORY_BYTES, Parts};
+use crate::broker::model::pager::{Location, Pager};
 use crate::broker::model::place::{PLACE_BYTES, Place};
 use crate::broker::model::queue::Fetched;
-use crate::broker::model::shelf::{Location, Shelf};
 use crate::id::QueueId;
 
 impl State {
@@ -16,9 +16,9 @@ impl State {
         self.kept_bytes
     }
 
-    /// Says where messages come from that there is no memory for, and how their bytes are read.
-    pub(crate) fn set_shelf(&mut self, shelf: Box<dyn Shelf>, read: ReadMessage) {
-        self.shelf.0 = Some((shelf, read));
+    /// Sets where messages are read back from that had to leave memory, and how their bytes are read.
+    pub(crate) fn set_pager(&mut self, pager: Box<dyn Pager>, read: ReadMessage) {
+        self.pager.0 = Some((pager, read));
     }
 
     pub(crate) fn is_kept_exchange(&self, name: &str) -> bool {
@@ -83,7 +83,7 @@ impl State {
         self.memory_bytes += PLACE_MEMORY_BYTES;
         if message.is_kept() {
             self.kept_bytes += PLACE_BYTES;
-            self.has_slips |= message.is_slip();
+            self.has_stubs |= message.is_stub();
         }
     }
 
@@ -139,12 +139,12 @@ impl State {
             Place::Queue(queue, _) => self.queues.get(queue).is_some_and(|queue| queue.part.is_some()),
             _ => false,
         });
-        let slip = message.slip(at, length, is_in_part);
-        self.has_slips = true;
-        self.count_in(&slip);
+        let stub = message.stub(at, length, is_in_part);
+        self.has_stubs = true;
+        self.count_in(&stub);
         for &place in places {
             let Place::Queue(queue, position) = place else { continue };
-            let replaced = self.queue_mut(queue).exchange(position, slip.share());
+            let replaced = self.queue_mut(queue).exchange(position, stub.share());
             self.let_go_of(replaced);
         }
     }
@@ -160,27 +160,27 @@ impl State {
         })
     }
 
-    /// Fetches the next message of a queue, if only a slip is there.
+    /// Fetches the next message of a queue, if only a stub is there.
     pub(crate) fn fetch_head(&mut self, queue: QueueId) {
-        if self.has_slips {
-            self.fetch_slip_at_head(queue);
+        if self.has_stubs {
+            self.fetch_stub_at_head(queue);
         }
     }
 
     #[inline(never)]
-    fn fetch_slip_at_head(&mut self, queue: QueueId) {
+    fn fetch_stub_at_head(&mut self, queue: QueueId) {
         let Some(known) = self.queues.get_mut(queue) else { return };
-        let Some(position) = known.slip_at_head() else { return };
+        let Some(position) = known.stub_at_head() else { return };
         if let Some(former) = known.fetched.take() {
             self.put_back(queue, &former);
         }
         self.queue_mut(queue).fetched = self.fetch(queue, position);
     }
 
-    /// Has a slip stand for a message again that was fetched, if it is still in its queue.
+    /// Has a stub stand for a message again that was fetched, if it is still in its queue.
     pub(super) fn put_back(&mut self, queue: QueueId, fetched: &Fetched) {
         let place = Place::Queue(queue, fetched.position);
-        if self.kept_at(place).is_some_and(|message| !message.is_slip()) {
+        if self.kept_at(place).is_some_and(|message| !message.is_stub()) {
             self.put_away(&[place], fetched.at, fetched.length);
         }
     }
@@ -197,18 +197,18 @@ impl State {
 
     /// Fetches all messages of a queue that are ready.
     pub(crate) fn fetch_all(&mut self, queue: QueueId) {
-        let slips = self.queues.get(queue).map(|queue| queue.slips()).unwrap_or_default();
-        for position in slips {
+        let stubs = self.queues.get(queue).map(|queue| queue.stubs()).unwrap_or_default();
+        for position in stubs {
             self.fetch(queue, position);
         }
     }
 
-    /// Brings a message back from the shelf, and returns from where. If it cannot be read any more, the slip stays.
+    /// Reads a message back, and returns from where. If it cannot be read any more, the stub stays.
     pub(crate) fn fetch(&mut self, id: QueueId, position: u64) -> Option<Fetched> {
-        let queue = self.queues.get(id).expect("a slip's queue exists");
-        let (at, length) = queue.message(position).and_then(Message::as_slip)?;
-        let (shelf, read) = self.shelf.0.as_mut()?;
-        let parts: Parts<'_> = read(shelf.read(at, length)?)?;
+        let queue = self.queues.get(id).expect("a stub's queue exists");
+        let (at, length) = queue.message(position).and_then(Message::as_stub)?;
+        let (pager, read) = self.pager.0.as_mut()?;
+        let parts: Parts<'_> = read(pager.read(at, length)?)?;
         let scratch = &mut Vec::new();
         let mut message = Message::new(&parts, scratch);
         let returns = queue.returns(position);
@@ -217,8 +217,8 @@ impl State {
         }
         message.set_kept(true);
         self.count_in(&message);
-        let slip = self.queue_mut(id).exchange(position, message);
-        self.let_go_of(slip);
+        let stub = self.queue_mut(id).exchange(position, message);
+        self.let_go_of(stub);
         Some(Fetched { position, at, length })
     }
 }

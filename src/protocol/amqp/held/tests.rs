@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::access::GuestOnly;
-use crate::broker::{Config, Event, Location, Shelf};
+use crate::broker::{Config, Event, Location, Pager};
 use crate::id::TransportId;
 use crate::limits::Limits;
 use crate::protocol::amqp::Peer;
@@ -23,7 +23,7 @@ const CLOSE_OK: &str = "connection.close-ok";
 /// Nothing comes back from there.
 struct Nowhere;
 
-impl Shelf for Nowhere {
+impl Pager for Nowhere {
     fn read(&mut self, _: Location, _: u32) -> Option<&[u8]> {
         None
     }

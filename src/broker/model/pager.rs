@@ -1,4 +1,4 @@
-//! Shelf: where messages lie that memory has no room for, as whoever keeps the facts knows.
+//! Pager: reads messages back that were written down and had to leave memory.
 
 /// Where a fact begins that was written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -9,8 +9,8 @@ pub struct Location {
     pub offset: u32,
 }
 
-/// Gives facts back that were written down.
-pub trait Shelf {
-    /// The bytes of a fact; nothing when they cannot be read any more, which whoever keeps the facts tells the operator.
+/// Reads facts back that were written down.
+pub trait Pager {
+    /// Returns the bytes of a fact, or nothing when they cannot be read any more.
     fn read(&mut self, at: Location, length: u32) -> Option<&[u8]>;
 }
