@@ -71,7 +71,7 @@ pub(crate) struct QueueImage {
     /// In the order in which they were added, each time with how many there were before.
     pub(crate) partitions: Vec<(u16, Vec<QueueId>)>,
     pub(crate) tiers: Vec<TierImage>,
-    pub(crate) waiting: Numbered<Held>,
+    pub(crate) waiting: Numbered<Recovered>,
     /// The number after the highest one that waited.
     pub(crate) arrivals: u64,
 }
@@ -91,37 +91,38 @@ pub(crate) struct Declared {
 #[derive(Debug, Default)]
 pub(crate) struct TierImage {
     octet: u8,
-    runs: Vec<Numbered<Held>>,
+    runs: Vec<Numbered<Recovered>>,
     /// The position after the highest one that was ever used.
     pub(crate) end: u64,
     pub(crate) touched_below: u64,
     pub(crate) eras: Vec<Era>,
 }
 
+/// A message that facts tell of, or its stub.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct Recovered {
     pub(crate) message: Message,
     pub(crate) body_bytes: u32,
     pub(crate) returns: u32,
 }
 
 impl TierImage {
-    fn insert(&mut self, position: u64, held: Held) {
-        let fits = |run: &Numbered<Held>| run.last().is_none_or(|last| last < position);
+    fn insert(&mut self, position: u64, recovered: Recovered) {
+        let fits = |run: &Numbered<Recovered>| run.last().is_none_or(|last| last < position);
         let place = self.runs.iter().position(fits).unwrap_or_else(|| {
             if self.runs.len() < RUNS_MAX {
                 self.runs.push(Numbered::new());
             }
             self.runs.len() - 1
         });
-        self.runs[place].insert(position, held);
+        self.runs[place].insert(position, recovered);
     }
 
-    fn get_mut(&mut self, position: u64) -> Option<&mut Held> {
+    fn get_mut(&mut self, position: u64) -> Option<&mut Recovered> {
         self.runs.iter_mut().find_map(|run| run.get_mut(position))
     }
 
-    fn remove(&mut self, position: u64) -> Option<Held> {
+    fn remove(&mut self, position: u64) -> Option<Recovered> {
         self.runs.iter_mut().find_map(|run| run.remove(position))
     }
 
@@ -130,9 +131,9 @@ impl TierImage {
     }
 
     /// Takes the message of the lowest position.
-    pub(crate) fn pop_first(&mut self) -> Option<(u64, Held)> {
+    pub(crate) fn pop_first(&mut self) -> Option<(u64, Recovered)> {
         let first = self.runs.iter().filter_map(Numbered::first).min()?;
-        self.remove(first).map(|held| (first, held))
+        self.remove(first).map(|recovered| (first, recovered))
     }
 }
 
@@ -200,22 +201,22 @@ impl Image {
             Fact::Message { places, parts } => {
                 // What waits is looked at once more, when its slot is opened.
                 let is_waiting = places.iter().any(|place| matches!(place, Place::Waiting(..)));
-                let held = self.hold(&parts, (!is_waiting).then_some((at, raw.len() as u32)));
+                let recovered = self.recover(&parts, (!is_waiting).then_some((at, raw.len() as u32)));
                 for place in places.iter() {
-                    self.place(place, &held);
+                    self.place(place, &recovered);
                 }
-                self.forget(held.message);
+                self.forget(recovered.message);
             }
             Fact::Delayed { number, due_ms, parts } => {
-                let message = self.hold(&parts, None).message;
+                let message = self.recover(&parts, None).message;
                 self.delayed_number = self.delayed_number.max(number);
                 self.empty(Place::Delayed(number));
                 self.delayed.insert(number, DelayedImage { due_ms, message });
             }
             Fact::Gone { place, count } => self.empty_all(place, count.into()),
             Fact::Returned { queue, position, returns } => {
-                if let Some(held) = self.queue(queue).tier(position).get_mut(position) {
-                    held.returns = returns;
+                if let Some(recovered) = self.queue(queue).tier(position).get_mut(position) {
+                    recovered.returns = returns;
                 }
             }
             Fact::Delivered { queue, below } => {
@@ -292,7 +293,7 @@ impl Image {
     }
 
     /// A message, or what stands for it where there is no memory and it can be had again.
-    fn hold(&mut self, parts: &Parts<'_>, written: Option<(Location, u32)>) -> Held {
+    fn recover(&mut self, parts: &Parts<'_>, written: Option<(Location, u32)>) -> Recovered {
         let mut message = Message::new(parts, &mut self.scratch);
         message.set_kept(true);
         if message.tells_broker() {
@@ -303,23 +304,23 @@ impl Image {
         }
         self.memory_bytes += message.memory_bytes();
         self.kept_bytes += message.kept_bytes();
-        Held { message, body_bytes: parts.body.len() as u32, returns: 0 }
+        Recovered { message, body_bytes: parts.body.len() as u32, returns: 0 }
     }
 
-    fn place(&mut self, place: Place, held: &Held) {
+    fn place(&mut self, place: Place, recovered: &Recovered) {
         let replaced = self.empty(place);
         let returns = replaced.unwrap_or(0);
-        let held = Held { message: held.message.share(), returns, ..*held };
+        let recovered = Recovered { message: recovered.message.share(), returns, ..*recovered };
         match place {
             Place::Queue(queue, position) => {
                 let tier = self.queue(queue).tier(position);
                 tier.end = tier.end.max(position + 1);
-                tier.insert(position, held);
+                tier.insert(position, recovered);
             }
             Place::Waiting(queue, number) => {
                 let queue = self.queue(queue);
                 queue.arrivals = queue.arrivals.max(number + 1);
-                queue.waiting.insert(number, held);
+                queue.waiting.insert(number, recovered);
             }
             Place::Delayed(_) => unreachable!("what is delayed has a fact of its own"),
         }
@@ -327,16 +328,16 @@ impl Image {
 
     /// Takes out what is at a place, and answers how often it came back.
     fn empty(&mut self, place: Place) -> Option<u32> {
-        let held = match place {
+        let recovered = match place {
             Place::Queue(queue, position) => self.queue(queue).tier(position).remove(position),
             Place::Waiting(queue, number) => self.queue(queue).waiting.remove(number),
             Place::Delayed(number) => {
                 let delayed = self.delayed.remove(number);
-                delayed.map(|delayed| Held { message: delayed.message, body_bytes: 0, returns: 0 })
+                delayed.map(|delayed| Recovered { message: delayed.message, body_bytes: 0, returns: 0 })
             }
         }?;
-        self.forget(held.message);
-        Some(held.returns)
+        self.forget(recovered.message);
+        Some(recovered.returns)
     }
 
     fn empty_all(&mut self, first: Place, count: u64) {
@@ -377,12 +378,12 @@ impl Image {
             self.forget_queue(part);
         }
         for mut tier in queue.tiers {
-            while let Some((_, held)) = tier.pop_first() {
-                self.forget(held.message);
+            while let Some((_, recovered)) = tier.pop_first() {
+                self.forget(recovered.message);
             }
         }
-        for held in queue.waiting.into_values() {
-            self.forget(held.message);
+        for recovered in queue.waiting.into_values() {
+            self.forget(recovered.message);
         }
     }
 }

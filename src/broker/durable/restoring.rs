@@ -1,7 +1,7 @@
 //! Restoring: a broker begins with what facts say that another one wrote down.
 
 use super::fact;
-use super::image::{Declared, DelayedImage, ExchangeImage, Held, Image, QueueImage};
+use super::image::{Declared, DelayedImage, ExchangeImage, Image, QueueImage, Recovered};
 use crate::broker::model::exchange::Destination;
 use crate::broker::model::headers;
 use crate::broker::model::queue::partitions::Move;
@@ -67,8 +67,8 @@ impl State {
 
     fn restore_messages(&mut self, id: QueueId, image: &mut QueueImage, was_closed: bool) {
         for tier in &mut image.tiers {
-            while let Some((position, held)) = tier.pop_first() {
-                self.restore_message(id, position, held);
+            while let Some((position, recovered)) = tier.pop_first() {
+                self.restore_message(id, position, recovered);
             }
             let touched_below = if was_closed { tier.touched_below } else { tier.end };
             if tier.end > 0 {
@@ -81,8 +81,8 @@ impl State {
         }
     }
 
-    fn restore_message(&mut self, id: QueueId, position: u64, held: Held) {
-        let Held { mut message, body_bytes, returns } = held;
+    fn restore_message(&mut self, id: QueueId, position: u64, recovered: Recovered) {
+        let Recovered { mut message, body_bytes, returns } = recovered;
         let queue = self.queue_mut(id);
         if returns > 0 && queue.settings.counts_deliveries() && !message.is_stub() {
             let mut counted = headers::with_delivery_count(&message, returns, &mut Vec::new());
@@ -123,10 +123,10 @@ impl State {
             return;
         }
         self.part_mut(id).count_on_from(image.arrivals);
-        for (number, held) in image.waiting.into_iter() {
-            self.count_place(&held.message);
-            self.queue_mut(id).note_id(&held.message);
-            if let Some(message) = self.part_mut(id).hold_again(number, held.message) {
+        for (number, recovered) in image.waiting.into_iter() {
+            self.count_place(&recovered.message);
+            self.queue_mut(id).note_id(&recovered.message);
+            if let Some(message) = self.part_mut(id).hold_again(number, recovered.message) {
                 self.enqueue_opened(id, number, message);
             }
         }
