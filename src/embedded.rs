@@ -123,7 +123,7 @@ impl Embedded {
                 self.refused += 1;
                 Ok(0)
             }
-            Routed::Held => Ok(0),
+            Routed::Deferred => Ok(0),
         }
     }
 

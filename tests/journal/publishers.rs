@@ -146,21 +146,21 @@ fn where_there_is_no_room_for_the_number_of_a_new_publisher_it_is_refused_and_no
         assert!(broker.get(channel, "q", true).unwrap().is_none());
     }
     broker.select_transaction(channel);
-    assert_eq!(publish(broker, channel, "0", 3), Ok(Routed::Held));
+    assert_eq!(publish(broker, channel, "0", 3), Ok(Routed::Deferred));
     broker.commit_transaction(channel).unwrap();
     broker.set_now(NOW_MS + WEEK_MS);
-    assert_eq!(publish(broker, channel, "new", 1), Ok(Routed::Held), "without a turn, too");
+    assert_eq!(publish(broker, channel, "new", 1), Ok(Routed::Deferred), "without a turn, too");
     for number in 0..known {
-        assert_eq!(publish(broker, channel, &number.to_string(), 4), Ok(Routed::Held), "one by one there is room");
+        assert_eq!(publish(broker, channel, &number.to_string(), 4), Ok(Routed::Deferred), "one by one there is room");
     }
     for sequence in 2..known as i64 {
-        assert_eq!(publish(broker, channel, "new", sequence), Ok(Routed::Held));
+        assert_eq!(publish(broker, channel, "new", sequence), Ok(Routed::Deferred));
     }
     let refusal = broker.commit_transaction(channel).unwrap_err();
     assert!(matches!(refusal, Error::PublisherLimit(_)), "not for all of them together: {refusal}");
     broker.rollback_transaction(channel).unwrap();
     for sequence in 1..known as i64 {
-        assert_eq!(publish(broker, channel, "new", sequence), Ok(Routed::Held));
+        assert_eq!(publish(broker, channel, "new", sequence), Ok(Routed::Deferred));
     }
     broker.commit_transaction(channel).unwrap();
 }

@@ -32,7 +32,7 @@ pub struct Owed {
 pub enum Routed {
     Queued(usize),
     Refused,
-    Held,
+    Deferred,
 }
 
 /// Where a message goes.
@@ -50,7 +50,7 @@ impl Reference {
         self.check_target(&content.exchange)?;
         if let Some(transaction) = &mut self.channels[channel].transaction {
             transaction.push(Owed { content, reason: None, is_given_back: false, mandatory });
-            return Ok(Routed::Held);
+            return Ok(Routed::Deferred);
         }
         Ok(self.distribute(content))
     }

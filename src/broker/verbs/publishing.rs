@@ -44,7 +44,7 @@ pub enum Routed {
     /// A queue is full and refused it; others may have it.
     Refused,
     /// It waits for its transaction to be committed.
-    Held,
+    Deferred,
 }
 
 impl Broker {
@@ -72,7 +72,7 @@ impl Broker {
             let bytes = message.placed_bytes();
             transaction.published.push((message, publication.mandatory));
             self.reserved_bytes += bytes;
-            return Ok(Routed::Held);
+            return Ok(Routed::Deferred);
         }
         let routed = self.send_once(message);
         self.tend_changed();

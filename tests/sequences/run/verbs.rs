@@ -127,7 +127,7 @@ impl Bench {
         let answer = kind(answer).map(|routed| match routed {
             Routed::Queued(count) => publishing::Routed::Queued(count),
             Routed::Refused => publishing::Routed::Refused,
-            Routed::Held => publishing::Routed::Held,
+            Routed::Deferred => publishing::Routed::Deferred,
         });
         assert_eq!(answer, self.reference.publish(channel, content, mandatory));
     }
