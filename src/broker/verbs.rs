@@ -72,7 +72,7 @@ pub struct Broker {
     /// What all that took at the last look, among other virtual hosts.
     memory: Gauge,
     /// What connections, channels and consumers take.
-    held: Gauge,
+    sessions: Gauge,
     queues_max: Option<usize>,
     prefers_quorum: bool,
     /// What has happened in queues that are gone.
@@ -113,7 +113,7 @@ impl Broker {
             timers: Timers::new(),
             reserved_bytes: 0,
             memory: Gauge::default(),
-            held: Gauge::default(),
+            sessions: Gauge::default(),
             queues_max: None,
             prefers_quorum: false,
             gone: Counters::default(),

@@ -9,7 +9,7 @@ use crate::id::{ChannelId, ConnectionId};
 impl Broker {
     /// A new peer.
     pub fn open_connection(&mut self) -> ConnectionId {
-        self.held.add(CONNECTION_BYTES);
+        self.sessions.add(CONNECTION_BYTES);
         self.connections.insert(Connection::default())
     }
 
@@ -21,7 +21,7 @@ impl Broker {
     /// A peer has gone: its channels close and its exclusive queues are deleted.
     pub fn close_connection(&mut self, connection: ConnectionId) {
         let Some(gone) = self.connections.remove(connection) else { return };
-        self.held.take_off(CONNECTION_BYTES + gone.extra_bytes);
+        self.sessions.take_off(CONNECTION_BYTES + gone.extra_bytes);
         for channel in gone.channels {
             self.close_channel(channel);
         }
@@ -59,7 +59,7 @@ impl Broker {
     pub fn open_channel(&mut self, connection: ConnectionId, number: u16) -> ChannelId {
         let owner = self.connections.get_mut(connection).expect("a channel is opened on an open connection");
         let id = self.channels.insert(Channel::new(connection, number, owner.paused));
-        self.held.add(CHANNEL_BYTES);
+        self.sessions.add(CHANNEL_BYTES);
         owner.channels.push(id);
         id
     }
@@ -68,7 +68,7 @@ impl Broker {
     /// long as their consumers go. Closing it again does nothing.
     pub fn close_channel(&mut self, channel: ChannelId) {
         let Some(mut gone) = self.channels.remove(channel) else { return };
-        self.held.take_off(CHANNEL_BYTES);
+        self.sessions.take_off(CHANNEL_BYTES);
         if let Some(connection) = self.connections.get_mut(gone.connection) {
             connection.channels.retain(|&known| known != channel);
         }

@@ -106,7 +106,7 @@ impl Broker {
     fn attach(&mut self, consumer: Consumer) {
         let (channel, queue, tag) = (consumer.channel, consumer.queue, consumer.tag.clone());
         let priority = consumer.priority;
-        self.held.add(room::of_consumer(&consumer.tag, &consumer.arguments));
+        self.sessions.add(room::of_consumer(&consumer.tag, &consumer.arguments));
         let id = self.consumers.insert(consumer);
         self.channel_mut(channel).consumers.insert(tag, id);
         self.runtime_of(queue).has_priorities |= priority != 0;
@@ -130,7 +130,7 @@ impl Broker {
     /// Takes a consumer from its queue and answers which that was. Its channel must have forgotten its tag.
     pub(super) fn detach(&mut self, id: ConsumerId) -> Option<QueueId> {
         let gone = self.consumers.remove(id)?;
-        self.held.take_off(room::of_consumer(&gone.tag, &gone.arguments));
+        self.sessions.take_off(room::of_consumer(&gone.tag, &gone.arguments));
         if let Some(channel) = self.channels.get_mut(gone.channel) {
             let held = channel.outstanding_mut().filter(|held| held.holder == Holder::Consumer(id));
             held.for_each(|held| held.holder = Holder::Cancelled);

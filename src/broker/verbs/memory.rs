@@ -54,7 +54,7 @@ impl Broker {
     /// What everything but messages takes in memory, in this virtual host.
     #[must_use]
     pub fn structure_bytes(&self) -> u64 {
-        self.state.room().own() + self.held.own()
+        self.state.room().own() + self.sessions.own()
     }
 
     /// The same, counted anew.
@@ -81,7 +81,7 @@ impl Broker {
     pub(crate) fn count_for(&mut self, connection: ConnectionId, bytes: usize) {
         if let Some(known) = self.connections.get_mut(connection) {
             known.extra_bytes += bytes;
-            self.held.add(bytes);
+            self.sessions.add(bytes);
         }
     }
 
@@ -89,7 +89,7 @@ impl Broker {
     pub(crate) fn share_limits(&mut self, memory: &Rc<Cell<u64>>, room: &Rc<Cell<u64>>) {
         self.memory.join(memory);
         self.state.room_mut().join(room);
-        self.held.join(room);
+        self.sessions.join(room);
     }
 
     /// Refuses what would take more memory than there may be for everything but messages: half of what messages may take.
@@ -98,6 +98,6 @@ impl Broker {
     /// When it does not fit.
     pub(crate) fn check_room(&self, bytes: usize) -> Result<(), Error> {
         let limit = (self.limits.memory_max_bytes / 2).max(ROOM_MIN_BYTES);
-        if self.held.all() + bytes as u64 > limit as u64 { Err(Error::RoomLimit(limit)) } else { Ok(()) }
+        if self.sessions.all() + bytes as u64 > limit as u64 { Err(Error::RoomLimit(limit)) } else { Ok(()) }
     }
 }
