@@ -35,7 +35,7 @@
 //!
 //! Times are in milliseconds; the highest bit of `published` says that the message has an `x-death` of its publisher's. A *place*
 //! is a queue and a position in it. There are two kinds of place besides: a partition's messages that wait for their slot
-//! have [`WAITING`] added to the queue and a number of their own, and what an exchange delays is at queue 0, under its number.
+//! have [`SEALED`] added to the queue and a number of their own, and what an exchange delays is at queue 0, under its number.
 
 use crate::broker::model::exchange::{Destination, ExchangeKind};
 use crate::broker::model::message::{Message, Parts};
@@ -49,7 +49,7 @@ use crate::table::Table;
 use crate::wire::{Malformed, Reader, put_long_string, put_name, put_sized};
 
 /// Added to a queue's number: messages there that wait for their slot.
-const WAITING: u64 = 1 << 63;
+const SEALED: u64 = 1 << 63;
 /// Added to the time of a message's publication.
 const CLAIMS_DEATHS: u64 = 1 << 63;
 const NONE: u64 = u64::MAX;
@@ -86,7 +86,7 @@ pub(crate) enum Fact<'a> {
 fn put_place(out: &mut Vec<u8>, place: Place) {
     let (queue, position) = match place {
         Place::Queue(queue, position) => (queue.index(), position),
-        Place::Waiting(queue, number) => (queue.index() | WAITING, number),
+        Place::Sealed(queue, number) => (queue.index() | SEALED, number),
         Place::Delayed(number) => (0, number),
     };
     put_u64(out, queue);
@@ -97,7 +97,7 @@ fn read_place(reader: &mut Reader<'_>) -> Result<Place, Malformed> {
     let (queue, position) = (reader.longlong()?, reader.longlong()?);
     Ok(match queue {
         0 => Place::Delayed(position),
-        queue if queue & WAITING != 0 => Place::Waiting(QueueId::from_index(queue & !WAITING), position),
+        queue if queue & SEALED != 0 => Place::Sealed(QueueId::from_index(queue & !SEALED), position),
         queue => Place::Queue(QueueId::from_index(queue), position),
     })
 }

@@ -71,7 +71,7 @@ pub(crate) struct QueueImage {
     /// In the order in which they were added, each time with how many there were before.
     pub(crate) partitions: Vec<(u16, Vec<QueueId>)>,
     pub(crate) tiers: Vec<TierImage>,
-    pub(crate) waiting: Numbered<Recovered>,
+    pub(crate) sealed: Numbered<Recovered>,
     /// The number after the highest one that waited.
     pub(crate) arrivals: u64,
 }
@@ -200,8 +200,8 @@ impl Image {
             Fact::PolicyGone { name } => self.policies.delete(name),
             Fact::Message { places, parts } => {
                 // What waits is looked at once more, when its slot is opened.
-                let is_waiting = places.iter().any(|place| matches!(place, Place::Waiting(..)));
-                let recovered = self.recover(&parts, (!is_waiting).then_some((at, raw.len() as u32)));
+                let is_sealed = places.iter().any(|place| matches!(place, Place::Sealed(..)));
+                let recovered = self.recover(&parts, (!is_sealed).then_some((at, raw.len() as u32)));
                 for place in places.iter() {
                     self.place(place, &recovered);
                 }
@@ -251,7 +251,7 @@ impl Image {
         let (mut queues, mut messages) = (0, self.delayed.len());
         for queue in self.queues.ids().into_iter().filter_map(|id| self.queues.get(id)) {
             queues += usize::from(queue.declared.is_some());
-            messages += queue.waiting.len() + queue.tiers.iter().map(TierImage::len).sum::<usize>();
+            messages += queue.sealed.len() + queue.tiers.iter().map(TierImage::len).sum::<usize>();
         }
         (queues, messages)
     }
@@ -317,10 +317,10 @@ impl Image {
                 tier.end = tier.end.max(position + 1);
                 tier.insert(position, recovered);
             }
-            Place::Waiting(queue, number) => {
+            Place::Sealed(queue, number) => {
                 let queue = self.queue(queue);
                 queue.arrivals = queue.arrivals.max(number + 1);
-                queue.waiting.insert(number, recovered);
+                queue.sealed.insert(number, recovered);
             }
             Place::Delayed(_) => unreachable!("what is delayed has a fact of its own"),
         }
@@ -330,7 +330,7 @@ impl Image {
     fn empty(&mut self, place: Place) -> Option<u32> {
         let recovered = match place {
             Place::Queue(queue, position) => self.queue(queue).tier(position).remove(position),
-            Place::Waiting(queue, number) => self.queue(queue).waiting.remove(number),
+            Place::Sealed(queue, number) => self.queue(queue).sealed.remove(number),
             Place::Delayed(number) => {
                 let delayed = self.delayed.remove(number);
                 delayed.map(|delayed| Recovered { message: delayed.message, body_bytes: 0, returns: 0 })
@@ -382,7 +382,7 @@ impl Image {
                 self.forget(recovered.message);
             }
         }
-        for recovered in queue.waiting.into_values() {
+        for recovered in queue.sealed.into_values() {
             self.forget(recovered.message);
         }
     }

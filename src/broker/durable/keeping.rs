@@ -207,7 +207,7 @@ impl Keeper {
             }
         };
         queue.each_ready(&mut |position, message| note(Place::Queue(id, position), message));
-        queue.waiting().for_each(|(number, message)| note(Place::Waiting(id, *number), message));
+        queue.sealed_messages().for_each(|(number, message)| note(Place::Sealed(id, *number), message));
         // What nobody wrote down can never be durable.
         self.noted.facts += u64::from(is_noted);
     }
@@ -223,7 +223,7 @@ impl Keeper {
             }
             let places = std::iter::once(Place::Queue(queue, position));
             self.put_message(|out| fact::put_message(out, places, message));
-            self.put_gone(Place::Waiting(queue, number));
+            self.put_gone(Place::Sealed(queue, number));
         }
     }
 

@@ -44,7 +44,7 @@ impl State {
         }
         self.settle_slots();
         for id in queues.ids() {
-            self.restore_waiting(id, queues.remove(id).expect("it is there"));
+            self.restore_sealed(id, queues.remove(id).expect("it is there"));
             self.fetch_head(id);
         }
     }
@@ -118,12 +118,12 @@ impl State {
         }
     }
 
-    fn restore_waiting(&mut self, id: QueueId, image: QueueImage) {
+    fn restore_sealed(&mut self, id: QueueId, image: QueueImage) {
         if image.arrivals == 0 {
             return;
         }
         self.part_mut(id).count_on_from(image.arrivals);
-        for (number, recovered) in image.waiting.into_iter() {
+        for (number, recovered) in image.sealed.into_iter() {
             self.count_place(&recovered.message);
             self.queue_mut(id).note_id(&recovered.message);
             if let Some(message) = self.part_mut(id).hold_again(number, recovered.message) {

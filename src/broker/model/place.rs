@@ -12,7 +12,7 @@ pub(crate) enum Place {
     /// At a position of a queue.
     Queue(QueueId, u64),
     /// In a partition, until its slot is opened; numbered by arrival.
-    Waiting(QueueId, u64),
+    Sealed(QueueId, u64),
     /// In its exchange; by its number.
     Delayed(u64),
 }
@@ -22,7 +22,7 @@ impl Place {
     pub(crate) fn after(self, count: u64) -> Self {
         match self {
             Self::Queue(queue, position) => Self::Queue(queue, position + count),
-            Self::Waiting(queue, number) => Self::Waiting(queue, number + count),
+            Self::Sealed(queue, number) => Self::Sealed(queue, number + count),
             Self::Delayed(number) => Self::Delayed(number + count),
         }
     }

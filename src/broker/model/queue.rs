@@ -49,7 +49,7 @@ pub(crate) struct Queue {
     /// By priority, as far as any was used; at least one.
     tiers: Vec<Tier>,
     /// Which priorities have ready messages.
-    waiting: Priorities,
+    ready_priorities: Priorities,
     ready_count: usize,
     ready_bytes: usize,
     unacked_count: usize,
@@ -118,7 +118,7 @@ impl Queue {
             policy: None,
             counters: Counters::default(),
             tiers: vec![Tier::new(lowest_tier << TIER_SHIFT)],
-            waiting: Priorities::default(),
+            ready_priorities: Priorities::default(),
             ready_count: 0,
             ready_bytes: 0,
             unacked_count: 0,
@@ -139,8 +139,8 @@ impl Queue {
     }
 
     /// Messages that wait until their slot is opened, by their numbers.
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = &(u64, Message)> {
-        self.part.iter().flat_map(|part| part.waiting())
+    pub(crate) fn sealed_messages(&self) -> impl Iterator<Item = &(u64, Message)> {
+        self.part.iter().flat_map(|part| part.sealed_messages())
     }
 
     pub(crate) fn unacked_count(&self) -> usize {
@@ -176,7 +176,7 @@ impl Queue {
 
     /// The next message to deliver, after its tier and its position.
     fn first(&self) -> Option<(&Tier, u64, &Message)> {
-        let tier = &self.tiers[self.waiting.highest()?];
+        let tier = &self.tiers[self.ready_priorities.highest()?];
         match tier.returned.front() {
             Some((position, delivered)) => Some((tier, position, &delivered.message)),
             None => tier.fresh.front().map(|head| (tier, tier.fresh_position, head)),
@@ -246,8 +246,8 @@ impl Queue {
 
     /// The place that a message would get.
     pub(crate) fn next_place(&self, id: QueueId, message: &Message) -> Place {
-        if let Some(number) = self.part.as_ref().and_then(|part| part.next_waiting(message)) {
-            return Place::Waiting(id, number);
+        if let Some(number) = self.part.as_ref().and_then(|part| part.next_sealed(message)) {
+            return Place::Sealed(id, number);
         }
         Place::Queue(id, self.end_for(message))
     }
@@ -392,16 +392,16 @@ impl Queue {
             purged.extend(returned.into_values().map(|delivered| delivered.message));
             purged.extend(std::mem::take(&mut tier.fresh));
         }
-        purged.extend(self.part.iter_mut().flat_map(|part| part.take_waiting()));
+        purged.extend(self.part.iter_mut().flat_map(|part| part.take_sealed()));
         purged.iter().for_each(|message| self.forget_id(message));
-        (self.ready_count, self.ready_bytes, self.waiting) = (0, 0, Priorities::default());
+        (self.ready_count, self.ready_bytes, self.ready_priorities) = (0, 0, Priorities::default());
         purged
     }
 
     /// Takes everything, as the queue goes.
     pub(crate) fn into_messages(mut self) -> impl Iterator<Item = Message> {
-        let waiting = self.part.as_mut().map(|part| part.take_waiting()).unwrap_or_default();
-        waiting.into_iter().chain(self.tiers.into_iter().flat_map(|tier| {
+        let sealed = self.part.as_mut().map(|part| part.take_sealed()).unwrap_or_default();
+        sealed.into_iter().chain(self.tiers.into_iter().flat_map(|tier| {
             let delivered = tier.returned.into_values().chain(tier.unacked.into_values());
             delivered.map(|delivered| delivered.message).chain(tier.fresh)
         }))
@@ -455,7 +455,7 @@ impl Queue {
             tier.returned.remove(position).expect("a position that is taken is ready")
         };
         if tier.fresh.is_empty() && tier.returned.len() == 0 {
-            self.waiting.remove(priority);
+            self.ready_priorities.remove(priority);
         }
         self.ready_count -= 1;
         self.ready_bytes -= delivered.message.body_bytes();
@@ -468,7 +468,7 @@ impl Queue {
     }
 
     fn count_in(&mut self, priority: usize, message: &Message) {
-        self.waiting.insert(priority);
+        self.ready_priorities.insert(priority);
         self.ready_count += 1;
         self.ready_bytes += message.body_bytes();
     }

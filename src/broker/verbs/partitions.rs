@@ -74,7 +74,7 @@ impl Broker {
     pub(super) fn tally(&self, id: QueueId) -> Tally {
         let parts = self.parts_of(id).into_iter().filter_map(|part| self.state.queue(part));
         parts.fold(Tally::default(), |sum, part| Tally {
-            ready: sum.ready + part.ready_count() + part.waiting().count(),
+            ready: sum.ready + part.ready_count() + part.sealed_messages().count(),
             ready_bytes: sum.ready_bytes + part.ready_bytes(),
             unacked: sum.unacked + part.unacked_count(),
             counters: sum.counters.plus(part.counters),

@@ -101,7 +101,7 @@ impl Broker {
         for queue in self.state.queue_ids().into_iter().filter_map(|id| self.state.queue(id)) {
             queue.each_ready(&mut |_, message| count(message));
             queue.each_unacked(&mut |_, message| count(message));
-            queue.waiting().for_each(|(_, message)| count(message));
+            queue.sealed_messages().for_each(|(_, message)| count(message));
             beside += queue.unacked_count() * UNACKED_MEMORY_BYTES + queue.recounted_id_bytes();
         }
         self.state.each_delayed(&mut count);

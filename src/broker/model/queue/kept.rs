@@ -36,7 +36,7 @@ impl Queue {
         self.note_id(&message);
         let priority = self.priority_at(position);
         self.grow(priority as u8);
-        self.waiting.insert(priority);
+        self.ready_priorities.insert(priority);
         self.ready_count += 1;
         self.ready_bytes += body_bytes;
         let tier = &mut self.tiers[priority];

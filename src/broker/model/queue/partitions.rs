@@ -134,7 +134,7 @@ impl Part {
     }
 
     /// The number that a message gets, if it has to wait for its slot.
-    pub(crate) fn next_waiting(&self, message: &Message) -> Option<u64> {
+    pub(crate) fn next_sealed(&self, message: &Message) -> Option<u64> {
         let is_sealed = self.coming.len() > 0 && self.coming.get(message.slot().into()).is_some();
         is_sealed.then_some(self.arrivals)
     }
@@ -181,12 +181,12 @@ impl Part {
     }
 
     /// What waits for sealed slots.
-    pub(crate) fn take_waiting(&mut self) -> Vec<Message> {
+    pub(crate) fn take_sealed(&mut self) -> Vec<Message> {
         self.coming.values_mut().flat_map(std::mem::take).map(|(_, message)| message).collect()
     }
 
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = &(u64, Message)> {
-        self.coming.iter().flat_map(|(_, waiting)| waiting)
+    pub(crate) fn sealed_messages(&self) -> impl Iterator<Item = &(u64, Message)> {
+        self.coming.iter().flat_map(|(_, sealed)| sealed)
     }
 }
 

@@ -123,9 +123,9 @@ impl State {
     pub(crate) fn kept_at(&self, place: Place) -> Option<&Message> {
         let message = match place {
             Place::Queue(queue, position) => self.queues.get(queue)?.message(position),
-            Place::Waiting(queue, number) => {
-                let waiting = &mut self.queues.get(queue)?.waiting();
-                waiting.find(|(known, _)| *known == number).map(|(_, message)| message)
+            Place::Sealed(queue, number) => {
+                let sealed = &mut self.queues.get(queue)?.sealed_messages();
+                sealed.find(|(known, _)| *known == number).map(|(_, message)| message)
             }
             Place::Delayed(number) => self.delayed.get(number),
         };
