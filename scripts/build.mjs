@@ -1,6 +1,7 @@
 // Build: the wasm artifacts, the npm package and the page, each only when its sources changed.
 // `node scripts/build.mjs [--only wasm|pkg|www]`
 
+import { rmSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { run } from "./lib/child.mjs";
 import { fingerprint, isDone, markDone } from "./lib/fingerprint.mjs";
@@ -46,6 +47,8 @@ function buildPage() {
 async function buildWorkspace(folder, title, print) {
   if (isDone(folder, print, [inRoot(folder, "dist")])) return;
   await step(`build the ${title}`, async () => {
+    // The compiler leaves the results of sources that were moved or removed.
+    rmSync(inRoot(folder, "dist"), { recursive: true, force: true });
     const built = await run("npm", ["run", "build", "--silent", "-w", folder]);
     if (!built.ok) throw new Problem(`The ${title} did not build: the lines above say why.`, built.output);
   });

@@ -11,7 +11,7 @@ import { setUpToStart } from "./setup.mjs";
 await runIfCalled(import.meta.url, async () => {
   await setUpToStart();
   await build();
-  const commandLine = inRoot("pkg", "dist", "cli.js");
+  const commandLine = inRoot("pkg", "dist", "entry", "cli.js");
   argv.splice(1, 1, commandLine, "--www", inRoot("www", "dist"), "--data", inRoot("data"));
   await import(pathToFileURL(commandLine).href);
 });

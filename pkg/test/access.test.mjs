@@ -4,7 +4,7 @@ import { networkInterfaces } from "node:os";
 import { test } from "node:test";
 import amqplib from "amqplib";
 import { listen } from "pocketmq/node";
-import { hashPassword, isPassword } from "../dist/node/passwords.js";
+import { hashPassword, isPassword } from "../dist/node/access/passwords.js";
 import { apiOf } from "./support/api.mjs";
 
 const ALL = { configure: ".*", write: ".*", read: ".*" };

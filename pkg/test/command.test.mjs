@@ -14,7 +14,7 @@ import amqplib from "amqplib";
 import { apiOf } from "./support/api.mjs";
 import { certificate } from "./support/certificates.mjs";
 
-const cli = fileURLToPath(new URL("../dist/cli.js", import.meta.url));
+const cli = fileURLToPath(new URL("../dist/entry/cli.js", import.meta.url));
 const FREE = ["--amqp-port", "0", "--http-port", "0"];
 
 function run(t, args, env = {}) {

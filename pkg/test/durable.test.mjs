@@ -12,7 +12,7 @@ import amqplib from "amqplib";
 import { listen } from "pocketmq/node";
 import { apiOf } from "./support/api.mjs";
 
-const cli = fileURLToPath(new URL("../dist/cli.js", import.meta.url));
+const cli = fileURLToPath(new URL("../dist/entry/cli.js", import.meta.url));
 const KEPT = { persistent: true };
 
 function folder(t) {

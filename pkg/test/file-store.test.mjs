@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
-import { Data } from "../dist/node/data.js";
-import { FileStore } from "../dist/node/file-store.js";
+import { Data } from "../dist/node/data/data.js";
+import { FileStore } from "../dist/node/data/file-store.js";
 
 function folder(t) {
   const path = fs.mkdtempSync(join(tmpdir(), "pocketmq-store-"));
@@ -31,7 +31,7 @@ function readAll(store, { number, leadership, length }) {
 /** A process that takes a folder and says so; `kill` ends it at once. */
 async function holder(t, path) {
   const script = `
-    const { Data } = await import(${JSON.stringify(new URL("../dist/node/data.js", import.meta.url).href)});
+    const { Data } = await import(${JSON.stringify(new URL("../dist/node/data/data.js", import.meta.url).href)});
     await Data.open(${JSON.stringify(path)});
     console.log("taken");
     process.stdin.resume();`;

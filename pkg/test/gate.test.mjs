@@ -1,7 +1,7 @@
 // Who is let in over HTTP, by the Host and Origin headers alone.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { refusal } from "../dist/node/gate.js";
+import { refusal } from "../dist/node/net/gate.js";
 
 const RULES = { allowedHosts: ["box.example", "proxy.example:8080"], allowedOrigins: ["https://app.example"] };
 const gate = (headers, rules = RULES) => refusal(headers, rules);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import amqplib from "amqplib";
 import { listen } from "pocketmq/node";
-import { parseJson, writeJson } from "../dist/node/json.js";
+import { parseJson, writeJson } from "../dist/node/api/json.js";
 
 const MAX = "9223372036854775807";
 const MIN = "-9223372036854775808";

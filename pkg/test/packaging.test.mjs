@@ -29,7 +29,12 @@ after(() => rm(folder, { recursive: true }));
 test("it holds what it needs and nothing else", () => {
   const kinds = new Set(files.map((file) => file.split("/")[0]));
   assert.deepEqual([...kinds].sort(), ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "dist", "package.json", "wasm"]);
-  for (const file of ["wasm/broker/broker_bg.wasm", "wasm/lab/lab_bg.wasm", "dist/cli.js", "dist/workerd.js"]) {
+  for (const file of [
+    "wasm/broker/broker_bg.wasm",
+    "wasm/lab/lab_bg.wasm",
+    "dist/entry/cli.js",
+    "dist/entry/workerd.js",
+  ]) {
     assert.ok(files.includes(file), file);
   }
   assert.ok(!files.some((file) => file.includes(".gitignore")));
@@ -80,7 +85,7 @@ test("every entry point can be imported; workerd gets its own", async () => {
   ]);
   const resolve = 'console.log(import.meta.resolve("pocketmq"))';
   const resolved = await run(folder, "node", "--conditions=workerd", "--input-type=module", "--eval", resolve);
-  assert.match(resolved, /dist\/workerd\.js\n$/);
+  assert.match(resolved, /dist\/entry\/workerd\.js\n$/);
 });
 
 test("the command is installed", async () => {

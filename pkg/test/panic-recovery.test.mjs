@@ -26,7 +26,7 @@ WebAssembly.Instance = class extends WebAssembly.Instance {
 
 const dist = labPackage("panic-recovery");
 const { Server } = await import(new URL("../wasm/broker/broker.js", dist));
-const { listen, Broker } = await import(new URL("node.js", dist));
+const { listen, Broker } = await import(new URL("entry/node.js", dist));
 const KEPT = { persistent: true };
 
 const open = Server.open;

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import amqplib from "amqplib";
 import { Broker, listen } from "pocketmq/node";
 import { RE2JS } from "re2js";
-import { faultOf, matches } from "../dist/patterns.js";
+import { faultOf, matches } from "../dist/core/patterns.js";
 import { apiOf } from "./support/api.mjs";
 
 // With a backtracking engine this takes 2 ** 32 steps and more.

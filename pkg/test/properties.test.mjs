@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Broker, BrokerError } from "pocketmq";
 import { connectPort } from "pocketmq/browser";
-import { Encoder } from "../dist/browser/publication.js";
+import { Encoder } from "../dist/browser/client/publication.js";
 import { hostPort } from "./support/port-host.mjs";
 
 const REFUSED = [

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
 import { AMQPView } from "@cloudamqp/amqp-client/amqp-view";
-import { Encoder } from "../dist/browser/publication.js";
+import { Encoder } from "../dist/browser/client/publication.js";
 
 const FRAME_MAX = 8_192;
 const CHANNEL = 3;

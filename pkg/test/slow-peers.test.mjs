@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import { describe, test } from "node:test";
 import amqplib from "amqplib";
 import { listen } from "pocketmq/node";
-import { LoginGuard } from "../dist/node/login-guard.js";
+import { LoginGuard } from "../dist/node/access/login-guard.js";
 import { apiOf } from "./support/api.mjs";
 import { certificate } from "./support/certificates.mjs";
 

@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { startRabbitmq } from "../../scripts/bench/amqp-rabbitmq.mjs";
 
-const CLI = fileURLToPath(new URL("../../pkg/dist/cli.js", import.meta.url));
+const CLI = fileURLToPath(new URL("../../pkg/dist/entry/cli.js", import.meta.url));
 const READY = /^PocketMQ is ready: (amqp:\S+)(?: +· +(http:\S+))?/;
 const SMALL_BYTES = 2 ** 20;
 
@@ -43,7 +43,7 @@ export async function startPrivateBroker() {
 
 /** Starts the command line program and waits for its ready line. */
 export async function startPocketmq({ amqpPort = 0, flags = [] } = {}) {
-  if (!existsSync(CLI)) throw new Error("pkg/dist/cli.js is missing: run `npm run build` first.");
+  if (!existsSync(CLI)) throw new Error("pkg/dist/entry/cli.js is missing: run `npm run build` first.");
   const server = spawn(process.execPath, [CLI, "--amqp-port", String(amqpPort), "--http-port", "0", ...flags], {
     stdio: ["ignore", "pipe", "pipe"],
   });

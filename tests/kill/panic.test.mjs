@@ -14,7 +14,7 @@ const ROUNDS = 3;
 
 const dist = labPackage("panic-rounds");
 const { Server } = await import(new URL("../wasm/broker/broker.js", dist));
-const { listen } = await import(new URL("node.js", dist));
+const { listen } = await import(new URL("entry/node.js", dist));
 
 const open = Server.open;
 Server.open = (...how) => {

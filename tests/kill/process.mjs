@@ -12,7 +12,7 @@ const RECOVERED = /^Recovered (\d+) messages? in \d+ queues? from /;
 export async function startOn(folder, ...flags) {
   const began = performance.now();
   const args = ["--amqp-port", "0", "--http-port", "0", "--data", folder, ...flags];
-  const child = spawn(process.execPath, [inRoot("pkg", "dist", "cli.js"), ...args], {
+  const child = spawn(process.execPath, [inRoot("pkg", "dist", "entry", "cli.js"), ...args], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   const kill = () => child.kill("SIGKILL");

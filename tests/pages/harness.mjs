@@ -20,7 +20,7 @@ const READY = /ready: (amqp:\/\/\S+) {2}· {2}(http:\/\/\S+)/;
 
 /** Starts a broker that serves the page, on ports of the system's choice unless one is given. */
 export async function startBroker(httpPort = "0") {
-  const args = ["pkg/dist/cli.js", "--amqp-port", "0", "--http-port", httpPort, "--www", "www/dist"];
+  const args = ["pkg/dist/entry/cli.js", "--amqp-port", "0", "--http-port", httpPort, "--www", "www/dist"];
   const child = spawn(execPath, args, { cwd: inRoot(), stdio: ["ignore", "pipe", "pipe"] });
   const close = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;

@@ -57,7 +57,7 @@ inEachBrowser((stage, name) => {
   test("a client in another worker notices when the broker's own worker has ended", async (t) => {
     const tab = await open(t);
     const reason = await tab.evaluate(async () => {
-      const own = new Worker("dist/worker.js", { type: "module", name: "{}" });
+      const own = new Worker("dist/entry/worker.js", { type: "module", name: "{}" });
       await new Promise((resolve) => own.addEventListener("message", resolve, { once: true }));
       const { port1, port2 } = new MessageChannel();
       own.postMessage({ type: "connect", id: 0, port: port2 }, [port2]);

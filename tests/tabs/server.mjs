@@ -37,9 +37,9 @@ function fileOf(path) {
 function addressed(source, release) {
   return source
     .replaceAll(/"@cloudamqp\/amqp-client\/([\w-]+)"/g, `"/${release}/amqp-client/$1.js"`)
-    .replaceAll('"pocketmq/browser"', `"/${release}/dist/browser.js"`)
-    .replaceAll('"pocketmq/leader"', `"/${release}/dist/browser/leader.js"`)
-    .replaceAll('"pocketmq/opfs-store"', `"/${release}/dist/browser/opfs-store.js"`)
+    .replaceAll('"pocketmq/browser"', `"/${release}/dist/entry/browser.js"`)
+    .replaceAll('"pocketmq/leader"', `"/${release}/dist/entry/leader.js"`)
+    .replaceAll('"pocketmq/opfs-store"', `"/${release}/dist/browser/leader/opfs-store.js"`)
     .replaceAll('"pocketmq/wasm"', `"/${release}/wasm/broker/broker.js"`);
 }
 

@@ -1,5 +1,5 @@
 // Wire: what carries messages to another thread: a MessagePort or, where none can be passed, a BroadcastChannel for two.
-import type { Limits, Restored, Stats } from "../abi.js";
+import type { Limits, Restored, Stats } from "../core/abi.js";
 
 /** One end of it. */
 export interface Wire {

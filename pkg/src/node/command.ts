@@ -1,11 +1,11 @@
 // Command: `pocketmq` on a terminal. It starts a broker, says where it is, and closes it on SIGINT or SIGTERM.
 import { parseArgs } from "node:util";
-import type { Restored } from "../abi.js";
-import { Fault } from "../errors.js";
-import { type ListeningBroker, type ListenOptions, listen } from "../node.js";
-import type { Mechanism } from "./connections.js";
+import type { Restored } from "../core/abi.js";
+import { Fault } from "../core/errors.js";
+import { type ListeningBroker, type ListenOptions, listen } from "../entry/node.js";
 import { containerDefaults, fileOf, jsonOf, UsageError, userOf } from "./flags.js";
-import type { TlsOptions } from "./tls.js";
+import type { Mechanism } from "./net/connections.js";
+import type { TlsOptions } from "./net/tls.js";
 import { version } from "./version.js";
 
 const HELP = `Usage: pocketmq [options]

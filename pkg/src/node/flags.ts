@@ -1,7 +1,7 @@
 // Flags: users and files as a command line names them.
 import { readFileSync } from "node:fs";
-import { GUEST } from "./access.js";
-import { parseJson } from "./json.js";
+import { GUEST } from "./access/access.js";
+import { parseJson } from "./api/json.js";
 import type { UserOptions } from "./options.js";
 
 const TAGS = ["administrator", "monitoring", "policymaker", "management", "impersonator"];

@@ -2,16 +2,16 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { createWebSocketStream, WebSocketServer } from "ws";
-import { type Engine, isPanic } from "../engine.js";
-import { faultBy } from "../errors.js";
+import { type Engine, isPanic } from "../core/engine.js";
+import { faultBy } from "../core/errors.js";
 import { Answer } from "./api/answers.js";
 import { Api } from "./api/api.js";
 import type { Site } from "./api/call.js";
+import { writeJson } from "./api/json.js";
 import { Rates } from "./api/rates.js";
-import { sendFile } from "./files.js";
-import { type GateRules, refusal } from "./gate.js";
-import { writeJson } from "./json.js";
-import { Queues } from "./slices.js";
+import { sendFile } from "./net/files.js";
+import { type GateRules, refusal } from "./net/gate.js";
+import { Queues } from "./net/slices.js";
 
 /** What the HTTP side needs to know. */
 export interface HttpOptions extends Omit<Site, "rates"> {

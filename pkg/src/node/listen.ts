@@ -1,22 +1,22 @@
 // Listen: a broker on TCP ports of this machine, over TLS, HTTP and WebSocket where asked for.
 import type { Server as HttpServer } from "node:http";
 import { createServer, type Server as NetServer } from "node:net";
-import type { Restored, Stats } from "../abi.js";
-import type { Broker } from "../broker.js";
-import { SystemClock } from "../clock.js";
-import { Consumers } from "../consumers.js";
-import { DEFAULT_VIRTUAL_HOST, Engine } from "../engine.js";
-import { Fault } from "../errors.js";
-import { checkedLimits } from "../options.js";
-import { matches } from "../patterns.js";
-import { reportUncaught } from "../report.js";
-import { GUEST } from "./access.js";
-import { Connections } from "./connections.js";
-import type { Data } from "./data.js";
-import type { GateRules } from "./gate.js";
+import type { Restored, Stats } from "../core/abi.js";
+import { SystemClock } from "../core/clock.js";
+import { DEFAULT_VIRTUAL_HOST, Engine } from "../core/engine.js";
+import { Fault } from "../core/errors.js";
+import { matches } from "../core/patterns.js";
+import { reportUncaught } from "../core/report.js";
+import type { Broker } from "../embedded/broker.js";
+import { Consumers } from "../embedded/consumers.js";
+import { checkedLimits } from "../embedded/options.js";
+import { GUEST } from "./access/access.js";
+import type { Data } from "./data/data.js";
+import { Connections } from "./net/connections.js";
+import type { GateRules } from "./net/gate.js";
+import { type Bound, bind, unbind } from "./net/ports.js";
 import { Operations } from "./operations.js";
 import { checked, journalOptions, type ListenOptions } from "./options.js";
-import { type Bound, bind, unbind } from "./ports.js";
 import { setUp } from "./set-up.js";
 
 const LEAVE_MS = 2_000;
@@ -133,7 +133,7 @@ export async function listen(options?: ListenOptions): Promise<ListeningBroker> 
 
 // What takes time to load is loaded when asked for: a test that has no use for it starts sooner.
 async function openData(path: string): Promise<Data> {
-  const { Data } = await import("./data.js");
+  const { Data } = await import("./data/data.js");
   return Data.open(path);
 }
 
@@ -178,7 +178,7 @@ async function bindAll(
     bind(() => amqpServer(connections), host, amqpPort, "amqpPort"),
   );
   if (tls) {
-    const { amqpsServers } = await import("./tls.js");
+    const { amqpsServers } = await import("./net/tls.js");
     await add("amqps", bind(amqpsServers(tls, connections), host, amqpsPort, "amqpsPort"));
   }
   if (httpPort !== undefined) {

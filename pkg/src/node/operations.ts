@@ -1,14 +1,14 @@
 // Operations: what an operator does to a running broker, so that the broker and what the host knows of users stay in step.
-import type { Kind, Report, Table } from "../abi.js";
-import { shortText } from "../arguments.js";
-import { Broker } from "../broker.js";
-import type { Consumers } from "../consumers.js";
-import { DEFAULT_VIRTUAL_HOST, type Engine } from "../engine.js";
-import { declared, type PolicyOptions, QUEUE_FLAGS, type QueueOptions } from "../options.js";
-import { Access, type VirtualHost } from "./access.js";
-import type { AccessFile } from "./access-file.js";
-import { LoginGuard } from "./login-guard.js";
-import { limitsWith } from "./restrictions.js";
+import type { Kind, Report, Table } from "../core/abi.js";
+import { shortText } from "../core/arguments.js";
+import { DEFAULT_VIRTUAL_HOST, type Engine } from "../core/engine.js";
+import { Broker } from "../embedded/broker.js";
+import type { Consumers } from "../embedded/consumers.js";
+import { declared, type PolicyOptions, QUEUE_FLAGS, type QueueOptions } from "../embedded/options.js";
+import { Access, type VirtualHost } from "./access/access.js";
+import { LoginGuard } from "./access/login-guard.js";
+import { limitsWith } from "./access/restrictions.js";
+import type { AccessFile } from "./data/access-file.js";
 
 const NO_DESCRIPTION: VirtualHost = { description: "", tags: [] };
 

@@ -1,13 +1,13 @@
 // Options: how a broker is to listen, and the checks of what was given.
 import { statSync } from "node:fs";
-import type { JournalOptions, Limits } from "../abi.js";
-import { callable, flag, optionalWhole, record, whole, wrong } from "../arguments.js";
-import { LIMITS } from "../options.js";
-import type { Permissions } from "./access.js";
-import { MECHANISMS, type Mechanism } from "./connections.js";
-import type { HashingAlgorithm } from "./passwords.js";
-import { isLoopback } from "./ports.js";
-import type { TlsOptions } from "./tls.js";
+import type { JournalOptions, Limits } from "../core/abi.js";
+import { callable, flag, optionalWhole, record, whole, wrong } from "../core/arguments.js";
+import { LIMITS } from "../embedded/options.js";
+import type { Permissions } from "./access/access.js";
+import type { HashingAlgorithm } from "./access/passwords.js";
+import { MECHANISMS, type Mechanism } from "./net/connections.js";
+import { isLoopback } from "./net/ports.js";
+import type { TlsOptions } from "./net/tls.js";
 
 /** A user who may log in. */
 export interface UserOptions {

@@ -1,10 +1,10 @@
 // Set-up: the virtual hosts, users and definitions that a broker starts with: those that were kept, then those of the options.
-import { shortText } from "../arguments.js";
-import { EVERYTHING, GUEST } from "./access.js";
-import type { AccessFile } from "./access-file.js";
+import { shortText } from "../core/arguments.js";
+import { EVERYTHING, GUEST } from "./access/access.js";
+import type { AccessFile } from "./data/access-file.js";
+import { fields } from "./definitions/fields.js";
 import { importDefinitions } from "./definitions/import.js";
 import { readDefinitions, readPermissions, readUser } from "./definitions/read.js";
-import { fields } from "./fields.js";
 import type { Operations } from "./operations.js";
 import { checkReach, type ListenOptions, type UserOptions } from "./options.js";
 

@@ -1,6 +1,6 @@
 // Port host: what the browser's worker does in Rust, in a few lines for Node: one broker, AMQP over MessagePorts.
 
-import { copyOut } from "../../dist/instance.js";
+import { copyOut } from "../../dist/core/instance.js";
 import { Server } from "../../wasm/broker/broker.js";
 import "pocketmq";
 

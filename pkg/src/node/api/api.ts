@@ -1,16 +1,16 @@
 // API: RabbitMQ's HTTP API for management, from a request to an answer.
 import type { IncomingMessage } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
-import { GUEST, type User } from "../access.js";
-import { fields } from "../fields.js";
-import { parseJson } from "../json.js";
-import { isLoopback as isLoopbackAddress } from "../ports.js";
+import { GUEST, type User } from "../access/access.js";
+import { fields } from "../definitions/fields.js";
+import { isLoopback as isLoopbackAddress } from "../net/ports.js";
 import { Answer, badRequest, notFound, Refusal, refusalOf } from "./answers.js";
 import { bindingRoutes } from "./bindings.js";
 import { Call, type Site } from "./call.js";
 import { clientRoutes } from "./clients.js";
 import { definitionRoutes } from "./definitions.js";
 import { healthRoutes } from "./health.js";
+import { parseJson } from "./json.js";
 import { messageRoutes } from "./messages.js";
 import { metricsRoutes } from "./metrics.js";
 import { nodeRoutes } from "./node.js";

@@ -1,9 +1,9 @@
 // Bindings over HTTP. They have no names: a key made of the routing key and the arguments tells those of the same ends apart.
 import { createHash } from "node:crypto";
-import type { Report, Table } from "../../abi.js";
-import { writeJson } from "../json.js";
+import type { Report, Table } from "../../core/abi.js";
 import { created, done, notFound } from "./answers.js";
 import type { Call } from "./call.js";
+import { writeJson } from "./json.js";
 import { oneOf } from "./lists.js";
 import type { Route } from "./router.js";
 import { exchangeName, exchangeOf, queueOf } from "./topology.js";

@@ -1,11 +1,11 @@
 // Call: one request to the HTTP API, by a user who has logged in.
-import type { Kind, Report } from "../../abi.js";
-import type { Broker } from "../../broker.js";
-import type { Permission, User } from "../access.js";
-import type { Connections } from "../connections.js";
-import type { Fields } from "../fields.js";
+import type { Kind, Report } from "../../core/abi.js";
+import type { Broker } from "../../embedded/broker.js";
+import type { Permission, User } from "../access/access.js";
+import type { Fields } from "../definitions/fields.js";
+import type { Connections } from "../net/connections.js";
+import type { TlsOptions } from "../net/tls.js";
 import type { Operations } from "../operations.js";
-import type { TlsOptions } from "../tls.js";
 import { notAuthorised, notFound } from "./answers.js";
 import { listed } from "./lists.js";
 import type { Rates } from "./rates.js";

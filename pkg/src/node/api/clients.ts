@@ -1,5 +1,5 @@
 // Clients: connections, channels and consumers over HTTP, and how an operator closes a connection.
-import type { Report } from "../../abi.js";
+import type { Report } from "../../core/abi.js";
 import { done, notAuthorised, notFound } from "./answers.js";
 import { type Call, hasTag } from "./call.js";
 import { oneOf } from "./lists.js";

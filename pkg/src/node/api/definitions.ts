@@ -2,7 +2,7 @@
 import { exportDefinitions, exportVirtualHost } from "../definitions/export.js";
 import { Import } from "../definitions/import.js";
 import { readDefinitions } from "../definitions/read.js";
-import { inSlices } from "../slices.js";
+import { inSlices } from "../net/slices.js";
 import { Answer, done } from "./answers.js";
 import type { Call } from "./call.js";
 import { versions } from "./node.js";

@@ -1,6 +1,6 @@
 // Lists: sorted, cut into pages and to columns, as the query of a request wants them.
-import type { Report } from "../../abi.js";
-import { faultOf, matches } from "../../patterns.js";
+import type { Report } from "../../core/abi.js";
+import { faultOf, matches } from "../../core/patterns.js";
 import { badRequest, Refusal } from "./answers.js";
 
 const PAGE_SIZE = 100;

@@ -1,7 +1,7 @@
 // Messages: publishing and getting over HTTP, one request at a time; for looking and trying, not for work.
-import { encodeProperties, type Properties } from "../../abi.js";
-import type { Message } from "../../message.js";
-import { fields } from "../fields.js";
+import { encodeProperties, type Properties } from "../../core/abi.js";
+import type { Message } from "../../embedded/message.js";
+import { fields } from "../definitions/fields.js";
 import { badRequest } from "./answers.js";
 import type { Call } from "./call.js";
 import type { Route } from "./router.js";

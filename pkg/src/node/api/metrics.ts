@@ -1,5 +1,5 @@
 // Metrics: the broker's figures in Prometheus' text format, by the names that RabbitMQ gives them or, what it has not, by ours.
-import type { Report } from "../../abi.js";
+import type { Report } from "../../core/abi.js";
 import { Answer } from "./answers.js";
 import type { Call, Site } from "./call.js";
 import { nodeName, versions } from "./node.js";

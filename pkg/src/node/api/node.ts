@@ -1,6 +1,6 @@
 // Node: the broker as a whole over HTTP: what it is, how much is in it.
 import { hostname } from "node:os";
-import type { Report } from "../../abi.js";
+import type { Report } from "../../core/abi.js";
 import type { Versions } from "../definitions/export.js";
 import { RABBITMQ_VERSION, version } from "../version.js";
 import { notFound } from "./answers.js";

@@ -1,5 +1,5 @@
 // Policies over HTTP.
-import type { Report } from "../../abi.js";
+import type { Report } from "../../core/abi.js";
 import { readPolicy } from "../definitions/read.js";
 import { created, done, notFound } from "./answers.js";
 import type { Call } from "./call.js";

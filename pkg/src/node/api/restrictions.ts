@@ -1,7 +1,7 @@
 // Restrictions over HTTP: limits of users and virtual hosts, permissions by topic, operators' policies.
-import type { Report } from "../../abi.js";
+import type { Report } from "../../core/abi.js";
+import { type LimitsByName, USER_LIMITS, VIRTUAL_HOST_LIMITS } from "../access/restrictions.js";
 import { readOperatorPolicy, topicPermissionsOf } from "../definitions/read.js";
-import { type LimitsByName, USER_LIMITS, VIRTUAL_HOST_LIMITS } from "../restrictions.js";
 import { badRequest, created, done, notFound } from "./answers.js";
 import type { Call } from "./call.js";
 import { oneOf } from "./lists.js";

@@ -1,6 +1,6 @@
 // Router: which handler a request to the HTTP API is for, and what its user needs to be.
 import { addRoute, createRouter, findRoute } from "rou3";
-import type { User } from "../access.js";
+import type { User } from "../access/access.js";
 import { badRequest, notAuthorised } from "./answers.js";
 import { type Call, hasTag } from "./call.js";
 

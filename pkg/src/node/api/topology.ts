@@ -1,8 +1,8 @@
 // Topology: queues and exchanges over HTTP.
 
-import type { Report, Table } from "../../abi.js";
-import type { ExchangeType } from "../../named-arguments.js";
-import type { ExchangeOptions, QueueOptions } from "../../options.js";
+import type { Report, Table } from "../../core/abi.js";
+import type { ExchangeType } from "../../core/named-arguments.js";
+import type { ExchangeOptions, QueueOptions } from "../../embedded/options.js";
 import { readDeclaration, readExchange } from "../definitions/read.js";
 import { created, done, notFound } from "./answers.js";
 import type { Call } from "./call.js";

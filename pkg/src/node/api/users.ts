@@ -1,7 +1,7 @@
 // Users: who there is, with which tags and permissions, over HTTP.
 
-import type { Report } from "../../abi.js";
-import type { User } from "../access.js";
+import type { Report } from "../../core/abi.js";
+import type { User } from "../access/access.js";
 import { reportUser } from "../definitions/export.js";
 import { readPermissions, readUser } from "../definitions/read.js";
 import { badRequest, created, done, notFound } from "./answers.js";

@@ -1,6 +1,6 @@
 // Virtual hosts over HTTP.
-import type { Report } from "../../abi.js";
-import { EVERYTHING } from "../access.js";
+import type { Report } from "../../core/abi.js";
+import { EVERYTHING } from "../access/access.js";
 import { reportVirtualHost } from "../definitions/export.js";
 import { readVirtualHost } from "../definitions/read.js";
 import { badRequest, created, done, notFound } from "./answers.js";

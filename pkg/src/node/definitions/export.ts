@@ -1,7 +1,7 @@
 // Export: all that there is, as definitions that can be imported again.
 
-import type { Report } from "../../abi.js";
-import type { Access, User, VirtualHost } from "../access.js";
+import type { Report } from "../../core/abi.js";
+import type { Access, User, VirtualHost } from "../access/access.js";
 import type { Operations } from "../operations.js";
 
 /** Which versions an export claims to come from. */

@@ -1,8 +1,8 @@
 // Import: makes the things that definitions describe. Existing ones stay as they are, as with RabbitMQ; those that cannot be made
 // are left out, and told.
-import { BrokerError } from "../../errors.js";
-import type { ExchangeType } from "../../named-arguments.js";
-import type { PolicyOptions } from "../../options.js";
+import { BrokerError } from "../../core/errors.js";
+import type { ExchangeType } from "../../core/named-arguments.js";
+import type { PolicyOptions } from "../../embedded/options.js";
 import { refusalOf } from "../api/answers.js";
 import type { Operations } from "../operations.js";
 import type { BindingDeclaration, Declaration, Definitions, ExchangeDeclaration } from "./read.js";

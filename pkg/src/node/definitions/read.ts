@@ -1,12 +1,12 @@
 // Read: definitions as RabbitMQ exports them, checked as a whole: users, virtual hosts, permissions, policies and topology.
-import type { Table } from "../../abi.js";
-import { DEFAULT_VIRTUAL_HOST } from "../../engine.js";
-import { APPLY_TO, type PolicyOptions } from "../../options.js";
-import { faultOf } from "../../patterns.js";
-import type { Permissions, User, VirtualHost } from "../access.js";
-import { type Fields, fields, list } from "../fields.js";
-import { ALGORITHMS, DEFAULT_ALGORITHM, hashPassword, isAlgorithm, isHash } from "../passwords.js";
-import { type LimitsByName, type TopicPermissions, USER_LIMITS, VIRTUAL_HOST_LIMITS } from "../restrictions.js";
+import type { Table } from "../../core/abi.js";
+import { DEFAULT_VIRTUAL_HOST } from "../../core/engine.js";
+import { faultOf } from "../../core/patterns.js";
+import { APPLY_TO, type PolicyOptions } from "../../embedded/options.js";
+import type { Permissions, User, VirtualHost } from "../access/access.js";
+import { ALGORITHMS, DEFAULT_ALGORITHM, hashPassword, isAlgorithm, isHash } from "../access/passwords.js";
+import { type LimitsByName, type TopicPermissions, USER_LIMITS, VIRTUAL_HOST_LIMITS } from "../access/restrictions.js";
+import { type Fields, fields, list } from "./fields.js";
 
 /** Components of parameters that mean something here. */
 const COMPONENTS = ["operator_policy", "vhost-limits"];

@@ -57,10 +57,10 @@ async function worker() {
 
 async function leader() {
   await import("pocketmq");
-  const { Engine } = await import("../../../dist/engine.js");
-  const { SystemClock } = await import("../../../dist/clock.js");
-  const { PortHost } = await import("../../../dist/browser/port-host.js");
-  const { reportUncaught } = await import("../../../dist/report.js");
+  const { Engine } = await import("../../../dist/core/engine.js");
+  const { SystemClock } = await import("../../../dist/core/clock.js");
+  const { PortHost } = await import("../../../dist/browser/leader/port-host.js");
+  const { reportUncaught } = await import("../../../dist/core/report.js");
   const engine = new Engine({ limits: {}, clock: new SystemClock(), soon: setImmediate, onError: reportUncaught });
   const host = new PortHost(engine, { isFresh: true }, () => {});
   parentPort.on("message", ({ type, port }) => type === "connect" && host.serve(port));

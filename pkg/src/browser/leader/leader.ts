@@ -1,0 +1,176 @@
+// Leadership: the one broker of all tabs, opened from its files, and the members that it serves: tabs, iframes and workers.
+import type { Stats } from "../../core/abi.js";
+import { SystemClock } from "../../core/clock.js";
+import { Engine, Panic } from "../../core/engine.js";
+import { Fault } from "../../core/errors.js";
+import { StoreFailure } from "../../core/flushing.js";
+import { Life } from "../life.js";
+import {
+  type FromLeader,
+  type LeaderOptions,
+  PairChannel,
+  received,
+  type SharedStats,
+  type StorageKind,
+  type ToLeader,
+  type Wire,
+} from "../wire.js";
+import { SiteDataCleared, within } from "../within.js";
+import type { Lease } from "./lease.js";
+import { OpfsStore } from "./opfs-store.js";
+import { PortHost } from "./port-host.js";
+
+const LEAVING_MS = 1_000;
+/** The files of a worker that has just ended are free a little later than its lock. */
+const GOING_MS = 300;
+/** Nothing of what was cleared may be handed out for long, even if nothing is written. */
+const LOOK_MS = 1_000;
+/** So long the browser may take to say how much is stored. */
+const ESTIMATE_MS = 2_000;
+
+/** What a leadership is told by its worker. */
+export interface Office {
+  leader: string;
+  lease: Lease;
+  /** Whether the last leader may still be there, frozen. */
+  stolen: boolean;
+  /** Told once somebody else leads. */
+  whenLost: () => void;
+  /** Told when this worker's broker is of no use any more. */
+  whenFailed: (error: unknown) => void;
+  /** Told when the site's data were cleared. Nobody is served any more. */
+  whenCleared: () => void;
+}
+
+interface Storage {
+  kind: StorageKind;
+  store?: OpfsStore;
+  /** Why it is not what was hoped for. */
+  warning?: string;
+}
+
+/** The broker of all tabs, in this worker. */
+export class Leadership {
+  readonly #office: Office;
+  readonly #storage: Storage;
+  readonly #engine: Engine;
+  readonly #host: PortHost;
+
+  private constructor(options: LeaderOptions, office: Office, storage: Storage) {
+    this.#office = office;
+    this.#storage = storage;
+    this.#engine = new Engine({
+      limits: options.limits,
+      clock: new SystemClock(),
+      journal: storage.store && { store: storage.store, leadership: storage.store.leadership },
+      soon: macrotasks(),
+      onError: (error) => this.#report(error),
+    });
+    this.#host = new PortHost(this.#engine, office.lease, () => void this.#lost());
+    const { store } = storage;
+    if (!store) return;
+    const looking = setInterval(() => void store.looksCleared(), LOOK_MS);
+    store.whenCleared = () => {
+      clearInterval(looking);
+      this.#host.abandon();
+      office.whenCleared();
+    };
+  }
+
+  /** Opens the files and the broker that they hold. */
+  static async open(options: LeaderOptions, office: Office): Promise<Leadership> {
+    return new Leadership(options, office, await storageFor(options, office.stolen));
+  }
+
+  /**
+   * Serves a member over its wire, if this worker still leads.
+   * @param lock the Web Lock that it holds as long as it lives: a wire does not tell when its other end is gone
+   */
+  async serve(wire: Wire, lock: string): Promise<void> {
+    const { lease } = this.#office;
+    if (!lease.isFresh && !(await lease.renew())) return this.#lost();
+    const ends: (() => void)[] = [];
+    const gone = () => {
+      for (const end of ends) end();
+      wire.close();
+    };
+    const life = new Life(() => say(wire, { type: "ping" }), gone);
+    wire.onmessage = (event: MessageEvent) => {
+      const [data, [port]] = [received<ToLeader>(event.data), event.ports];
+      life.heard();
+      if (data.type === "ping") say(wire, { type: "pong" });
+      if (data.type === "open") ends.push(this.#open(port ?? channel(data.channel)));
+      if (data.type === "stats") void this.#stats().then((stats) => say(wire, { type: "stats", id: data.id, stats }));
+    };
+    const { kind: storage, warning, store } = this.#storage;
+    const { leader } = this.#office;
+    say(wire, { type: "welcome", leader, storage, store: store?.identity, answers: true, ...(warning && { warning }) });
+    void life.follow(lock);
+  }
+
+  /** Asks all clients to leave, and closes the files. */
+  async close(): Promise<void> {
+    await this.#host.shutdown(LEAVING_MS);
+    await this.#engine.finish();
+    this.#engine.close();
+    this.#storage.store?.close();
+  }
+
+  /** The lock is not ours any more: when site data are cleared, locks may go first. */
+  async #lost(): Promise<void> {
+    if (!(await this.#storage.store?.looksCleared())) this.#office.whenLost();
+  }
+
+  #open(wire: Wire): () => void {
+    const end = this.#host.serve(wire);
+    // Nothing keeps what is said to a BroadcastChannel before the other end listens.
+    if (!(wire instanceof MessagePort)) wire.postMessage("open");
+    return end;
+  }
+
+  /** Publishers are told by nacks what a failed store means to them, and the broker goes on after most panics. */
+  #report(error: unknown): void {
+    if (error instanceof StoreFailure && error.message === new SiteDataCleared().message) return;
+    console.error(error);
+    const isSurvived = error instanceof Panic || error instanceof StoreFailure || error instanceof Fault;
+    if (!isSurvived) this.#office.whenFailed(error);
+  }
+
+  async #stats(): Promise<SharedStats> {
+    const asked = Promise.all([navigator.storage.estimate(), navigator.storage.persisted()]);
+    const unknown: [StorageEstimate, boolean] = [{}, false];
+    const [{ usage = 0, quota = 0 }, isPersisted] = await within(ESTIMATE_MS, asked, "").catch(() => unknown);
+    const broker: Stats = this.#engine.ask((server) => server.stats());
+    const storage = { kind: this.#storage.kind, usageBytes: usage, quotaBytes: quota, isPersisted };
+    return { ...broker, restored: this.#engine.restored, storage };
+  }
+}
+
+async function storageFor({ name, storage }: LeaderOptions, stolen: boolean): Promise<Storage> {
+  if (storage === "memory") return { kind: "memory" };
+  try {
+    return { kind: "durable", store: await OpfsStore.open(name, stolen ? 0 : GOING_MS) };
+  } catch (error) {
+    if (storage === "durable") throw error;
+    return { kind: "memory", warning: (error as Error).message };
+  }
+}
+
+function channel(name = ""): Wire {
+  return new PairChannel(name);
+}
+
+function say(wire: Wire, message: FromLeader): void {
+  wire.postMessage(message);
+}
+
+/** Runs what is asked for after what has arrived already: one turn, and one flush, for the bytes of many clients. */
+function macrotasks(): (run: () => void) => void {
+  const { port1, port2 } = new MessageChannel();
+  const waiting: (() => void)[] = [];
+  port1.onmessage = () => waiting.shift()?.();
+  return (run) => {
+    waiting.push(run);
+    port2.postMessage(null);
+  };
+}

@@ -1,0 +1,52 @@
+// Lease: the Web Lock of who leads, and whether it is still held. A frozen tab cannot know that its lock was stolen while it did
+// not run. So what was last seen held counts for LEASE_MS only, and who steals waits for as long before opening the files.
+
+import { within } from "../within.js";
+
+/** For so long after the lock was seen held the leader may speak; who stole it is silent until then. */
+export const LEASE_MS = 200;
+/** A lock manager that does not answer is of no use to whoever leads by its lock. */
+const ANSWER_MS = 2_000;
+
+/** The lock that a worker holds from its beginning to its end: by it the lock manager tells who is who. */
+export function ownLock(lock: string, worker: string): string {
+  return `${lock}:${worker}`;
+}
+
+/** A Web Lock that this worker was granted. */
+export class Lease {
+  readonly #lock: string;
+  readonly #own: string;
+  #seenMs = -LEASE_MS;
+  #looking: Promise<boolean> | undefined;
+
+  /** @param worker the one that has it */
+  constructor(lock: string, worker: string) {
+    this.#lock = lock;
+    this.#own = ownLock(lock, worker);
+  }
+
+  /** Whether the lock was seen held just now. */
+  get isFresh(): boolean {
+    return performance.now() - this.#seenMs < LEASE_MS;
+  }
+
+  /** Looks whether it is still held. */
+  renew(): Promise<boolean> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #look(): Promise<boolean> {
+    const nowMs = performance.now();
+    const asked = navigator.locks.query();
+    const { held = [] } = await within(ANSWER_MS, asked, "").catch((): LockManagerSnapshot => ({}));
+    const holderOf = (lock: string) => held.find(({ name }) => name === lock)?.clientId;
+    const holder = holderOf(this.#lock);
+    const isHeld = holder !== undefined && holder === holderOf(this.#own);
+    if (isHeld) this.#seenMs = nowMs;
+    return isHeld;
+  }
+}

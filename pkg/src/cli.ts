@@ -1,5 +1,0 @@
-#!/usr/bin/env node
-// The command `pocketmq`.
-import { run } from "./node/command.js";
-
-await run(process.argv.slice(2));

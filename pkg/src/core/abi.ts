@@ -1,0 +1,306 @@
+// ABI: the wasm broker's own face, as this package uses it. What the generated declarations leave `any` is typed here.
+import { Server as WasmServer } from "../../wasm/broker/broker.js";
+
+/** How large things may get in one broker. */
+export interface Limits {
+  /** Bytes of messages held at once, content still being received included (default 256 MiB). */
+  memoryMaxBytes?: number | undefined;
+  /** Above these bytes connections that publish are blocked until there is room again (default 4/5 of `memoryMaxBytes`). */
+  memoryHighBytes?: number | undefined;
+  /** Bytes in one message's body (default 16 MiB). */
+  messageMaxBytes?: number | undefined;
+  /** Bytes in one AMQP frame (default 131,072). */
+  frameMaxBytes?: number | undefined;
+  /** Channels on one connection (default 2,047). */
+  channelMax?: number | undefined;
+  /** Seconds between heartbeats proposed to AMQP clients (default 60; 0 proposes none). */
+  heartbeatSeconds?: number | undefined;
+}
+
+/** A value in an arguments or headers table. */
+export type TableValue = null | boolean | number | bigint | string | Uint8Array | Date | TableValue[] | Table;
+
+/** An AMQP table: the `arguments` of a declaration, or a message's headers. */
+export interface Table {
+  [key: string]: TableValue | undefined;
+}
+
+/** A message's properties, all optional. */
+export interface Properties {
+  /** MIME type of the body. */
+  contentType?: string | undefined;
+  /** MIME encoding of the body, such as `gzip`. */
+  contentEncoding?: string | undefined;
+  /** The table that headers exchanges match. */
+  headers?: Table | undefined;
+  /** 1 is transient, 2 is persistent. */
+  deliveryMode?: 1 | 2 | undefined;
+  /** 0 to 255; higher is sooner. */
+  priority?: number | undefined;
+  /** Which request a reply answers. */
+  correlationId?: string | undefined;
+  /** The queue for replies. */
+  replyTo?: string | undefined;
+  /** Milliseconds until the message expires in its queue, as a decimal string. */
+  expiration?: string | undefined;
+  /** The application's own identifier. */
+  messageId?: string | undefined;
+  /** Seconds since 1970; milliseconds, as of `Date.now()`, are refused. */
+  timestamp?: number | undefined;
+  /** The application's name for this kind of message. */
+  type?: string | undefined;
+  /** The publishing user, checked against the connection's. */
+  userId?: string | undefined;
+  /** The publishing application. */
+  appId?: string | undefined;
+}
+
+/** One queue's figures at a moment. */
+export interface QueueStats {
+  name: string;
+  /** Messages waiting for a consumer. */
+  ready: number;
+  /** Messages delivered and not yet acked. */
+  unacked: number;
+  consumers: number;
+  /** Messages that were ever routed here. */
+  published: number;
+  /** Deliveries ever made, by get or to consumers. */
+  delivered: number;
+  /** Messages ever settled by an ack. */
+  acked: number;
+  /** Deliveries that were not the first of their message. */
+  redelivered: number;
+}
+
+/** A journal's figures at a moment. */
+export interface JournalStats {
+  /** Bytes that it takes in its store. */
+  bytes: number;
+  /** What of them is still needed, at most; the rest is cleaned away, so that `bytes` stays below twice these and two segments. */
+  liveBytes: number;
+  segments: number;
+  /** Why nothing is kept any more, once something could not be written. */
+  failure?: string | undefined;
+}
+
+/** A broker's figures at a moment. */
+export interface Stats {
+  /** Bytes held by messages, by content still being received, and by the numbers of publishers. */
+  memoryBytes: number;
+  /** How many publishers are remembered by their `x-publisher-id`, each for a week after its last message. */
+  publishers: number;
+  /** Dead letters that memory had no room for. */
+  droppedDeadLetters: number;
+  connections: number;
+  channels: number;
+  exchanges: number;
+  queues: QueueStats[];
+  /** Where there is a journal. */
+  journal?: JournalStats | undefined;
+}
+
+/** What a declaration of a queue answers. */
+export interface QueueStatus {
+  /** Its name: the server's choice when none was given. */
+  queue: string;
+  /** Messages ready. */
+  messageCount: number;
+  consumerCount: number;
+}
+
+/** What the broker is told of a peer's transport. */
+export interface Peer {
+  /** Whether it is on this machine. */
+  loopback?: boolean;
+  /** What the connection is called, by RabbitMQ's custom `127.0.0.1:50000 -> 127.0.0.1:5672`. */
+  name?: string;
+  host?: string;
+  port?: number;
+  tls?: boolean;
+  /** Whom a verified client certificate names. */
+  certificateName?: string | undefined;
+  /** The SASL mechanisms that it may log in by, with spaces between them; PLAIN and AMQPLAIN when not given. */
+  mechanisms?: string;
+}
+
+/** Who may do what. The broker asks in the middle of a call into it: none of these may call it, nor throw. */
+export interface AccessRules {
+  /** The user's name, or undefined when the login is refused. */
+  logIn(user: string, password: string, loopback: boolean): string | undefined;
+  logInByCertificate(certificateName: string): string | undefined;
+  mayEnter(user: string, virtualHost: string): boolean;
+  /** Whether `permits` would be true whatever it is asked. */
+  permitsAll(user: string, virtualHost: string): boolean;
+  permits(user: string, virtualHost: string, permission: "configure" | "write" | "read", name: string): boolean;
+  /** Whether a user may publish with another's user-id. */
+  mayImpersonate(user: string): boolean;
+  /** How many of these a user may have over all virtual hosts. */
+  limit(user: string, limited: "connections" | "channels"): number | undefined;
+  /** Whether `permitsTopic` is to be asked. */
+  limitsTopics(user: string, virtualHost: string): boolean;
+  permitsTopic(user: string, virtualHost: string, permission: string, exchange: string, routingKey: string): boolean;
+  updateSecret(user: string, secret: string): boolean;
+}
+
+/** What a virtual host is limited to, and whether its durable queues are quorum queues if they can be. */
+export interface VirtualHostLimits {
+  maxConnections: number | undefined;
+  maxQueues: number | undefined;
+  quorumQueues: boolean;
+}
+
+/** What `Server.list` lists. */
+export type Kind =
+  | "vhosts"
+  | "queues"
+  | "exchanges"
+  | "bindings"
+  | "policies"
+  | "consumers"
+  | "channels"
+  | "connections";
+
+/** One of a list, in the field names of RabbitMQ's management. */
+export type Report = Record<string, unknown>;
+
+/** One segment of a journal: its place in the row, under which leadership it was written, and its bytes. */
+export interface StoredSegment {
+  number: number;
+  leadership: number;
+  length: number;
+}
+
+/** Where a journal's bytes are kept. What it throws is one sentence that says what is wrong and what to do. */
+export interface Store {
+  /** All segments there are. */
+  segments(): StoredSegment[];
+  /** Fills `into`, a view of wasm memory, from `offset` on. Throws when there is less. */
+  read(number: number, leadership: number, offset: number, into: Uint8Array): void;
+  create(number: number, leadership: number): void;
+  /** `bytes` is a view of wasm memory: it is used before this returns. */
+  append(number: number, leadership: number, bytes: Uint8Array): void;
+  remove(number: number, leadership: number): void;
+  /** Makes durable all that was written before. */
+  flush(): void | Promise<void>;
+}
+
+/** How a journal is to be opened and written. */
+export interface JournalOptions {
+  /** Bytes of a segment before the next one begins (default 16 MiB). */
+  segmentBytes?: number | undefined;
+  /** Above these bytes of messages in memory the bodies of kept ones stay in the journal alone (default half of `memoryMaxBytes`). */
+  memoryPageBytes?: number | undefined;
+  /** Under which leadership it is written at least; the journal takes a higher one if it has seen this one (default 1). */
+  leadership?: number | undefined;
+  /** Opens a damaged journal without what is damaged. */
+  salvage?: boolean | undefined;
+}
+
+/** What a broker found in its journal. */
+export interface Restored {
+  segments: number;
+  bytes: number;
+  /** Bytes at the end that were never finished, or that were given up by `salvage`. */
+  cutBytes: number;
+  /** Whether the broker before this one was closed. */
+  wasClosed: boolean;
+  queues: number;
+  messages: number;
+  /** Messages that `salvage` left out, as their queue or virtual host was lost. */
+  orphans: number;
+  leadership: number;
+}
+
+/** The wasm class `Server`: a broker, its AMQP connections and the embedded verbs. Times are ms of one clock. */
+export interface Server {
+  connect(peer: Peer): number;
+  closeConnection(id: number, reason: string): boolean;
+  setAccess(rules: AccessRules): void;
+  accessChanged(): void;
+  addVirtualHost(name: string): boolean;
+  deleteVirtualHost(name: string): boolean;
+  virtualHosts(): string[];
+  /** The embedded verbs that follow act in this virtual host. */
+  useVirtualHost(name: string): void;
+  receive(id: number, bytes: Uint8Array): void;
+  disconnected(id: number): void;
+  setNow(nowMs: number): void;
+  turn(nowMs: number): number;
+  wantsTurn(): boolean;
+  nextOutput(): number;
+  outputPointer(id: number): number;
+  outputLength(id: number): number;
+  outputTaken(id: number, bytes: number): void;
+  isClosed(id: number): boolean;
+  wantsInput(id: number): boolean;
+  hold(id: number, held: boolean): void;
+  shutdown(): void;
+  stats(): Stats;
+  overview(): Report;
+  /** With a virtual host only what is in it; with a name only the queue or exchange of that name. */
+  list(kind: Kind, virtualHost?: string, name?: string): Report[];
+  limitVirtualHost(name: string, limits: VirtualHostLimits): void;
+  setPolicy(name: string, policy: object): void;
+  /** Without a policy it is deleted. */
+  setOperatorPolicy(name: string, policy: object | undefined): void;
+  deletePolicy(name: string): boolean;
+  declareExchange(name: string, type: string, options: object): void;
+  deleteExchange(name: string, ifUnused: boolean): void;
+  bindQueue(queue: string, exchange: string, routingKey: string, args: Table): void;
+  unbindQueue(queue: string, exchange: string, routingKey: string, args: Table): void;
+  bindExchange(destination: string, source: string, routingKey: string, args: Table): void;
+  unbindExchange(destination: string, source: string, routingKey: string, args: Table): void;
+  declareQueue(name: string, options: object): QueueStatus;
+  purgeQueue(name: string): number;
+  deleteQueue(name: string, ifUnused: boolean, ifEmpty: boolean): number;
+  publish(exchange: string, routingKey: string, properties: Uint8Array, body: Uint8Array): number;
+  publishBatch(exchange: string, routingKey: string, packed: Uint8Array): number;
+  takeRefused(): number;
+  refused(): number;
+  get(queue: string, max: number, noAck: boolean, visibilityTimeoutMs: number): number;
+  consume(queue: string, consumerTag: string, options: object): string;
+  cancel(consumerTag: string): void;
+  ack(deliveryTag: number, multiple: boolean): void;
+  nack(deliveryTag: number, multiple: boolean, requeue: boolean): void;
+  nackAfter(deliveryTag: number, delayMs: number): void;
+  ackBatch(tags: Float64Array): void;
+  batchPointer(): number;
+  batchLength(): number;
+  batchTaken(): void;
+  takeCancelled(): Uint32Array;
+  restored(): Restored | undefined;
+  /** Whether somebody waits for a flush. */
+  wantsFlush(): boolean;
+  /** Answers the mark that `flushed` is told once all that was written so far is durable. */
+  startFlush(): number;
+  flushed(mark: number): void;
+  storeFailed(reason: string): void;
+  storeFailure(): string | undefined;
+  /** The number of the write that what is done now will be in. */
+  currentWrite(): number;
+  isDurable(write: number): boolean;
+  /** After all connections have left: notes how far queues were delivered. A flush has to follow. */
+  closeJournal(): void;
+  free(): void;
+}
+
+/** Tells whether a name matches the pattern of a policy. */
+export type Matcher = (pattern: string, name: string) => boolean;
+
+type ServerOptions = Limits & JournalOptions & { seed: Uint8Array; matches?: Matcher | undefined };
+
+/** A new broker in this thread's wasm instance: with a store, what its journal says; without, an empty one. */
+export function newServer(options: ServerOptions, nowMs: number, store?: Store): Server {
+  return store ? WasmServer.open(options, store, nowMs) : new WasmServer(options, nowMs);
+}
+
+/** Properties as AMQP's bytes. */
+export function encodeProperties(properties: Properties): Uint8Array {
+  return WasmServer.encodeProperties(properties);
+}
+
+/** AMQP's bytes as properties; `exact` as `list` has values, for JSON. */
+export function decodeProperties(raw: Uint8Array, exact = false): Properties {
+  return WasmServer.decodeProperties(raw, exact);
+}

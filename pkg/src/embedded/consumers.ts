@@ -1,0 +1,131 @@
+// Consumers: the callbacks of the embedded consumers of one engine, over all its virtual hosts, and what they are called with.
+import type { Server } from "../core/abi.js";
+import type { Engine } from "../core/engine.js";
+import { BrokerError } from "../core/errors.js";
+import { copyOut } from "../core/instance.js";
+import { type BatchEntry, type Message, readBatch } from "./message.js";
+
+/** What is called with each message. A promise that it answers may reject: that is reported as a throw is. */
+export type ConsumerCallback = (message: Message) => unknown;
+
+/** One embedded consumer. */
+export interface Consumer {
+  virtualHost: string;
+  tag: string;
+  callback: ConsumerCallback;
+  onCancel: (() => void) | undefined;
+  /** Starts it, under this tag. */
+  start: (server: Server) => void;
+}
+
+/** The embedded consumers of an engine. */
+export class Consumers {
+  readonly engine: Engine;
+  /** By their handles: wasm counts consumers in the order in which they started. */
+  readonly #consumers = new Map<number, Consumer>();
+  #made = 0;
+  #highestTag = 0;
+  /** Delivery tags up to this one are of the time before the broker started again. */
+  #staleTags = 0;
+  /** Taken from wasm before the next turn, when something was got. */
+  #undelivered: BatchEntry[] = [];
+
+  constructor(engine: Engine) {
+    this.engine = engine;
+    engine.afterTurn(() => this.#dispatch());
+    engine.afterRestart(() => this.#startAgain());
+  }
+
+  /** Takes note of the consumer that was started last. */
+  add(consumer: Consumer): void {
+    this.#consumers.set(this.#made++, consumer);
+  }
+
+  /** Forgets a consumer that was cancelled. */
+  remove(virtualHost: string, tag: string): void {
+    for (const [handle, consumer] of this.#consumers) {
+      if (consumer.virtualHost === virtualHost && consumer.tag === tag) this.#consumers.delete(handle);
+    }
+  }
+
+  /** Forgets all of them. */
+  clear(): void {
+    this.#consumers.clear();
+  }
+
+  /** What get has taken; what consumers were delivered before waits for their callbacks. */
+  takeGot(): Message[] {
+    const entries = this.#takeBatch();
+    this.#undelivered.push(...entries.filter((entry) => entry.consumer !== undefined));
+    return entries.filter((entry) => entry.consumer === undefined).map((entry) => entry.message);
+  }
+
+  /** What wasm has packed for the embedding program. */
+  #takeBatch(): BatchEntry[] {
+    const batch = this.engine.ask((server: Server) => {
+      const length = server.batchLength();
+      const bytes = length === 0 ? undefined : copyOut(server.batchPointer(), length);
+      server.batchTaken();
+      return bytes;
+    });
+    const entries = batch ? readBatch(batch, this.#staleTags) : [];
+    for (const { message } of entries) this.#highestTag = Math.max(this.#highestTag, message.deliveryTag);
+    return entries;
+  }
+
+  /** A delivery tag as the broker counts, which begins anew when it starts again. */
+  tagInBroker(deliveryTag: number): number {
+    if (deliveryTag === 0) return 0;
+    if (deliveryTag > this.#staleTags) return deliveryTag - this.#staleTags;
+    const text = `unknown delivery tag ${deliveryTag}: it is of the time before the broker started again`;
+    throw new BrokerError("PreconditionFailed", text);
+  }
+
+  /** What was delivered is delivered again, under other tags; whose queue is gone is told. */
+  #startAgain(): void {
+    this.#staleTags = this.#highestTag;
+    const all = [...this.#consumers.values()];
+    this.#consumers.clear();
+    this.#made = 0;
+    for (const consumer of all) {
+      try {
+        this.engine.changeIn(consumer.virtualHost, consumer.start);
+        this.add(consumer);
+      } catch {
+        this.#run(() => consumer.onCancel?.());
+      }
+    }
+  }
+
+  #dispatch(): void {
+    if (this.#consumers.size === 0) return;
+    const entries = [...this.#undelivered.splice(0), ...this.#takeBatch()];
+    const deliveries = entries.map(({ consumer, message }) => ({
+      to: this.#consumers.get(consumer ?? -1),
+      message,
+    }));
+    const cancelled = this.engine.ask((server) => server.takeCancelled());
+    for (const { to, message } of deliveries) {
+      if (this.engine.isAway) return;
+      if (to) this.#run(() => to.callback(message));
+    }
+    for (const handle of cancelled) this.#cancelled(handle);
+  }
+
+  #cancelled(handle: number): void {
+    const consumer = this.#consumers.get(handle);
+    this.#consumers.delete(handle);
+    if (consumer) this.#run(() => consumer.onCancel?.());
+  }
+
+  // One callback's failure is not the next one's: its message stays unacked, the broker goes on.
+  #run(callback: () => unknown): void {
+    const { onError } = this.engine;
+    try {
+      const result = callback();
+      if (result instanceof Promise) result.catch(onError);
+    } catch (error) {
+      onError(error);
+    }
+  }
+}

@@ -1,0 +1,28 @@
+// Public: what "pocketmq" exports, whichever way its wasm was loaded.
+export type {
+  JournalOptions,
+  JournalStats,
+  Limits,
+  Properties,
+  QueueStats,
+  QueueStatus,
+  Restored,
+  Stats,
+  Table,
+  TableValue,
+} from "../core/abi.js";
+export type { Body } from "../core/arguments.js";
+export { Panic } from "../core/engine.js";
+export { BrokerError, Fault } from "../core/errors.js";
+export { StoreFailure } from "../core/flushing.js";
+export type { ConsumerArguments, ExchangeArguments, ExchangeType, QueueArguments } from "../core/named-arguments.js";
+export { Broker, type ConsumerCallback } from "./broker.js";
+export type { Message, OutgoingMessage } from "./message.js";
+export type {
+  BrokerOptions,
+  ConsumeOptions,
+  ExchangeOptions,
+  GetOptions,
+  PolicyOptions,
+  QueueOptions,
+} from "./options.js";

@@ -1,9 +1,0 @@
-// "pocketmq" in browsers, Node, Deno and Bun: the embedded broker.
-import * as broker from "../wasm/broker/broker.js";
-import { loaded } from "./instance.js";
-import { load } from "./load.js";
-
-export * from "./public.js";
-
-await load(broker, new URL("../wasm/broker/broker_bg.wasm", import.meta.url));
-loaded(broker);

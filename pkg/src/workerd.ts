@@ -1,9 +1,0 @@
-// "pocketmq" in workerd, which compiles no wasm at run time: the embedded broker.
-import * as broker from "../wasm/broker/broker.js";
-import module from "../wasm/broker/broker_bg.wasm";
-import { loaded } from "./instance.js";
-
-export * from "./public.js";
-
-broker.initSync({ module });
-loaded(broker);
