@@ -5,8 +5,7 @@ import { element, setText } from "./dom.ts";
 import { duration, longDuration, percent, plain, quantity, signedPercent } from "./format.ts";
 import type { Load } from "./load/messages.ts";
 import type { Measured } from "./statistics.ts";
-import { CONVERGED, halfWidth, secondsTo, type Theory, Z_95 } from "./theory.ts";
-import type { Regime } from "./verdict.ts";
+import { CONVERGED, halfWidth, type Regime, secondsTo, type Theory, Z_95 } from "./theory.ts";
 
 type Settles = Theory & { kind: "settles" };
 

@@ -1,7 +1,8 @@
 // Load worker: connects to the broker that the page names, and runs the load there; away from the page's drawing.
 import { AMQPWebSocketClient } from "@cloudamqp/amqp-client/amqp-websocket-client";
 import { connectPort, connect as connectShared, type Connection as SharedConnection } from "pocketmq/browser";
-import { type Connection, Driver } from "./load/driver.ts";
+import type { Connection } from "./load/connection.ts";
+import { Driver } from "./load/driver.ts";
 import { type Command, countsOf, type Report, type Target } from "./load/messages.ts";
 
 /** The broker that all tabs share; in memory where the browser keeps no files, as in a private window. */

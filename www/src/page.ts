@@ -14,9 +14,9 @@ import { problemsIn, type Settings, writeSettings } from "./settings.ts";
 import { type Measured, type Sample, Statistics } from "./statistics.ts";
 import { isMixed, type TabLoad, Tabs, together } from "./tabs.ts";
 import { wireTheme } from "./theme.ts";
-import { halfWidth, type Mmc, predict, type Theory } from "./theory.ts";
+import { halfWidth, type Mmc, predict, type Regime, type Theory } from "./theory.ts";
 import { accepted, Strangers } from "./traffic.ts";
-import { type Regime, verdict } from "./verdict.ts";
+import { verdict } from "./verdict.ts";
 
 /** The polite live region says how things stand this often. */
 const SUMMARY_EVERY_MS = 10_000;

@@ -14,6 +14,18 @@ export type Theory =
   /** So many consumers are others', of which nobody here knows how fast they are. */
   | { kind: "unknown"; rho: undefined; others: number };
 
+/** How a queue goes on. */
+export type Regime =
+  | "idle"
+  | "settles"
+  | "drains"
+  | "grows"
+  | "early"
+  /** Others consume, at rates that nobody here knows. */
+  | "others"
+  /** The queue does what neither theory nor chance explains. */
+  | "unexplained";
+
 /** What the model predicts for a load. */
 export function predict(mmc: Mmc, { lambda, mu, consumers }: Load): Theory {
   if (lambda === 0) return { kind: "idle", rho: 0 };

@@ -3,19 +3,8 @@ import { offBy } from "./comparison.ts";
 import { count, duration, percent, plain, quantity, roughly } from "./format.ts";
 import type { Load } from "./load/messages.ts";
 import type { Measured } from "./statistics.ts";
-import type { Theory } from "./theory.ts";
+import type { Regime, Theory } from "./theory.ts";
 import { MEASURED_AFTER_S, tooEarly } from "./traffic.ts";
-
-export type Regime =
-  | "idle"
-  | "settles"
-  | "drains"
-  | "grows"
-  | "early"
-  /** Others consume, at rates that nobody here knows. */
-  | "others"
-  /** The queue does what neither theory nor chance explains. */
-  | "unexplained";
 
 export interface Verdict {
   regime: Regime;

@@ -1,6 +1,5 @@
 // Flushing: when a journal is flushed, and who is told. There is one flush at a time; what comes meanwhile shares the next one.
 import type { Server, Store } from "./abi.js";
-import type { Engine } from "./engine.js";
 
 interface Waiting {
   /** The write that must be durable. */
@@ -9,28 +8,43 @@ interface Waiting {
   reject: (error: Error) => void;
 }
 
+/** The broker whose journal is flushed, as its engine lets it be driven. */
+export interface FlushedBroker {
+  /** Calls into the broker. */
+  ask<T>(call: (server: Server) => T): T;
+  /** Calls into the broker; a turn will follow. */
+  change<T>(call: (server: Server) => T): T;
+  /** Asks for a turn. */
+  touch(): void;
+  /** Takes a turn now. */
+  turn(): void;
+  /** Does what nobody called for, and reports what it throws. */
+  attempt(work: () => void): void;
+  readonly onError: (error: unknown) => void;
+}
+
 /** What became of a journal that the broker goes on without: nothing is kept any more, and publishers are told so. */
 export class StoreFailure extends Error {
   override readonly name = "StoreFailure";
   readonly code = "STORE_FAILURE";
 }
 
-/** The flushes of one engine's journal. */
+/** The flushes of one journal. */
 export class Flushing {
-  readonly #engine: Engine;
+  readonly #broker: FlushedBroker;
   readonly #store: Store;
   /** In the order of their writes. */
   readonly #waiting: Waiting[] = [];
   #underWay: Promise<void> | undefined;
   #isToldOfFailure = false;
 
-  constructor(engine: Engine, store: Store) {
-    this.#engine = engine;
+  constructor(broker: FlushedBroker, store: Store) {
+    this.#broker = broker;
     this.#store = store;
   }
 
   /** The first flush, before anybody is served: from then on what was found stays. Throws when it failed. */
-  async begin(ask: Engine["ask"]): Promise<void> {
+  async begin(ask: FlushedBroker["ask"]): Promise<void> {
     ask(await this.#outcome(ask((server) => server.startFlush())));
     const failure = ask((server) => server.storeFailure());
     if (failure !== undefined) throw new StoreFailure(failure);
@@ -40,17 +54,17 @@ export class Flushing {
   start(): void {
     this.#tellFailure();
     if (this.#waiting.length > 0) this.#askAgain();
-    if (this.#underWay || !this.#engine.ask((server) => server.wantsFlush())) return;
+    if (this.#underWay || !this.#broker.ask((server) => server.wantsFlush())) return;
     this.#flush();
   }
 
   /** Resolves when all that was done before is durable. */
   durable(): Promise<void> {
-    const write = this.#engine.ask((server) => server.currentWrite());
+    const write = this.#broker.ask((server) => server.currentWrite());
     if (this.#isDurable(write)) return Promise.resolve();
     return new Promise((resolve, reject) => {
       this.#waiting.push({ write, resolve, reject });
-      this.#engine.touch();
+      this.#broker.touch();
     });
   }
 
@@ -62,10 +76,10 @@ export class Flushing {
   /** Closes the journal: its last facts are flushed, then the mark that says that these were all. */
   async finish(): Promise<void> {
     await this.idle();
-    this.#engine.change((server) => server.closeJournal());
-    this.#engine.turn();
+    this.#broker.change((server) => server.closeJournal());
+    this.#broker.turn();
     await this.idle();
-    while (this.#engine.ask((server) => server.wantsFlush())) {
+    while (this.#broker.ask((server) => server.wantsFlush())) {
       this.#flush();
       await this.idle();
     }
@@ -77,7 +91,7 @@ export class Flushing {
   }
 
   #flush(): void {
-    const mark = this.#engine.ask((server) => server.startFlush());
+    const mark = this.#broker.ask((server) => server.startFlush());
     this.#underWay = this.#outcome(mark).then((tell) => this.#end(tell));
   }
 
@@ -95,16 +109,16 @@ export class Flushing {
   // The answers that waited leave in a turn at once, which starts the next flush.
   #end(tell: (server: Server) => void): void {
     this.#underWay = undefined;
-    this.#engine.attempt(() => {
-      this.#engine.change(tell);
+    this.#broker.attempt(() => {
+      this.#broker.change(tell);
       this.#release();
-      this.#engine.turn();
+      this.#broker.turn();
     });
   }
 
   // A flush that began meanwhile has made the broker forget that somebody waits; and what they did may have come to nothing.
   #askAgain(): void {
-    const write = this.#engine.ask((server) => server.currentWrite());
+    const write = this.#broker.ask((server) => server.currentWrite());
     if (this.#isDurable(write)) for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
 
@@ -114,15 +128,15 @@ export class Flushing {
   }
 
   #isDurable(write: number): boolean {
-    return this.#engine.ask((server) => server.isDurable(write));
+    return this.#broker.ask((server) => server.isDurable(write));
   }
 
   #tellFailure(): void {
-    const reason = this.#engine.ask((server) => server.storeFailure());
+    const reason = this.#broker.ask((server) => server.storeFailure());
     if (reason === undefined) return;
     const failure = new StoreFailure(reason);
     this.giveUp(failure);
-    if (!this.#isToldOfFailure) this.#engine.onError(failure);
+    if (!this.#isToldOfFailure) this.#broker.onError(failure);
     this.#isToldOfFailure = true;
   }
 }

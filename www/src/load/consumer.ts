@@ -1,7 +1,7 @@
 // Consumer: one channel with prefetch 1 that holds each message for its service time and then acks it.
 import type { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
 import type { AMQPMessage } from "@cloudamqp/amqp-client/amqp-message";
-import type { Connection } from "./driver.ts";
+import type { Connection } from "./connection.ts";
 import { type Body, QUEUE } from "./messages.ts";
 import type { Service } from "./service.ts";
 

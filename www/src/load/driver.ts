@@ -6,6 +6,7 @@ import type { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
 import type { AMQPMessage } from "@cloudamqp/amqp-client/amqp-message";
 import { Arrivals } from "./arrivals.ts";
 import { RunningClock } from "./clock.ts";
+import type { Connection } from "./connection.ts";
 import { Consumer, type InHand } from "./consumer.ts";
 import { type Body, type Events, type Load, ownBody, PRODUCERS, QUEUE } from "./messages.ts";
 import { RandomStream } from "./random.ts";
@@ -19,13 +20,6 @@ const PERSISTENT = 2;
 
 /** A wake-up this late means that the browser had frozen the worker: that time never was. */
 const FROZEN_MS = 1000;
-
-/** What the driver needs of a connection, of whichever client it is. */
-export interface Connection {
-  readonly closed: boolean;
-  channel(): Promise<AMQPChannel>;
-  close(): Promise<void>;
-}
 
 export interface DriverCallbacks {
   onEvents(events: Events): void;

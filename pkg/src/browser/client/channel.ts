@@ -16,10 +16,10 @@ import type { AMQPMessage } from "@cloudamqp/amqp-client/amqp-message";
 import type { AMQPProperties } from "@cloudamqp/amqp-client/amqp-properties";
 import type { ExchangeArguments, ExchangeType, QueueArguments } from "../../core/named-arguments.js";
 import { uniqueName } from "../wire.js";
-import type { Connection } from "./connection.js";
 import type { PortClient } from "./port-client.js";
 import type { Body } from "./publication.js";
 import { Publisher } from "./publisher.js";
+import type { Topology } from "./topology.js";
 
 type Callback = (message: AMQPMessage) => void | Promise<void>;
 type Prefetch = [count: number, size: number, global: boolean];
@@ -32,9 +32,19 @@ interface Consuming {
   readonly consumer: AMQPConsumer;
 }
 
+/** The connection of a channel, as its channels need it. */
+interface Owner {
+  /** What was declared over the connection. */
+  readonly topology: Topology;
+  /** The client of the leader, as soon as there is one. */
+  client(): Promise<PortClient>;
+  /** Takes note that a channel was closed. */
+  forget(channel: Channel): void;
+}
+
 /** An AMQP channel of the broker that all tabs share; its methods are those of @cloudamqp/amqp-client's. */
 export class Channel extends AMQPChannel {
-  readonly #connection: Connection;
+  readonly #connection: Owner;
   readonly #publisher: Publisher;
   readonly #consuming = new Map<string, Consuming>();
   #inner: AMQPChannel;
@@ -46,7 +56,7 @@ export class Channel extends AMQPChannel {
   #lastTag = 0;
 
   /** @internal */
-  constructor(connection: Connection, inner: AMQPChannel) {
+  constructor(connection: Owner, inner: AMQPChannel) {
     super(inner.connection, inner.id);
     this.onerror = () => {};
     this.onReturn = () => {};

@@ -2,7 +2,7 @@
 
 import type { Report } from "../../core/abi.js";
 import type { User } from "../access/access.js";
-import { reportUser } from "../definitions/export.js";
+import { reportUser } from "../definitions/export-access.js";
 import { readPermissions, readUser } from "../definitions/read.js";
 import { badRequest, created, done, notFound } from "./answers.js";
 import type { Call } from "./call.js";

@@ -1,7 +1,7 @@
 // Virtual hosts over HTTP.
 import type { Report } from "../../core/abi.js";
 import { EVERYTHING } from "../access/access.js";
-import { reportVirtualHost } from "../definitions/export.js";
+import { reportVirtualHost } from "../definitions/export-access.js";
 import { readVirtualHost } from "../definitions/read.js";
 import { badRequest, created, done, notFound } from "./answers.js";
 import { type Call, hasTag } from "./call.js";

@@ -4,7 +4,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } f
 import { join } from "node:path";
 import { policyOf } from "../../embedded/options.js";
 import type { Access } from "../access/access.js";
-import { exportAccess } from "../definitions/export.js";
+import { exportAccess } from "../definitions/export-access.js";
 import { type Definitions, readDefinitions } from "../definitions/read.js";
 import { onDisk } from "./disk-error.js";
 import { syncFolder } from "./folder.js";

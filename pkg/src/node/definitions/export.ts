@@ -1,8 +1,7 @@
 // Export: all that there is, as definitions that can be imported again.
-
 import type { Report } from "../../core/abi.js";
-import type { Access, User, VirtualHost } from "../access/access.js";
 import type { Operations } from "../operations.js";
+import { exportAccess, exportParameters } from "./export-access.js";
 
 /** Which versions an export claims to come from. */
 export interface Versions {
@@ -25,50 +24,12 @@ export function exportDefinitions(operations: Operations, versions: Versions): o
   };
 }
 
-/** Users, virtual hosts, and what is permitted and restricted; of users only those that are wanted. */
-export function exportAccess(access: Access, isWanted = (_user: string): boolean => true) {
-  const { restrictions } = access;
-  const users = [...access.users.values()].filter(({ name }) => isWanted(name));
-  return {
-    users: users.map((user) => ({ ...reportUser(user), limits: restrictions.users.get(user.name) ?? {} })),
-    vhosts: [...access.virtualHosts].map(([name, described]) => ({ name, ...reportVirtualHost(described) })),
-    permissions: [...access.permissions()]
-      .filter(([user]) => isWanted(user))
-      .map(([user, vhost, granted]) => ({ user, vhost, ...granted })),
-    topic_permissions: [...restrictions.topics()].filter(({ user }) => isWanted(user)),
-    parameters: exportParameters(access),
-  };
-}
-
-/** A virtual host as it is reported. */
-export function reportVirtualHost({ description, tags, defaultQueueType }: VirtualHost) {
-  const type = defaultQueueType && { default_queue_type: defaultQueueType };
-  return { description, tags, ...type, metadata: { description, tags, ...type } };
-}
-
-// As RabbitMQ has them, which keeps both among its parameters.
-function exportParameters({ restrictions }: Access, virtualHost?: string) {
-  const limits = [...restrictions.virtualHosts].filter(([, value]) => Object.keys(value).length > 0);
-  const all = [
-    ...limits.map(([vhost, value]) => ({ component: "vhost-limits", name: "limits", vhost, value })),
-    ...[...restrictions.operatorPolicies()].map(({ vhost, name, policy: { applyTo, ...policy } }) => {
-      return { component: "operator_policy", name, vhost, value: { ...policy, "apply-to": applyTo } };
-    }),
-  ];
-  return all.filter(({ vhost }) => virtualHost === undefined || vhost === virtualHost);
-}
-
 /** What there is in one virtual host; its name is not in it, so that it can be imported to another one. */
 export function exportVirtualHost(operations: Operations, versions: Versions, virtualHost: string): object {
   const { policies, ...rest } = topology(operations, virtualHost);
   const bare = Object.entries(rest).map(([name, items]) => [name, items.map(({ vhost: _, ...item }) => item)]);
   const parameters = exportParameters(operations.access, virtualHost).map(({ vhost: _, ...parameter }) => parameter);
   return { rabbit_version: versions.rabbitmq, parameters, policies, ...Object.fromEntries(bare) };
-}
-
-/** A user as it is reported; the password stays hidden in its hash. */
-export function reportUser({ name, password, tags }: User): object {
-  return { name, password_hash: password.hash, hashing_algorithm: password.algorithm, tags, limits: {} };
 }
 
 function topology(operations: Operations, virtualHost?: string) {
