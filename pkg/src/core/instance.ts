@@ -38,9 +38,9 @@ export class Poisoned extends Error {
 }
 
 /** Takes note of the module whose wasm was loaded. */
-export function loaded(by: Glue): void {
+export function loaded(by: Glue, exports = by.initSync(NOTHING)): void {
   glue = by;
-  memory = glue.initSync(NOTHING).memory;
+  memory = exports.memory;
 }
 
 /** The instance that is in use. */

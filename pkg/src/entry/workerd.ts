@@ -5,5 +5,4 @@ import { loaded } from "../core/instance.js";
 
 export * from "../embedded/public.js";
 
-broker.initSync({ module });
-loaded(broker);
+loaded(broker, broker.initSync({ module }));

@@ -2,10 +2,11 @@
 import { parseArgs } from "node:util";
 import type { Restored } from "../core/abi.js";
 import { Fault } from "../core/errors.js";
-import { type ListeningBroker, type ListenOptions, listen } from "../entry/node.js";
 import { containerDefaults, fileOf, jsonOf, UsageError, userOf } from "./flags.js";
+import { type ListeningBroker, listen } from "./listen.js";
 import type { Mechanism } from "./net/connections.js";
 import type { TlsOptions } from "./net/tls.js";
+import type { ListenOptions } from "./options.js";
 import { version } from "./version.js";
 
 const HELP = `Usage: pocketmq [options]

@@ -9,9 +9,7 @@
 //   worker ── { type: "leads" | "failed" | "ended", ... } ──> page
 //
 // The worker's name carries the options.
-import * as broker from "../../../wasm/broker/broker.js";
-import { loaded } from "../../core/instance.js";
-import { load } from "../../core/load.js";
+import { loadBroker } from "../../core/load-broker.js";
 import {
   type FromWorker,
   type LeaderOptions,
@@ -62,8 +60,7 @@ news.onmessage = (event: MessageEvent) => {
   if (data.type === "join" && data.channel) void leadership?.serve(new PairChannel(data.channel), data.member);
 };
 
-await load(broker, new URL("../../../wasm/broker/broker_bg.wasm", import.meta.url));
-loaded(broker);
+await loadBroker();
 await holdOwnLock();
 void hold({ signal: standing.signal });
 watch.start();
