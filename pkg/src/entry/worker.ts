@@ -1,8 +1,8 @@
 // "pocketmq/worker": the script of the dedicated worker that "pocketmq/browser" starts. Its name carries the options.
 import { startWorker } from "../../wasm/broker/broker.js";
-import { attend } from "../browser/attendant.js";
+import { watchPorts } from "../browser/port-watch.js";
 import { loadBroker } from "../core/load-broker.js";
 
-attend();
+watchPorts();
 await loadBroker();
 startWorker(JSON.parse(self.name || "{}"));

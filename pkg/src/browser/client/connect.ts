@@ -2,7 +2,7 @@
 import type { Limits } from "../../core/abi.js";
 import type { LeaderOptions } from "../wire.js";
 import { Connection } from "./connection.js";
-import { join } from "./member.js";
+import { join } from "./follower.js";
 import type { ConnectOptions } from "./port-client.js";
 
 const NAME = /^[\w.-]{1,64}$/;
@@ -44,9 +44,9 @@ export async function connect(options: ShareOptions = {}): Promise<Connection> {
     throw new TypeError(`name: 1 to 64 letters, digits, "_", "." or "-" were expected, not "${name}".`);
   if (navigator.locks === undefined)
     throw new Error("Tabs share a broker by Web Locks, which browsers offer to pages from https:// or localhost only.");
-  const member = join({ name, storage, limits, portBroker, worker });
+  const follower = join({ name, storage, limits, portBroker, worker });
   if (storage !== "memory") askToPersist();
-  return new Connection(member, { user, password, vhost, name: connectionName }).connected();
+  return new Connection(follower, { user, password, vhost, name: connectionName }).connected();
 }
 
 /** The browser may then ask the user, or decide by itself. Only pages may ask. */

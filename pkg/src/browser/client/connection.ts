@@ -4,7 +4,8 @@ import { AMQPError } from "@cloudamqp/amqp-client/amqp-error";
 import type { SharedStats, StorageKind } from "../wire.js";
 import { SiteDataCleared, within } from "../within.js";
 import { Channel } from "./channel.js";
-import type { Link, Member } from "./member.js";
+import type { Follower } from "./follower.js";
+import type { Link } from "./link.js";
 import { type ConnectOptions, PortClient } from "./port-client.js";
 import { Topology } from "./topology.js";
 
@@ -22,7 +23,7 @@ export class Connection {
   onreconnect: () => void = () => {};
   /** @internal */
   readonly topology = new Topology();
-  readonly #member: Member;
+  readonly #follower: Follower;
   readonly #options: ConnectOptions;
   readonly #channels = new Map<number, Channel>();
   readonly #stopFollowing: () => void;
@@ -34,10 +35,10 @@ export class Connection {
   #ended: Error | undefined;
 
   /** @internal */
-  constructor(member: Member, options: ConnectOptions) {
-    this.#member = member;
+  constructor(follower: Follower, options: ConnectOptions) {
+    this.#follower = follower;
     this.#options = options;
-    this.#stopFollowing = member.onChange((leader) => this.#leaderChanged(leader));
+    this.#stopFollowing = follower.onChange((leader) => this.#leaderChanged(leader));
   }
 
   /** Whether it is closed for good. */
@@ -84,7 +85,7 @@ export class Connection {
   async stats(): Promise<SharedStats> {
     for (;;) {
       await this.client();
-      const link = await this.#member.link();
+      const link = await this.#follower.link();
       try {
         return await link.stats();
       } catch {
@@ -100,7 +101,7 @@ export class Connection {
     this.#end(undefined);
     const sentence = "The broker did not say goodbye.";
     if (client && !client.closed) await within(GOODBYE_MS, client.close(), sentence).catch(() => {});
-    await this.#member.leave();
+    await this.#follower.leave();
   }
 
   /** As `close`. */
@@ -122,14 +123,14 @@ export class Connection {
 
   async #attach(): Promise<PortClient> {
     for (;;) {
-      const link = await this.#member.link();
+      const link = await this.#follower.link();
       try {
         return await this.#attachBy(link);
       } catch (error) {
         if (this.#ended) throw this.#ended;
         if (isRefusal(error)) throw this.#fail(error as Error);
         // It is gone, or going: there will be news.
-        this.#member.lost(link);
+        this.#follower.lost(link);
       }
     }
   }
@@ -161,7 +162,7 @@ export class Connection {
   #disconnected(client: PortClient, error: Error | undefined): void {
     if (this.#ended || client !== this.#client) return;
     if (isRefusal(error)) return void this.#fail(error as Error);
-    if (this.#link) this.#member.lost(this.#link);
+    if (this.#link) this.#follower.lost(this.#link);
     this.#attaching = undefined;
     this.ondisconnect();
     void this.client().then(
@@ -175,7 +176,7 @@ export class Connection {
     if (this.#ended) return this.#ended;
     this.#end(error);
     this.onerror(error);
-    void this.#member.leave();
+    void this.#follower.leave();
     return error;
   }
 

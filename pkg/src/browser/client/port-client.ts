@@ -9,7 +9,7 @@ import { AMQPBaseClient } from "@cloudamqp/amqp-client/amqp-base-client";
 import { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
 import { AMQPError } from "@cloudamqp/amqp-client/amqp-error";
 import { AMQPView } from "@cloudamqp/amqp-client/amqp-view";
-import { holdLock, Life } from "../life.js";
+import { holdLock, Liveness } from "../liveness.js";
 import type { Wire } from "../wire.js";
 import { within } from "../within.js";
 import { strict } from "./strict.js";
@@ -37,7 +37,7 @@ export interface ConnectOptions {
 /** Speaks AMQP over a port; usable in a page and in any worker that the port was handed to. */
 export async function connectPort(port: MessagePort, options: ConnectOptions = {}): Promise<PortClient> {
   const client = new PortClient(port, options);
-  client.tellOfLife();
+  client.tellOfLiveness();
   await client.connect();
   return client;
 }
@@ -50,7 +50,7 @@ export class PortClient extends AMQPBaseClient {
   #readBytes = 0;
   #unsent: Uint8Array[] = [];
   readonly #ended = new AbortController();
-  readonly #broker = new Life(
+  readonly #broker = new Liveness(
     () => {},
     () => this.disconnect(new AMQPError("The broker's worker has ended.", this)),
     BROKER_SILENT_MS,
@@ -78,7 +78,7 @@ export class PortClient extends AMQPBaseClient {
   }
 
   /** @internal Lets the other end know when this thread is gone. */
-  tellOfLife(): void {
+  tellOfLiveness(): void {
     const { signal } = this.#ended;
     void holdLock(signal).then((lock) => {
       if (signal.aborted) return;
@@ -95,7 +95,7 @@ export class PortClient extends AMQPBaseClient {
       this.#port.onmessage = ({ data }: MessageEvent<unknown>) => {
         this.#broker.heard();
         if (typeof data === "number") this.#port.postMessage(0);
-        else if (typeof data === "string") void this.#broker.follow(data);
+        else if (typeof data === "string") void this.#broker.watch(data);
         else if (data === null) this.disconnect(new AMQPError("The broker closed the port.", this));
         else if (data instanceof ArrayBuffer) this.#receive(new Uint8Array(data));
         // Anything else is not the broker's.

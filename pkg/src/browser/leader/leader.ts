@@ -4,7 +4,7 @@ import { SystemClock } from "../../core/clock.js";
 import { Engine, Panic } from "../../core/engine.js";
 import { Fault } from "../../core/errors.js";
 import { StoreFailure } from "../../core/flushing.js";
-import { Life } from "../life.js";
+import { Liveness } from "../liveness.js";
 import {
   type FromLeader,
   type LeaderOptions,
@@ -94,10 +94,10 @@ export class Leadership {
       for (const end of ends) end();
       wire.close();
     };
-    const life = new Life(() => say(wire, { type: "ping" }), gone);
+    const liveness = new Liveness(() => say(wire, { type: "ping" }), gone);
     wire.onmessage = (event: MessageEvent) => {
       const [data, [port]] = [received<ToLeader>(event.data), event.ports];
-      life.heard();
+      liveness.heard();
       if (data.type === "ping") say(wire, { type: "pong" });
       if (data.type === "open") ends.push(this.#open(port ?? channel(data.channel)));
       if (data.type === "stats") void this.#stats().then((stats) => say(wire, { type: "stats", id: data.id, stats }));
@@ -105,7 +105,7 @@ export class Leadership {
     const { kind: storage, warning, store } = this.#storage;
     const { leader } = this.#office;
     say(wire, { type: "welcome", leader, storage, store: store?.identity, answers: true, ...(warning && { warning }) });
-    void life.follow(lock);
+    void liveness.watch(lock);
   }
 
   /** Asks all clients to leave, and closes the files. */

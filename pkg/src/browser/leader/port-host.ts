@@ -3,7 +3,7 @@
 import type { Server } from "../../core/abi.js";
 import type { Engine } from "../../core/engine.js";
 import { copyOut } from "../../core/instance.js";
-import { Life } from "../life.js";
+import { Liveness } from "../liveness.js";
 import type { Wire } from "../wire.js";
 import type { Lease } from "./lease.js";
 
@@ -13,7 +13,7 @@ const UNREAD_MAX_BYTES = 1_048_576;
 interface Peer {
   readonly id: number;
   readonly wire: Wire;
-  readonly life: Life;
+  readonly liveness: Liveness;
   unreadBytes: number;
 }
 
@@ -38,7 +38,7 @@ export class PortHost {
   serve(wire: Wire): () => void {
     const id = this.#engine.change((server) => server.connect({ loopback: true }));
     const end = () => this.#engine.attempt(() => this.#close(peer));
-    const peer: Peer = { id, wire, life: new Life(() => wire.postMessage(0), end), unreadBytes: 0 };
+    const peer: Peer = { id, wire, liveness: new Liveness(() => wire.postMessage(0), end), unreadBytes: 0 };
     this.#peers.set(id, peer);
     wire.onmessage = ({ data }) => this.#engine.attempt(() => this.#contain(peer, () => this.#receive(peer, data)));
     return end;
@@ -56,8 +56,8 @@ export class PortHost {
 
   /** Says nothing more to anybody: they will connect again, to whoever leads then. */
   abandon(): void {
-    for (const { wire, life } of this.#peers.values()) {
-      life.stop();
+    for (const { wire, liveness } of this.#peers.values()) {
+      liveness.stop();
       hangUp(wire);
     }
     this.#peers.clear();
@@ -70,9 +70,9 @@ export class PortHost {
 
   #receive(peer: Peer, data: unknown): void {
     if (!this.#peers.has(peer.id)) return;
-    peer.life.heard();
-    if (data === false) peer.life.frozen();
-    else if (typeof data === "string") void peer.life.follow(data);
+    peer.liveness.heard();
+    if (data === false) peer.liveness.frozen();
+    else if (typeof data === "string") void peer.liveness.watch(data);
     else if (typeof data === "number" && data >= 0) this.#engine.change((server) => this.#count(server, peer, -data));
     else if (data instanceof Uint8Array) this.#engine.change((server) => server.receive(peer.id, data));
     // It is closed, or says what no client says.
@@ -117,7 +117,7 @@ export class PortHost {
   #close(peer: Peer): void {
     if (!this.#peers.delete(peer.id)) return;
     this.#engine.change((server) => server.disconnected(peer.id));
-    peer.life.stop();
+    peer.liveness.stop();
     hangUp(peer.wire);
     if (this.#peers.size === 0) this.#whenEmpty?.();
   }

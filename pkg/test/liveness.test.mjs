@@ -1,7 +1,7 @@
-// Life: whether a client that answers pings is still there. Time is what the test says.
+// Liveness: whether a client that answers pings is still there. Time is what the test says.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { holdLock, Life } from "../dist/browser/life.js";
+import { holdLock, Liveness } from "../dist/browser/liveness.js";
 
 /** A clock and the timer that goes by it, in place of the real ones. */
 function manualTime(t) {
@@ -37,19 +37,19 @@ function manualTime(t) {
 async function watched(t) {
   const time = manualTime(t);
   const client = { isSilent: false, gone: 0 };
-  const life = new Life(
-    () => client.isSilent || life.heard(),
+  const liveness = new Liveness(
+    () => client.isSilent || liveness.heard(),
     () => client.gone++,
   );
-  await life.follow("");
-  return { time, client, life };
+  await liveness.watch("");
+  return { time, client, liveness };
 }
 
 test("who answers is there, however long it takes", async (t) => {
-  const { time, client, life } = await watched(t);
+  const { time, client, liveness } = await watched(t);
   time.pass(60_000);
   assert.equal(client.gone, 0);
-  life.stop();
+  liveness.stop();
   assert.ok(time.isOver());
 });
 
@@ -67,12 +67,12 @@ test("who is silent is gone within two seconds, once", async (t) => {
 });
 
 test("who said that it would be frozen is not asked, until it speaks", async (t) => {
-  const { time, client, life } = await watched(t);
+  const { time, client, liveness } = await watched(t);
   client.isSilent = true;
-  life.frozen();
+  liveness.frozen();
   time.pass(3_600_000);
   assert.equal(client.gone, 0);
-  life.heard();
+  liveness.heard();
   time.pass(2_000);
   assert.equal(client.gone, 1);
 });
@@ -91,14 +91,14 @@ test("whoever was frozen together with the watcher has its time again", async (t
 test("a lock that the watcher does not see is no reason to hang up", async (t) => {
   const time = manualTime(t);
   let gone = 0;
-  const life = new Life(
-    () => life.heard(),
+  const liveness = new Liveness(
+    () => liveness.heard(),
     () => gone++,
   );
-  await life.follow("a lock of another origin");
+  await liveness.watch("a lock of another origin");
   time.pass(10_000);
   assert.equal(gone, 0);
-  life.stop();
+  liveness.stop();
 });
 
 test("where there are no locks, none is told", { skip: globalThis.navigator?.locks && "there are some" }, async () => {

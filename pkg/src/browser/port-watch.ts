@@ -1,8 +1,8 @@
-// Attendant: notices in a broker's worker that the client of a port is gone, and tells the port's host, in wasm, as the client would
+// Port watch: notices in a broker's worker that the client of a port is gone, and tells the port's host, in wasm, as the client would
 // have: by null.
 //
 //   page ── { type: "disconnect", id } ──> worker        the connection that { type: "connect", id, port } began
-import { holdLock, Life } from "./life.js";
+import { holdLock, Liveness } from "./liveness.js";
 import { received } from "./wire.js";
 
 interface Command {
@@ -11,8 +11,8 @@ interface Command {
   port?: MessagePort;
 }
 
-/** Attends to the ports that a page hands to this worker. It has to begin before the host does, to be told first. */
-export function attend(): void {
+/** Watches the ports that a page hands to this worker. It has to begin before the host does, to get messages first. */
+export function watchPorts(): void {
   const ports = new Map<number, MessagePort>();
   const ourLock = holdLock(new AbortController().signal);
   self.addEventListener("message", ({ data }: MessageEvent) => {
@@ -22,25 +22,25 @@ export function attend(): void {
     if (type === "disconnect") hangUp(ports.get(id));
     if (type !== "connect" || !(port instanceof MessagePort)) return;
     ports.set(id, port);
-    follow(port, ourLock, () => ports.delete(id));
+    watch(port, ourLock, () => ports.delete(id));
   });
 }
 
-function follow(port: MessagePort, ourLock: Promise<string>, whenGone: () => void): void {
-  const life = new Life(
+function watch(port: MessagePort, ourLock: Promise<string>, whenGone: () => void): void {
+  const liveness = new Liveness(
     () => port.postMessage(0),
     () => hangUp(port),
   );
   port.addEventListener("message", (event: MessageEvent) => {
     const { data } = event;
-    life.heard();
+    liveness.heard();
     if (data === null) {
-      life.stop();
+      liveness.stop();
       whenGone();
     }
-    if (data === false) life.frozen();
+    if (data === false) liveness.frozen();
     else if (typeof data === "string") {
-      void life.follow(data);
+      void liveness.watch(data);
       void ourLock.then((lock) => port.postMessage(lock));
     } else return;
     // The host knows bytes, numbers and null.

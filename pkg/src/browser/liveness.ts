@@ -1,8 +1,8 @@
-// Life: whether the other end of a wire is still there, which a wire does not tell. A client holds a Web Lock and says its name: who
-// serves it asks for the same lock, and gets it when the client is gone, however it went. Where there are no locks (Node, opaque
-// origins), or the other end sees other ones (another origin; site data were cleared), the client has to answer pings.
+// Liveness: whether the other end of a wire is still there, which a wire does not tell. A client holds a Web Lock and tells its name:
+// the worker that serves it asks for the same lock, and gets it when the client is gone, however it went. Where there are no locks
+// (Node, opaque origins), or the two see different ones (another origin; site data were cleared), the client has to answer pings.
 //
-// A frozen tab keeps its lock, and so its connection. One without locks says that it will be frozen, and is not asked until it speaks.
+// A frozen tab keeps its lock, and so its connection. One without locks says that it will be frozen, and gets no pings until it speaks.
 import { uniqueName } from "./wire.js";
 
 const PING_MS = 300;
@@ -24,8 +24,8 @@ export async function holdLock(until: AbortSignal): Promise<string> {
   });
 }
 
-/** Watches whether one client lives. */
-export class Life {
+/** Watches whether one client is still there. */
+export class Liveness {
   readonly #ping: () => void;
   readonly #whenGone: () => void;
   readonly #silentMs: number;
@@ -46,7 +46,7 @@ export class Life {
   }
 
   /** Begins to watch a client that holds this lock; "" for none. */
-  async follow(lock: string): Promise<void> {
+  async watch(lock: string): Promise<void> {
     const isSeen = lock !== "" && (await isHeld(lock));
     const { signal } = this.#stopped;
     if (signal.aborted || this.#timer) return;
@@ -80,7 +80,7 @@ export class Life {
 
   #tick(): void {
     const nowMs = performance.now();
-    // Who did not run itself has nothing to say about others.
+    // A thread that did not run itself cannot tell whether others did.
     if (nowMs - this.#tickedMs > 2 * PING_MS || this.#isFrozen) this.#heardMs = nowMs;
     this.#tickedMs = nowMs;
     if (nowMs - this.#heardMs > this.#silentMs) this.#gone();
@@ -93,7 +93,7 @@ export class Life {
   }
 }
 
-/** Whether somebody holds this lock among those that this thread sees. */
+/** Whether this lock is held, among those that this thread sees. */
 async function isHeld(lock: string): Promise<boolean> {
   try {
     const { held = [] } = await navigator.locks.query();
