@@ -43,15 +43,15 @@ export type News =
   | { type: "leads"; leader: string }
   /** It could not open the files. */
   | { type: "failed"; leader: string; reason: string }
-  /** The site's data were cleared under this worker: whoever sees the same locks as it ends, too. */
+  /** The site's data were cleared under this worker: all workers that see the same locks end, too. */
   | { type: "cleared"; leader: string }
-  /** Asks who leads to answer. */
+  /** Asks the leader to answer. */
   | { type: "ping" }
   | { type: "pong"; leader: string }
-  /** Asks who leads for a wire: a BroadcastChannel of this name. */
+  /** Asks the leader for a wire: a BroadcastChannel of this name. `member` is the Web Lock that the follower holds. */
   | { type: "join"; member: string; channel: string };
 
-/** What a page tells the worker that it started; `leader.ts` draws both. */
+/** What a page tells the worker that it started; `leader/election.ts` draws both. */
 export type ToWorker = { type: "serve"; member: string } | { type: "hand-out" } | { type: "leave" };
 
 export type FromWorker =
@@ -60,10 +60,10 @@ export type FromWorker =
   /** With a reason, by a bug; without, because it was asked to or somebody else leads. */
   | { type: "ended"; reason?: string };
 
-/** What a member says to the leader over its wire. A wire for AMQP comes as a port beside it, or by a name. */
+/** What a follower says to the leader over its wire. A wire for AMQP comes as a port beside it, or by a name. */
 export type ToLeader = { type: "open"; channel?: string } | { type: "stats"; id: number } | Sign;
 
-/** What the leader says to a member. */
+/** What the leader says to a follower. */
 export type FromLeader =
   | {
       type: "welcome";
@@ -86,7 +86,7 @@ export type StorageKind = "durable" | "memory";
 
 /** The figures of a shared broker at a moment. */
 export interface SharedStats extends Stats {
-  /** What who leads found in its files. */
+  /** What the leader found in its files. */
   restored?: Restored | undefined;
   storage: {
     kind: StorageKind;

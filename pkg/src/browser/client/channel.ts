@@ -318,7 +318,7 @@ export class Channel extends AMQPChannel {
     return settle(deliveryTag > 0 ? deliveryTag - this.#formerTags : 0);
   }
 
-  /** Asks who leads, and who leads next if there is no answer: what is asked may be done twice. */
+  /** Asks the leader, and the next leader if there is no answer: what is asked may be done twice. */
   async #call<T>(ask: (inner: AMQPChannel) => Promise<T>): Promise<T> {
     for (;;) {
       if (this.closed) return refused(this);
@@ -332,7 +332,7 @@ export class Channel extends AMQPChannel {
     }
   }
 
-  /** Asks who leads: what is asked must not be done twice. */
+  /** Asks the leader: what is asked must not be done twice. */
   async #once<T>(ask: (inner: AMQPChannel) => Promise<T>): Promise<T> {
     if (this.closed) return refused(this);
     const inner = this.#inner;

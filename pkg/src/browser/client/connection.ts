@@ -89,7 +89,7 @@ export class Connection {
       try {
         return await link.stats();
       } catch {
-        // It led when it was asked: whoever does now will answer.
+        // That worker led when it was asked: the next leader will answer.
       }
     }
   }
@@ -109,7 +109,7 @@ export class Connection {
     return this.close();
   }
 
-  /** @internal The client of who leads, as soon as somebody does. */
+  /** @internal The client of the leader, as soon as there is one. */
   client(): Promise<PortClient> {
     if (this.#ended) return Promise.reject(this.#ended);
     this.#attaching ??= this.#attach();

@@ -22,7 +22,7 @@ const REPORT_BYTES = 131_072;
 const CONNECT_MS = 10_000;
 const BROKER_SILENT_MS = 10_000;
 
-/** Who connects. */
+/** How to log in. */
 export interface ConnectOptions {
   /** Default "guest". */
   user?: string | undefined;

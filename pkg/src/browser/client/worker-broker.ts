@@ -24,7 +24,7 @@ const START_MS = 30_000;
 const ANSWER_MS = 10_000;
 
 /**
- * Starts a broker in a dedicated worker and answers it when it is ready.
+ * Starts a broker in a dedicated worker. Resolves when it is ready.
  *
  * @example
  * const broker = await openBroker();

@@ -1,10 +1,10 @@
-// "pocketmq/leader": the script of the dedicated worker that each tab starts. It stands by until the Web Lock is its own, then opens the files
-// and serves all tabs. When it ends, in whichever way, the browser gives the lock to another one.
+// Election: how the worker that each tab starts comes to lead. It stands by until the Web Lock is its own, then opens the files and
+// serves all tabs. When it ends, in whichever way, the browser gives the lock to another one.
 //
-//   stand by ── lock granted, or stolen from who is silent ──> opening ──> leads ── lock stolen, a panic, told to leave ──> ended
+//   stand by ── lock granted, or stolen from a silent leader ──> opening ──> leads ── lock stolen, a panic, told to leave ──> ended
 //
-//   page ── { type: "serve", member }, port ──> worker        a member of this page: `ToLeader` and `FromLeader` over the port
-//   page ── { type: "hand-out" }, port ──> worker             whose members' ports the SharedWorker passes on over this one
+//   page ── { type: "serve", member }, port ──> worker        a follower in this page: `ToLeader` and `FromLeader` over the port
+//   page ── { type: "hand-out" }, port ──> worker             the SharedWorker passes followers' ports on over this one
 //   page ── { type: "leave" } ──> worker
 //   worker ── { type: "leads" | "failed" | "ended", ... } ──> page
 //
@@ -20,17 +20,17 @@ import {
   type ToWorker,
   uniqueName,
 } from "../wire.js";
-import { Leadership, type Office } from "./leader.js";
+import { type Election, Leader } from "./leader.js";
 import { LEASE_MS, Lease, ownLock } from "./lease.js";
 import { Watch } from "./watch.js";
 
 /** Opening a large journal takes seconds, in which nothing is said. */
 const OPENING_MAX_MS = 30_000;
-/** So long may pass between the lock and the first word of who was granted it. */
+/** The longest time between the lock and the first message of the worker that was granted it. */
 const UNHEARD_MAX_MS = 1_000;
-/** A SharedWorker that knows who leads says so within milliseconds, if there is one. */
+/** A SharedWorker that knows the leader says so within milliseconds, if there is one. */
 const HAND_OUT_MS = 250;
-/** So long who is told that site data were cleared may take to look whose locks it sees. */
+/** How long workers that are told that site data were cleared may take to look whose locks they see. */
 const CLEARED_MS = 250;
 
 const options: LeaderOptions = JSON.parse(self.name);
@@ -40,13 +40,13 @@ const me = uniqueName();
 const news = new BroadcastChannel(lock);
 const standing = new AbortController();
 const watch = new Watch((message) => news.postMessage(message), considerStealing);
-let leadership: Leadership | undefined;
-/** Who holds the lock and was never heard, and since when. */
+let leader: Leader | undefined;
+/** The client that holds the lock and was never heard, and since when. */
 let unheard: { clientId: string | undefined; sinceMs: number } | undefined;
 
 self.onmessage = (event: MessageEvent) => {
   const [data, [port]] = [received<ToWorker>(event.data), event.ports];
-  if (data.type === "serve" && port) void leadership?.serve(port, data.member);
+  if (data.type === "serve" && port) void leader?.serve(port, data.member);
   if (data.type === "hand-out") handOut(port);
   if (data.type === "leave") void leave();
 };
@@ -55,9 +55,9 @@ news.onmessage = (event: MessageEvent) => {
   const data = received<News>(event.data);
   if (data.type === undefined) return;
   watch.hear(data);
-  if (data.type === "ping" && leadership) news.postMessage({ type: "pong", leader: me });
+  if (data.type === "ping" && leader) news.postMessage({ type: "pong", leader: me });
   if (data.type === "cleared") void endIfCleared(data.leader);
-  if (data.type === "join" && data.channel) void leadership?.serve(new PairChannel(data.channel), data.member);
+  if (data.type === "join" && data.channel) void leader?.serve(new PairChannel(data.channel), data.member);
 };
 
 await loadBroker();
@@ -89,9 +89,9 @@ async function lead(stolen: boolean): Promise<void> {
   watch.stop();
   const lease = new Lease(lock, me);
   try {
-    leadership = await navigator.locks.request(openingLock, { steal: true }, async () => {
+    leader = await navigator.locks.request(openingLock, { steal: true }, async () => {
       if (stolen) await new Promise((resolve) => setTimeout(resolve, LEASE_MS));
-      return Leadership.open(options, office(lease, stolen));
+      return Leader.open(options, election(lease, stolen));
     });
     if (!(await lease.renew())) return end();
   } catch (error) {
@@ -102,26 +102,26 @@ async function lead(stolen: boolean): Promise<void> {
   await new Promise(() => {});
 }
 
-function office(lease: Lease, stolen: boolean): Office {
+function election(lease: Lease, stolen: boolean): Election {
   return { leader: me, lease, stolen, whenLost: end, whenFailed: fail, whenCleared: cleared };
 }
 
 /**
- * Ends, with all who see the same locks: in some browsers they are others than those of tabs opened after site data were cleared, and
- * so would be their leader.
+ * Ends, with all workers that see the same locks: in some browsers these are others than the locks of tabs that are opened after site
+ * data were cleared, and so would be their leader.
  */
 function cleared(): void {
-  leadership = undefined;
+  leader = undefined;
   news.postMessage({ type: "cleared", leader: me } satisfies News);
   setTimeout(end, CLEARED_MS);
 }
 
-async function endIfCleared(leader: string): Promise<void> {
+async function endIfCleared(by: string): Promise<void> {
   const { held = [] } = await navigator.locks.query();
-  if (held.some(({ name }) => name === ownLock(lock, leader))) end();
+  if (held.some(({ name }) => name === ownLock(lock, by))) end();
 }
 
-/** Steals the lock of who is silent. Who has not said anything yet may be opening the files. */
+/** Steals the lock of a silent leader. One that has not said anything yet may be opening the files. */
 async function considerStealing(): Promise<void> {
   const { held = [] } = await navigator.locks.query();
   const holderOf = (lock: string) => held.find(({ name }) => name === lock)?.clientId;
@@ -140,7 +140,7 @@ function isTooLate(clientId: string, isOpening: boolean): boolean {
   return nowMs - unheard.sinceMs > (isOpening ? OPENING_MAX_MS : UNHEARD_MAX_MS);
 }
 
-/** Serves whose ports come over this one, and tells everybody. */
+/** Serves the followers whose ports come over this one, and tells everybody. */
 function handOut(port: MessagePort | undefined): void {
   const tell = () => news.postMessage({ type: "leads", leader: me } satisfies News);
   if (!port) {
@@ -149,7 +149,7 @@ function handOut(port: MessagePort | undefined): void {
   }
   const timer = setTimeout(tell, HAND_OUT_MS);
   port.onmessage = ({ data, ports: [passed] }) => {
-    if (passed) void leadership?.serve(passed, data);
+    if (passed) void leader?.serve(passed, data);
     else {
       clearTimeout(timer);
       tell();
@@ -158,18 +158,18 @@ function handOut(port: MessagePort | undefined): void {
 }
 
 async function leave(): Promise<void> {
-  await leadership?.close();
+  await leader?.close();
   end();
 }
 
-/** The files could not be opened: nobody else could either. */
+/** Ends, as the files could not be opened: no other worker could either. */
 function refuse({ message: reason }: Error): void {
   news.postMessage({ type: "failed", leader: me, reason });
   tellPage({ type: "failed", reason });
   self.close();
 }
 
-/** This worker's broker is of no use any more; what is in the files is. */
+/** Ends, as this worker's broker is of no use any more; what is in the files is. */
 function fail(error: unknown): void {
   tellPage({ type: "ended", reason: (error as Error).message });
   self.close();

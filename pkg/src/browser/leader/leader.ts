@@ -1,4 +1,4 @@
-// Leadership: the one broker of all tabs, opened from its files, and the members that it serves: tabs, iframes and workers.
+// Leader: the one broker of all tabs, opened from its files, and the followers that it serves: tabs, iframes and workers.
 import type { Stats } from "../../core/abi.js";
 import { SystemClock } from "../../core/clock.js";
 import { Engine, Panic } from "../../core/engine.js";
@@ -25,39 +25,40 @@ const LEAVING_MS = 1_000;
 const GOING_MS = 300;
 /** Nothing of what was cleared may be handed out for long, even if nothing is written. */
 const LOOK_MS = 1_000;
-/** So long the browser may take to say how much is stored. */
+/** How long the browser may take to say how much is stored. */
 const ESTIMATE_MS = 2_000;
 
-/** What a leadership is told by its worker. */
-export interface Office {
+/** How a leader was elected, and what is called when that comes to its end. */
+export interface Election {
+  /** The leader's name. */
   leader: string;
   lease: Lease;
   /** Whether the last leader may still be there, frozen. */
   stolen: boolean;
-  /** Told once somebody else leads. */
+  /** Called once another worker leads. */
   whenLost: () => void;
-  /** Told when this worker's broker is of no use any more. */
+  /** Called when this worker's broker is of no use any more. */
   whenFailed: (error: unknown) => void;
-  /** Told when the site's data were cleared. Nobody is served any more. */
+  /** Called when the site's data were cleared. Nobody is served any more. */
   whenCleared: () => void;
 }
 
 interface Storage {
   kind: StorageKind;
   store?: OpfsStore;
-  /** Why it is not what was hoped for. */
+  /** Why it is in memory although files were asked for. */
   warning?: string;
 }
 
 /** The broker of all tabs, in this worker. */
-export class Leadership {
-  readonly #office: Office;
+export class Leader {
+  readonly #election: Election;
   readonly #storage: Storage;
   readonly #engine: Engine;
   readonly #host: PortHost;
 
-  private constructor(options: LeaderOptions, office: Office, storage: Storage) {
-    this.#office = office;
+  private constructor(options: LeaderOptions, election: Election, storage: Storage) {
+    this.#election = election;
     this.#storage = storage;
     this.#engine = new Engine({
       limits: options.limits,
@@ -66,28 +67,28 @@ export class Leadership {
       soon: macrotasks(),
       onError: (error) => this.#report(error),
     });
-    this.#host = new PortHost(this.#engine, office.lease, () => void this.#lost());
+    this.#host = new PortHost(this.#engine, election.lease, () => void this.#lost());
     const { store } = storage;
     if (!store) return;
     const looking = setInterval(() => void store.looksCleared(), LOOK_MS);
     store.whenCleared = () => {
       clearInterval(looking);
       this.#host.abandon();
-      office.whenCleared();
+      election.whenCleared();
     };
   }
 
   /** Opens the files and the broker that they hold. */
-  static async open(options: LeaderOptions, office: Office): Promise<Leadership> {
-    return new Leadership(options, office, await storageFor(options, office.stolen));
+  static async open(options: LeaderOptions, election: Election): Promise<Leader> {
+    return new Leader(options, election, await storageFor(options, election.stolen));
   }
 
   /**
-   * Serves a member over its wire, if this worker still leads.
+   * Serves a follower over its wire, if this worker still leads.
    * @param lock the Web Lock that it holds as long as it lives: a wire does not tell when its other end is gone
    */
   async serve(wire: Wire, lock: string): Promise<void> {
-    const { lease } = this.#office;
+    const { lease } = this.#election;
     if (!lease.isFresh && !(await lease.renew())) return this.#lost();
     const ends: (() => void)[] = [];
     const gone = () => {
@@ -103,7 +104,7 @@ export class Leadership {
       if (data.type === "stats") void this.#stats().then((stats) => say(wire, { type: "stats", id: data.id, stats }));
     };
     const { kind: storage, warning, store } = this.#storage;
-    const { leader } = this.#office;
+    const { leader } = this.#election;
     say(wire, { type: "welcome", leader, storage, store: store?.identity, answers: true, ...(warning && { warning }) });
     void liveness.watch(lock);
   }
@@ -116,9 +117,9 @@ export class Leadership {
     this.#storage.store?.close();
   }
 
-  /** The lock is not ours any more: when site data are cleared, locks may go first. */
+  /** Steps down, as the lock is not ours any more: when site data are cleared, locks may go first. */
   async #lost(): Promise<void> {
-    if (!(await this.#storage.store?.looksCleared())) this.#office.whenLost();
+    if (!(await this.#storage.store?.looksCleared())) this.#election.whenLost();
   }
 
   #open(wire: Wire): () => void {
@@ -133,7 +134,7 @@ export class Leadership {
     if (error instanceof StoreFailure && error.message === new SiteDataCleared().message) return;
     console.error(error);
     const isSurvived = error instanceof Panic || error instanceof StoreFailure || error instanceof Fault;
-    if (!isSurvived) this.#office.whenFailed(error);
+    if (!isSurvived) this.#election.whenFailed(error);
   }
 
   async #stats(): Promise<SharedStats> {

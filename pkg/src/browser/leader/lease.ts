@@ -1,14 +1,14 @@
-// Lease: the Web Lock of who leads, and whether it is still held. A frozen tab cannot know that its lock was stolen while it did
-// not run. So what was last seen held counts for LEASE_MS only, and who steals waits for as long before opening the files.
+// Lease: the Web Lock of the leader, and whether it is still held. A frozen tab cannot know that its lock was stolen while it did
+// not run. So a lock that was seen held counts for LEASE_MS only, and a worker that steals it waits as long before opening the files.
 
 import { within } from "../within.js";
 
-/** For so long after the lock was seen held the leader may speak; who stole it is silent until then. */
+/** How long the leader may speak after it saw the lock held; a worker that stole the lock is silent until then. */
 export const LEASE_MS = 200;
-/** A lock manager that does not answer is of no use to whoever leads by its lock. */
+/** A lock manager that does not answer is of no use to a leader by its lock. */
 const ANSWER_MS = 2_000;
 
-/** The lock that a worker holds from its beginning to its end: by it the lock manager tells who is who. */
+/** The lock that a worker holds from its beginning to its end: by it the lock manager identifies the worker. */
 export function ownLock(lock: string, worker: string): string {
   return `${lock}:${worker}`;
 }

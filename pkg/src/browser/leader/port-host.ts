@@ -10,7 +10,7 @@ import type { Lease } from "./lease.js";
 /** Bytes that a client may leave unread before deliveries to it wait. */
 const UNREAD_MAX_BYTES = 1_048_576;
 
-interface Peer {
+interface Connection {
   readonly id: number;
   readonly wire: Wire;
   readonly liveness: Liveness;
@@ -22,10 +22,10 @@ export class PortHost {
   readonly #engine: Engine;
   readonly #lease: Lease;
   readonly #whenLost: () => void;
-  readonly #peers = new Map<number, Peer>();
+  readonly #connections = new Map<number, Connection>();
   #whenEmpty: (() => void) | undefined;
 
-  /** @param whenLost told once somebody else leads */
+  /** @param whenLost called once another worker leads */
   constructor(engine: Engine, lease: Lease, whenLost: () => void) {
     this.#engine = engine;
     this.#lease = lease;
@@ -34,49 +34,51 @@ export class PortHost {
     engine.afterRestart(() => this.abandon());
   }
 
-  /** Serves one AMQP connection; answers what ends it when the client cannot any more. */
+  /** Serves one AMQP connection. Returns a function that ends it when the client cannot any more. */
   serve(wire: Wire): () => void {
     const id = this.#engine.change((server) => server.connect({ loopback: true }));
-    const end = () => this.#engine.attempt(() => this.#close(peer));
-    const peer: Peer = { id, wire, liveness: new Liveness(() => wire.postMessage(0), end), unreadBytes: 0 };
-    this.#peers.set(id, peer);
-    wire.onmessage = ({ data }) => this.#engine.attempt(() => this.#contain(peer, () => this.#receive(peer, data)));
+    const end = () => this.#engine.attempt(() => this.#close(connection));
+    const connection: Connection = { id, wire, liveness: new Liveness(() => wire.postMessage(0), end), unreadBytes: 0 };
+    this.#connections.set(id, connection);
+    wire.onmessage = ({ data }) =>
+      this.#engine.attempt(() => this.#contain(connection, () => this.#receive(connection, data)));
     return end;
   }
 
-  /** Asks every peer to leave (connection.close 320) and waits until they have, at most `boundMs`. */
+  /** Asks every client to leave (connection.close 320) and waits until they have, at most `boundMs`. */
   async shutdown(boundMs: number): Promise<void> {
     this.#engine.change((server) => server.shutdown());
-    if (this.#peers.size === 0) return;
+    if (this.#connections.size === 0) return;
     await new Promise<void>((resolve) => {
       this.#whenEmpty = resolve;
       setTimeout(resolve, boundMs);
     });
   }
 
-  /** Says nothing more to anybody: they will connect again, to whoever leads then. */
+  /** Ends all connections without a word: their clients connect again, to the next leader. */
   abandon(): void {
-    for (const { wire, liveness } of this.#peers.values()) {
+    for (const { wire, liveness } of this.#connections.values()) {
       liveness.stop();
       hangUp(wire);
     }
-    this.#peers.clear();
+    this.#connections.clear();
   }
 
-  /** A bug that work for a peer meets ends that peer alone. */
-  #contain(peer: Peer, work: () => void): void {
-    this.#engine.contain("A connection over a port was closed", work, () => this.#close(peer));
+  /** A bug that work for a connection meets ends that connection alone. */
+  #contain(connection: Connection, work: () => void): void {
+    this.#engine.contain("A connection over a port was closed", work, () => this.#close(connection));
   }
 
-  #receive(peer: Peer, data: unknown): void {
-    if (!this.#peers.has(peer.id)) return;
-    peer.liveness.heard();
-    if (data === false) peer.liveness.frozen();
-    else if (typeof data === "string") void peer.liveness.watch(data);
-    else if (typeof data === "number" && data >= 0) this.#engine.change((server) => this.#count(server, peer, -data));
-    else if (data instanceof Uint8Array) this.#engine.change((server) => server.receive(peer.id, data));
+  #receive(connection: Connection, data: unknown): void {
+    if (!this.#connections.has(connection.id)) return;
+    connection.liveness.heard();
+    if (data === false) connection.liveness.frozen();
+    else if (typeof data === "string") void connection.liveness.watch(data);
+    else if (typeof data === "number" && data >= 0)
+      this.#engine.change((server) => this.#count(server, connection, -data));
+    else if (data instanceof Uint8Array) this.#engine.change((server) => server.receive(connection.id, data));
     // It is closed, or says what no client says.
-    else this.#close(peer);
+    else this.#close(connection);
   }
 
   #speak(): void {
@@ -92,34 +94,34 @@ export class PortHost {
   #write(): void {
     this.#engine.ask((server) => {
       for (let id = server.nextOutput(); id !== -1; id = server.nextOutput()) {
-        const peer = this.#peers.get(id);
-        if (peer) this.#contain(peer, () => this.#send(server, peer));
+        const connection = this.#connections.get(id);
+        if (connection) this.#contain(connection, () => this.#send(server, connection));
       }
     });
   }
 
-  #send(server: Server, peer: Peer): void {
-    const length = server.outputLength(peer.id);
+  #send(server: Server, connection: Connection): void {
+    const length = server.outputLength(connection.id);
     if (length > 0) {
-      const bytes = copyOut(server.outputPointer(peer.id), length);
-      peer.wire.postMessage(bytes, [bytes.buffer]);
-      server.outputTaken(peer.id, length);
-      this.#count(server, peer, length);
+      const bytes = copyOut(server.outputPointer(connection.id), length);
+      connection.wire.postMessage(bytes, [bytes.buffer]);
+      server.outputTaken(connection.id, length);
+      this.#count(server, connection, length);
     }
-    if (server.isClosed(peer.id)) this.#close(peer);
+    if (server.isClosed(connection.id)) this.#close(connection);
   }
 
-  #count(server: Server, peer: Peer, bytes: number): void {
-    peer.unreadBytes = Math.max(0, peer.unreadBytes + bytes);
-    server.hold(peer.id, peer.unreadBytes > UNREAD_MAX_BYTES);
+  #count(server: Server, connection: Connection, bytes: number): void {
+    connection.unreadBytes = Math.max(0, connection.unreadBytes + bytes);
+    server.hold(connection.id, connection.unreadBytes > UNREAD_MAX_BYTES);
   }
 
-  #close(peer: Peer): void {
-    if (!this.#peers.delete(peer.id)) return;
-    this.#engine.change((server) => server.disconnected(peer.id));
-    peer.liveness.stop();
-    hangUp(peer.wire);
-    if (this.#peers.size === 0) this.#whenEmpty?.();
+  #close(connection: Connection): void {
+    if (!this.#connections.delete(connection.id)) return;
+    this.#engine.change((server) => server.disconnected(connection.id));
+    connection.liveness.stop();
+    hangUp(connection.wire);
+    if (this.#connections.size === 0) this.#whenEmpty?.();
   }
 }
 

@@ -1,14 +1,14 @@
-// Watch: notices from another tab that who leads has become silent. One of those who stand by asks, all of them hear the answer.
+// Watch: notices from another tab that the leader has become silent. One of those that stand by asks, all of them hear the answer.
 import type { News } from "../wire.js";
 
 const PING_MS = 100;
 const SILENT_MS = 400;
 
-/** How long nobody who leads was heard. */
+/** How long no leader was heard. */
 export class Watch {
   readonly #say: (news: News) => void;
   readonly #whenSilent: () => void;
-  /** Who was heard last. */
+  /** The leader that was heard last. */
   leader: string | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   #heardMs = 0;
@@ -41,7 +41,7 @@ export class Watch {
 
   #tick(): void {
     const nowMs = performance.now();
-    // Who did not run itself has nothing to say about others.
+    // A worker that did not run itself cannot tell whether others did.
     if (nowMs - this.#tickedMs > 3 * PING_MS) this.#heardMs = nowMs;
     this.#tickedMs = nowMs;
     if (this.isSilent) this.#whenSilent();
