@@ -1,8 +1,8 @@
-// Connections: AMQP peers over Node streams, TCP sockets and WebSockets alike. What a peer sent goes into the broker as it
-// comes; what the broker has for a peer leaves as one write a turn, and stays in the broker while the peer does not read.
+// Connections: AMQP over Node streams, TCP sockets and WebSockets alike. What a client sent goes into the broker as it comes; what
+// the broker has for a client leaves as one write a turn, and stays in the broker while the client does not read.
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { Server, Peer as Transport } from "../../core/abi.js";
+import type { Peer, Server } from "../../core/abi.js";
 import type { Engine } from "../../core/engine.js";
 import { copyOut } from "../../core/instance.js";
 import type { LoginGuard } from "../access/login-guard.js";
@@ -11,8 +11,8 @@ import { Pace } from "./slices.js";
 
 const LINGER_MS = 2_000;
 
-/** How a peer reaches the broker: over which socket, and whom its verified certificate names if it is encrypted. */
-export interface Route {
+/** How a client reaches the broker: over which socket, and whom its verified certificate names if it is encrypted. */
+export interface Transport {
   socket: Socket;
   tls?: boolean;
   certificateName?: string | undefined;
@@ -28,7 +28,7 @@ export interface Totals {
   sent: number;
 }
 
-interface Peer {
+interface Connection {
   readonly id: number;
   readonly stream: Duplex;
   /** The address that it comes from. */
@@ -66,8 +66,8 @@ export class Connections {
   readonly totals: Totals = { opened: 0, closed: 0, receivedBytes: 0, received: 0, sentBytes: 0, sent: 0 };
   readonly #engine: Engine;
   readonly #options: ConnectionOptions;
-  readonly #peers = new Map<number, Peer>();
-  readonly #paused = new Set<Peer>();
+  readonly #connections = new Map<number, Connection>();
+  readonly #paused = new Set<Connection>();
   readonly #streams = new Set<Duplex>();
   #whenEmpty: (() => void) | undefined;
 
@@ -79,8 +79,8 @@ export class Connections {
   }
 
   /** Takes a new transport: a socket, or what is spoken over it. */
-  accept(stream: Duplex, route: Route): void {
-    this.attempt(stream, () => this.#accept(stream, route));
+  accept(stream: Duplex, transport: Transport): void {
+    this.attempt(stream, () => this.#accept(stream, transport));
   }
 
   /** Does something for one transport, unless the broker is away. A bug that it meets ends that transport alone. */
@@ -93,14 +93,14 @@ export class Connections {
     this.#engine.contain("A connection was closed", work, () => stream.destroy());
   }
 
-  #accept(stream: Duplex, route: Route): void {
-    const transport = peerOf(route, this.#options.mechanisms);
-    const id = this.#engine.change((server) => server.connect(transport));
-    const local = localEnd(route.socket);
-    const peer: Peer = {
+  #accept(stream: Duplex, transport: Transport): void {
+    const peer = peerOf(transport, this.#options.mechanisms);
+    const id = this.#engine.change((server) => server.connect(peer));
+    const local = localEnd(transport.socket);
+    const connection: Connection = {
       id,
       stream,
-      address: transport.host,
+      address: peer.host,
       local,
       blocked: false,
       hasTried: false,
@@ -110,24 +110,24 @@ export class Connections {
       isResting: false,
     };
     this.totals.opened++;
-    this.#peers.set(id, peer);
+    this.#connections.set(id, connection);
     this.#streams.add(stream);
-    const read = () => this.attempt(stream, () => this.#receive(peer));
+    const read = () => this.attempt(stream, () => this.#receive(connection));
     stream.on("data", (bytes: Uint8Array) => {
-      if (peer.unread.push(bytes) === 1) process.nextTick(read);
+      if (connection.unread.push(bytes) === 1) process.nextTick(read);
     });
-    stream.on("drain", () => this.attempt(stream, () => this.#unblock(peer)));
+    stream.on("drain", () => this.attempt(stream, () => this.#unblock(connection)));
     stream.on("error", () => stream.destroy());
     stream.on("end", () => {
       read();
-      this.attempt(stream, () => this.#gone(peer));
+      this.attempt(stream, () => this.#gone(connection));
     });
-    stream.on("close", () => this.attempt(stream, () => this.#closed(peer)));
+    stream.on("close", () => this.attempt(stream, () => this.#closed(connection)));
   }
 
   /** Our end of a connection's transport. */
   localOf(id: number): object | undefined {
-    return this.#peers.get(id)?.local;
+    return this.#connections.get(id)?.local;
   }
 
   /** Asks every peer to leave (connection.close 320) and waits until they have, at most `boundMs`. */
@@ -135,7 +135,7 @@ export class Connections {
     try {
       if (!this.#engine.isAway) this.#engine.change((server) => server.shutdown());
       if (this.#streams.size > 0) await this.#empty(boundMs);
-      for (const peer of this.#peers.values()) this.#gone(peer);
+      for (const connection of this.#connections.values()) this.#gone(connection);
     } finally {
       for (const stream of this.#streams) stream.destroy();
     }
@@ -143,8 +143,8 @@ export class Connections {
 
   /** The broker has forgotten them: their clients connect again. */
   #drop(): void {
-    this.totals.closed += this.#peers.size;
-    this.#peers.clear();
+    this.totals.closed += this.#connections.size;
+    this.#connections.clear();
     this.#paused.clear();
     for (const stream of this.#streams) stream.destroy();
   }
@@ -160,61 +160,61 @@ export class Connections {
   }
 
   // A broker that started again gives its connections the same ids.
-  #isHere(peer: Peer): boolean {
-    return this.#peers.get(peer.id) === peer;
+  #isHere(connection: Connection): boolean {
+    return this.#connections.get(connection.id) === connection;
   }
 
-  #receive(peer: Peer): void {
-    if (!this.#isHere(peer) || peer.unread.length === 0) return;
-    const delayMs = peer.hasTried || peer.hasWaited ? 0 : this.#options.guard.delayMs(peer.address);
+  #receive(connection: Connection): void {
+    if (!this.#isHere(connection) || connection.unread.length === 0) return;
+    const delayMs = connection.hasTried || connection.hasWaited ? 0 : this.#options.guard.delayMs(connection.address);
     if (delayMs > 0) {
-      this.#delay(peer, delayMs);
+      this.#delay(connection, delayMs);
       return;
     }
-    const [first, ...more] = peer.unread as [Uint8Array, ...Uint8Array[]];
-    peer.unread = [];
-    this.#take(peer, more.length > 0 ? Buffer.concat([first, ...more]) : first);
+    const [first, ...more] = connection.unread as [Uint8Array, ...Uint8Array[]];
+    connection.unread = [];
+    this.#take(connection, more.length > 0 ? Buffer.concat([first, ...more]) : first);
   }
 
   // Too many logins from its address have failed: what it says is read later.
-  #delay(peer: Peer, delayMs: number): void {
-    peer.hasWaited = true;
-    peer.stream.pause();
+  #delay(connection: Connection, delayMs: number): void {
+    connection.hasWaited = true;
+    connection.stream.pause();
     const timer = setTimeout(() => {
-      peer.stream.resume();
-      this.attempt(peer.stream, () => this.#receive(peer));
+      connection.stream.resume();
+      this.attempt(connection.stream, () => this.#receive(connection));
     }, delayMs);
-    peer.stream.once("close", () => clearTimeout(timer));
+    connection.stream.once("close", () => clearTimeout(timer));
   }
 
   // As much of it as is its share of the broker's time; the rest comes again.
-  #take(peer: Peer, bytes: Uint8Array): void {
+  #take(connection: Connection, bytes: Uint8Array): void {
     this.totals.receivedBytes += bytes.length;
     this.totals.received++;
-    for (let at = 0; at < bytes.length && this.#isHere(peer); ) {
-      const piece = bytes.subarray(at, at + peer.pace.bytes);
+    for (let at = 0; at < bytes.length && this.#isHere(connection); ) {
+      const piece = bytes.subarray(at, at + connection.pace.bytes);
       at += piece.length;
-      if (this.#takePiece(peer, piece)) continue;
-      peer.stream.pause();
-      if (at < bytes.length) peer.stream.unshift(bytes.subarray(at));
+      if (this.#takePiece(connection, piece)) continue;
+      connection.stream.pause();
+      if (at < bytes.length) connection.stream.unshift(bytes.subarray(at));
       this.totals.receivedBytes -= bytes.length - at;
       return;
     }
   }
 
   /** Whether there may be more now. */
-  #takePiece(peer: Peer, bytes: Uint8Array): boolean {
+  #takePiece(connection: Connection, bytes: Uint8Array): boolean {
     const fromMs = performance.now();
-    const receive = () => this.#engine.change((server) => server.receive(peer.id, bytes));
-    if (peer.hasTried) receive();
-    else peer.hasTried = this.#options.guard.watch(peer.address, receive);
-    const wantsInput = this.#engine.ask((server) => server.wantsInput(peer.id));
-    if (!wantsInput) this.#paused.add(peer);
-    if (!peer.pace.took(performance.now() - fromMs)) return wantsInput;
-    peer.isResting = true;
+    const receive = () => this.#engine.change((server) => server.receive(connection.id, bytes));
+    if (connection.hasTried) receive();
+    else connection.hasTried = this.#options.guard.watch(connection.address, receive);
+    const wantsInput = this.#engine.ask((server) => server.wantsInput(connection.id));
+    if (!wantsInput) this.#paused.add(connection);
+    if (!connection.pace.took(performance.now() - fromMs)) return wantsInput;
+    connection.isResting = true;
     setImmediate(() => {
-      peer.isResting = false;
-      if (!this.#paused.has(peer)) peer.stream.resume();
+      connection.isResting = false;
+      if (!this.#paused.has(connection)) connection.stream.resume();
     });
     return false;
   }
@@ -222,71 +222,71 @@ export class Connections {
   #flush(): void {
     this.#engine.ask((server) => {
       for (let id = server.nextOutput(); id !== -1; id = server.nextOutput()) {
-        const peer = this.#peers.get(id);
-        if (peer) this.#contain(peer.stream, () => this.#send(server, peer));
+        const connection = this.#connections.get(id);
+        if (connection) this.#contain(connection.stream, () => this.#send(server, connection));
       }
-      for (const peer of this.#paused) if (server.wantsInput(peer.id)) this.#resume(peer);
+      for (const connection of this.#paused) if (server.wantsInput(connection.id)) this.#resume(connection);
     });
   }
 
-  #send(server: Server, peer: Peer): void {
-    if (peer.blocked) return;
-    const length = server.outputLength(peer.id);
+  #send(server: Server, connection: Connection): void {
+    if (connection.blocked) return;
+    const length = server.outputLength(connection.id);
     if (length > 0) {
-      const bytes = copyOut(server.outputPointer(peer.id), length);
-      server.outputTaken(peer.id, length);
+      const bytes = copyOut(server.outputPointer(connection.id), length);
+      server.outputTaken(connection.id, length);
       this.totals.sentBytes += length;
       this.totals.sent++;
-      peer.blocked = !peer.stream.write(bytes);
-      if (peer.blocked) server.hold(peer.id, true);
+      connection.blocked = !connection.stream.write(bytes);
+      if (connection.blocked) server.hold(connection.id, true);
     }
-    if (server.isClosed(peer.id)) this.#finish(peer);
+    if (server.isClosed(connection.id)) this.#finish(connection);
   }
 
-  #unblock(peer: Peer): void {
-    if (!this.#isHere(peer)) return;
-    peer.blocked = false;
+  #unblock(connection: Connection): void {
+    if (!this.#isHere(connection)) return;
+    connection.blocked = false;
     this.#engine.change((server) => {
-      server.hold(peer.id, false);
-      this.#send(server, peer);
+      server.hold(connection.id, false);
+      this.#send(server, connection);
     });
   }
 
-  #resume(peer: Peer): void {
-    this.#paused.delete(peer);
-    if (!peer.isResting) peer.stream.resume();
+  #resume(connection: Connection): void {
+    this.#paused.delete(connection);
+    if (!connection.isResting) connection.stream.resume();
   }
 
   // The broker has said its last word. Closing with unread input would reset the transport and could lose that word.
-  #finish(peer: Peer): void {
-    this.#gone(peer);
-    const linger = setTimeout(() => peer.stream.destroy(), LINGER_MS);
+  #finish(connection: Connection): void {
+    this.#gone(connection);
+    const linger = setTimeout(() => connection.stream.destroy(), LINGER_MS);
     linger.unref();
-    peer.stream.once("close", () => clearTimeout(linger));
-    peer.stream.end();
-    peer.stream.resume();
+    connection.stream.once("close", () => clearTimeout(linger));
+    connection.stream.end();
+    connection.stream.resume();
   }
 
-  #gone(peer: Peer): void {
-    if (!this.#isHere(peer)) return;
-    this.#peers.delete(peer.id);
+  #gone(connection: Connection): void {
+    if (!this.#isHere(connection)) return;
+    this.#connections.delete(connection.id);
     this.totals.closed++;
-    this.#paused.delete(peer);
-    this.#engine.change((server) => server.disconnected(peer.id));
-    peer.stream.end();
+    this.#paused.delete(connection);
+    this.#engine.change((server) => server.disconnected(connection.id));
+    connection.stream.end();
   }
 
-  #closed(peer: Peer): void {
-    this.#streams.delete(peer.stream);
+  #closed(connection: Connection): void {
+    this.#streams.delete(connection.stream);
     if (this.#streams.size === 0) this.#whenEmpty?.();
-    this.#gone(peer);
+    this.#gone(connection);
   }
 }
 
 function peerOf(
-  { socket, tls = false, certificateName }: Route,
+  { socket, tls = false, certificateName }: Transport,
   mechanisms: readonly Mechanism[],
-): Transport & { host: string } {
+): Peer & { host: string } {
   const [host, port] = [addressOf(socket.remoteAddress), socket.remotePort ?? 0];
   const [local, loopback] = [localEnd(socket), isLoopback(host)];
   const name = `${written(host, port)} -> ${written(local.host, local.port)}`;
