@@ -15,11 +15,11 @@ export function shortText(value: unknown, what: string): string {
   return value;
 }
 
-/** A body's bytes. */
-export function bodyBytes(value: unknown): Uint8Array {
+/** A body's bytes. `expected` is what the caller takes, in words. */
+export function bodyBytes(value: unknown, expected = "a string or a Uint8Array"): Uint8Array {
   if (typeof value === "string") return encoder.encode(value);
   if (value instanceof Uint8Array) return value;
-  throw wrong("body", "a string or a Uint8Array", value);
+  throw wrong("body", expected, value);
 }
 
 /** An integer from `min` to 2^53 - 1. */

@@ -14,10 +14,10 @@ import { AMQPConsumer, AMQPGeneratorConsumer } from "@cloudamqp/amqp-client/amqp
 import { AMQPError } from "@cloudamqp/amqp-client/amqp-error";
 import type { AMQPMessage } from "@cloudamqp/amqp-client/amqp-message";
 import type { AMQPProperties } from "@cloudamqp/amqp-client/amqp-properties";
+import type { Body } from "../../core/arguments.js";
 import type { ExchangeArguments, ExchangeType, QueueArguments } from "../../core/named-arguments.js";
 import { uniqueName } from "../wire.js";
 import type { PortClient } from "./port-client.js";
-import type { Body } from "./publication.js";
 import { Publisher } from "./publisher.js";
 import type { Topology } from "./topology.js";
 
@@ -98,7 +98,7 @@ export class Channel extends AMQPChannel {
   override basicPublish(
     exchange: string,
     routingKey: string,
-    data: Body,
+    data: Body | ArrayBuffer | null,
     properties: AMQPProperties = {},
     mandatory = false,
     immediate = false,

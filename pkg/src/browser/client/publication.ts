@@ -2,6 +2,7 @@
 // from message to message is encoded once: names, and properties but for the message's number.
 import type { AMQPProperties } from "@cloudamqp/amqp-client/amqp-properties";
 import { AMQPView } from "@cloudamqp/amqp-client/amqp-view";
+import { type Body, bodyBytes } from "../../core/arguments.js";
 import { uniqueName } from "../wire.js";
 import { strictProperties } from "./strict.js";
 
@@ -16,14 +17,12 @@ const [BASIC, PUBLISH] = [60, 40];
 /** A frame's type, channel, length and end; what is in a publish but names; what is in a header but properties. */
 const [FRAME_BYTES, PUBLISH_BYTES, HEADER_BYTES] = [8, 7, 12];
 
-/** What a message's body may be made from. */
-export type Body = string | Uint8Array | ArrayBuffer | null;
-
 /** A message, and where it goes. */
 export interface Publication {
   exchange: string;
   routingKey: string;
-  data: Body;
+  /** As @cloudamqp/amqp-client takes it. */
+  data: Body | ArrayBuffer | null;
   properties: AMQPProperties;
   mandatory: boolean;
   immediate: boolean;
@@ -40,7 +39,6 @@ export class Encoder {
   readonly #channel: number;
   readonly #frameMax: number;
   readonly #publisher = uniqueName();
-  readonly #text = new TextEncoder();
   readonly #scratch = new AMQPView(new ArrayBuffer(SCRATCH_BYTES));
   readonly #names = new Map<string, Uint8Array>();
   readonly #properties = new Map<string, Encoded>();
@@ -54,7 +52,7 @@ export class Encoder {
   encode({ exchange, routingKey, data, properties, mandatory, immediate }: Publication, number: number): Uint8Array {
     const names = [this.#name(exchange), this.#name(routingKey)];
     const encoded = this.#propertiesOf(properties, number);
-    const body = this.#bodyOf(data);
+    const body = contentOf(data);
     const methodBytes = PUBLISH_BYTES + names.reduce((bytes, name) => bytes + name.length, 0);
     const contentBytes = HEADER_BYTES + encoded.bytes.length;
     const bodyMax = this.#frameMax - FRAME_BYTES;
@@ -108,14 +106,6 @@ export class Encoder {
     const length = this.#scratch.setProperties(0, properties);
     return new Uint8Array(this.#scratch.buffer).slice(0, length);
   }
-
-  #bodyOf(data: Body): Uint8Array {
-    if (typeof data === "string") return this.#text.encode(data);
-    if (data instanceof Uint8Array) return data;
-    if (data instanceof ArrayBuffer) return new Uint8Array(data);
-    if (data === null) return new Uint8Array(0);
-    throw new TypeError("A message's body has to be a string, a Uint8Array, an ArrayBuffer or null.");
-  }
 }
 
 /** Frames of one channel that are being written. */
@@ -164,6 +154,12 @@ class Frames {
   numberAt(at: number, number: number): void {
     this.#view.setBigInt64(at, BigInt(number));
   }
+}
+
+function contentOf(data: Publication["data"]): Uint8Array {
+  if (data === null) return new Uint8Array(0);
+  if (data instanceof ArrayBuffer) return new Uint8Array(data);
+  return bodyBytes(data, "a string, a Uint8Array, an ArrayBuffer or null");
 }
 
 function placeOf(number: bigint, bytes: Uint8Array): number {
