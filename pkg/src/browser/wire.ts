@@ -51,10 +51,11 @@ export type News =
   /** Asks the leader for a wire: a BroadcastChannel of this name. `member` is the Web Lock that the follower holds. */
   | { type: "join"; member: string; channel: string };
 
-/** What a page tells the worker that it started; `leader/election.ts` draws both. */
-export type ToWorker = { type: "serve"; member: string } | { type: "hand-out" } | { type: "leave" };
+/** What a tab tells its candidate; `leader/election.ts` draws both. */
+export type ToCandidate = { type: "serve"; member: string } | { type: "hand-out" } | { type: "leave" };
 
-export type FromWorker =
+/** What the candidate tells its tab. */
+export type FromCandidate =
   | { type: "leads"; leader: string }
   | { type: "failed"; reason: string }
   /** With a reason, by a bug; without, because it was asked to or somebody else leads. */

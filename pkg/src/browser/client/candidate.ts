@@ -1,5 +1,5 @@
 // Candidate: the worker of this tab that stands by to lead. One that ends is replaced by a new one, unless bugs end them too often.
-import { type FromWorker, type Received, received, type ToWorker } from "../wire.js";
+import { type FromCandidate, type Received, received, type ToCandidate } from "../wire.js";
 
 const LEAVING_MS = 2_000;
 /** Workers that ended by bugs within a minute, until this tab gives up. */
@@ -43,7 +43,7 @@ export class Candidate {
     if (this.#worker || typeof Worker !== "function") return;
     const worker = this.#options.start();
     this.#worker = worker;
-    worker.onmessage = ({ data }) => this.#receive(worker, received<FromWorker>(data));
+    worker.onmessage = ({ data }) => this.#receive(worker, received<FromCandidate>(data));
     worker.onerror = ({ message }) => {
       this.#ended(worker, `PocketMQ's worker failed${message ? `: ${message}` : " to load"}.`);
     };
@@ -77,7 +77,7 @@ export class Candidate {
     if (!worker) return;
     await new Promise<void>((resolve) => {
       worker.onmessage = ({ data }) => {
-        if (received<FromWorker>(data).type === "ended") resolve();
+        if (received<FromCandidate>(data).type === "ended") resolve();
       };
       worker.onerror = () => resolve();
       setTimeout(resolve, LEAVING_MS);
@@ -86,7 +86,7 @@ export class Candidate {
     this.stop();
   }
 
-  #receive(worker: Worker, message: Received<FromWorker>): void {
+  #receive(worker: Worker, message: Received<FromCandidate>): void {
     if (message.type === "failed") {
       this.stop();
       this.#options.whenRefused(message.reason);
@@ -119,6 +119,6 @@ export class Candidate {
   }
 }
 
-function tell(worker: Worker, message: ToWorker, ...ports: MessagePort[]): void {
+function tell(worker: Worker, message: ToCandidate, ...ports: MessagePort[]): void {
   worker.postMessage(message, ports);
 }

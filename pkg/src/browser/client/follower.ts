@@ -113,7 +113,7 @@ export class Follower {
 
   /** Has a worker stand by. */
   #stand(): void {
-    this.#search.hope();
+    this.#search.clearFailure();
     this.#candidate.start();
   }
 

@@ -66,7 +66,7 @@ export class Search {
   }
 
   /** Forgets why no worker could lead: another one tries. */
-  hope(): void {
+  clearFailure(): void {
     this.#failure = undefined;
   }
 
@@ -93,13 +93,13 @@ export class Search {
       }
       link?.close();
       if (this.#failure) throw this.#failure;
-      await this.#checkHope(looks);
+      await this.#checkCandidates(looks);
       if (this.#leader === before) await news;
     }
   }
 
   /** Throws when there is no use in looking for a leader again. */
-  async #checkHope(looks: number): Promise<void> {
+  async #checkCandidates(looks: number): Promise<void> {
     if (looks >= LOOKS_MAX)
       throw new Error("No tab of this site answers for the broker: close its other tabs, then reload this one.");
     if (typeof Worker === "function") return;

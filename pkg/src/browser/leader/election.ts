@@ -11,13 +11,13 @@
 // The worker's name carries the options.
 import { loadBroker } from "../../core/load-broker.js";
 import {
-  type FromWorker,
+  type FromCandidate,
   type LeaderOptions,
   lockOf,
   type News,
   PairChannel,
   received,
-  type ToWorker,
+  type ToCandidate,
   uniqueName,
 } from "../wire.js";
 import { type Election, Leader } from "./leader.js";
@@ -45,7 +45,7 @@ let leader: Leader | undefined;
 let unheard: { clientId: string | undefined; sinceMs: number } | undefined;
 
 self.onmessage = (event: MessageEvent) => {
-  const [data, [port]] = [received<ToWorker>(event.data), event.ports];
+  const [data, [port]] = [received<ToCandidate>(event.data), event.ports];
   if (data.type === "serve" && port) void leader?.serve(port, data.member);
   if (data.type === "hand-out") handOut(port);
   if (data.type === "leave") void leave();
@@ -180,6 +180,6 @@ function end(): void {
   self.close();
 }
 
-function tellPage(message: FromWorker): void {
+function tellPage(message: FromCandidate): void {
   self.postMessage(message);
 }
