@@ -1,4 +1,4 @@
-// ABI: the wasm broker's own face, as this package uses it. What the generated declarations leave `any` is typed here.
+// ABI: the wasm broker's own face, as this package uses it, with types where the generated declarations have `any`.
 import { Server as WasmServer } from "../../wasm/broker/broker.js";
 
 /** How large things may get in one broker. */
@@ -100,7 +100,7 @@ export interface Stats {
   journal?: JournalStats | undefined;
 }
 
-/** What a declaration of a queue answers. */
+/** The result of a declaration of a queue. */
 export interface QueueStatus {
   /** Its name: the server's choice when none was given. */
   queue: string;
@@ -109,7 +109,7 @@ export interface QueueStatus {
   consumerCount: number;
 }
 
-/** What the broker is told of a peer's transport. */
+/** A peer's transport, as the broker gets to know it. */
 export interface Peer {
   /** Whether it is on this machine. */
   loopback?: boolean;
@@ -171,7 +171,7 @@ export interface StoredSegment {
   length: number;
 }
 
-/** Where a journal's bytes are kept. What it throws is one sentence that says what is wrong and what to do. */
+/** Where a journal's bytes are kept. Its errors are one sentence that says what is wrong and what to do. */
 export interface Store {
   /** All segments there are. */
   segments(): StoredSegment[];
@@ -272,7 +272,7 @@ export interface Server {
   restored(): Restored | undefined;
   /** Whether somebody waits for a flush. */
   wantsFlush(): boolean;
-  /** Answers the mark that `flushed` is told once all that was written so far is durable. */
+  /** Returns the mark to call `flushed` with once all that was written so far is durable. */
   startFlush(): number;
   flushed(mark: number): void;
   storeFailed(reason: string): void;

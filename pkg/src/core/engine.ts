@@ -27,7 +27,7 @@ export const DEFAULT_VIRTUAL_HOST = "/";
 const PANICS_MAX = 3;
 const PANICS_MS = 60_000;
 
-/** What an engine is made from. */
+/** How to make an engine. */
 export interface EngineOptions {
   limits: Limits;
   /** Where the broker keeps what is durable; without, everything is in memory. */
@@ -150,7 +150,7 @@ export class Engine {
     });
   }
 
-  /** Deletes a virtual host with all that is in it; answers whether it was there. */
+  /** Deletes a virtual host with all that is in it. Returns whether it was there. */
   deleteVirtualHost(name: string): boolean {
     return this.change((server) => {
       // One that is made anew under this name is another one.

@@ -1,4 +1,4 @@
-// Flushing: when a journal is flushed, and who is told. There is one flush at a time; what comes meanwhile shares the next one.
+// Flushing: when a journal is flushed, and what waits for it. There is one flush at a time; what comes meanwhile shares the next one.
 import type { Server, Store } from "./abi.js";
 
 interface Waiting {
@@ -23,7 +23,7 @@ export interface FlushedBroker {
   readonly onError: (error: unknown) => void;
 }
 
-/** What became of a journal that the broker goes on without: nothing is kept any more, and publishers are told so. */
+/** The failure of a journal that the broker goes on without: nothing is kept any more, and publishers are told so. */
 export class StoreFailure extends Error {
   override readonly name = "StoreFailure";
   readonly code = "STORE_FAILURE";
@@ -50,7 +50,7 @@ export class Flushing {
     if (failure !== undefined) throw new StoreFailure(failure);
   }
 
-  /** After a turn: starts a flush if somebody waits for one and none is under way. */
+  /** After a turn: starts a flush if one is waited for and none is under way. */
   start(): void {
     this.#tellFailure();
     if (this.#waiting.length > 0) this.#askAgain();
@@ -85,7 +85,7 @@ export class Flushing {
     }
   }
 
-  /** Ends the waiting of all who wait: what they wait for will not come. */
+  /** Rejects all that waits: what it waits for will not come. */
   giveUp(reason: Error): void {
     for (const { reject } of this.#waiting.splice(0)) reject(reason);
   }
@@ -95,7 +95,7 @@ export class Flushing {
     this.#underWay = this.#outcome(mark).then((tell) => this.#end(tell));
   }
 
-  /** Flushes the store; answers what the broker is to be told of it. */
+  /** Flushes the store. Returns how to tell the broker what came of it. */
   async #outcome(mark: number): Promise<(server: Server) => void> {
     try {
       await this.#store.flush();

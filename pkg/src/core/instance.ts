@@ -3,15 +3,15 @@
 
 import { coded } from "./errors.js";
 
-/** What a generated module has to offer for that. */
+/** A generated module, as it is used here. */
 export interface Glue {
-  /** Answers the exports of the instance that there is; without one it makes one of `module`. */
+  /** Returns the exports of the instance that there is; without one it makes one of `module`. */
   initSync(options: { module: BufferSource | WebAssembly.Module }): Exports;
   /** Makes a new instance of the same module; handles of the old one throw. */
   __wbg_reset_state(): void;
 }
 
-/** What an instance offers. */
+/** The exports of an instance. */
 export interface Exports {
   readonly memory: WebAssembly.Memory;
 }
@@ -27,7 +27,7 @@ let memory: WebAssembly.Memory | undefined;
 let glue: Glue | undefined;
 let instance: Instance = { panic: undefined };
 
-/** What a call into an instance that panicked comes to. */
+/** Thrown by a call into an instance that panicked. */
 export class Poisoned extends Error {
   override readonly name = "Poisoned";
   readonly code = "PANIC";

@@ -17,7 +17,7 @@ const TEXTS = [
 ] as const;
 const KNOWN = [...TEXTS, "headers", "deliveryMode", "priority", "timestamp"];
 
-/** As given. Throws a `TypeError` that names what is not a property, or not a value of one. */
+/** The properties, as given. Throws a `TypeError` that names an unknown property, or one with a wrong value. */
 export function checkedProperties(given: object): Properties {
   if ("persistent" in record(given, "properties"))
     throw new TypeError('properties has no "persistent"; give deliveryMode: 2 instead.');

@@ -112,13 +112,13 @@ export class Broker {
     return this.#change((server) => server.declareQueue(name, declaration));
   }
 
-  /** Drops a queue's ready messages and answers how many there were. */
+  /** Drops a queue's ready messages. Returns how many there were. */
   purge(queue: string): number {
     shortText(queue, "queue");
     return this.#change((server) => server.purgeQueue(queue));
   }
 
-  /** Deletes a queue with its messages and answers how many there were. */
+  /** Deletes a queue with its messages. Returns how many there were. */
   deleteQueue(name: string, options?: { ifUnused?: boolean; ifEmpty?: boolean }): number {
     shortText(name, "queue");
     const { ifUnused, ifEmpty } = record(options, "options", ["ifUnused", "ifEmpty"]);
@@ -126,7 +126,7 @@ export class Broker {
     return this.#change((server) => server.deleteQueue(name, unused, empty));
   }
 
-  /** Publishes a message and answers the number of queues that took it: 0 when none was bound. */
+  /** Publishes a message. Returns the number of queues that took it: 0 when none was bound. */
   publish(exchange: string, routingKey: string, body: Body, properties?: Properties): number {
     return this.publishEncoded(exchange, routingKey, body, propertyBytes(properties));
   }
@@ -139,7 +139,7 @@ export class Broker {
     return this.#change((server) => server.publish(exchange, routingKey, head, bytes));
   }
 
-  /** Publishes many messages by one crossing into wasm; answers the sum of the queues that took them. */
+  /** Publishes many messages by one crossing into wasm. Returns the sum of the queues that took them. */
   publishBatch(exchange: string, routingKey: string, messages: Iterable<Body | OutgoingMessage>): number {
     shortText(exchange, "exchange");
     shortText(routingKey, "routingKey");
@@ -163,7 +163,7 @@ export class Broker {
     return taken === 0 ? [] : this.#consumers.takeGot();
   }
 
-  /** Has `callback` called with each message of a queue from the next turn on; answers the consumer's tag. */
+  /** Has `callback` called with each message of a queue from the next turn on. Returns the consumer's tag. */
   consume(queue: string, callback: ConsumerCallback, options?: ConsumeOptions): string {
     shortText(queue, "queue");
     callable(callback, "callback");
@@ -241,7 +241,7 @@ export class Broker {
     return checked;
   }
 
-  /** Deletes a policy; answers whether it was there. */
+  /** Deletes a policy. Returns whether it was there. */
   deletePolicy(name: string): boolean {
     shortText(name, "policy");
     return this.#change((server) => server.deletePolicy(name));
@@ -262,7 +262,7 @@ export class Broker {
 
   /**
    * Moves a manual clock on, doing on the way all that falls due, in order of time: callbacks have run when it returns.
-   * Answers the milliseconds until something is due next, Infinity when nothing is.
+   * Returns the milliseconds until something is due next, Infinity when nothing is.
    */
   advance(ms: number): number {
     const { clock } = this.#engine;

@@ -5,7 +5,7 @@ import { BrokerError } from "../core/errors.js";
 import { copyOut } from "../core/instance.js";
 import { type BatchEntry, type Message, readBatch } from "./message.js";
 
-/** What is called with each message. A promise that it answers may reject: that is reported as a throw is. */
+/** Called with each message. It may return a promise; a rejection is reported as a throw is. */
 export type ConsumerCallback = (message: Message) => unknown;
 
 /** One embedded consumer. */
@@ -81,7 +81,7 @@ export class Consumers {
     throw new BrokerError("PreconditionFailed", text);
   }
 
-  /** What was delivered is delivered again, under other tags; whose queue is gone is told. */
+  /** Starts all consumers again: messages come again, under other tags. A consumer without a queue is cancelled. */
   #startAgain(): void {
     this.#staleTags = this.#highestTag;
     const all = [...this.#consumers.values()];

@@ -46,7 +46,7 @@ export function jsonOf(path: string, flag: string): object {
   }
 }
 
-// What a command line says, every user of the machine can read.
+// Every user of the machine can read a command line.
 function secret(given: string, user: string): string {
   if (given.startsWith("@")) return fileOf(given.slice(1), `The password of the user ${user}`).replace(/\r?\n$/, "");
   if (!given.startsWith("$")) return given;

@@ -131,7 +131,7 @@ export async function listen(options?: ListenOptions): Promise<ListeningBroker> 
   }
 }
 
-// What takes time to load is loaded when asked for: a test that has no use for it starts sooner.
+// Slow modules are loaded when they are needed: a test that has no use for them starts sooner.
 async function openData(path: string): Promise<Data> {
   const { Data } = await import("./data/data.js");
   return Data.open(path);

@@ -121,14 +121,14 @@ export class Operations {
     }
   }
 
-  /** Deletes a virtual host with all that is in it, and closes the connections to it; answers whether it was there. */
+  /** Deletes a virtual host with all that is in it, and closes the connections to it. Returns whether it was there. */
   deleteVirtualHost(name: string): boolean {
     this.#brokers.delete(name);
     this.engine.deleteVirtualHost(name);
     return this.access.deleteVirtualHost(name);
   }
 
-  /** Deletes a user and closes its connections; answers whether it was there. */
+  /** Deletes a user and closes its connections. Returns whether it was there. */
   deleteUser(name: string): boolean {
     if (!this.access.deleteUser(name)) return false;
     for (const connection of this.list("connections")) {

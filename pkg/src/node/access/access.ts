@@ -51,7 +51,7 @@ export class Access {
   readonly #changed: () => void;
   readonly #guard: LoginGuard;
 
-  /** `changed` is told after each change of who may do what, `guard` how each login by password ended. */
+  /** `changed` is called after each change of users and permissions; `guard` is told how each login by password ended. */
   constructor(options: { remoteGuest: boolean; changed: () => void; guard: LoginGuard }) {
     this.#remoteGuest = options.remoteGuest;
     this.#changed = options.changed;
@@ -72,7 +72,7 @@ export class Access {
     for (const virtualHost of this.virtualHosts.keys()) this.permit(GUEST, virtualHost, EVERYTHING);
   }
 
-  /** Removes a user with its permissions; answers whether it was there. */
+  /** Removes a user with its permissions. Returns whether it was there. */
   deleteUser(name: string): boolean {
     this.#permissions.delete(name);
     this.restrictions.deleteUser(name);
@@ -86,7 +86,7 @@ export class Access {
     this.virtualHosts.set(name, virtualHost);
   }
 
-  /** Removes a virtual host with the permissions in it; answers whether it was there. */
+  /** Removes a virtual host with the permissions in it. Returns whether it was there. */
   deleteVirtualHost(name: string): boolean {
     for (const granted of this.#permissions.values()) granted.delete(name);
     this.restrictions.deleteVirtualHost(name);
@@ -102,7 +102,7 @@ export class Access {
     this.#changed();
   }
 
-  /** Takes a user's permissions in a virtual host away; answers whether there were any. */
+  /** Takes a user's permissions in a virtual host away. Returns whether there were any. */
   forbid(user: string, virtualHost: string): boolean {
     const had = this.#permissions.get(user)?.delete(virtualHost) ?? false;
     this.#changed();

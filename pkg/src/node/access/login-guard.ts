@@ -58,7 +58,7 @@ export class LoginGuard {
   }
 }
 
-// Whoever has one address of IPv6 has a whole network of them.
+// A client that has one address of IPv6 has a whole network of them.
 function networkOf(address: string): string {
   if (!address.includes(":")) return address;
   const [head = [], tail] = address.split("::", 2).map((part) => part.split(":").filter((group) => group !== ""));

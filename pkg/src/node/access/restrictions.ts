@@ -26,7 +26,7 @@ export class Restrictions {
   readonly #topics = new Map<string, Map<string, Map<string, TopicPermissions>>>();
   readonly #changed: () => void;
 
-  /** `changed` is told after each change of what a user may do. */
+  /** `changed` is called after each change of the rights of a user. */
   constructor(changed: () => void) {
     this.#changed = changed;
   }

@@ -75,7 +75,7 @@ export class Api {
     return answer instanceof Answer ? answer : new Answer(200, answer);
   }
 
-  /** Whoever is told that something is done can count on it. */
+  /** Waits until changes are durable, so that a client can count on them when it gets the answer. */
   async #kept(): Promise<void> {
     try {
       await this.#site.operations.durable();

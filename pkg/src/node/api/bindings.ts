@@ -1,4 +1,4 @@
-// Bindings over HTTP. They have no names: a key made of the routing key and the arguments tells those of the same ends apart.
+// Bindings over HTTP. They have no names: a key made of the routing key and the arguments distinguishes those of the same ends.
 import { createHash } from "node:crypto";
 import type { Report, Table } from "../../core/abi.js";
 import { created, done, notFound } from "./answers.js";

@@ -10,7 +10,7 @@ import { notAuthorised, notFound } from "./answers.js";
 import { listed } from "./lists.js";
 import type { Rates } from "./rates.js";
 
-/** What the API tells of, beside the broker's own reports. */
+/** The broker and its surroundings, as the API reports them. */
 export interface Site {
   operations: Operations;
   connections: Connections;

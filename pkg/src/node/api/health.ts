@@ -1,4 +1,4 @@
-// Health: the checks that monitoring asks for, each with a status; what fails is told by 503.
+// Health: the checks that monitoring asks for, each with a status; one that fails is a 503.
 import { X509Certificate } from "node:crypto";
 import { Answer, badRequest } from "./answers.js";
 import type { Call } from "./call.js";

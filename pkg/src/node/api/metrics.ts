@@ -51,7 +51,7 @@ const GAUGES_OF_CHANNELS: Figure[] = [
   ],
 ];
 
-/** All metrics; `perObject` tells them of each queue and channel rather than summed up. */
+/** All metrics; with `perObject`, of each queue and channel rather than summed up. */
 function metrics(site: Site, perObject: boolean): string {
   const { operations } = site;
   const queues = perObject ? operations.list("queues") : [summedUp(operations.overview())];

@@ -35,7 +35,7 @@ export class Rates {
   }
 }
 
-// What was made anew under an old name has smaller counters.
+// A thing that was made anew under an old name has smaller counters.
 function risen(
   { atMs, counts: before }: Sample,
   counts: Record<string, number>,

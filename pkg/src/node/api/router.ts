@@ -7,7 +7,7 @@ import { type Call, hasTag } from "./call.js";
 /** A tag that a route's user needs. */
 export type Tag = "management" | "policymaker" | "monitoring" | "administrator";
 
-/** A handler; what it answers is sent as JSON, unless it is an Answer already. */
+/** A handler; its result is sent as JSON, unless it is an Answer already. */
 export type Handler = (call: Call) => unknown;
 
 /** A method, a path with `:parameters`, and who may ask for it. */

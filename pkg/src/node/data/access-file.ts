@@ -1,5 +1,5 @@
 // Access file: users, permissions and the descriptions of virtual hosts, kept in the folder of a journal as `access.json`, in the
-// form of definitions. What virtual hosts there are, the journal knows.
+// form of definitions. The journal knows which virtual hosts there are.
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { policyOf } from "../../embedded/options.js";

@@ -1,5 +1,5 @@
 // Import: makes the things that definitions describe. Existing ones stay as they are, as with RabbitMQ; those that cannot be made
-// are left out, and told.
+// are left out, and listed.
 import { BrokerError } from "../../core/errors.js";
 import type { ExchangeType } from "../../core/named-arguments.js";
 import type { PolicyOptions } from "../../embedded/options.js";
@@ -122,7 +122,7 @@ export class Import {
     this.#within(vhost, `binding of '${destination}' to '${source}'`, bind);
   }
 
-  /** Makes something in a virtual host, or tells why not. */
+  /** Makes something in a virtual host, or notes why not. */
   #within(vhost: string, what: string, make: () => void): void {
     if (!this.#operations.access.virtualHosts.has(vhost)) {
       this.#skipped.push(`${what}: there is no virtual host '${vhost}'`);

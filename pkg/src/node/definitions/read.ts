@@ -100,7 +100,7 @@ class Unsupported extends TypeError {}
 
 /**
  * Checks definitions. All are for the virtual host, if one is given; else for the one that each names, or for `/`. A wrong
- * form is a TypeError; things that this broker does not have are left out, and told.
+ * form is a TypeError; things that this broker does not have are left out, and listed.
  */
 export function readDefinitions(value: unknown, virtualHost?: string): Definitions {
   const all = fields(value, "definitions");
@@ -175,7 +175,7 @@ function operatorPolicy(policy: PolicyOptions, what: string, skipped: string[]):
   return { ...policy, definition: Object.fromEntries(kept) };
 }
 
-/** Limits; those that would be ignored are told. */
+/** Limits; those that would be ignored are listed as left out. */
 function knownLimits(
   item: Fields,
   known: readonly string[],
@@ -249,7 +249,7 @@ export function readPolicy(item: Fields): PolicyOptions {
   return { pattern: pattern(item, "pattern"), applyTo, priority: item.integer("priority", 0), definition };
 }
 
-/** A virtual host's description. A default type of queue that there is none of here is told. */
+/** A virtual host's description. A default type of queue that is not known here is listed as left out. */
 export function readVirtualHost(item: Fields, name = item.text("name"), skipped: string[] = []): Described {
   const metadata = fields(item.table("metadata"), "metadata");
   const description = item.text("description", metadata.text("description", ""));

@@ -23,7 +23,7 @@ const TYPES: Record<string, string> = {
 // The bundler's names carry a hash of the content: name-1a2B3c4D.js
 const HASHED = /-[\w-]{8}\.\w+$/;
 
-/** Sends the file for a URL's path; answers false when there is none. */
+/** Sends the file for a URL's path. Returns false when there is none. */
 export async function sendFile(
   root: string,
   pathname: string,
