@@ -31,6 +31,7 @@ pub use durable::keeping::Noted;
 pub use model::error::{Error, ErrorKind, Resource};
 pub use model::exchange::{Destination, ExchangeKind};
 pub use model::message::Message;
+pub(crate) use model::names::REPLY_TO;
 pub use model::names::plain_name;
 pub use model::pager::{Location, Pager};
 pub use model::policy::{ApplyTo, Matcher, Policy};

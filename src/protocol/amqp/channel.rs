@@ -28,11 +28,8 @@ use super::method::{
 use super::method::{Method, MethodId};
 use super::reply::{Refusal, ReplyCode};
 use crate::access::{Access, Pass, Permission};
-use crate::broker::{Broker, ExchangeKind, Resource};
+use crate::broker::{Broker, ExchangeKind, REPLY_TO, Resource};
 use crate::id::ChannelId;
-
-/// A consumer of replies to itself needs no permission.
-const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
 /// What a channel needs to do its work.
 pub(crate) struct Context<'a> {
@@ -206,6 +203,7 @@ impl Channel {
 
     /// Refuses what the user may not do with a queue; the empty name is that of the queue that was declared last.
     fn check_queue(&self, permission: Permission, name: &str, context: &mut Context<'_>) -> Result<(), Refusal> {
+        // A consumer of replies to itself needs no permission.
         if !context.pass.is_limited() || name == REPLY_TO {
             return Ok(());
         }
