@@ -1,4 +1,4 @@
-//! Verbs: the broker, and everything that peers, the host and the time make it do.
+//! Verbs: the broker, and everything that peers, the host and the passing of time make it do.
 
 pub(super) mod connections;
 pub(super) mod delivery;
@@ -37,12 +37,12 @@ use crate::id::{ChannelId, ConnectionId, ConsumerId, QueueId};
 use crate::limits::Limits;
 use crate::timer::Timers;
 
-/// What a broker is made from.
+/// Configuration of a broker.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Names that must not be guessed come from it: take it from a cryptographic source.
+    /// Seed of the names that must not be guessed: take it from a cryptographic source.
     pub seed: [u8; 32],
-    /// What peers are granted.
+    /// Limits on what peers may send and use.
     pub limits: Limits,
 }
 
@@ -61,39 +61,40 @@ pub struct Broker {
 
     /// Queues that may have something to deliver, the next one first.
     active: VecDeque<QueueId>,
-    /// Channels with room, whose consumers could not take a message before; looked at when no queue is active.
+    /// Channels that have room again and whose consumers could not take a message before; checked when no queue is
+    /// active.
     roomy: VecDeque<ChannelId>,
     /// Queues that are to be [tended](upkeep).
     changed: Vec<QueueId>,
-    /// To be told to peers.
+    /// Notices to be sent to peers.
     notices: VecDeque<Notice>,
     timers: Timers<Due>,
     reserved_bytes: usize,
-    /// What all that took at the last look, among other virtual hosts.
+    /// Share of this virtual host in the memory used by messages, when it was last measured.
     memory: Gauge,
-    /// What connections, channels and consumers take.
+    /// Memory that connections, channels and consumers take.
     sessions: Gauge,
     queues_max: Option<usize>,
     prefers_quorum: bool,
-    /// What has happened in queues that are gone.
+    /// Counters of the queues that were deleted.
     gone: Counters,
     /// When the last [`poll`](Self::poll) found nothing more to deliver.
     polled_ms: u64,
-    /// For want of memory.
+    /// Number of dead letters dropped for want of memory.
     dropped_dead_letters: usize,
-    /// Only where facts are to outlive the broker.
+    /// Only set when facts are to outlive the broker.
     keeper: Option<Box<Keeper>>,
 
-    // Reused from message to message.
+    // Reused for each message.
     route: Route,
     message_scratch: Vec<u8>,
 }
 
-/// Is shown each fact, right after it has become one.
+/// Called with each fact, right after it was applied.
 type Observer = Box<dyn FnMut(&Record<'_>)>;
 
 impl Broker {
-    /// A broker with the predeclared exchanges and nothing else, at time 0.
+    /// Makes a broker with only the predeclared exchanges, at time 0.
     #[must_use]
     pub fn new(config: Config) -> Self {
         let mut broker = Self {
@@ -127,13 +128,13 @@ impl Broker {
         broker
     }
 
-    /// What peers are granted.
+    /// Returns the limits on what peers may send and use.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Tells the time, in milliseconds of a clock that never goes back, and does what is due.
+    /// Sets the time, in milliseconds of a clock that never goes back, and does what is due.
     pub fn turn(&mut self, now_ms: u64) {
         self.set_now(now_ms);
         self.forget_publishers();
@@ -142,23 +143,23 @@ impl Broker {
         self.measure_memory();
     }
 
-    /// When there will be something due next. Verbs and [`poll`](Self::poll) may bring it nearer.
+    /// Returns the time at which something is due next. Verbs and [`poll`](Self::poll) may bring it forward.
     #[must_use]
     pub fn deadline_ms(&self) -> Option<u64> {
         self.timers.deadline()
     }
 
-    /// Tells the time and does nothing else: what follows reckons from it.
+    /// Sets the time and does nothing else: what follows counts from it.
     pub fn set_now(&mut self, now_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
     }
 
-    /// Makes no more queues than these; none is as many as are declared.
+    /// Limits the number of queues; `None` is unlimited.
     pub fn limit_queues(&mut self, max: Option<usize>) {
         self.queues_max = max;
     }
 
-    /// Makes durable queues of which no type is said quorum queues, if they can be.
+    /// Declares durable queues without an explicit type as quorum queues, where that is possible.
     pub fn prefer_quorum_queues(&mut self, is_preferred: bool) {
         self.prefers_quorum = is_preferred;
     }
@@ -167,7 +168,7 @@ impl Broker {
         commit(&mut self.state, &mut self.keeper, &mut self.observer, record);
     }
 
-    /// A name of which the end cannot be guessed.
+    /// Makes a name that starts with `prefix` and cannot be guessed.
     fn generate_name(&mut self, prefix: &str) -> Box<str> {
         const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let mut random = [0; 22];
@@ -189,7 +190,7 @@ impl Broker {
     }
 }
 
-/// Makes a fact true, and shows it.
+/// Applies a fact to the state, and passes it to the keeper and the observer.
 fn commit(state: &mut State, keeper: &mut Option<Box<Keeper>>, observer: &mut Option<Observer>, record: &Record<'_>) {
     if let Some(keeper) = keeper {
         keeper.note(state, record);

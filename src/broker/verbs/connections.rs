@@ -7,18 +7,18 @@ use crate::broker::session::event::Notice;
 use crate::id::{ChannelId, ConnectionId};
 
 impl Broker {
-    /// A new peer.
+    /// Opens a connection for a new peer.
     pub fn open_connection(&mut self) -> ConnectionId {
         self.sessions.add(CONNECTION_BYTES);
         self.connections.insert(Connection::default())
     }
 
-    /// How many channels of a peer are open.
+    /// Returns how many channels a connection has open.
     pub(crate) fn channel_count(&self, connection: ConnectionId) -> usize {
         self.connections.get(connection).map_or(0, |connection| connection.channels.len())
     }
 
-    /// A peer has gone: its channels close and its exclusive queues are deleted.
+    /// Closes a connection: its channels close and its exclusive queues are deleted.
     pub fn close_connection(&mut self, connection: ConnectionId) {
         let Some(gone) = self.connections.remove(connection) else { return };
         self.sessions.take_off(CONNECTION_BYTES + gone.extra_bytes);
@@ -30,12 +30,12 @@ impl Broker {
         }
     }
 
-    /// Makes no more deliveries to a peer that does not keep up, until it is resumed.
+    /// Stops deliveries to a peer that does not keep up, until it is resumed.
     pub fn pause(&mut self, connection: ConnectionId) {
         self.set_paused(connection, true);
     }
 
-    /// Makes deliveries again.
+    /// Resumes deliveries.
     pub fn resume(&mut self, connection: ConnectionId) {
         self.set_paused(connection, false);
     }
@@ -52,7 +52,7 @@ impl Broker {
         }
     }
 
-    /// Opens a channel; `number` is the peer's name for it, which its deliveries carry.
+    /// Opens a channel; `number` is the peer's number for it, and its deliveries carry it.
     ///
     /// # Panics
     /// When the connection is not open.
@@ -64,8 +64,8 @@ impl Broker {
         id
     }
 
-    /// Closes a channel: its consumers are cancelled, what was unacked is ready again, and queues that live only as
-    /// long as their consumers go. Closing it again does nothing.
+    /// Closes a channel: its consumers are cancelled, its unacked messages are ready again, and auto-delete queues that
+    /// lost their last consumer are deleted. Closing it again does nothing.
     pub fn close_channel(&mut self, channel: ChannelId) {
         let Some(mut gone) = self.channels.remove(channel) else { return };
         self.sessions.take_off(CHANNEL_BYTES);

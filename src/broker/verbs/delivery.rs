@@ -1,8 +1,8 @@
 //! Delivery: from a queue to its consumers, in turn.
 //!
-//! A queue that may have something to deliver is *active*; the broker goes round the active queues, one delivery each.
-//! Whatever can make a delivery possible (a message arrives or returns, a consumer comes or has room again) makes the
-//! queue active; a queue that turns out to have nothing to do stops being so.
+//! A queue that may have something to deliver is *active*; the broker takes the active queues in turn, one delivery
+//! each. Whatever can make a delivery possible (a message arrives or is requeued, a consumer arrives or has room again)
+//! makes the queue active; a queue with nothing to deliver becomes inactive.
 
 use super::Broker;
 use super::topology::QueueDeclaration;
@@ -19,22 +19,22 @@ use crate::broker::session::runtime::QueueRuntime;
 use crate::id::{ChannelId, ConsumerId, QueueId};
 use crate::table::Table;
 
-/// A consumer to be.
+/// A consumer to be started.
 #[derive(Clone, Copy, Debug)]
 pub struct Consume<'a> {
     /// The queue; the empty name is the channel's last declared one.
     pub queue: &'a str,
     /// The consumer tag; when empty, the broker makes one.
     pub consumer_tag: &'a str,
-    /// Deliveries are settled as they are made.
+    /// Deliveries count as acked as soon as they are made.
     pub no_ack: bool,
-    /// No other consumer beside this one.
+    /// Whether the queue may have no other consumer.
     pub exclusive: bool,
     /// Further arguments.
     pub arguments: &'a Table,
 }
 
-/// A message that has left the ready ones.
+/// A message that is no longer ready: it was delivered.
 struct Handed {
     queue: QueueId,
     position: u64,
@@ -43,7 +43,7 @@ struct Handed {
 }
 
 impl Broker {
-    /// Starts a consumer and answers its tag.
+    /// Starts a consumer and returns its tag.
     ///
     /// # Errors
     /// When there is no such queue, it is locked or in exclusive use, or the tag is in use on the channel.
@@ -94,7 +94,7 @@ impl Broker {
         Ok(tag)
     }
 
-    /// A quorum queue is not shared with consumers of other queues by one prefetch.
+    /// Refuses a consumer of a quorum queue on a channel whose prefetch is global.
     fn check_global_prefetch(&self, channel: ChannelId, id: QueueId) -> Result<(), Error> {
         let queue = self.state.queue(id).expect("it was looked up before");
         if queue.settings.kind == QueueKind::Quorum && self.channel(channel).channel_prefetch > 0 {
@@ -116,7 +116,7 @@ impl Broker {
         self.offer(id);
     }
 
-    /// Ends a consumer. What it has not settled stays unacked on its channel. An unknown tag is no error.
+    /// Cancels a consumer. Its unacked deliveries stay unacked on its channel. An unknown tag is no error.
     ///
     /// # Panics
     /// When the channel is not open.
@@ -127,7 +127,8 @@ impl Broker {
         }
     }
 
-    /// Takes a consumer from its queue and answers which that was. Its channel must have forgotten its tag.
+    /// Removes a consumer from its queue and returns that queue. The tag must have been removed from its channel
+    /// before.
     pub(super) fn detach(&mut self, id: ConsumerId) -> Option<QueueId> {
         let gone = self.consumers.remove(id)?;
         self.sessions.take_off(room::of_consumer(&gone.tag, &gone.arguments));
@@ -142,14 +143,14 @@ impl Broker {
             self.hand_over_to_higher(gone.queue);
             let runtime = self.runtime_of(gone.queue);
             let first = runtime.consumers.first().copied();
-            // Perhaps it was the one that kept the others waiting.
+            // It may have been the exclusive or single active consumer that kept the others waiting.
             first.into_iter().for_each(|first| self.offer(first));
         }
         self.spread_consumers(gone.queue, Some(id));
         Some(gone.queue)
     }
 
-    /// Sets how many unacked deliveries there may be: for each consumer that the channel will have, or with `global`
+    /// Sets the maximum of unacked deliveries: for each consumer started on the channel from now on, or with `global`
     /// for the channel as a whole, until it is set without `global`. 0 is unlimited.
     ///
     /// # Panics
@@ -188,13 +189,14 @@ impl Broker {
         Ok(Some(Got { delivery_tag, redelivered, message_count, message }))
     }
 
-    /// Whether there may be something to deliver.
+    /// Returns whether there may be something to deliver.
     #[must_use]
     pub fn has_deliveries(&self) -> bool {
         !self.active.is_empty() || !self.roomy.is_empty()
     }
 
-    /// The next thing to be sent to a consumer. Call it until there is none, or pause who does not keep up.
+    /// Returns the next event to be sent to a consumer. Call it until there is none, or pause connections that do not
+    /// keep up.
     pub fn poll(&mut self) -> Option<Event<'_>> {
         self.state.let_go();
         if let Some(notice) = self.notices.pop_front() {
@@ -233,7 +235,7 @@ impl Broker {
         }))
     }
 
-    /// Gives the queue's next message to the first of its consumers that can take it.
+    /// Delivers the queue's next message to the first of its consumers that can take it.
     fn deliver_next(&mut self, queue: QueueId) -> Option<(ConsumerId, Handed)> {
         let known = self.state.queue(queue)?;
         let (mut position, expires_ms) = known.next()?;
@@ -250,7 +252,7 @@ impl Broker {
         Some((id, self.hand_over(queue, position, channel, Holder::Consumer(id), no_ack)))
     }
 
-    /// The first consumer that has room, of those of the highest priority.
+    /// Returns the first consumer with room among those of the highest priority.
     fn next_taker(&mut self, queue: QueueId) -> Option<ConsumerId> {
         let Self { runtimes, consumers, channels, .. } = self;
         let runtime = runtimes.get_mut(queue)?;
@@ -269,7 +271,7 @@ impl Broker {
         }
     }
 
-    /// How many messages the consumers of a queue would take at once.
+    /// Returns how many messages the consumers of a queue could take now.
     pub(super) fn room_at(&self, queue: QueueId) -> usize {
         let waiting = self.runtimes.get(queue).into_iter().flat_map(QueueRuntime::waiting);
         waiting.fold(0, |room, id| {
@@ -278,7 +280,7 @@ impl Broker {
         })
     }
 
-    /// Moves the next ready message to a channel: as unacked, or for good.
+    /// Moves the next ready message to a channel: as unacked, or removed from its queue with `no_ack`.
     fn hand_over(&mut self, id: QueueId, position: u64, channel: ChannelId, holder: Holder, no_ack: bool) -> Handed {
         let queue = self.state.queue(id).expect("a queue with a ready message exists");
         let redelivered = queue.was_delivered(position);
@@ -298,7 +300,7 @@ impl Broker {
         Handed { queue: id, position, delivery_tag, redelivered }
     }
 
-    /// The runtime of a queue, which may not have had one so far.
+    /// Returns the runtime of a queue, which is made if it has none yet.
     pub(super) fn runtime_of(&mut self, queue: QueueId) -> &mut QueueRuntime {
         if self.runtimes.get(queue).is_none() {
             self.runtimes.insert_at(queue, QueueRuntime::default());
@@ -306,7 +308,7 @@ impl Broker {
         self.runtimes.get_mut(queue).expect("it was added if it was missing")
     }
 
-    /// A queue may have something to deliver. Answers whether there is somebody to ask.
+    /// Makes a queue active, as it may have something to deliver. Returns whether it is active.
     pub(super) fn activate(&mut self, id: QueueId) -> bool {
         let Some(mut runtime) = self.runtimes.get_mut(id) else { return false };
         if runtime.is_part {
@@ -321,7 +323,7 @@ impl Broker {
         true
     }
 
-    /// A queue has nothing more to deliver, or nobody who would take it.
+    /// Makes a queue inactive: it has nothing more to deliver, or no consumer with room.
     fn deactivate(&mut self, queue: QueueId) {
         if let Some(runtime) = self.runtimes.get_mut(queue) {
             runtime.is_active = false;
@@ -330,7 +332,7 @@ impl Broker {
         self.tend_changed();
     }
 
-    /// The queue behind a channel's consumer of replies: hidden, of a name that cannot be guessed.
+    /// Declares the queue behind a channel's consumer of replies: hidden, with a name that cannot be guessed.
     fn declare_reply_queue(&mut self, channel: ChannelId, no_ack: bool) -> Result<QueueId, Error> {
         if !no_ack {
             return Err(Error::ReplyConsumerAcks);
@@ -359,7 +361,7 @@ impl Broker {
         self.state.queue(queue).expect("a queue that is looked up by id exists").name.clone()
     }
 
-    /// The empty name stands for the channel's last declared queue.
+    /// Replaces the empty name by the channel's last declared queue.
     pub(super) fn expand_queue_name<'a>(&'a self, channel: ChannelId, name: &'a str) -> Result<&'a str, Error> {
         if !name.is_empty() {
             return Ok(name);
@@ -367,7 +369,7 @@ impl Broker {
         self.channel(channel).last_queue.as_deref().ok_or(Error::NoQueueDeclared)
     }
 
-    /// The queue of this name, which a peer wants to use.
+    /// Returns the queue of this name, if the channel may use it.
     pub(super) fn accessible_queue(&self, channel: ChannelId, name: &str) -> Result<QueueId, Error> {
         let name = self.expand_queue_name(channel, name)?;
         let id = self.state.queue_named(name).ok_or_else(|| Error::NotFound(Resource::Queue, name.into()))?;
@@ -378,7 +380,7 @@ impl Broker {
     }
 }
 
-/// How many more messages a consumer would take now.
+/// Returns how many more messages a consumer could take now.
 fn room_of(consumer: &Consumer, channel: &Channel) -> usize {
     match consumer {
         _ if channel.is_full() => 0,

@@ -1,4 +1,4 @@
-//! Facts: a broker shows them, takes those of another one, and notes those that outlive it.
+//! Facts: a broker passes its facts on, applies those of another broker, and notes those that outlive it.
 
 use super::Broker;
 use crate::broker::durable::fact;
@@ -11,16 +11,16 @@ use crate::broker::session::due::Due;
 use crate::wire::Malformed;
 
 impl Broker {
-    /// Shows each fact to `observer`, from now on, right after it has become one.
+    /// Calls `observer` with each fact from now on, right after it was applied.
     pub fn observe(&mut self, observer: impl FnMut(&Record<'_>) + 'static) {
         self.observer = Some(Box::new(observer));
     }
 
-    /// Makes a fact true that another broker has seen. Nothing is checked again and nobody is told; peers of this
-    /// broker, if it has any, must not have changed the state by themselves.
+    /// Applies a fact of another broker. Nothing is checked again and no peer is notified; peers of this broker, if it
+    /// has any, must not have changed the state themselves.
     pub fn apply(&mut self, record: &Record<'_>) {
         match *record {
-            // Its memory is counted by who shares it, and brokers share nothing.
+            // A message's memory is counted by its shares, and brokers share no messages.
             Record::Published { message, queues } => {
                 self.state.apply(&Record::Published { message: &message.copied(), queues });
             }
@@ -32,8 +32,9 @@ impl Broker {
         self.state.let_go();
     }
 
-    /// Begins with what the facts say. `was_closed` tells whether they were written to their end: then it is known what was
-    /// delivered before, and otherwise every message may have been. Nobody must have used the broker yet.
+    /// Starts with the restored state. `was_closed` says whether the facts are complete: then it is known which
+    /// messages were delivered before, and otherwise every message may have been. The broker must not have been used
+    /// yet.
     pub fn restore(&mut self, mut image: Image, was_closed: bool) {
         image.prune();
         image.publishers.go_on_at(self.now_ms);
@@ -48,66 +49,69 @@ impl Broker {
         }
     }
 
-    /// Notes from now on what outlives the broker, for whoever writes it down; what is put away is read back by `pager`.
+    /// Notes from now on the facts that outlive the broker, to be written down; paged-out messages are read back by
+    /// `pager`.
     pub fn keep_facts(&mut self, pager: Box<dyn Pager>) {
         self.state.set_pager(pager, fact::read_message);
         self.keeper.get_or_insert_with(|| Box::new(Keeper::new(self.limits.memory_page_bytes)));
     }
 
-    /// How much there was so far that somebody may have to wait for.
+    /// Returns how many facts were noted so far that an answer may have to wait for.
     #[must_use]
     pub fn noted(&self) -> Noted {
         self.keeper.as_ref().map_or(Noted::default(), |keeper| keeper.noted())
     }
 
-    /// The facts that are to be written down.
+    /// Returns the facts that are to be written down.
     #[must_use]
     pub fn facts(&self) -> &[u8] {
         self.keeper.as_ref().map_or(&[], |keeper| keeper.facts())
     }
 
-    /// The facts were written down from this location on.
+    /// Confirms that the facts were written down, beginning at this location.
     pub fn facts_written(&mut self, at: Location) {
         let Self { state, keeper: Some(keeper), .. } = self else { return };
         keeper.facts_written(state, at);
     }
 
-    /// Notes again what is in these facts and still holds, as they are about to go. `name` is that of the virtual host.
+    /// Notes those of these facts again that still hold, as their copy is about to be deleted. `name` is that of the
+    /// virtual host.
     ///
     /// # Errors
-    /// When they are no facts.
+    /// When these bytes are not facts.
     pub fn recall(&mut self, name: &str, facts: &[u8]) -> Result<(), Malformed> {
         let Self { state, keeper: Some(keeper), .. } = self else { return Ok(()) };
         keeper.recall(state, name, facts)
     }
 
-    /// A message is not added, as it is here already. Whoever wants it to be durable waits for all facts up to now. Whether
-    /// it may count on it: not once facts are lost.
+    /// Makes the answer for a repeated message wait for all facts up to now, as the message itself is not added again.
+    /// Returns whether the answer may rely on them: not after facts were lost.
     pub(super) fn note_repeat(&mut self) -> bool {
         self.keeper.as_mut().is_none_or(|keeper| keeper.note_repeat())
     }
 
-    /// Notes the name of the virtual host that the broker is for.
+    /// Notes the name of the broker's virtual host.
     pub(crate) fn note_virtual_host(&mut self, name: &str) {
         if let Some(keeper) = &mut self.keeper {
             keeper.note_virtual_host(name);
         }
     }
 
-    /// Notes how far each queue was delivered, as nothing is delivered any more.
+    /// Notes how far each queue was delivered, at the end of all deliveries.
     pub(crate) fn note_deliveries(&mut self) {
         let Self { state, keeper: Some(keeper), .. } = self else { return };
         keeper.note_deliveries(state);
     }
 
-    /// What is written down can no longer be relied on: nothing is kept from now on, and what should be is refused.
+    /// Stops keeping anything, as what was written down can no longer be relied on: requests that need it are refused
+    /// from now on.
     pub fn refuse_to_keep(&mut self) {
         if let Some(keeper) = &mut self.keeper {
             keeper.fail();
         }
     }
 
-    /// Refuses what can no longer be kept.
+    /// Refuses a request that needs to be kept when nothing can be kept any more.
     pub(super) fn check_keeping(&self, is_kept: bool) -> Result<(), Error> {
         if is_kept && self.refuses_to_keep() { Err(Error::JournalFailed) } else { Ok(()) }
     }
@@ -116,7 +120,7 @@ impl Broker {
         self.keeper.as_ref().is_some_and(|keeper| keeper.has_failed())
     }
 
-    /// What the facts take that hold now, if they were written down once.
+    /// Returns the bytes of the facts that hold now, if each were written down once.
     #[must_use]
     pub fn kept_bytes(&mut self) -> u64 {
         let Self { state, keeper: Some(keeper), .. } = self else { return 0 };

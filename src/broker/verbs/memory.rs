@@ -1,4 +1,4 @@
-//! Memory: what messages, and everything else, take of it and may take of it.
+//! Memory: how much of it messages and everything else use, and may use.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,21 +10,21 @@ use crate::broker::model::room::{CHANNEL_BYTES, CONNECTION_BYTES, of_binding, of
 use crate::id::ConnectionId;
 use crate::table::Table;
 
-/// Less would be of no use, however little memory messages may take.
+/// Minimum for everything but messages, however low the memory limit for messages is.
 const ROOM_MIN_BYTES: usize = 1 << 20;
 
 impl Broker {
-    /// Sets memory aside for content that is being received, so that all peers together stay within the limit.
+    /// Reserves memory for content that is being received, so that all peers together stay within the limit.
     ///
     /// # Errors
-    /// When the limit does not leave so much.
+    /// When that would exceed the limit.
     pub fn reserve(&mut self, bytes: usize) -> Result<(), Error> {
         self.check_memory(bytes)?;
         self.reserved_bytes += bytes;
         Ok(())
     }
 
-    /// Gives back what was set aside.
+    /// Releases reserved memory.
     ///
     /// # Panics
     /// When it is more than was reserved.
@@ -32,13 +32,13 @@ impl Broker {
         self.reserved_bytes = self.reserved_bytes.checked_sub(bytes).expect("no more is released than was reserved");
     }
 
-    /// What messages, content that is being received, and the numbers of publishers take in memory.
+    /// Returns the memory used by messages, content that is being received, and the numbers of publishers.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.state.memory_bytes() + self.reserved_bytes + self.state.publishers().memory_bytes()
     }
 
-    /// Brings the sum over all virtual hosts up to date, as far as this one goes, and returns it.
+    /// Updates this virtual host's share in the sum over all virtual hosts, and returns that sum.
     pub(crate) fn measure_memory(&mut self) -> u64 {
         self.memory.set(self.memory_bytes());
         self.memory.all()
@@ -51,13 +51,13 @@ impl Broker {
         Ok(())
     }
 
-    /// What everything but messages takes in memory, in this virtual host.
+    /// Returns the memory used by everything but messages in this virtual host.
     #[must_use]
     pub fn structure_bytes(&self) -> u64 {
         self.state.room().own() + self.sessions.own()
     }
 
-    /// The same, counted anew.
+    /// Returns the same as [`structure_bytes`](Self::structure_bytes), counted anew.
     #[must_use]
     pub fn recounted_structure_bytes(&self) -> u64 {
         let bindings = |exchange: &Exchange| -> usize {
@@ -77,7 +77,7 @@ impl Broker {
         (parts.sum::<usize>() + self.channels.len() * CHANNEL_BYTES + self.state.policies().room()) as u64
     }
 
-    /// Counts what the protocol holds for a connection beside the usual.
+    /// Counts memory that the protocol uses for a connection beyond the usual.
     pub(crate) fn count_for(&mut self, connection: ConnectionId, bytes: usize) {
         if let Some(known) = self.connections.get_mut(connection) {
             known.extra_bytes += bytes;
@@ -85,14 +85,14 @@ impl Broker {
         }
     }
 
-    /// Counts the broker among others that share limits: one on messages, and one on everything else.
+    /// Shares two limits with other brokers: one on messages, and one on everything else.
     pub(crate) fn share_limits(&mut self, memory: &Rc<Cell<u64>>, room: &Rc<Cell<u64>>) {
         self.memory.join(memory);
         self.state.room_mut().join(room);
         self.sessions.join(room);
     }
 
-    /// Refuses what would take more memory than there may be for everything but messages: half of what messages may take.
+    /// Refuses what would exceed the memory for everything but messages, which is half of that for messages.
     ///
     /// # Errors
     /// When it does not fit.

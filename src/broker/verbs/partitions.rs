@@ -1,4 +1,4 @@
-//! Partitions: a queue gets them and more of them, and each has the one consumer that may take from it.
+//! Partitions: a queue gets partitions, later more of them, and each has the one consumer that may take from it.
 
 use super::Broker;
 use super::topology::QueueDeclaration;
@@ -10,10 +10,10 @@ use crate::broker::model::settings::Settings;
 use crate::id::{ConsumerId, QueueId};
 use crate::table::Table;
 
-/// How many messages a queue holds, and what has happened to messages there.
+/// Number of messages in a queue, and its counters.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
-    /// Those that wait for their slot included.
+    /// Messages that wait for their slot included.
     pub(crate) ready: usize,
     pub(crate) ready_bytes: usize,
     pub(crate) unacked: usize,
@@ -21,7 +21,7 @@ pub(crate) struct Tally {
 }
 
 impl Broker {
-    /// Makes the partitions that a new queue's arguments ask for.
+    /// Makes the partitions that a new queue's arguments request.
     pub(super) fn add_partitions(&mut self, front: QueueId, arguments: &Table) {
         let wanted = Settings::of_arguments(arguments).ok().and_then(|settings| settings.partitions);
         let known = self.parts_of(front).len() - usize::from(!self.is_front(front));
@@ -36,7 +36,7 @@ impl Broker {
     /// Adds partitions to a queue that is declared again with more of them.
     ///
     /// # Errors
-    /// While slots still move since the last time.
+    /// While slots still move since the last increase.
     pub(super) fn raise_partitions(&mut self, front: QueueId, declaration: &QueueDeclaration<'_>) -> Result<(), Error> {
         let Some(partitions) = self.state.queue(front).and_then(|queue| queue.partitions.as_ref()) else {
             return Ok(());
@@ -58,7 +58,7 @@ impl Broker {
         self.state.queue(queue).is_some_and(|queue| queue.partitions.is_some())
     }
 
-    /// The queues that hold the messages of one that is declared: its partitions, or itself.
+    /// Returns the queues that hold the messages of a declared queue: its partitions, or the queue itself.
     pub(super) fn parts_of(&self, id: QueueId) -> Vec<QueueId> {
         match self.state.queue(id).and_then(|queue| queue.partitions.as_ref()) {
             Some(partitions) => partitions.queues.clone(),
@@ -70,7 +70,7 @@ impl Broker {
         self.tally(id).ready
     }
 
-    /// What a queue holds in all its parts.
+    /// Sums up a queue over all its parts.
     pub(super) fn tally(&self, id: QueueId) -> Tally {
         let parts = self.parts_of(id).into_iter().filter_map(|part| self.state.queue(part));
         parts.fold(Tally::default(), |sum, part| Tally {
@@ -81,7 +81,7 @@ impl Broker {
         })
     }
 
-    /// A front's consumers are others than before; `gone` is none of them any more.
+    /// Assigns the partitions anew after the consumers of their front changed; `gone` is a consumer that left.
     pub(super) fn spread_consumers(&mut self, front: QueueId, gone: Option<ConsumerId>) {
         if !self.is_front(front) {
             return;
@@ -94,7 +94,8 @@ impl Broker {
         }
     }
 
-    /// The consumer who alone gets messages of this partition, as soon as the last one has none unacked any more.
+    /// Appoints the consumer that alone gets messages of this partition, as soon as the last one has none unacked any
+    /// more.
     pub(super) fn appoint(&mut self, id: QueueId) {
         let Some(queue) = self.state.queue(id) else { return };
         let Some(part) = &queue.part else { return };
@@ -107,8 +108,8 @@ impl Broker {
         }
     }
 
-    /// A message is about to leave a partition: perhaps another consumer may take over then, or what waited in another
-    /// partition is ready.
+    /// Prepares for a message to leave a partition: another consumer may then take over, or messages that waited in
+    /// another partition may become ready.
     pub(super) fn part_changes(&mut self, id: QueueId) {
         let Some(part) = self.state.queue(id).and_then(|queue| queue.part.as_ref()) else { return };
         let (front, is_shedding) = (part.front, part.is_shedding());
@@ -118,14 +119,14 @@ impl Broker {
         }
     }
 
-    /// The part of a queue from which the next message is got.
+    /// Returns the part of a queue from which `get` takes the next message.
     pub(super) fn part_to_get_from(&self, id: QueueId) -> QueueId {
         let parts = self.state.queue(id).and_then(|queue| queue.partitions.as_ref());
         let has_ready = |part: &QueueId| self.state.queue(*part).is_some_and(|part| part.ready_count() > 0);
         parts.and_then(|parts| parts.queues.iter().copied().find(has_ready)).unwrap_or(id)
     }
 
-    /// A consumer of a front has room again, or has come.
+    /// Activates the parts of a front one of whose consumers arrived or has room again.
     pub(super) fn activate_parts_of(&mut self, consumer: ConsumerId, front: QueueId) {
         for part in self.parts_of(front) {
             if self.runtimes.get(part).is_some_and(|runtime| runtime.sole == Some(consumer)) {
@@ -134,7 +135,7 @@ impl Broker {
         }
     }
 
-    /// A front goes, and nobody comes to its partitions any more.
+    /// Removes the runtimes of the partitions of a front that is deleted.
     pub(super) fn forget_partitions(&mut self, front: QueueId) {
         if !self.is_front(front) {
             return;

@@ -7,15 +7,15 @@ use crate::broker::model::record::Record;
 use crate::broker::model::settings::Settings;
 
 impl Broker {
-    /// Gives the broker somebody who understands patterns. Without one a pattern is a name.
+    /// Sets the function that matches patterns. Without one a pattern only matches the name that equals it.
     pub fn set_matcher(&mut self, matcher: Matcher) {
         self.state.set_matcher(matcher);
     }
 
-    /// Sets a policy, or changes the one of this name. It applies at once, also to queues that are there.
+    /// Sets a policy, or changes the one of this name. It applies at once, also to existing queues.
     ///
     /// # Errors
-    /// When its definition has unknown keys, or values that make no sense.
+    /// When its definition has unknown keys or invalid values.
     pub fn set_policy(&mut self, name: &str, policy: &Policy) -> Result<(), Error> {
         check(policy)?;
         self.check_room(policy.room(name))?;
@@ -25,10 +25,11 @@ impl Broker {
         Ok(())
     }
 
-    /// Sets a policy that limits what others say, or with none deletes it. It is not kept: the host sets it at each start.
+    /// Sets a policy that limits the values of other policies and of arguments, or deletes it if there is none. It is
+    /// not kept: the host sets it at each start.
     ///
     /// # Errors
-    /// As of [`set_policy`](Self::set_policy).
+    /// As for [`set_policy`](Self::set_policy).
     pub fn set_operator_policy(&mut self, name: &str, policy: Option<&Policy>) -> Result<(), Error> {
         policy.map_or(Ok(()), check)?;
         self.state.set_operator_policy(name, policy);
@@ -50,7 +51,7 @@ impl Broker {
         Ok(exists)
     }
 
-    /// All policies, by name.
+    /// Returns all policies, by name.
     pub fn policies(&self) -> impl Iterator<Item = (&str, &Policy)> {
         self.state.policies().iter()
     }

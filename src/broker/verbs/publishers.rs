@@ -1,4 +1,4 @@
-//! Publishers: who numbers its messages is remembered for a time, as far as there is memory for it.
+//! Publishers: those that number their messages are remembered for a time, as far as memory allows.
 
 use super::Broker;
 use crate::broker::model::error::Error;
@@ -7,11 +7,11 @@ use crate::broker::model::publisher::{self, Ids, PUBLISHER_BYTES};
 use crate::broker::model::record::Record;
 use crate::properties::Properties;
 
-/// They take at most this part of the limit on memory.
+/// Fraction of the memory limit that publishers may take: one in this many.
 const MEMORY_SHARE: usize = 8;
 
 impl Broker {
-    /// Forgets publishers whose time is over.
+    /// Forgets publishers that have not published for long enough.
     pub(super) fn forget_publishers(&mut self) {
         if let Some(until_ms) = self.state.publishers().outdated(self.now_ms) {
             self.commit(&Record::PublishersForgotten { until_ms });

@@ -13,35 +13,35 @@ use crate::broker::model::settings::{DURATION_MAX_MS, Overflow};
 use crate::id::{ChannelId, QueueId};
 use crate::properties::Properties;
 
-/// What is published.
+/// A message to be published.
 #[derive(Clone, Copy, Debug)]
 pub struct Publication<'a> {
     /// The exchange; the empty name is the default one, which routes to the queue named by the routing key.
     pub exchange: &'a str,
     /// At most 255 bytes.
     pub routing_key: &'a str,
-    /// As they came.
+    /// The properties, as the publisher sent them.
     pub properties: Properties<'a>,
     /// The whole body.
     pub body: &'a [u8],
-    /// Whether its publisher wants it back when no queue takes it: what a transaction has to know.
+    /// Whether the publisher wants an unroutable message returned; a transaction has to know it.
     pub mandatory: bool,
 }
 
 impl Publication<'_> {
-    /// What it will take in memory.
+    /// Returns how much memory the message will take.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         Message::memory_bytes_of(self.exchange, self.routing_key, self.properties, self.body)
     }
 }
 
-/// How far a message came.
+/// Outcome of a publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Routed {
-    /// So many queues have it; with 0 it was unroutable, and is gone.
+    /// Number of queues that have the message; with 0 it was unroutable and is gone.
     Queued(usize),
-    /// A queue is full and refused it; others may have it.
+    /// A full queue refused it; other queues may have it.
     Refused,
     /// It waits for its transaction to be committed.
     Deferred,
@@ -51,7 +51,7 @@ impl Broker {
     /// Publishes a message.
     ///
     /// # Errors
-    /// As [`check_publication`](Self::check_publication), and when the memory limit is reached.
+    /// As for [`check_publication`](Self::check_publication), and when the memory limit is reached.
     ///
     /// # Panics
     /// When the channel is not open.
@@ -79,7 +79,7 @@ impl Broker {
         Ok(routed)
     }
 
-    /// Sends a message, unless its publisher has sent it before: then that was enough.
+    /// Sends a message unless its publisher has sent it before, which counts as success.
     pub(super) fn send_once(&mut self, message: Message) -> Routed {
         if message.tells_broker() && self.state.publishers().has_seen(&message) {
             return if self.note_repeat() { Routed::Queued(1) } else { Routed::Refused };
@@ -87,12 +87,12 @@ impl Broker {
         self.send(message, None)
     }
 
-    /// Checks a message before it is published, memory aside.
+    /// Checks a message before it is published, apart from memory.
     ///
     /// # Errors
-    /// When it is too large, when the exchange does not exist or is internal, when its `expiration` is no number or its
-    /// further routing keys are no array, when its publisher says who it is and does not number it, and when it asks for
-    /// replies without a consumer of replies.
+    /// When it is too large, when the exchange does not exist or is internal, when its `expiration` is not a number or
+    /// its further routing keys are not an array, when it names its publisher but has no number, or when it asks for
+    /// replies although the channel has no consumer of replies.
     ///
     /// # Panics
     /// When the channel is not open.
@@ -115,7 +115,7 @@ impl Broker {
     }
 
     fn check_target(&self, exchange: &str) -> Result<(), Error> {
-        // The default exchange is always there.
+        // The default exchange always exists.
         if exchange.is_empty() {
             return Ok(());
         }
@@ -126,16 +126,16 @@ impl Broker {
         }
     }
 
-    /// Checks the size of a body, perhaps before it has arrived.
+    /// Checks the size of a body, which may not have arrived yet.
     ///
     /// # Errors
-    /// When it is larger than the limit.
+    /// When it exceeds the limit.
     pub fn check_message_size(&self, bytes: u64) -> Result<(), Error> {
         let limit = self.limits.message_max_bytes;
         if bytes > limit as u64 { Err(Error::MessageTooLarge { bytes, limit }) } else { Ok(()) }
     }
 
-    /// Properties with the real address of this channel's consumer of replies in place of the name that stands for it.
+    /// Returns the properties with the real name of this channel's reply queue instead of its alias.
     fn address_replies(&self, channel: ChannelId, properties: Properties<'_>) -> Vec<u8> {
         let address = self.channel(channel).reply_queue.as_ref().expect("it was checked before");
         let mut rewritten = Vec::new();
@@ -150,11 +150,11 @@ impl Broker {
         Message::new(&parts, &mut self.message_scratch)
     }
 
-    /// Brings a message from its exchange into queues, which have changed then. A dead letter does not go where it
-    /// came from in a circle.
+    /// Routes a message from its exchange into queues. A dead letter does not go back, in a circle, to a queue that it
+    /// came from.
     pub(super) fn send(&mut self, mut message: Message, death: Option<Reason>) -> Routed {
         if message.published_ms() != self.now_ms {
-            // It waited for a commit or a delay; its time to live is reckoned from now.
+            // It waited for a commit or a delay; its time to live counts from now.
             message = Message::new(&Parts { published_ms: self.now_ms, ..message.parts() }, &mut self.message_scratch);
         }
         if message.tells_broker() {
@@ -202,14 +202,14 @@ impl Broker {
         self.state.route(message.exchange(), &keys, message.properties(), &mut self.route);
     }
 
-    /// For how long the message's exchange holds it.
+    /// Returns the delay for which the message's exchange holds it back.
     fn delay_of(&self, message: &Message) -> Option<u64> {
         self.state.exchange(message.exchange()).filter(|exchange| exchange.is_delayed())?;
         headers::delay_ms(message.properties())
     }
 
-    /// Leaves those queues in the message's route that add it, partitions in place of their fronts. Answers those that
-    /// refuse it, and how many have it already.
+    /// Leaves in the route the queues that add the message, with partitions in place of their fronts. Returns the
+    /// queues that refuse it, and how many have it already.
     fn ask_queues(&mut self, message: &Message) -> (Vec<QueueId>, usize) {
         let (mut refused, mut twins) = (Vec::new(), 0);
         let mut queues = std::mem::take(&mut self.route.queues);
@@ -243,7 +243,7 @@ impl Broker {
             id = part;
             queue = self.state.queue(id).expect("a front's partition exists");
         }
-        // Asked first: the twin itself may be lost.
+        // Checked first: the message that it repeats may be lost itself.
         if keeping::is_refused(self.keeper.as_deref(), queue, message) {
             return Answer::Refuse(id);
         }
@@ -252,7 +252,7 @@ impl Broker {
         }
         let body_bytes = message.body().len();
         if queue.settings.rejects_publish() && queue.would_overflow(0, body_bytes) {
-            // What its consumers will take at once leaves room; to reckon that is dear where there are many.
+            // What consumers take at once leaves room; computing that is expensive with many consumers.
             let leaving = self.room_at(id).min(queue.ready_count());
             if queue.would_overflow(leaving, body_bytes) {
                 return Answer::Refuse(id);
@@ -261,7 +261,7 @@ impl Broker {
         Answer::Add(id)
     }
 
-    /// Whether a queue has a twin of a message; of a partition, whether any partition of its front has one.
+    /// Returns whether a queue already has this message; for a partition, whether any partition of its front has it.
     fn has_twin_in(&self, queue: &Queue, message: &Message) -> bool {
         let front = queue.part.as_ref().and_then(|part| self.state.queue(part.front));
         match front.and_then(|front| front.partitions.as_deref()).filter(|_| queue.settings.deduplicates) {
@@ -274,13 +274,13 @@ impl Broker {
     }
 }
 
-/// What a queue says to a message.
+/// A queue's answer to a message.
 enum Answer {
-    /// This one adds it: the queue, or one of its partitions.
+    /// The queue that adds it: this queue, or one of its partitions.
     Add(QueueId),
-    /// It has one of the same id.
+    /// The queue already has a message with this id.
     Twin,
-    /// It is full, or its partitions are others than the publisher knows.
+    /// The queue is full, or its number of partitions is not what the publisher expects.
     Refuse(QueueId),
 }
 

@@ -1,4 +1,4 @@
-//! Report: how the broker stands, for who watches it.
+//! Report: the state of the broker, for monitoring.
 
 mod management;
 
@@ -13,14 +13,14 @@ use crate::broker::model::names::is_reply_address;
 use crate::broker::model::queue::Counters;
 use crate::id::ChannelId;
 
-/// The whole broker at one moment.
+/// State of the whole broker at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// What messages, content that is being received, and the numbers of publishers take in memory.
+    /// Memory used by messages, content that is being received, and the numbers of publishers.
     pub memory_bytes: usize,
     /// Publishers whose numbers are remembered.
     pub publishers: usize,
-    /// Dead letters that memory had no room for.
+    /// Number of dead letters that were dropped for want of memory.
     pub dropped_dead_letters: usize,
     /// Open connections.
     pub connections: usize,
@@ -37,13 +37,13 @@ pub struct Report {
 pub struct QueueReport {
     /// Its name.
     pub name: Box<str>,
-    /// Messages to deliver.
+    /// Number of ready messages.
     pub ready: usize,
-    /// Messages delivered and not settled.
+    /// Number of messages that are delivered and not settled.
     pub unacked: usize,
-    /// Its consumers.
+    /// Number of consumers.
     pub consumers: usize,
-    /// What has happened in it so far.
+    /// Counters of what happened in it so far.
     pub counters: Counters,
 }
 
@@ -59,7 +59,7 @@ pub struct MessageReport {
 }
 
 impl Broker {
-    /// How everything stands.
+    /// Reports the state of the whole broker.
     #[must_use]
     pub fn report(&self) -> Report {
         Report {
@@ -82,13 +82,13 @@ impl Broker {
         }
     }
 
-    /// What the messages in queues take in memory.
+    /// Returns the memory used by the messages in queues.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.state.memory_bytes()
     }
 
-    /// The same, counted anew; for tests.
+    /// Returns the same, counted anew; for tests.
     #[must_use]
     pub fn recounted_queued_bytes(&self) -> usize {
         let (mut places, mut known, mut bytes, mut beside) = (0, std::collections::BTreeSet::new(), 0, 0);
@@ -108,7 +108,7 @@ impl Broker {
         bytes + places * PLACE_MEMORY_BYTES + beside
     }
 
-    /// Whether there is an exchange or queue of this name.
+    /// Returns whether there is an exchange or queue of this name.
     #[must_use]
     pub fn exists(&self, resource: Resource, name: &str) -> bool {
         match resource {
@@ -117,16 +117,16 @@ impl Broker {
         }
     }
 
-    /// The type of an exchange, if there is one of this name.
+    /// Returns the type of an exchange, if it exists.
     #[must_use]
     pub fn exchange_kind(&self, name: &str) -> Option<ExchangeKind> {
         self.state.exchange(name).map(|exchange| exchange.kind)
     }
 
-    /// Which queue a channel means by a name: the empty one stands for the queue that it declared last.
+    /// Returns the queue name that a channel means: the empty name is the queue that it declared last.
     ///
     /// # Errors
-    /// When it has declared none.
+    /// When the name is empty and the channel has declared no queue.
     ///
     /// # Panics
     /// When the channel is not open.
@@ -134,7 +134,8 @@ impl Broker {
         self.expand_queue_name(channel, name)
     }
 
-    /// The messages of a queue in order of their position, if it exists; for tests and tools, as it copies them all.
+    /// Returns the messages of a queue in order of their position, if it exists; for tests and tools, as it copies them
+    /// all.
     #[must_use]
     pub fn messages(&self, queue: &str) -> Option<Vec<MessageReport>> {
         let parts = self.parts_of(self.state.queue_named(queue)?);

@@ -1,4 +1,4 @@
-//! Settling: ack, nack and recover, and what takes a delivery back without being asked.
+//! Settling: ack, nack and recover, and deliveries that are taken back from their consumers.
 
 use super::Broker;
 use crate::broker::model::error::Error;
@@ -11,7 +11,7 @@ use crate::id::{ChannelId, QueueId};
 use crate::timer::TimerKey;
 
 impl Broker {
-    /// Acks a delivery, or with `multiple` all up to it; the tag 0 with `multiple` stands for all there are.
+    /// Acks a delivery, or with `multiple` all up to it; the tag 0 with `multiple` means all.
     ///
     /// # Errors
     /// When nothing is unacked under this delivery tag.
@@ -22,8 +22,8 @@ impl Broker {
         self.settle(channel, delivery_tag, multiple, Outcome::Acked)
     }
 
-    /// Refuses a delivery, or with `multiple` all up to it: with `requeue` the message is ready again where it was,
-    /// without it is dead-lettered, or gone where its queue knows no dead-letter exchange.
+    /// Rejects a delivery, or with `multiple` all up to it: with `requeue` the message is ready again at its old
+    /// position; otherwise it is dead-lettered, or removed if its queue has no dead-letter exchange.
     ///
     /// # Errors
     /// When nothing is unacked under this delivery tag.
@@ -34,7 +34,7 @@ impl Broker {
         self.settle(channel, delivery_tag, multiple, if requeue { Outcome::Requeued } else { Outcome::Rejected })
     }
 
-    /// Requeues all that is unacked on a channel, at once, also within a transaction.
+    /// Requeues all unacked deliveries of a channel at once, also within a transaction.
     ///
     /// # Panics
     /// When the channel is not open.
@@ -45,7 +45,7 @@ impl Broker {
         self.tend_changed();
     }
 
-    /// Refuses a delivery for a while: its message is ready again, where it was, so much later.
+    /// Rejects a delivery for a while: after `delay_ms` its message is ready again at its old position.
     ///
     /// # Errors
     /// When nothing is unacked under this delivery tag.
@@ -62,7 +62,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Gives a delivery a deadline, `after_ms` from now: if it is not settled then, it is requeued.
+    /// Sets a deadline for a delivery, `after_ms` from now: if it is not settled by then, it is requeued.
     ///
     /// # Errors
     /// When nothing is unacked under this delivery tag.
@@ -73,7 +73,7 @@ impl Broker {
         self.set_timer(channel, delivery_tag, after_ms, Due::TakeBack(channel, delivery_tag))
     }
 
-    /// Gives a delivery the deadline that its queue wants.
+    /// Sets the deadline that a delivery's queue prescribes.
     pub(super) fn watch_ack(&mut self, channel: ChannelId, delivery_tag: u64) {
         let Some(held) = self.channel(channel).unacked.get(delivery_tag) else { return };
         let timeout_ms = self.state.queue(held.queue).and_then(|queue| queue.settings.consumer_timeout_ms);
@@ -117,7 +117,7 @@ impl Broker {
         }
     }
 
-    /// Settles a delivery, or has the channel's transaction hold it until the commit.
+    /// Settles a delivery, or records it in the channel's transaction until the commit.
     fn settle_or_hold(&mut self, channel: ChannelId, tag: u64, mut outstanding: Outstanding, outcome: Outcome) {
         if self.channel(channel).transaction.is_none() {
             return self.settle_one(channel, outstanding, outcome);
@@ -137,7 +137,7 @@ impl Broker {
         self.make_room(channel, outstanding.holder);
     }
 
-    /// A delivery's deadline has passed.
+    /// Requeues a delivery whose deadline has passed.
     pub(super) fn take_back(&mut self, channel: ChannelId, delivery_tag: u64) {
         let unacked = &mut self.channel_mut(channel).unacked;
         let outstanding = unacked.remove(delivery_tag).expect("a settled delivery has no timer");
@@ -150,7 +150,7 @@ impl Broker {
         self.remove_unacked(queue, position, death);
     }
 
-    /// A delivered message leaves its queue; if that went meanwhile, so did the message.
+    /// Removes a delivered message from its queue; if the queue was deleted meanwhile, so was the message.
     fn remove_unacked(&mut self, id: QueueId, position: u64, death: Option<Reason>) {
         let Some(queue) = self.state.queue(id) else { return };
         let is_part = queue.part.is_some();
@@ -164,7 +164,7 @@ impl Broker {
         self.commit(&Record::Settled { queue: id, position });
     }
 
-    /// Sends a message that was delivered, and may have been put away since, to the dead-letter exchange.
+    /// Sends a delivered message, which may have been paged out since, to the dead-letter exchange.
     fn dead_letter_of(&mut self, id: QueueId, position: u64, mut message: Message, reason: Reason) {
         if message.is_stub() {
             let kept_bytes = message.kept_bytes();
@@ -173,7 +173,7 @@ impl Broker {
                 self.dropped_dead_letters += 1;
                 return;
             }
-            // The operator is told of what cannot be read.
+            // A message that cannot be read is reported to the operator.
             if self.state.fetch(id, position).is_none() {
                 return;
             }
@@ -183,14 +183,15 @@ impl Broker {
         self.dead_letter(id, &message, reason);
     }
 
-    /// Makes a delivery's message ready again.
+    /// Makes the message of a delivery ready again.
     pub(super) fn requeue(&mut self, outstanding: Outstanding) {
         let Outstanding { queue, position, timer, .. } = outstanding;
         self.stop(timer);
         self.requeue_position(queue, position);
     }
 
-    /// Makes a message ready again, unless it has come back too often; if its queue went meanwhile, so did the message.
+    /// Makes a message ready again, unless it was requeued too often; if its queue was deleted meanwhile, so was the
+    /// message.
     pub(super) fn requeue_position(&mut self, id: QueueId, position: u64) {
         let Some(queue) = self.state.queue(id) else { return };
         if queue.settings.delivery_limit().is_some_and(|limit| queue.returns(position) >= limit) {
@@ -206,7 +207,7 @@ impl Broker {
         }
     }
 
-    /// The holder of a delivery can take one more, or another consumer of the channel, if that was full.
+    /// Frees room for one more delivery at its holder and, if the channel was full, at its other consumers.
     fn make_room(&mut self, channel: ChannelId, holder: Holder) {
         if holder == Holder::Get {
             return;
@@ -219,7 +220,7 @@ impl Broker {
             consumer.unacked -= 1;
             let (queue, is_free, is_turned_away) = (consumer.queue, consumer.unacked == 0, consumer.is_turned_away);
             if is_turned_away && known.turned_away.front() == Some(&id) {
-                // It has had its turn, before the others came.
+                // It had its turn before the others came.
                 known.turned_away.rotate_left(1);
             }
             if is_free && self.runtimes.get(queue).is_some_and(|runtime| runtime.is_handing_over) {
