@@ -1,4 +1,4 @@
-//! Durable: what outlives a broker, as bytes, and how another one begins with it.
+//! Durable: everything that outlives a broker, as bytes, and how another broker starts from it.
 
 pub(super) mod fact;
 pub(super) mod image;

@@ -1,4 +1,5 @@
-//! Session: who is connected and consumes, and what they wait for; it ends with them, and no fact speaks of it.
+//! Session: connections, channels and consumers, and their timers and events; all of it ends with them, and no fact
+//! mentions it.
 
 pub(super) mod channel;
 pub(super) mod consumer;

@@ -1,41 +1,4 @@
-//! Fact: what outlives the broker, as bytes.
-//!
-//! A record is a change of the whole state; a fact is what of it concerns things that are *kept*: durable
-//! exchanges, durable queues that are not exclusive, bindings between them, persistent messages in them. It says where a
-//! message is in so many words, as its neighbours may not be kept, or may have been written down again elsewhere. So facts
-//! need no order but that of what says something of the same thing.
-//!
-//! A fact is an octet that says which, and its fields, in AMQP's elementary types:
-//!
-//! ```text
-//!  1 virtual host   | name: short string
-//!  2 its end        |
-//!  3 exchange       | name: short string | type: short string | flags: octet | arguments: table
-//!  4 its end        | name: short string
-//!  5 queue          | queue: longlong | name: short string | flags: octet | arguments: table
-//!  6 its end        | queue: longlong
-//!  7 partitions     | front: longlong | how many there were before: short | count: short | count x queue: longlong
-//!  8 binding        | source: short string | destination | routing key: short string | arguments: table
-//!  9 its end        | the same
-//! 10 policy         | name, pattern: short strings | applies to: short string | priority: long | definition: table
-//! 11 its end        | name: short string
-//! 12 message        | count: short | count x (queue: longlong | position: longlong) | content
-//! 13 delayed        | number: longlong | due: longlong | content
-//! 14 gone           | queue: longlong | first position: longlong | count: long
-//! 15 returned       | queue: longlong | position: longlong | how often: long
-//! 16 delivered      | queue: longlong | position: longlong             all below it have been
-//! 17 publisher      | id: short string | sequence: longlong                as earlier versions wrote it
-//! 18 era            | queue: longlong | position: longlong | time to live: longlong, or all ones: none
-//! 19 publisher      | id: short string | sequence: longlong | when its last message came: longlong
-//!
-//! content     = published: longlong | exchange, routing key: short strings | properties, body: long strings
-//! destination = 0: octet | queue: longlong, or 1: octet | exchange: short string
-//! flags       = 1: auto-delete, 2: internal
-//! ```
-//!
-//! Times are in milliseconds; the highest bit of `published` says that the message has an `x-death` of its publisher's. A *place*
-//! is a queue and a position in it. There are two kinds of place besides: a partition's messages that wait for their slot
-//! have [`SEALED`] added to the queue and a number of their own, and what an exchange delays is at queue 0, under its number.
+//! Fact: a change that outlives the broker, as bytes.
 
 use crate::broker::model::exchange::{Destination, ExchangeKind};
 use crate::broker::model::message::{Message, Parts};
@@ -48,9 +11,9 @@ use crate::properties::Properties;
 use crate::table::Table;
 use crate::wire::{Malformed, Reader, put_long_string, put_name, put_sized};
 
-/// Added to a queue's number: messages there that wait for their slot.
+/// Added to a queue's number for messages that wait for their slot.
 const SEALED: u64 = 1 << 63;
-/// Added to the time of a message's publication.
+/// Added to the publication time of a message that has an `x-death` from its publisher.
 const CLAIMS_DEATHS: u64 = 1 << 63;
 const NONE: u64 = u64::MAX;
 const AUTO_DELETE: u8 = 1;
@@ -60,7 +23,7 @@ const INTERNAL: u8 = 2;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Places<'a>(&'a [u8]);
 
-/// A fact, borrowed from where it was written down.
+/// A fact, borrowed from the bytes that were written down.
 #[derive(Clone, Debug)]
 pub(crate) enum Fact<'a> {
     VirtualHost { name: &'a str },
@@ -115,13 +78,13 @@ pub(crate) fn put_message(out: &mut Vec<u8>, places: impl Iterator<Item = Place>
     put_content(out, &message.parts());
 }
 
-/// Appends a message of which the content was written down before.
+/// Appends a message whose content was written down before.
 pub(crate) fn put_again(out: &mut Vec<u8>, places: impl Iterator<Item = Place>, content: &[u8]) {
     put_places(out, places);
     out.extend_from_slice(content);
 }
 
-/// The content of a message's fact.
+/// Returns the content in a message's fact.
 pub(crate) fn content<'a>(fact: &'a [u8], places: Places<'_>) -> &'a [u8] {
     &fact[3 + places.0.len()..]
 }
@@ -145,7 +108,7 @@ pub(crate) fn put_delayed(out: &mut Vec<u8>, number: u64, due_ms: u64, message: 
     put_content(out, &message.parts());
 }
 
-/// Appends that so many places from this one on are empty; the count is in the last four octets.
+/// Appends that `count` places from this one on are empty; the count is in the last four octets.
 pub(crate) fn put_gone(out: &mut Vec<u8>, place: Place, count: u32) {
     out.push(14);
     put_place(out, place);
@@ -181,7 +144,7 @@ fn put_table(out: &mut Vec<u8>, table: &Table) {
     put_sized(out, |out| table.encode(out)).expect("the keys of a table that was decoded or checked are short");
 }
 
-/// Appends a fact that is not of a message.
+/// Appends a fact other than of a message.
 pub(crate) fn put(out: &mut Vec<u8>, fact: &Fact<'_>) {
     match fact {
         Fact::VirtualHost { name } => put_named(out, 1, name),
@@ -260,7 +223,7 @@ fn put_binding(out: &mut Vec<u8>, kind: u8, source: &str, to: &Destination, rout
     put_table(out, arguments);
 }
 
-/// The facts that were written down one after the other, each with how many bytes are before it and how many it has.
+/// Iterator over facts written one after the other, each with its offset and length in bytes.
 pub(crate) struct Facts<'a> {
     all: usize,
     reader: Reader<'a>,
@@ -352,7 +315,7 @@ pub(crate) fn read<'a>(reader: &mut Reader<'a>) -> Result<Fact<'a>, Malformed> {
     })
 }
 
-/// The parts of a message's fact.
+/// Returns the parts of a message's fact.
 pub(crate) fn read_message(fact: &[u8]) -> Option<Parts<'_>> {
     match read(&mut Reader::new(fact)) {
         Ok(Fact::Message { parts, .. }) => Some(parts),
@@ -363,12 +326,12 @@ pub(crate) fn read_message(fact: &[u8]) -> Option<Parts<'_>> {
 /// A binding's source, destination, routing key and arguments.
 pub(crate) type Bound<'a> = (&'a str, Destination, &'a str, Table);
 
-/// What of a binding's fact says which binding it is.
+/// Returns the part of a binding's fact that identifies the binding.
 pub(crate) fn binding_of(fact: &[u8]) -> &[u8] {
     &fact[1..]
 }
 
-/// Reads what [`binding_of`] gave.
+/// Reads the bytes that [`binding_of`] returned.
 pub(crate) fn read_binding(bytes: &[u8]) -> Result<Bound<'_>, Malformed> {
     read_bound(&mut Reader::new(bytes))
 }

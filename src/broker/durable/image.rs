@@ -1,7 +1,4 @@
-//! Image: what facts that were written down say together; from it a broker begins.
-//!
-//! Facts come in the order in which they were written, but not in that in which things happened: what was written down again
-//! comes late, so a queue's messages may come before the queue. What is left in the end holds.
+//! Image: the state that the facts written down amount to; a broker starts from it.
 
 use std::collections::HashSet;
 
@@ -20,28 +17,28 @@ use crate::id::QueueId;
 use crate::table::Table;
 use crate::wire::Malformed;
 
-/// A queue's messages come in few runs of rising positions; what fits into none of so many is sorted in.
+/// Maximum of runs of rising positions for a queue's messages; a message that fits none of them is inserted in order.
 const RUNS_MAX: usize = 16;
 
-/// What the facts of one virtual host say.
+/// State according to the facts of one virtual host.
 #[derive(Debug)]
 pub struct Image {
     name: Option<Box<str>>,
     is_gone: bool,
     pub(crate) exchanges: Vec<ExchangeImage>,
     pub(crate) queues: QueueImages,
-    /// As they were written down.
+    /// In the bytes that were written down.
     pub(crate) bindings: HashSet<Box<[u8]>, FixedState>,
     pub(crate) policies: Policies,
     pub(crate) delayed: Numbered<DelayedImage>,
-    /// The highest number that a delayed message had.
+    /// Highest number of a delayed message.
     pub(crate) delayed_number: u64,
     pub(crate) publishers: Publishers,
-    /// Of all queues that there ever were.
+    /// Highest id of all queues that ever existed.
     pub(crate) last_queue: QueueId,
-    /// Above so many bytes of messages, bodies stay where they are.
+    /// Above this many bytes of messages, bodies stay in the store.
     page_bytes: usize,
-    /// What the messages take in memory, and where they were written down, their places aside.
+    /// Bytes that the messages take in memory, and in the store, without their places.
     memory_bytes: usize,
     kept_bytes: usize,
     scratch: Vec<u8>,
@@ -66,17 +63,17 @@ pub(crate) struct DelayedImage {
 #[derive(Debug, Default)]
 pub(crate) struct QueueImage {
     pub(crate) declared: Option<Declared>,
-    /// Of a partition.
+    /// The front of a partition.
     front: Option<QueueId>,
-    /// In the order in which they were added, each time with how many there were before.
+    /// In the order in which they were added, each with the number of partitions before.
     pub(crate) partitions: Vec<(u16, Vec<QueueId>)>,
     pub(crate) tiers: Vec<TierImage>,
     pub(crate) sealed: Numbered<Recovered>,
-    /// The number after the highest one that waited.
+    /// The number after the highest one of a waiting message.
     pub(crate) arrivals: u64,
 }
 
-/// Queues by their ids. They are in no arena, as one that has gone may be spoken of beside the one that has its slot now.
+/// Queues by their ids. This is no arena, as facts may mention a deleted queue beside the one that has its slot now.
 #[derive(Debug, Default)]
 pub(crate) struct QueueImages(Numbered<Box<QueueImage>>);
 
@@ -87,18 +84,18 @@ pub(crate) struct Declared {
     pub(crate) arguments: Table,
 }
 
-/// The messages whose positions begin with the same octet.
+/// Messages whose positions begin with the same octet.
 #[derive(Debug, Default)]
 pub(crate) struct TierImage {
     octet: u8,
     runs: Vec<Numbered<Recovered>>,
-    /// The position after the highest one that was ever used.
+    /// The position after the highest one ever used.
     pub(crate) end: u64,
     pub(crate) touched_below: u64,
     pub(crate) eras: Vec<Era>,
 }
 
-/// A message that facts tell of, or its stub.
+/// A message from the facts, or its stub.
 #[derive(Debug)]
 pub(crate) struct Recovered {
     pub(crate) message: Message,
@@ -130,7 +127,7 @@ impl TierImage {
         self.runs.iter().map(Numbered::len).sum()
     }
 
-    /// Takes the message of the lowest position.
+    /// Removes the message with the lowest position.
     pub(crate) fn pop_first(&mut self) -> Option<(u64, Recovered)> {
         let first = self.runs.iter().filter_map(Numbered::first).min()?;
         self.remove(first).map(|recovered| (first, recovered))
@@ -138,7 +135,7 @@ impl TierImage {
 }
 
 impl Image {
-    /// Of no facts yet. Above `page_bytes` of messages, bodies stay where they were written down.
+    /// Makes an empty image. Above `page_bytes` of messages, bodies stay where they were written down.
     #[must_use]
     pub fn new(page_bytes: usize) -> Self {
         Self {
@@ -162,7 +159,7 @@ impl Image {
     /// Adds facts that were written down from this location on.
     ///
     /// # Errors
-    /// When they are no facts.
+    /// When these bytes are not facts.
     pub fn add(&mut self, facts: &[u8], at: Location) -> Result<(), Malformed> {
         for fact in Facts::new(facts) {
             let (start, length, fact) = fact?;
@@ -199,7 +196,7 @@ impl Image {
             Fact::Policy { name, policy } => self.policies.set(name, &policy),
             Fact::PolicyGone { name } => self.policies.delete(name),
             Fact::Message { places, parts } => {
-                // What waits is looked at once more, when its slot is opened.
+                // A sealed message is looked at again when its slot is opened.
                 let is_sealed = places.iter().any(|place| matches!(place, Place::Sealed(..)));
                 let recovered = self.recover(&parts, (!is_sealed).then_some((at, raw.len() as u32)));
                 for place in places.iter() {
@@ -221,7 +218,8 @@ impl Image {
             }
             Fact::Delivered { queue, below } => {
                 let tier = self.queue(queue).tier(below);
-                // Each end notes all of them, so the last one holds; and no position is used again that was delivered.
+                // Each clean end notes all queues, so the last note holds; and a position that was delivered is not
+                // used again.
                 tier.touched_below = below;
                 tier.end = tier.end.max(below);
             }
@@ -234,18 +232,18 @@ impl Image {
         }
     }
 
-    /// Whether the virtual host has gone, with everything in it.
+    /// Returns whether the virtual host was deleted, with everything in it.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.is_gone
     }
 
-    /// The virtual host's name, where a fact gives it one.
+    /// Returns the virtual host's name, if a fact has it.
     pub fn take_name(&mut self) -> Option<Box<str>> {
         self.name.take()
     }
 
-    /// How many queues there are, partitions aside, and how many messages in them all.
+    /// Returns the number of queues without partitions, and of messages in all queues.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         let (mut queues, mut messages) = (0, self.delayed.len());
@@ -256,12 +254,12 @@ impl Image {
         (queues, messages)
     }
 
-    /// What the messages take in memory, and where they were written down, their places aside.
+    /// Returns the bytes that messages take in memory, and in the store, without their places.
     pub(crate) fn bytes(&self) -> (usize, usize) {
         (self.memory_bytes, self.kept_bytes)
     }
 
-    /// Forgets what belongs to nothing that is there, and returns how many messages did.
+    /// Removes what belongs to nothing that exists, and returns how many messages were removed.
     pub fn prune(&mut self) -> usize {
         let before = self.counts().1;
         for id in self.queues.ids() {
@@ -281,7 +279,7 @@ impl Image {
         before - self.counts().1
     }
 
-    /// Whether facts say which virtual host it is.
+    /// Returns whether a fact names the virtual host.
     #[must_use]
     pub fn is_named(&self) -> bool {
         self.name.is_some()
@@ -292,7 +290,7 @@ impl Image {
         self.queues.get_or_add(queue)
     }
 
-    /// A message, or what stands for it where there is no memory and it can be had again.
+    /// Makes a message, or its stub where it does not fit into memory and can be read again.
     fn recover(&mut self, parts: &Parts<'_>, written: Option<(Location, u32)>) -> Recovered {
         let mut message = Message::new(parts, &mut self.scratch);
         message.set_kept(true);
@@ -326,7 +324,7 @@ impl Image {
         }
     }
 
-    /// Takes out what is at a place, and answers how often it came back.
+    /// Removes the message at a place, and returns how often it was requeued.
     fn empty(&mut self, place: Place) -> Option<u32> {
         let recovered = match place {
             Place::Queue(queue, position) => self.queue(queue).tier(position).remove(position),

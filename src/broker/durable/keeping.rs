@@ -1,15 +1,4 @@
-//! Keeping: which facts outlive the broker, and as what they are written down.
-//!
-//! ```text
-//!   commit(record) ──> Keeper.note ──> bytes ── the turn ends: facts() ──> written down ── facts_written(at)
-//!                                        ^                                                     │
-//!   what is written down at the old      │                                                     v
-//!   end of the row and still holds ── recall                        bodies beyond the memory's mark are put away
-//! ```
-//!
-//! A fact is noted before it is applied, so that what it ends can be looked at still. Who asked for something may have to
-//! wait until it is durable: such facts are counted ([`Noted`]). Others follow in their time: what the broker does by
-//! itself, and what nobody is told of.
+//! Keeping: which facts outlive the broker, and in which form they are written down.
 
 use super::fact::{self, Fact, Facts, Places};
 use crate::broker::model::exchange::Exchange;
@@ -25,38 +14,38 @@ use crate::id::QueueId;
 use crate::table::Table;
 use crate::wire::{Malformed, Reader};
 
-/// All facts of a virtual host that has gone.
+/// All facts of a virtual host that was deleted.
 pub(crate) const GONE: &[u8] = &[2];
 /// A message with more places is written down more than once.
 const PLACES_MAX: usize = 60_000;
-/// A buffer that is larger is not kept.
+/// Maximum capacity of a buffer that is reused.
 const BUFFER_BYTES: usize = 4 << 20;
-/// About what a fact takes beside its names.
+/// Estimate of the bytes of a fact apart from its names.
 const FACT_BYTES: usize = 24;
 
-/// The facts of this turn that outlive the broker.
+/// Facts of this turn that outlive the broker.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     bytes: Vec<u8>,
-    /// Where messages begin in them, and their lengths.
+    /// Offset and length of each message in them.
     messages: Vec<(u32, u32)>,
-    /// The place behind those that the last fact says are empty, if it says that of places.
+    /// The place after the empty ones, if the last fact is about empty places.
     gone_up_to: Option<Place>,
     noted: Noted,
-    /// Above it, bodies are put away.
+    /// Above this many bytes, bodies are paged out.
     page_bytes: usize,
-    /// What the topology takes, as it was measured last, and what it has grown since.
+    /// Bytes of the topology's facts when last measured, plus their growth since.
     topology_bytes: usize,
     grown_bytes: usize,
     has_failed: bool,
 }
 
-/// How much there was so far that somebody may have to wait for.
+/// Counts of facts so far that an answer may have to wait for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Noted {
     /// Facts that outlive the broker.
     pub facts: u64,
-    /// Messages that were not added, as they were here already: by facts that may not be durable yet.
+    /// Messages that were not added because they had arrived before, by facts that may not be durable yet.
     pub repeats: u64,
 }
 
@@ -159,7 +148,7 @@ impl Keeper {
         self.gone_up_to = None;
     }
 
-    /// Notes the eras that a message begins in queues that are kept, whether or not it is.
+    /// Notes the eras that a message begins in queues that are kept, whether or not the message is kept.
     fn note_eras(&mut self, state: &State, message: &Message, queues: &[QueueId]) {
         for &queue in queues {
             let known = state.queue(queue).filter(|known| known.is_kept);
@@ -178,7 +167,7 @@ impl Keeper {
         self.noted.facts += 1;
     }
 
-    /// Notes that a place is empty, if a kept message is there. Neighbours become one fact.
+    /// Notes that a place is empty, if a kept message was there. Neighbours become one fact.
     fn note_gone(&mut self, state: &State, place: Place) -> bool {
         let is_kept = state.kept_at(place).is_some();
         if is_kept {
@@ -208,11 +197,11 @@ impl Keeper {
         };
         queue.each_ready(&mut |position, message| note(Place::Queue(id, position), message));
         queue.sealed_messages().for_each(|(number, message)| note(Place::Sealed(id, *number), message));
-        // What nobody wrote down can never be durable.
+        // What was not written down can never be durable.
         self.noted.facts += u64::from(is_noted);
     }
 
-    /// Messages that waited in a partition have got a position: they are written down there.
+    /// Writes down messages that waited in a partition at the positions that they got.
     pub(crate) fn note_opened(&mut self, state: &mut State) {
         for (queue, number, position) in state.take_opened() {
             let Some(message) = state.kept_at(Place::Queue(queue, position)).filter(|_| !self.has_failed) else {
@@ -227,7 +216,7 @@ impl Keeper {
         }
     }
 
-    /// Notes again what is in these facts and still holds, as they are about to go.
+    /// Notes those of these facts again that still hold, as their copy is about to be deleted.
     pub(crate) fn recall(&mut self, state: &State, name: &str, bytes: &[u8]) -> Result<(), Malformed> {
         let mut publishers = Ids::default();
         for known in Facts::new(bytes) {
@@ -279,12 +268,12 @@ impl Keeper {
         self.noted
     }
 
-    /// The facts that are to be written down.
+    /// Returns the facts that are to be written down.
     pub(crate) fn facts(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The facts were written down from this location on.
+    /// Confirms that the facts were written down, beginning at this location.
     pub(crate) fn facts_written(&mut self, state: &mut State, at: Location) {
         for &(start, length) in &self.messages {
             let bytes = &self.bytes[start as usize..(start + length) as usize];
@@ -295,7 +284,7 @@ impl Keeper {
             if !is_moved && state.memory_bytes() <= self.page_bytes {
                 continue;
             }
-            // A fetched message stays; stubs of it that other queues have must say where it is now.
+            // A fetched message stays; stubs of it in other queues must be given its new location.
             let places: Vec<_> = places.iter().filter(|&place| !is_moved || is_stub(place)).collect();
             if is_moved || state.can_put_away(&places) {
                 state.put_away(&places, Location { offset: at.offset + start, ..at }, length);
@@ -311,7 +300,7 @@ impl Keeper {
         self.gone_up_to = None;
     }
 
-    /// Counts a message that is not added, as it is here already. Returns whether its publisher may count on it.
+    /// Counts a message that is not added, as it arrived before. Returns whether its publisher may rely on it.
     pub(crate) fn note_repeat(&mut self) -> bool {
         self.noted.repeats += 1;
         !self.has_failed
@@ -329,7 +318,7 @@ impl Keeper {
         }
     }
 
-    /// Keeps nothing from now on.
+    /// Stops keeping anything.
     pub(crate) fn fail(&mut self) {
         self.has_failed = true;
         self.clear();
@@ -339,7 +328,7 @@ impl Keeper {
         self.has_failed
     }
 
-    /// What the facts take that hold now, if they were written down once.
+    /// Returns the bytes of the facts that hold now, if each were written down once.
     pub(crate) fn kept_bytes(&mut self, state: &State) -> usize {
         if self.grown_bytes > self.topology_bytes / 8 {
             self.topology_bytes = topology_bytes(state);
@@ -349,7 +338,7 @@ impl Keeper {
     }
 }
 
-/// With a message goes what is known of its publisher.
+/// Adds the publisher of a message to those whose state must be noted with it.
 fn note_publisher(parts: &Parts<'_>, publishers: &mut Ids) {
     if names::tell_broker(parts.properties)
         && let Some(id) = publisher::id_of(parts.properties)
@@ -364,7 +353,7 @@ fn add(publishers: &mut Ids, id: &str) {
     }
 }
 
-/// Whether a fact that is not of a message is true still.
+/// Returns whether a fact other than of a message still holds.
 fn still_holds(state: &State, virtual_host: &str, fact: &Fact<'_>) -> bool {
     match fact {
         Fact::VirtualHost { name } => *name == virtual_host,
@@ -407,7 +396,7 @@ fn topology_bytes(state: &State) -> usize {
     bytes
 }
 
-/// Whether the queue would keep a message that cannot be kept.
+/// Returns whether the queue would keep the message, but nothing can be kept any more.
 pub(crate) fn is_refused(keeper: Option<&Keeper>, queue: &Queue, message: &Message) -> bool {
     keeper.is_some_and(Keeper::has_failed) && queue.keeps(message)
 }

@@ -1,4 +1,4 @@
-//! Restoring: a broker begins with what facts say that another one wrote down.
+//! Restoring: a broker starts from the facts that another one wrote down.
 
 use super::fact;
 use super::image::{Declared, DelayedImage, ExchangeImage, Image, QueueImage, Recovered};
@@ -94,7 +94,7 @@ impl State {
         self.queue_mut(id).restore(position, message, returns, body_bytes as usize);
     }
 
-    /// Seals each slot of which messages are in another partition than that which owns it.
+    /// Seals each slot that has messages in a partition other than its owner.
     fn settle_slots(&mut self) {
         for front in self.queue_ids() {
             let Some(partitions) = self.queue(front).and_then(|queue| queue.partitions.as_ref()) else { continue };

@@ -1,4 +1,4 @@
-//! Channel: who asks, what was delivered to it, how much more it may take, and what its transaction holds.
+//! Channel: a peer's channel, its deliveries, its prefetch, and its transaction.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,72 +9,72 @@ use crate::broker::model::numbered::Numbered;
 use crate::id::{ChannelId, ConnectionId, ConsumerId, QueueId};
 use crate::timer::TimerKey;
 
-/// A channel's share of the broker's transient state.
+/// The broker's transient state of a channel.
 #[derive(Debug)]
 pub(crate) struct Channel {
     pub(crate) connection: ConnectionId,
     pub(crate) number: u16,
-    /// By consumer tag.
+    /// Consumers by tag.
     pub(crate) consumers: HashMap<Box<str>, ConsumerId, FixedState>,
-    /// The prefetch of consumers yet to come; 0 is unlimited.
+    /// Prefetch of consumers to be started; 0 is unlimited.
     pub(crate) consumer_prefetch: u16,
-    /// The prefetch of the channel as a whole; 0 is unlimited.
+    /// Prefetch of the channel as a whole; 0 is unlimited.
     pub(crate) channel_prefetch: u16,
     pub(crate) unacked: Numbered<Outstanding>,
-    /// How many of the unacked were delivered to consumers: those that the channel's prefetch counts.
+    /// Number of unacked deliveries to consumers, which the channel's prefetch counts.
     pub(crate) consuming: u32,
-    /// Consumers that could not take a message as the channel was full or paused, the one that is to have the next first:
-    /// so they take turns, whatever their queues.
+    /// Consumers that could not take a message because the channel was full or paused, the next in turn first. So they
+    /// take turns, whatever their queues.
     pub(crate) turned_away: VecDeque<ConsumerId>,
-    /// Whether it stands in the broker's list of channels that may have room for more of these.
+    /// Whether the channel is in the broker's list of channels that may have room for the turned-away consumers.
     pub(crate) is_roomy: bool,
     pub(crate) last_delivery_tag: u64,
-    /// What an empty queue name stands for.
+    /// The last declared queue, which an empty queue name means.
     pub(crate) last_queue: Option<Box<str>>,
     /// The queue behind this channel's consumer of replies.
     pub(crate) reply_queue: Option<Box<str>>,
-    /// Its connection takes no deliveries for now.
+    /// Whether its connection takes no deliveries for now.
     pub(crate) paused: bool,
-    /// Only in transaction mode.
+    /// Only set in transaction mode.
     pub(crate) transaction: Option<Box<Transaction>>,
 }
 
-/// What a channel has published and settled since its transaction began.
+/// Messages that a channel published and settled since its transaction began.
 #[derive(Debug, Default)]
 pub(crate) struct Transaction {
-    /// Each with whether it is mandatory.
+    /// Each message, and whether it is mandatory.
     pub(crate) published: Vec<(Message, bool)>,
-    /// By their delivery tags.
+    /// By delivery tag.
     pub(crate) settled: Vec<(u64, Outstanding, Outcome)>,
 }
 
-/// What becomes of a message when its delivery is settled.
+/// Outcome of settling a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Acked,
-    /// Dead-lettered, where its queue says to where.
+    /// Dead-lettered, if its queue has a dead-letter exchange.
     Rejected,
     Requeued,
 }
 
-/// A delivery that waits to be settled.
+/// A delivery that is not settled yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outstanding {
     pub(crate) queue: QueueId,
     pub(crate) position: u64,
     pub(crate) holder: Holder,
-    /// Takes the message back in time.
+    /// Requeues the message when its deadline passes.
     pub(crate) timer: Option<TimerKey>,
 }
 
-/// Who holds a delivery.
+/// Holder of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holder {
-    /// `basic.get`, which no prefetch counts.
+    /// `basic.get`, which counts towards no prefetch.
     Get,
     /// A consumer.
     Consumer(ConsumerId),
-    /// A consumer that was cancelled meanwhile; the channel's prefetch still counts it.
+    /// A consumer that was cancelled meanwhile; the delivery still counts towards the channel's prefetch.
     Cancelled,
 }
 
@@ -98,12 +98,12 @@ impl Channel {
         }
     }
 
-    /// Whether no consumer here can take a message, one that does not ack included.
+    /// Returns whether no consumer of the channel can take a message, not even one with no-ack.
     pub(crate) fn is_full(&self) -> bool {
         self.paused || self.room() == 0
     }
 
-    /// How many more deliveries that want an ack its prefetch lets it take.
+    /// Returns how many more deliveries that need an ack the channel's prefetch allows.
     pub(crate) fn room(&self) -> usize {
         match self.channel_prefetch {
             0 => usize::MAX,
@@ -111,14 +111,14 @@ impl Channel {
         }
     }
 
-    /// Its consumers in the order in which they came.
+    /// Returns the channel's consumers in the order in which they were started.
     pub(crate) fn consumer_ids(&self) -> Vec<ConsumerId> {
         let mut ids: Vec<_> = self.consumers.values().copied().collect();
         ids.sort_unstable();
         ids
     }
 
-    /// What is delivered and not settled for good.
+    /// Returns the deliveries that are not settled for good, those of an open transaction included.
     pub(crate) fn outstanding_mut(&mut self) -> impl Iterator<Item = &mut Outstanding> {
         let held = self.transaction.iter_mut().flat_map(|transaction| &mut transaction.settled);
         self.unacked.values_mut().chain(held.map(|(_, outstanding, _)| outstanding))
@@ -130,12 +130,12 @@ impl Channel {
     }
 }
 
-/// A connection's share: its channels, and what goes with it.
+/// The broker's transient state of a connection: its channels, and the queues that are deleted with it.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
     pub(crate) channels: Vec<ChannelId>,
     pub(crate) exclusive_queues: Vec<QueueId>,
     pub(crate) paused: bool,
-    /// What it takes in memory beside the usual.
+    /// Memory that the connection takes beyond the usual.
     pub(crate) extra_bytes: usize,
 }

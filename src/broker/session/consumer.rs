@@ -11,19 +11,19 @@ pub(crate) struct Consumer {
     pub(crate) tag: Box<str>,
     pub(crate) no_ack: bool,
     pub(crate) arguments: Table,
-    /// Those of a higher one are served first.
+    /// Consumers with a higher priority are served first.
     pub(crate) priority: i64,
     /// Its prefetch; 0 is unlimited.
     pub(crate) prefetch: u16,
     pub(crate) unacked: u32,
-    /// Whether it stands in its queue's rotation.
+    /// Whether it is in its queue's rotation.
     pub(crate) is_waiting: bool,
-    /// Whether it stands among those of its channel that could not take a message as the channel was full.
+    /// Whether it is in its channel's list of consumers that could not take a message.
     pub(crate) is_turned_away: bool,
 }
 
 impl Consumer {
-    /// How many more its prefetch lets it take.
+    /// Returns how many more deliveries its prefetch allows.
     pub(crate) fn room(&self) -> usize {
         match self.prefetch {
             0 => usize::MAX,

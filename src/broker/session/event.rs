@@ -1,34 +1,34 @@
-//! Event: what the broker has for a peer: messages, and news of its consumers.
+//! Event: what the broker sends to a peer: messages, and notices about its consumers.
 
 use crate::broker::model::message::Message;
 use crate::id::ConnectionId;
 
-/// What is to be sent to a consumer.
+/// Something to be sent to a consumer.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A message.
     Delivery(Delivery<'a>),
-    /// Its queue has gone, and so has the consumer.
+    /// The consumer's queue was deleted, and so the consumer was cancelled.
     Cancelled {
-        /// Whose it was.
+        /// The connection of the consumer.
         connection: ConnectionId,
-        /// The peer's number of the channel.
+        /// The peer's number for the channel.
         channel: u16,
         /// The consumer.
         consumer_tag: Box<str>,
     },
     /// A consumer of this channel has not acked in time; the message is ready again.
     AckTimedOut {
-        /// Whose it is.
+        /// The connection of the channel.
         connection: ConnectionId,
-        /// The peer's number of the channel.
+        /// The peer's number for the channel.
         channel: u16,
-        /// The time that it had.
+        /// The time that the consumer had.
         timeout_ms: u64,
     },
 }
 
-/// What is to be told to a peer, before further deliveries.
+/// A notice for a peer, to be sent before further deliveries.
 #[derive(Debug)]
 pub(crate) enum Notice {
     Cancelled(ConnectionId, u16, Box<str>),
@@ -38,13 +38,13 @@ pub(crate) enum Notice {
 /// A message for a consumer.
 #[derive(Debug)]
 pub struct Delivery<'a> {
-    /// Whose it is.
+    /// The connection of the consumer.
     pub connection: ConnectionId,
-    /// The peer's number of the channel.
+    /// The peer's number for the channel.
     pub channel: u16,
-    /// The consumer.
+    /// The consumer tag.
     pub consumer_tag: &'a str,
-    /// Rises by one from delivery to delivery of a channel.
+    /// Rises by one with each delivery on a channel.
     pub delivery_tag: u64,
     /// Whether it may have been delivered before.
     pub redelivered: bool,
@@ -52,14 +52,14 @@ pub struct Delivery<'a> {
     pub message: &'a Message,
 }
 
-/// A message that was got.
+/// A message taken by `get`.
 #[derive(Debug)]
 pub struct Got<'a> {
-    /// Rises by one from delivery to delivery of a channel.
+    /// Rises by one with each delivery on a channel.
     pub delivery_tag: u64,
     /// Whether it may have been delivered before.
     pub redelivered: bool,
-    /// How many messages are ready behind it.
+    /// Number of ready messages left in the queue.
     pub message_count: usize,
     /// The message.
     pub message: &'a Message,

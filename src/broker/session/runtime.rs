@@ -7,35 +7,36 @@ use crate::timer::TimerKey;
 
 /// The consumers, the owner and the timers of one queue.
 ///
-/// The rotations hold those consumers that may have room, the next one first. One that turns out to have none drops
-/// out, and comes back at the end when it has room again: so a turn costs the same however many consumers are busy.
+/// The rotations hold those consumers that may have room, the next one first. A consumer without room is removed, and
+/// is appended when it has room again; so a turn costs the same however many consumers are busy.
 #[derive(Debug, Default)]
 pub(crate) struct QueueRuntime {
-    /// In the order in which they came. Of a queue with a single active consumer, that is the first; of a quorum queue the
-    /// others stand by priority.
+    /// In order of arrival. The first one is active in a queue with a single active consumer; the others of a quorum
+    /// queue are ordered by priority.
     pub(crate) consumers: Vec<ConsumerId>,
-    /// The single active consumer gets nothing more: once it has nothing unacked, one of a higher priority takes over.
+    /// Whether the single active consumer gets no more messages: once it has nothing unacked, one of a higher priority
+    /// takes over.
     pub(crate) is_handing_over: bool,
-    /// Whether there was a consumer of another priority than 0.
+    /// Whether there ever was a consumer with a priority other than 0.
     pub(crate) has_priorities: bool,
-    /// By priority, the highest first.
+    /// By priority, highest first.
     rotations: Vec<Rotation>,
-    /// Whether the queue is a partition; then there is at most one who may take from it.
+    /// Whether the queue is a partition; at most one consumer may take messages from it.
     pub(crate) is_part: bool,
     pub(crate) sole: Option<ConsumerId>,
-    /// The only consumer, and asked to be.
+    /// Whether the only consumer requested to be exclusive.
     pub(crate) is_exclusive: bool,
-    /// Whether the queue stands in the broker's list of queues that may have something to deliver.
+    /// Whether the queue is in the broker's list of active queues.
     pub(crate) is_active: bool,
-    /// Since when somebody has been waiting.
+    /// Time since when a consumer has been waiting.
     pub(crate) awaited_ms: u64,
-    /// Whose queue it is, where it is exclusive.
+    /// Connection that owns the queue, if it is exclusive.
     pub(crate) owner: Option<ConnectionId>,
-    /// The channel whose consumer of replies it serves.
+    /// Channel of the consumer of replies, if the queue serves one.
     pub(crate) reply_channel: Option<ChannelId>,
-    /// Set for the head's expiry, or earlier.
+    /// Timer for the expiry of the head, or earlier.
     pub(crate) expiry: Option<(u64, TimerKey)>,
-    /// Set while the queue expires when it is unused.
+    /// Timer of a queue that expires when unused.
     pub(crate) disuse: Option<TimerKey>,
     pub(crate) used_ms: u64,
 }
@@ -47,7 +48,7 @@ struct Rotation {
 }
 
 impl QueueRuntime {
-    /// Puts a consumer at the end of those of its priority.
+    /// Appends a consumer to those of its priority.
     pub(crate) fn enqueue(&mut self, consumer: ConsumerId, priority: i64) {
         let place = self.rotations.partition_point(|rotation| rotation.priority > priority);
         if self.rotations.get(place).is_none_or(|rotation| rotation.priority != priority) {
@@ -56,7 +57,7 @@ impl QueueRuntime {
         self.rotations[place].waiting.push_back(consumer);
     }
 
-    /// The consumers that may have room.
+    /// Returns the consumers that may have room.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = ConsumerId> {
         let rotations = self.rotations.iter().flat_map(|rotation| rotation.waiting.iter().copied());
         self.sole.into_iter().chain(rotations)
@@ -66,8 +67,8 @@ impl QueueRuntime {
         self.sole.is_some() || self.rotations.iter().any(|rotation| !rotation.waiting.is_empty())
     }
 
-    /// The first consumer that can take a message goes to the end of those of its priority; who cannot drops out, and
-    /// `can_take` is told by `true` for whom it was asked last.
+    /// Moves the first consumer that can take a message to the end of those of its priority, and returns it; consumers
+    /// that cannot are removed. `can_take` is called last for the returned consumer.
     pub(crate) fn rotate(&mut self, mut can_take: impl FnMut(ConsumerId) -> bool) -> Option<ConsumerId> {
         for Rotation { waiting, .. } in &mut self.rotations {
             while let Some(&consumer) = waiting.front() {

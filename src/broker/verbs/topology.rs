@@ -13,63 +13,63 @@ use crate::table::{Table, Value};
 
 const BINDING_ARGUMENTS_MAX: usize = 256;
 
-/// An exchange to be.
+/// An exchange to be declared.
 #[derive(Clone, Copy, Debug)]
 pub struct ExchangeDeclaration<'a> {
     /// Its name.
     pub name: &'a str,
     /// Its type.
     pub kind: &'a str,
-    /// Only asks whether it exists.
+    /// Only checks whether it exists.
     pub passive: bool,
     /// Survives a restart.
     pub durable: bool,
-    /// Goes with its last binding.
+    /// Deleted with its last binding.
     pub auto_delete: bool,
-    /// Takes messages from other exchanges only.
+    /// Accepts messages from other exchanges only.
     pub internal: bool,
     /// Further arguments.
     pub arguments: &'a Table,
 }
 
-/// A queue to be.
+/// A queue to be declared.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueDeclaration<'a> {
     /// Its name; when empty, the broker makes one.
     pub name: &'a str,
-    /// Only asks whether it exists.
+    /// Only checks whether it exists.
     pub passive: bool,
     /// Survives a restart.
     pub durable: bool,
-    /// For this connection only, and as long as it.
+    /// Used by this connection only, and deleted with it.
     pub exclusive: bool,
-    /// Goes with its last consumer.
+    /// Deleted with its last consumer.
     pub auto_delete: bool,
     /// Further arguments.
     pub arguments: &'a Table,
 }
 
-/// A queue, as its declaration found it.
+/// Status of a queue when it was declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueStatus {
     /// Its name.
     pub name: Box<str>,
-    /// Messages that are ready.
+    /// Number of ready messages.
     pub message_count: usize,
-    /// Its consumers.
+    /// Number of consumers.
     pub consumer_count: usize,
 }
 
-/// A binding, there or to be.
+/// A binding, existing or to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding<'a> {
     /// The exchange that messages come from.
     pub source: &'a str,
-    /// The queue or exchange that they go to; an empty queue name is the channel's last declared one.
+    /// The queue or exchange that messages go to; an empty queue name is the channel's last declared queue.
     pub destination: &'a str,
     /// The routing key, or a topic exchange's pattern.
     pub routing_key: &'a str,
-    /// Further arguments; for a headers exchange, what to look for.
+    /// Further arguments; for a headers exchange, the headers to match.
     pub arguments: &'a Table,
 }
 
@@ -93,7 +93,7 @@ impl Broker {
         let routing = Exchange::routing_of(kind, arguments)?;
         if self.state.exchange(name).is_some() {
             self.check_exchange_equivalent(&ExchangeDeclaration { name, ..*declaration }, routing)?;
-            // What was there already may be lost with what was not flushed; those of the broker are not.
+            // An existing exchange may be lost if its declaration was not flushed; the predeclared ones are not.
             return self.check_keeping(durable && !name.starts_with("amq."));
         }
         if name.starts_with("amq.") {
@@ -126,7 +126,7 @@ impl Broker {
         differs("alternate-exchange", &optional(alternate), &optional(current.declared_alternate()))
     }
 
-    /// Deletes an exchange with its bindings; one that is not there is no error.
+    /// Deletes an exchange with its bindings; an unknown name is no error.
     ///
     /// # Errors
     /// When the name is reserved, or with `if_unused` when it has bindings.
@@ -151,10 +151,10 @@ impl Broker {
         self.remove_destination(&Destination::Exchange(name.into()), &Record::ExchangeDeleted { name });
     }
 
-    /// Declares a queue and answers how it stands.
+    /// Declares a queue and returns its status.
     ///
     /// # Errors
-    /// When the name is reserved, when an argument has no sense or is not implemented, when the queue exists with other
+    /// When the name is reserved, when an argument is invalid or not implemented, when the queue exists with other
     /// properties or belongs to another connection, or when a passive declaration finds none.
     ///
     /// # Panics
@@ -177,10 +177,10 @@ impl Broker {
         self.declare_named(channel, &QueueDeclaration { arguments: &arguments, ..*queue })
     }
 
-    /// Declares a queue as another broker had it, whatever its name is.
+    /// Declares a queue as another broker had it, with any name, even a reserved one.
     ///
     /// # Errors
-    /// As [`declare_queue`](Self::declare_queue).
+    /// As for [`declare_queue`](Self::declare_queue).
     pub fn declare_named(&mut self, channel: ChannelId, queue: &QueueDeclaration<'_>) -> Result<QueueStatus, Error> {
         if let Some(id) = self.state.queue_named(queue.name) {
             self.check_queue_equivalent(channel, id, queue)?;
@@ -260,7 +260,7 @@ impl Broker {
         }
     }
 
-    /// Takes all ready messages from a queue and answers how many there were.
+    /// Removes all ready messages from a queue and returns how many there were.
     ///
     /// # Errors
     /// When there is no such queue, or it is locked.
@@ -279,11 +279,11 @@ impl Broker {
         Ok(count)
     }
 
-    /// Deletes a queue with its messages, and answers how many were ready; one that is not there is no error. Its
-    /// consumers end, and are told.
+    /// Deletes a queue with its messages, and returns how many were ready; an unknown name is no error. Its consumers
+    /// are cancelled, and their peers notified.
     ///
     /// # Errors
-    /// When it is locked, or not as `if_unused` and `if_empty` want it.
+    /// When it is locked, in use although `if_unused` is set, or not empty although `if_empty` is set.
     ///
     /// # Panics
     /// When the channel is not open.
@@ -310,7 +310,7 @@ impl Broker {
         Ok(count)
     }
 
-    /// Deletes a queue that lives only as long as its consumers, when the last one has left.
+    /// Deletes an auto-delete queue when its last consumer has left.
     pub(super) fn delete_if_abandoned(&mut self, queue: QueueId) {
         if !self.is_consumed(queue) && self.state.queue(queue).is_some_and(|queue| queue.auto_delete) {
             self.remove_queue(queue);
@@ -332,7 +332,7 @@ impl Broker {
             let notice = Notice::Cancelled(channel.connection, channel.number, tag);
             self.notices.push_back(notice);
         }
-        // Who is detached is missed in the partitions, so these are forgotten after all have gone.
+        // Detaching a consumer uses the partitions' runtimes, so these are removed after all consumers.
         self.forget_partitions(queue);
         if runtime.is_active {
             self.active.retain(|&known| known != queue);
@@ -352,7 +352,8 @@ impl Broker {
         self.runtimes.get(queue).is_some_and(|runtime| !runtime.consumers.is_empty())
     }
 
-    /// Commits the end of a destination, and then of the exchanges that lived only as long as their bindings to it.
+    /// Commits the deletion of a destination, and then of the auto-delete exchanges that lost their last binding with
+    /// it.
     fn remove_destination(&mut self, destination: &Destination, end: &Record<'_>) {
         let sources = self.state.sources_of(destination).to_vec();
         self.commit(end);
@@ -367,11 +368,11 @@ impl Broker {
         }
     }
 
-    /// Binds a queue to an exchange; a binding that is there already stays one.
+    /// Binds a queue to an exchange; an existing binding is left as it is.
     ///
     /// # Errors
-    /// When one of them does not exist, the queue is locked, the source is the default exchange, or the arguments
-    /// make no sense.
+    /// When one of them does not exist, the queue is locked, the source is the default exchange, or the arguments are
+    /// invalid.
     ///
     /// # Panics
     /// When the channel is not open.
@@ -382,7 +383,7 @@ impl Broker {
         self.bind(&destination, &Binding { routing_key: &routing_key, ..*binding })
     }
 
-    /// Removes a queue's binding; one that is not there is no error.
+    /// Removes a queue's binding; an unknown binding is no error.
     ///
     /// # Errors
     /// When the queue is locked, or the source is the default exchange.
@@ -397,10 +398,10 @@ impl Broker {
         self.unbind(&destination, &Binding { routing_key: &routing_key, ..*binding })
     }
 
-    /// Binds an exchange to another; a binding that is there already stays one.
+    /// Binds an exchange to another; an existing binding is left as it is.
     ///
     /// # Errors
-    /// When one of them does not exist or is the default exchange, or the arguments make no sense.
+    /// When one of them does not exist or is the default exchange, or the arguments are invalid.
     pub fn bind_exchange(&mut self, _: ChannelId, binding: &Binding<'_>) -> Result<(), Error> {
         let (source, destination) = (&*plain_name(binding.source), &*plain_name(binding.destination));
         let binding = &Binding { source, destination, ..*binding };
@@ -409,7 +410,7 @@ impl Broker {
         self.bind(&Destination::Exchange(binding.destination.into()), binding)
     }
 
-    /// Removes an exchange's binding to another; one that is not there is no error.
+    /// Removes an exchange's binding to another; an unknown binding is no error.
     ///
     /// # Errors
     /// When one of them is the default exchange.
@@ -423,7 +424,8 @@ impl Broker {
         }
     }
 
-    /// The queue of a binding and its routing key: with neither given, the last declared queue's name is both.
+    /// Returns a binding's queue and routing key: with both empty, the name of the last declared queue is used for
+    /// both.
     fn resolve_queue(&self, channel: ChannelId, binding: &Binding<'_>) -> Result<(Destination, Box<str>), Error> {
         let name = self.expand_queue_name(channel, binding.destination)?;
         self.bindable_exchange(binding.source)?;
@@ -471,7 +473,7 @@ impl Broker {
     }
 }
 
-/// Undoing what is not there is no error.
+/// Turns "not found" into `None`, as removing what does not exist is no error.
 fn unless_missing<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
     match found {
         Err(Error::NotFound(..)) => Ok(None),
@@ -479,7 +481,7 @@ fn unless_missing<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
     }
 }
 
-/// Bindings are compared by all of their arguments, so there are not too many of them.
+/// Limits the arguments of a binding, as bindings are compared by all of them.
 fn check_binding_arguments(arguments: &Table) -> Result<(), Error> {
     if arguments.len() > BINDING_ARGUMENTS_MAX {
         let reason = format!("a binding has at most {BINDING_ARGUMENTS_MAX}");
@@ -524,7 +526,7 @@ fn optional(text: Option<&str>) -> String {
     text.map_or("none".into(), |text| format!("the value '{text}' of type 'longstr'"))
 }
 
-/// Makes the check that a property declared again is what it was.
+/// Returns the check that a property in a repeated declaration equals the existing one.
 fn differs<'a>(resource: Resource, name: &'a str) -> impl Fn(&str, &str, &str) -> Result<(), Error> + 'a {
     move |argument, received, current| {
         if received == current {

@@ -1,7 +1,4 @@
-//! Transaction: what a channel publishes and settles becomes true at once, or not at all.
-//!
-//! Until the commit nothing has happened: what is published waits, and what is settled counts as unacked still. A
-//! rollback forgets the one and gives back the other, under the old delivery tags.
+//! Transaction: messages that a channel publishes and settles take effect together, or not at all.
 
 use super::Broker;
 use super::publishing::Routed;
@@ -12,7 +9,7 @@ use crate::broker::session::channel::{Outcome, Transaction};
 use crate::id::ChannelId;
 
 impl Broker {
-    /// Begins a transaction on a channel, which from now on is never without one.
+    /// Puts a channel into transaction mode for good, and begins its first transaction.
     ///
     /// # Panics
     /// When the channel is not open.
@@ -20,12 +17,13 @@ impl Broker {
         self.channel_mut(channel).transaction.get_or_insert_default();
     }
 
-    /// Publishes and settles what the transaction holds, begins the next one, and answers the mandatory messages that
-    /// were unroutable.
+    /// Publishes and settles what the transaction recorded, begins the next one, and returns the mandatory messages
+    /// that were unroutable.
     ///
     /// # Errors
-    /// When the channel has no transaction; when it settles messages that are kept, and nothing can be kept any more; when
-    /// there is no room to remember its publishers; and, although everything else was done, when a full queue refused a message.
+    /// When the channel has no transaction; when it settles messages that are kept, and nothing can be kept any more;
+    /// when there is no room to remember its publishers; and, although everything else was done, when a full queue
+    /// refused a message.
     ///
     /// # Panics
     /// When the channel is not open.
@@ -38,7 +36,8 @@ impl Broker {
         for (message, is_mandatory) in published {
             self.release(message.placed_bytes());
             let unroutable = is_mandatory.then(|| message.share());
-            // A share that outlived its message's end would keep it counted, so this one goes before queues are tended.
+            // A share that outlived the message's last queue would keep it counted, so it is dropped before queues are
+            // tended.
             match (self.send_once(message), unroutable) {
                 (Routed::Queued(0), Some(unroutable)) => returned.push(unroutable),
                 (Routed::Refused, _) => is_partial = true,
@@ -53,7 +52,7 @@ impl Broker {
         if is_partial { Err(Error::PartialTransaction) } else { Ok(returned) }
     }
 
-    /// Forgets what the transaction holds, and begins the next one: what was settled is unacked again.
+    /// Drops what the transaction recorded, and begins the next one: settled deliveries are unacked again.
     ///
     /// # Errors
     /// When the channel has no transaction.
@@ -70,7 +69,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Whether the transaction takes messages out of queues that keep them.
+    /// Returns whether the transaction removes messages from queues that keep them.
     fn settles_kept(&self, channel: ChannelId) -> bool {
         let settled = self.channel(channel).transaction.iter().flat_map(|transaction| &transaction.settled);
         let mut places = settled.map(|(_, settled, outcome)| (settled.queue, settled.position, *outcome));

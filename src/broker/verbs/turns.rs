@@ -1,20 +1,12 @@
-//! Turns: who of the consumers that may have room is offered a message next.
-//!
-//! ```text
-//!                    asked by its queue, and its channel is full
-//!   waiting at its queue ────────────────────────────────────────> turned away, at the end of its channel's list
-//!         ^                                                              │
-//!         └── the channel has room for one more: the first of them ──────┘
-//! ```
-//! So consumers that share the prefetch of a channel take turns, whatever their queues, and each delivery costs the same
-//! however many they are. A consumer whose own prefetch is used up is in no list: it comes back with its ack.
+//! Turns: which of the consumers that may have room is offered a message next.
 
 use super::Broker;
 use crate::broker::model::settings::QueueKind;
 use crate::id::{ChannelId, ConsumerId, QueueId};
 
 impl Broker {
-    /// A consumer may have room. If it is waiting already, its queue has nothing for it or is active.
+    /// Lets a consumer that may have room be given a message. If it is waiting already, its queue has nothing for it or
+    /// is active.
     pub(super) fn offer(&mut self, id: ConsumerId) {
         let consumer = self.consumers.get(id).expect("a consumer that has room exists");
         if !consumer.is_waiting {
@@ -22,7 +14,7 @@ impl Broker {
         }
     }
 
-    /// Lets a consumer wait for messages.
+    /// Puts a consumer in its queue's rotation.
     fn welcome(&mut self, id: ConsumerId, queue: QueueId, priority: i64) {
         let runtime = self.runtimes.get_mut(queue).expect("a queue with a consumer has a runtime");
         let is_single = self.state.queue(queue).is_some_and(|queue| queue.settings.single_active_consumer);
@@ -30,7 +22,7 @@ impl Broker {
             return;
         }
         if !runtime.is_anybody_waiting() {
-            // What expired before anybody came is not for who comes now.
+            // Messages that expired before any consumer waited are not for this one.
             self.drop_expired_but(queue, self.now_ms);
             self.runtime_of(queue).awaited_ms = self.now_ms;
         }
@@ -42,13 +34,13 @@ impl Broker {
         self.activate(queue);
     }
 
-    /// All consumers of a channel may have room, if that was full before.
+    /// Offers messages to all consumers of a channel that was full.
     pub(super) fn offer_channel(&mut self, channel: ChannelId) {
         while self.offer_next(channel).is_some() {}
     }
 
-    /// The channel has room: of the consumers that could not take a message before, the first whose queue has one may have
-    /// it. If another is faster there, those behind it are offered the room in their turn.
+    /// Offers a channel's room to the first of its turned-away consumers whose queue has a message. If another consumer
+    /// takes that message first, the consumers behind are offered the room in their turn.
     pub(super) fn offer_turned_away(&mut self, channel: ChannelId) {
         while let Some(queue) = self.offer_next(channel) {
             let ready = self.part_to_get_from(queue);
@@ -62,7 +54,7 @@ impl Broker {
         }
     }
 
-    /// Whether that makes a queue active.
+    /// Offers the room of the channels in the list. Returns whether that made a queue active.
     pub(super) fn offer_to_roomy(&mut self) -> bool {
         while let Some(channel) = self.roomy.pop_front() {
             if let Some(known) = self.channels.get_mut(channel) {
@@ -76,7 +68,7 @@ impl Broker {
         false
     }
 
-    /// Offers the room to the next in turn. Returns its queue, if there is one.
+    /// Offers the room to the next consumer in turn, and returns its queue, if there is one.
     fn offer_next(&mut self, channel: ChannelId) -> Option<QueueId> {
         let Self { runtimes, consumers, channels, .. } = self;
         let known = channels.get_mut(channel).expect("who asks for room is an open channel");
@@ -98,7 +90,7 @@ impl Broker {
         Some(queue)
     }
 
-    /// Puts a new consumer, or one that was active, behind those that take over before it.
+    /// Inserts a consumer, new or formerly active, behind those that take over before it.
     pub(super) fn line_up(&mut self, queue: QueueId, id: ConsumerId) {
         let heeds_priority = self.heeds_priority(queue);
         let Self { runtimes, consumers, .. } = self;
@@ -110,7 +102,7 @@ impl Broker {
         self.hand_over_to_higher(queue);
     }
 
-    /// Whether a single active consumer makes room for one of a higher priority.
+    /// Returns whether a single active consumer gives way to one of a higher priority.
     fn heeds_priority(&self, queue: QueueId) -> bool {
         self.state.queue(queue).is_some_and(|queue| {
             let settings = &queue.settings;
@@ -118,7 +110,7 @@ impl Broker {
         })
     }
 
-    /// If there is one, it becomes the active one as soon as that has nothing unacked.
+    /// Prepares to activate a waiting consumer of a higher priority, as soon as the active one has nothing unacked.
     pub(super) fn hand_over_to_higher(&mut self, queue: QueueId) {
         if !self.heeds_priority(queue) {
             return;

@@ -1,12 +1,4 @@
-//! Upkeep: what becomes of messages and queues when time passes or a limit is reached.
-//!
-//! A queue that changed is *tended*: it is offered to its consumers, and when none of them can take more, what has
-//! expired or is too much leaves it. So a queue whose consumers keep up drops nothing that they would have got.
-//!
-//! ```text
-//!   changed ──> waiting consumers? ── yes ──> active: poll delivers, and tends the queue again when nobody takes more
-//!                     └── no ──> expired heads go, then what is too much ──> dead letters ──> their queues changed
-//! ```
+//! Upkeep: what happens to messages and queues when time passes or a limit is reached.
 
 use super::Broker;
 use super::publishing::Routed;
@@ -19,11 +11,12 @@ use crate::broker::session::due::Due;
 use crate::broker::session::event::Notice;
 use crate::id::{ChannelId, QueueId};
 
-/// The part of the memory for messages that one turn's dead letters of expired messages may take until they are written down.
+/// Fraction of the memory for messages, one in this many, that the dead letters of messages that expired in one turn
+/// may take until they are written down.
 const UNWRITTEN_SHARE: usize = 8;
 
 impl Broker {
-    /// Does what is due now, until much of it has to be written down first.
+    /// Does what is due now, and stops when too much of it has to be written down first.
     pub(super) fn fall_due(&mut self) {
         while !self.is_behind_with_writing()
             && let Some(due) = self.timers.pop_due(self.now_ms)
@@ -45,10 +38,10 @@ impl Broker {
         }
     }
 
-    /// Tends the queues that changed, and those that change by that.
+    /// Tends the queues that changed, and those that change in the process.
     pub(super) fn tend_changed(&mut self) {
         while let Some(queue) = self.changed.pop() {
-            // What came back may be the head now, and have been put away.
+            // A requeued message may be the head now, and may have been paged out.
             self.state.fetch_head(queue);
             if !self.activate(queue) {
                 self.trim(queue);
@@ -66,7 +59,7 @@ impl Broker {
         self.tend_changed();
     }
 
-    /// Takes what has expired from a queue, and what is too much.
+    /// Removes expired and excess messages from a queue.
     pub(super) fn trim(&mut self, id: QueueId) {
         let Some(queue) = self.state.queue(id) else { return };
         if queue.head_expires_ms() == NEVER_MS && !queue.settings.has_length_limit() {
@@ -77,14 +70,16 @@ impl Broker {
         self.watch_expiry(id);
     }
 
-    /// Takes what has expired from the head of a queue. What came since deliveries were made last and meets a consumer
-    /// that has waited since then stays: it would have got there in time, and so it does. Returns whether the head may be delivered.
+    /// Removes expired messages from the head of a queue. Messages that arrived since the last deliveries were made
+    /// stay if a consumer has been waiting since then: a broker that delivers at once would have delivered them in
+    /// time. Returns whether the head may be delivered.
     pub(super) fn drop_expired(&mut self, id: QueueId) -> bool {
         let runtime = self.runtimes.get(id).filter(|runtime| runtime.is_anybody_waiting());
         self.drop_expired_but(id, runtime.map_or(NEVER_MS, |runtime| self.polled_ms.max(runtime.awaited_ms)))
     }
 
-    /// Takes what has expired from the head of a queue, but for what came since then and was not delivered yet.
+    /// Removes expired messages from the head of a queue, except those that arrived since `since_ms` and were not
+    /// delivered yet.
     pub(super) fn drop_expired_but(&mut self, id: QueueId, since_ms: u64) -> bool {
         while let Some(queue) = self.state.queue(id) {
             let is_fresh = queue.head().is_some_and(|head| head.published_ms() >= since_ms)
@@ -107,7 +102,7 @@ impl Broker {
                 return;
             }
             self.drop_head(id, Reason::Maxlen);
-            // One of a lower priority may come forward by that.
+            // A message of a lower priority may be the head now.
             self.drop_expired(id);
         }
     }
@@ -122,26 +117,27 @@ impl Broker {
         self.commit(&Record::Dropped { queue: id, position });
     }
 
-    /// Whether so much of this turn is to be written down that expired messages and those that are too many wait: their
+    /// Returns whether this turn has so much to be written down that expired and excess messages have to wait: their
     /// copies for the dead-letter exchange stay in memory until then.
     fn is_behind_with_writing(&self) -> bool {
         self.facts().len() > self.limits.memory_max_bytes / UNWRITTEN_SHARE
     }
 
-    /// Whether a dead letter may add so much to memory. Deliveries do not count: what is rejected ends one.
+    /// Returns whether a dead letter may add this much to memory. Deliveries do not count: rejecting a message ends
+    /// one.
     pub(super) fn has_room_for_copy(&mut self, bytes: usize) -> bool {
         let used = self.measure_memory() - self.state.unacked_bytes() as u64;
         used + bytes as u64 <= self.limits.memory_max_bytes as u64
     }
 
-    /// Where a queue's dead letters go, if that exchange is there.
+    /// Returns the dead-letter exchange of a queue, if it exists.
     pub(super) fn dead_letter_exchange<'a>(&self, queue: &'a Queue) -> Option<&'a str> {
         let exchange = queue.settings.dead_letter_exchange.as_deref()?;
         (exchange.is_empty() || self.state.exchange(exchange).is_some()).then_some(exchange)
     }
 
-    /// Sends a message that leaves this queue to the dead-letter exchange, if there is one. Where other queues hold it, too,
-    /// that makes a copy more, for which there has to be room.
+    /// Sends a message that leaves this queue to the dead-letter exchange, if there is one. If other queues hold the
+    /// message, too, this makes a copy, which must fit into memory.
     pub(super) fn dead_letter(&mut self, id: QueueId, message: &Message, reason: Reason) {
         let has_room = !message.is_elsewhere() || self.has_room_for_copy(message.memory_bytes());
         let Some(queue) = self.state.queue(id) else { return };
@@ -156,7 +152,7 @@ impl Broker {
         self.send(dead, Some(reason));
     }
 
-    /// Makes sure to be woken when the head of a queue expires, or in the next turn if it had to wait for that.
+    /// Sets a timer for the expiry of a queue's head, or for the next turn if its removal had to wait.
     fn watch_expiry(&mut self, id: QueueId) {
         let expires_ms = if self.is_behind_with_writing() {
             self.now_ms
@@ -175,14 +171,14 @@ impl Broker {
         self.runtime_of(id).expiry = Some((expires_ms, timer));
     }
 
-    /// A queue that expires when it is unused is used.
+    /// Notes that a queue is used, if it expires when unused.
     pub(super) fn use_queue(&mut self, id: QueueId) {
         if let Some(runtime) = self.runtimes.get_mut(id) {
             runtime.used_ms = self.now_ms;
         }
     }
 
-    /// Sets the timer by which an unused queue goes, where it has to have one.
+    /// Sets the timer that deletes a queue when it is unused, if it needs one.
     pub(super) fn watch_use(&mut self, id: QueueId) {
         let Some(expires_ms) = self.state.queue(id).and_then(|queue| queue.settings.expires_ms) else { return };
         let deadline_ms = self.now_ms.saturating_add(expires_ms);
@@ -193,7 +189,7 @@ impl Broker {
         self.use_queue(id);
     }
 
-    /// Deletes a queue that was unused for as long as it may be, or looks again later.
+    /// Deletes a queue that was unused for its full time, or checks again later.
     fn look_for_use(&mut self, id: QueueId) {
         let Some(queue) = self.state.queue(id) else { return };
         let expires_ms = queue.settings.expires_ms;
@@ -213,7 +209,7 @@ impl Broker {
         }
     }
 
-    /// Holds a message back in its exchange.
+    /// Holds a message back in its exchange for a while.
     pub(super) fn delay(&mut self, mut message: Message, delay_ms: u64) -> Routed {
         let is_durable = self.state.exchange(message.exchange()).is_some_and(|exchange| exchange.durable);
         if self.keeper.is_some() && is_durable && message.is_persistent() {
@@ -228,7 +224,7 @@ impl Broker {
         Routed::Queued(1)
     }
 
-    /// A message goes on, unless its exchange has gone meanwhile.
+    /// Routes a delayed message, unless its exchange was deleted meanwhile.
     fn end_delay(&mut self, number: u64) {
         let Some(message) = self.state.delayed(number) else { return };
         let message = headers::with_delay_over(message, &mut self.message_scratch);
@@ -236,14 +232,14 @@ impl Broker {
         self.commit(&Record::DelayOver { number });
     }
 
-    /// A message that was refused for a while is ready again.
+    /// Makes a message ready that was rejected for a while.
     fn return_to_queue(&mut self, queue: QueueId, position: u64) {
         if self.state.queue(queue).is_some_and(|queue| queue.unacked_message(position).is_some()) {
             self.requeue_position(queue, position);
         }
     }
 
-    /// A consumer has not acked in time: the message is ready again, and its peer is told.
+    /// Requeues a message whose consumer has not acked in time, and notifies the peer.
     fn ack_timed_out(&mut self, channel: ChannelId, delivery_tag: u64, timeout_ms: u64) {
         let known = self.channel(channel);
         let notice = Notice::AckTimedOut(known.connection, known.number, timeout_ms);

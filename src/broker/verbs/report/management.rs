@@ -1,4 +1,4 @@
-//! Management: lists of what a broker holds, in the words of RabbitMQ's management.
+//! Management: lists of a broker's contents, in the terms of RabbitMQ's management API.
 
 use crate::broker::model::exchange::{Destination, Exchange};
 use crate::broker::model::names::is_reply_address;
@@ -11,18 +11,18 @@ use crate::broker::verbs::partitions::Tally;
 use crate::id::{ConnectionId, QueueId};
 use crate::table::{Table, Value};
 
-/// What belongs to a channel, and whose it is: the connection, and its number there.
+/// A report on something that belongs to a channel, with its connection and channel number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Owned {
     /// The connection.
     pub connection: ConnectionId,
-    /// The peer's number of the channel.
+    /// The peer's number for the channel.
     pub channel: u16,
-    /// What it is.
+    /// The report.
     pub report: Table,
 }
 
-/// How many messages there are, and what has happened to messages so far.
+/// Numbers of messages, and counters of what happened to messages so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Totals {
     ready: usize,
@@ -34,7 +34,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Both together.
+    /// Returns the sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -47,20 +47,20 @@ impl Totals {
         }
     }
 
-    /// What has happened, without what there is.
+    /// Returns the counters only, without the present numbers.
     #[must_use]
     pub fn past(&self) -> Self {
         Self { counters: self.counters, ..Self::default() }
     }
 
-    /// How many things there are.
+    /// Lists the numbers of exchanges, queues and consumers.
     #[must_use]
     pub fn objects(&self) -> Table {
         let counts = [("exchanges", self.exchanges), ("queues", self.queues), ("consumers", self.consumers)];
         counts.into_iter().map(|(name, count)| (name, integer(count))).collect()
     }
 
-    /// How many messages there are.
+    /// Lists the numbers of messages.
     #[must_use]
     pub fn messages(&self) -> Table {
         let mut table = Table::new();
@@ -70,7 +70,7 @@ impl Totals {
         table
     }
 
-    /// What has happened to messages.
+    /// Lists the counters of messages.
     #[must_use]
     pub fn message_stats(&self) -> Table {
         let Counters { published, delivered, redelivered, acked } = self.counters;
@@ -80,7 +80,7 @@ impl Totals {
 }
 
 impl Broker {
-    /// What there is, summed up, and what has happened, also in queues that are gone.
+    /// Sums up the present numbers, and the counters including those of deleted queues.
     #[must_use]
     pub fn totals(&self) -> Totals {
         let exchanges = self.state.exchanges().count();
@@ -91,14 +91,14 @@ impl Broker {
         totals
     }
 
-    /// A queue goes; what has happened in it stays counted.
+    /// Adds a queue's counters to those of the deleted queues.
     pub(in crate::broker) fn count_gone(&mut self, id: QueueId) {
         if self.state.queue(id).is_some_and(|queue| !is_reply_address(&queue.name)) {
             self.gone = self.gone.plus(self.tally(id).counters);
         }
     }
 
-    /// The queues, or the one of this name; without those behind consumers of replies: their names are secret.
+    /// Lists the queues, or the one of this name; without those behind consumers of replies, whose names are secret.
     #[must_use]
     pub fn list_queues(&self, name: Option<&str>) -> Vec<Table> {
         let queues = self.listed_queues().into_iter();
@@ -106,14 +106,14 @@ impl Broker {
         chosen.map(|(id, queue)| self.queue_report(id, queue)).collect()
     }
 
-    /// The exchanges, the predeclared ones included, or the one of this name.
+    /// Lists the exchanges, with the predeclared ones, or the one of this name.
     #[must_use]
     pub fn list_exchanges(&self, name: Option<&str>) -> Vec<Table> {
         let chosen = self.state.exchanges().filter(|(known, _)| name.is_none_or(|name| *known == name));
         chosen.map(|(name, exchange)| exchange_report(name, exchange)).collect()
     }
 
-    /// The bindings; those of the default exchange, of which each queue has one, come first.
+    /// Lists the bindings; those of the default exchange, one for each queue, come first.
     #[must_use]
     pub fn list_bindings(&self) -> Vec<Table> {
         let mut reports = Vec::new();
@@ -132,13 +132,13 @@ impl Broker {
         reports
     }
 
-    /// The policies, by name.
+    /// Lists the policies, by name.
     #[must_use]
     pub fn list_policies(&self) -> Vec<Table> {
         self.policies().map(|(name, policy)| policy_report(name, policy)).collect()
     }
 
-    /// The open channels.
+    /// Lists the open channels.
     #[must_use]
     pub fn list_channels(&self) -> Vec<Owned> {
         let channels = self.channels.ids().into_iter().map(|id| {
@@ -160,7 +160,7 @@ impl Broker {
         channels.collect()
     }
 
-    /// The consumers.
+    /// Lists the consumers.
     #[must_use]
     pub fn list_consumers(&self) -> Vec<Owned> {
         let mut reports = Vec::new();
@@ -173,7 +173,7 @@ impl Broker {
         reports
     }
 
-    // Called from everywhere here.
+    // Inlining would repeat this code in each of its callers.
     #[inline(never)]
     pub(in crate::broker) fn listed_queues(&self) -> Vec<(QueueId, &Queue)> {
         self.state.queues().filter(|(_, queue)| !is_reply_address(&queue.name)).collect()
@@ -273,7 +273,7 @@ fn policy_report(name: &str, policy: &Policy) -> Table {
     report
 }
 
-/// No count comes near what it cannot hold.
+/// Counts are far below the limit of the type.
 fn integer(count: usize) -> Value {
     Value::I64(count as i64)
 }
