@@ -1,4 +1,4 @@
-//! Model: what a broker holds, and what facts make of it; it knows neither who is connected nor who asks.
+//! Model: the contents of a broker, as facts make them; it knows no connection and no consumer.
 
 pub(super) mod error;
 pub(super) mod exchange;

@@ -1,13 +1,10 @@
-//! Error: why the broker refused, in the words that clients of RabbitMQ know.
-//!
-//! Nothing has changed when a verb answers with an error. The broker knows no reply codes: a protocol maps
-//! [`Error::kind`] to its own.
+//! Error: the reason why the broker refused a request, in the words that clients of RabbitMQ know.
 
 use std::fmt;
 
 use super::exchange::kind::ExchangeKind;
 
-/// What was looked for or touched.
+/// Kind of thing that a request was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
     /// An exchange.
@@ -25,34 +22,34 @@ impl fmt::Display for Resource {
     }
 }
 
-/// The kinds of refusal, by AMQP's names.
+/// Kinds of error, by AMQP's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// Something named does not exist.
+    /// The named thing does not exist.
     NotFound,
-    /// It exists, and is not for this peer.
+    /// It exists, but this peer may not use it.
     AccessRefused,
     /// It belongs to another connection.
     ResourceLocked,
-    /// What the request takes for granted does not hold.
+    /// A precondition of the request does not hold.
     PreconditionFailed,
     /// The request breaks a rule of the protocol.
     NotAllowed,
     /// The broker cannot do this.
     NotImplemented,
-    /// The broker is out of memory that it may use.
+    /// The broker has used up its memory limit.
     ResourceError,
-    /// The broker cannot go on as it should.
+    /// The broker cannot work as it should.
     Internal,
 }
 
-/// A refusal. Its text says what was wrong; [`Error::kind`] says of which kind it is.
+/// An error. Its text says what was wrong; [`Error::kind`] returns its kind.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
     /// There is no exchange or queue of this name.
     NotFound(Resource, Box<str>),
-    /// An empty queue name stands for the channel's last declared queue, and there is none.
+    /// An empty queue name means the channel's last declared queue, and there is none.
     NoQueueDeclared,
     /// The default exchange cannot be declared, deleted or bound.
     DefaultExchange,
@@ -60,38 +57,38 @@ pub enum Error {
     ReservedName(Resource, Box<str>),
     /// A predeclared exchange cannot be deleted.
     SystemExchange(Box<str>),
-    /// An internal exchange takes messages from other exchanges only.
+    /// An internal exchange accepts messages from other exchanges only.
     InternalExchange(Box<str>),
-    /// The queue has an exclusive consumer, or has consumers and was asked for an exclusive one.
+    /// The queue has an exclusive consumer, or has consumers and an exclusive one was requested.
     ExclusiveUse(Box<str>),
     /// An exclusive queue of another connection.
     Locked(Box<str>),
     /// It was declared before with other properties.
     Inequivalent {
-        /// What was declared again.
+        /// The kind of thing that was declared again.
         resource: Resource,
         /// Its name.
         name: Box<str>,
         /// The property or argument that differs.
         argument: Box<str>,
-        /// What the new declaration says.
+        /// The value in the new declaration.
         received: Box<str>,
-        /// What it is.
+        /// The present value.
         current: Box<str>,
     },
     /// Nothing is unacked under this delivery tag.
     UnknownDeliveryTag(u64),
-    /// Deleting with *if-unused* what is used.
+    /// Deleting something in use, with *if-unused*.
     InUse(Resource, Box<str>),
-    /// Deleting with *if-empty* what is not empty.
+    /// Deleting a queue that is not empty, with *if-empty*.
     NotEmpty(Box<str>),
     /// No exchange has such a type.
     UnknownExchangeType(Box<str>),
-    /// A name or routing key that no short string can hold.
+    /// A name or routing key that is too long for a short string.
     TooLong(&'static str),
-    /// An argument has a value that makes no sense; the texts name it and say what is wrong.
+    /// An argument has an invalid value; the texts are its name and what is wrong.
     BadArgument(&'static str, Box<str>),
-    /// An argument of a queue has a value that makes no sense.
+    /// An argument of a queue has an invalid value.
     BadQueueArgument {
         /// The queue.
         queue: Box<str>,
@@ -100,59 +97,59 @@ pub enum Error {
         /// What is wrong.
         reason: Box<str>,
     },
-    /// An argument of a queue has a value of this type, which none can have.
+    /// An argument of a queue has a value of a type that it does not accept.
     BadQueueArgumentType(Box<str>, &'static str, &'static str),
-    /// The argument `alternate-exchange` of an exchange has a value of this type, which none can have.
+    /// The argument `alternate-exchange` of an exchange has a value of this type, which it does not accept.
     BadAlternateExchange(Box<str>, &'static str),
-    /// No queue of its type has such an argument.
+    /// Queues of this type do not have this argument.
     UnsupportedQueueArgument(Box<str>, &'static str, &'static str),
-    /// The property `expiration` is no number of milliseconds; what is wrong with it.
+    /// The property `expiration` is not a number of milliseconds, and for what reason.
     BadExpiration(Box<str>, Box<str>),
-    /// A header that lists further routing keys is no array but of this type.
+    /// A header with further routing keys is not an array but of this type.
     BadRecipients(&'static str, &'static str),
-    /// What was asked for makes no sense; the text says all of it.
+    /// The request is invalid; the text is the whole message.
     Invalid(Box<str>),
     /// A property that a quorum queue cannot have.
     QuorumQueue(Box<str>, &'static str),
     /// The consumer tag is in use on its channel.
     ConsumerTagInUse(Box<str>),
-    /// The channel has its consumer of replies.
+    /// The channel has a consumer of replies already.
     ReplyConsumerExists,
     /// A consumer of replies must consume without acks.
     ReplyConsumerAcks,
     /// A request without a consumer of replies on its channel.
     NoReplyConsumer,
-    /// A body of so many bytes, where fewer are allowed.
+    /// The body is larger than the limit.
     MessageTooLarge {
-        /// What it has.
+        /// Its size.
         bytes: u64,
-        /// What it may have.
+        /// The limit.
         limit: usize,
     },
-    /// A quorum queue has no consumers on a channel with a prefetch of its own.
+    /// A quorum queue cannot have consumers on a channel with a global prefetch.
     GlobalPrefetch(Box<str>),
-    /// More partitions were asked for while so many slots still move.
+    /// More partitions were requested while this many slots still move.
     PartitionsMove(Box<str>, usize),
     /// The channel is not in transaction mode.
     NotTransactional,
     /// The transaction was committed, but a full queue refused a message of it.
     PartialTransaction,
-    /// Known, and not done by this version.
+    /// Known, but not implemented in this version.
     NotImplemented(Box<str>),
-    /// There is no room for this queue: there may be so many.
+    /// The maximum number of queues is reached.
     QueueLimit(Box<str>, usize),
     /// The limit on memory, in bytes, is reached.
     MemoryLimit(usize),
-    /// There is no room to remember the number of a further publisher; so many are known.
+    /// There is no room to remember the number of another publisher; this many are known.
     PublisherLimit(usize),
-    /// The limit on what everything but messages takes in memory, in bytes, is reached.
+    /// The limit on the memory of everything but messages, in bytes, is reached.
     RoomLimit(usize),
-    /// What was to be durable can never be.
+    /// Something that was to be durable can no longer be made so.
     JournalFailed,
 }
 
 impl Error {
-    /// Of which kind this refusal is.
+    /// Returns the kind of this error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -196,14 +193,14 @@ impl Error {
 }
 
 impl Error {
-    /// The text for a peer in the virtual host of this name.
+    /// Returns the text for a peer in the virtual host of this name.
     #[must_use]
     pub fn in_virtual_host(&self, name: &str) -> String {
         InVirtualHost(self, name).to_string()
     }
 }
 
-/// The same as displayed: a second way to say it would cost more bytes than it is worth.
+/// The same as `Display`: a second form would cost more bytes than it is worth.
 impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)

@@ -1,7 +1,4 @@
 //! Exchange: its bindings, and the index that finds those which match a message.
-//!
-//! The bindings, sorted by destination, are the truth; the index is derived from them, one a type. Destinations may
-//! come out of an index more than once: routing makes the copies one.
 
 pub(crate) mod destinations;
 mod hashing;
@@ -28,12 +25,12 @@ pub(crate) use topic::Walk;
 
 const DELAYED_TYPE: &str = "x-delayed-type";
 
-/// What makes a binding this one and no other; the source is the exchange that holds it.
+/// Identity of a binding within its source exchange.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct BindingKey {
     destination: Destination,
     routing_key: Box<str>,
-    /// Sorted by name and encoded.
+    /// Sorted by name, and encoded.
     arguments: Box<[u8]>,
 }
 
@@ -44,11 +41,11 @@ pub(crate) struct Exchange {
     pub(crate) durable: bool,
     pub(crate) auto_delete: bool,
     pub(crate) internal: bool,
-    /// What the declaration says, and what a policy does, of who takes what nothing here routes.
+    /// Alternate exchange, from the declaration and from the policy.
     declared_alternate: Option<Box<str>>,
     policy_alternate: Option<Box<str>>,
     bindings: BTreeSet<BindingKey>,
-    /// What the bindings take in memory.
+    /// Memory that the bindings take.
     bindings_bytes: usize,
     index: Index,
 }
@@ -64,7 +61,8 @@ enum Index {
 }
 
 impl Exchange {
-    /// The type by which an exchange of this type and with these arguments routes: its own, unless it is a delayed one.
+    /// Returns the type by which an exchange of this type and with these arguments routes: its own, unless it is a
+    /// delayed one.
     pub(crate) fn routing_of(kind: ExchangeKind, arguments: &Table) -> Result<ExchangeKind, Error> {
         Index::new(kind, arguments).map(|index| index.kind())
     }
@@ -87,7 +85,7 @@ impl Exchange {
         }
     }
 
-    /// Whether both were declared alike.
+    /// Returns whether both have the same properties and arguments.
     pub(crate) fn is_declared_as(&self, other: &Self) -> bool {
         let said = |exchange: &Self| {
             (exchange.kind, exchange.routing(), exchange.durable, exchange.auto_delete, exchange.internal)
@@ -99,17 +97,17 @@ impl Exchange {
         self.bindings.is_empty()
     }
 
-    /// Whether messages may ask to be routed later.
+    /// Returns whether it delays messages that request it.
     pub(crate) fn is_delayed(&self) -> bool {
         self.kind == ExchangeKind::Delayed
     }
 
-    /// The type by which it routes: its own, unless it is a delayed one.
+    /// Returns the type by which it routes: its own, unless it is a delayed one.
     pub(crate) fn routing(&self) -> ExchangeKind {
         self.index.kind()
     }
 
-    /// The exchange that takes what nothing here routes; a declaration goes before a policy.
+    /// Returns the exchange that gets unroutable messages; a declaration takes precedence over a policy.
     pub(crate) fn alternate(&self) -> Option<&str> {
         self.declared_alternate.as_deref().or(self.policy_alternate.as_deref())
     }
@@ -122,7 +120,7 @@ impl Exchange {
         self.policy_alternate = alternate.map(Box::from);
     }
 
-    /// Checks that a binding means something to this type.
+    /// Checks that a binding is valid for this type.
     pub(crate) fn check_binding(&self, routing_key: &str, arguments: &Table) -> Result<(), Error> {
         match self.index {
             Index::Headers(_) => headers::check_mode(arguments),
@@ -131,24 +129,24 @@ impl Exchange {
         }
     }
 
-    /// What the bindings take in memory.
+    /// Returns the memory that the bindings take.
     pub(crate) fn bindings_bytes(&self) -> usize {
         self.bindings_bytes
     }
 
-    /// What it takes in memory with its bindings, of which each is noted with the name at its destination.
+    /// Returns the memory that the exchange takes with its bindings, each of which is also noted at its destination.
     pub(crate) fn room(&self, name: &str) -> usize {
         room::of_exchange(name, self.declared_alternate())
             + self.bindings_bytes()
             + name.len() * self.destinations().len()
     }
 
-    /// Where the bindings lead, sorted; some perhaps more than once.
+    /// Returns the destinations of the bindings, sorted, possibly with duplicates.
     pub(crate) fn destinations(&self) -> impl ExactSizeIterator<Item = &Destination> {
         self.bindings.iter().map(|key| &key.destination)
     }
 
-    /// All bindings: where each leads, its routing key and its arguments.
+    /// Returns all bindings: destination, routing key and arguments.
     pub(crate) fn bindings(&self) -> impl Iterator<Item = (&Destination, &str, Table)> {
         self.bindings.iter().map(|key| (&key.destination, &*key.routing_key, key.arguments()))
     }
@@ -161,7 +159,7 @@ impl Exchange {
         self.bindings_to(destination).next().is_some()
     }
 
-    /// Adds a binding; one that is there already stays one.
+    /// Adds a binding; an existing one is left as it is.
     pub(crate) fn bind(&mut self, destination: &Destination, routing_key: &str, arguments: &Table) {
         let arguments = sorted(arguments);
         if self.bindings.insert(BindingKey::new(destination, routing_key, &arguments)) {
@@ -170,7 +168,7 @@ impl Exchange {
         }
     }
 
-    /// Removes a binding, if it is there.
+    /// Removes a binding, if it exists.
     pub(crate) fn unbind(&mut self, destination: &Destination, routing_key: &str, arguments: &Table) {
         let arguments = sorted(arguments);
         if self.bindings.remove(&BindingKey::new(destination, routing_key, &arguments)) {
@@ -195,12 +193,12 @@ impl Exchange {
         from_theirs.take_while(|key| key.destination == *destination)
     }
 
-    /// Whether a message goes elsewhere for another routing key; one that has several is then asked for by each of them.
+    /// Returns whether the route depends on the routing key; then each routing key of a message is looked up.
     pub(crate) fn looks_at_keys(&self) -> bool {
         matches!(self.index, Index::Direct(_) | Index::Topic(_))
     }
 
-    /// Calls `found` with the destinations that match, some perhaps more than once.
+    /// Calls `found` with the destinations that match, possibly with duplicates.
     pub(crate) fn route<'a>(
         &'a self,
         routing_key: &str,
@@ -234,7 +232,7 @@ impl Index {
         })
     }
 
-    /// By which type it routes.
+    /// Returns the type by which it routes.
     fn kind(&self) -> ExchangeKind {
         match self {
             Self::Direct(_) => ExchangeKind::Direct,
@@ -275,7 +273,7 @@ impl Index {
     }
 }
 
-/// The type by which a delayed exchange routes.
+/// Returns the type by which a delayed exchange routes.
 fn delayed_kind(arguments: &Table) -> Result<ExchangeKind, Error> {
     let named = arguments.get(DELAYED_TYPE).and_then(Value::as_str).and_then(ExchangeKind::named);
     match named {
@@ -285,12 +283,12 @@ fn delayed_kind(arguments: &Table) -> Result<ExchangeKind, Error> {
 }
 
 impl BindingKey {
-    /// Sorts before all keys of this destination.
+    /// Makes a key that sorts before all keys of this destination.
     fn first_to(destination: &Destination) -> Self {
         Self { destination: destination.clone(), routing_key: "".into(), arguments: [].into() }
     }
 
-    /// The arguments are sorted.
+    /// Makes a key with sorted arguments.
     fn new(destination: &Destination, routing_key: &str, arguments: &Table) -> Self {
         let mut encoded = Vec::new();
         arguments.encode(&mut encoded).expect("a binding's arguments are checked before");
@@ -302,7 +300,7 @@ impl BindingKey {
     }
 }
 
-/// The same arguments in the order of their names, as the order in which a client wrote them means nothing.
+/// Returns the arguments sorted by name, as their order means nothing.
 fn sorted(arguments: &Table) -> Table {
     let mut entries: Vec<(&str, &Value)> = Vec::new();
     for (name, value) in arguments.iter() {

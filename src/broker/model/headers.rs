@@ -1,9 +1,9 @@
-//! Headers: those by which a message tells the broker something, or the broker tells of a message.
+//! Headers: the headers that mean something to the broker, or that it adds to a message.
 //!
 //! ```text
 //! CC, BCC            further routing keys; BCC is removed before delivery
-//! x-delay            how long a delayed exchange holds the message; negated when it was held
-//! x-delivery-count   how often the message came back to its queue
+//! x-delay            how long a delayed exchange delays the message; negated when that is over
+//! x-delivery-count   how often the message was requeued
 //! x-death            where and why it was dead-lettered, the newest first: a table for each queue and reason with
 //!                    count, reason, queue, time, exchange, routing-keys and perhaps original-expiration
 //! x-first-death-*    queue, reason and exchange of the first time; x-last-death-* of the last
@@ -18,7 +18,7 @@ use crate::table::{Table, Value};
 const DELIVERY_COUNT: &str = "x-delivery-count";
 const KEYS_ARE_SHORT: &str = "keys that were decoded, and our own, are short";
 
-/// Why a message was dead-lettered.
+/// Reason why a message was dead-lettered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     Rejected,
@@ -38,10 +38,10 @@ impl Reason {
     }
 }
 
-/// The further routing keys of a message that is published.
+/// Returns the further routing keys of a published message.
 ///
 /// # Errors
-/// When one of the headers is no array.
+/// When one of the headers is not an array.
 pub(crate) fn recipients(properties: Properties<'_>) -> Result<Vec<Box<str>>, Error> {
     let mut keys = Vec::new();
     let names = [CC, BCC];
@@ -55,7 +55,7 @@ pub(crate) fn recipients(properties: Properties<'_>) -> Result<Vec<Box<str>>, Er
     Ok(keys)
 }
 
-/// The message without what must not be delivered, where it has that.
+/// Returns the message without its `BCC` header, if it has one.
 pub(crate) fn without_bcc(message: &Message, scratch: &mut Vec<u8>) -> Option<Message> {
     let properties = message.properties();
     properties.header(BCC)?;
@@ -64,13 +64,13 @@ pub(crate) fn without_bcc(message: &Message, scratch: &mut Vec<u8>) -> Option<Me
     Some(with_headers(message, &headers, scratch))
 }
 
-/// How long a delayed exchange holds this message; nothing where it does not ask for that.
+/// Returns the delay that a message requests from a delayed exchange, if any.
 pub(crate) fn delay_ms(properties: Properties<'_>) -> Option<u64> {
     let delay = properties.header(DELAY)?.as_integer()?;
     u64::try_from(delay).ok().filter(|&delay_ms| delay_ms > 0)
 }
 
-/// The message that was held, which says so: a negative delay is one that is over.
+/// Returns the message after its delay, which it shows by a negative `x-delay`.
 pub(crate) fn with_delay_over(message: &Message, scratch: &mut Vec<u8>) -> Message {
     let mut headers = message.properties().headers().unwrap_or_default();
     if let Some(delay_ms) = headers.get(DELAY).and_then(Value::as_integer) {
@@ -91,20 +91,20 @@ fn with_headers(message: &Message, headers: &Table, scratch: &mut Vec<u8>) -> Me
     message.with_properties(Properties::trusted(&properties), scratch)
 }
 
-/// A death in a queue, and where the message goes.
+/// A message's death in a queue, and where it is sent.
 pub(crate) struct Death<'a> {
     pub(crate) queue: &'a str,
     pub(crate) reason: Reason,
     pub(crate) now_ms: u64,
     /// The dead-letter exchange.
     pub(crate) exchange: &'a str,
-    /// Without it the message keeps its routing keys.
+    /// If `None`, the message keeps its routing keys.
     pub(crate) routing_key: Option<&'a str>,
 }
 
 impl Death<'_> {
-    /// The message that goes to the dead-letter exchange instead of the one that died. What its publisher said of deaths
-    /// does not count.
+    /// Makes the message that is sent to the dead-letter exchange instead of the one that died. Deaths that its
+    /// publisher wrote into the headers do not count.
     pub(crate) fn dead_letter(&self, message: &Message, scratch: &mut Vec<u8>) -> Message {
         let mut headers = message.properties().headers().unwrap_or_default();
         if message.claims_deaths() {
@@ -136,7 +136,7 @@ impl Death<'_> {
         Message::new(&parts, scratch)
     }
 
-    /// All deaths so far, this one in front.
+    /// Returns all deaths so far, this one first.
     fn deaths(&self, message: &Message, headers: &Table) -> Vec<Value> {
         let mut deaths = match headers.get(DEATHS) {
             Some(Value::Array(deaths)) => deaths.clone(),
@@ -172,7 +172,7 @@ impl Death<'_> {
     }
 }
 
-/// The same death once more.
+/// Returns this death with its count raised by one.
 fn again(death: &Value) -> Table {
     let Value::Table(death) = death else { unreachable!("only tables have a queue and a reason") };
     let mut death = death.clone();
@@ -181,7 +181,7 @@ fn again(death: &Value) -> Table {
     death
 }
 
-/// Whether a dead-lettered message came from this queue before, and no client had a hand in it since.
+/// Returns whether a dead-lettered message came from this queue before, and no client rejected it since.
 pub(crate) fn is_cycle(properties: Properties<'_>, queue: &str) -> bool {
     let Some(Value::Array(deaths)) = properties.header(DEATHS) else { return false };
     let Some(last) = deaths.iter().position(|death| text_of(death, "queue") == Some(queue)) else { return false };
@@ -274,7 +274,7 @@ mod tests {
         assert!(is_cycle(dead.properties(), "q") && !is_cycle(dead.properties(), "other"));
         assert_eq!(deaths(&dead), [("q".into(), "maxlen".into(), 1)]);
 
-        // As it is when a consumer publishes a dead letter again.
+        // This is the state after a consumer published a dead letter again.
         let twice = die(&die(&message(Table::new(), None), "a", Reason::Expired), "a", Reason::Expired);
         assert_eq!(deaths(&twice), [("a".into(), "expired".into(), 2)]);
         let again = die(&message(twice.properties().headers().unwrap(), None), "b", Reason::Expired);

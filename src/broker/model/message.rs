@@ -1,31 +1,4 @@
-//! Message: what a publisher sent, as the queues share it.
-//!
-//! One allocation holds everything, so a queued message costs little beside its body and a copy for another queue
-//! costs a reference count:
-//!
-//! ```text
-//! +----------+----------+------------+-----------+---------+---------+----------+-------------+------------+------+
-//! | u8       | u8       | u32        | u64       | u64     | u8      |          |             |            |      |
-//! | exchange | routing  | properties | published | expires | flags   | exchange | routing key | properties | body |
-//! | length   | key len. | length     | ms        | ms      |         |          |             |            |      |
-//! +----------+----------+------------+-----------+---------+---------+----------+-------------+------------+------+
-//! flags: 1 has headers that tell the broker something, 2 is kept, 4 has an x-death that its publisher wrote
-//! ```
-//!
-//! It never changes. What happened to it in a queue (position, redeliveries) is the queue's to know. It *expires* at
-//! the time that its own property `expiration` gives it; a queue may let it live for a shorter time.
-//!
-//! A message that is *kept* has been written down, or will be in this turn. Where there is no memory for it, a *stub* stands
-//! in its queues in its place, that says where it was written down:
-//!
-//! ```text
-//! +---------+--------+--------+-------+-------+------+
-//! | u32     | u32    | u32    | u32   | u32   | u16  |
-//! | segment | offset | length | kept  | body  | slot |
-//! |         |        |        | bytes | bytes |      |
-//! +---------+--------+--------+-------+-------+------+
-//! ```
-//! The message is fetched before it is at the head of its queue; once it is delivered a stub stands for it again.
+//! Message: a published message, shared by its queues.
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,47 +10,47 @@ use super::slot;
 use crate::properties::Properties;
 
 const HEADER_BYTES: usize = 23;
-/// No message is so short.
+/// Length of a stub, which is shorter than any message.
 const STUB_BYTES: usize = 22;
 /// The delivery mode of a message that is to outlive the broker.
 const PERSISTENT: u8 = 2;
 const TELLS_BROKER: u8 = 1;
 const KEPT: u8 = 2;
 const CLAIMS_DEATHS: u8 = 4;
-/// The time at which a message without `expiration` expires.
+/// Expiry time of a message without `expiration`.
 pub(crate) const NEVER_MS: u64 = u64::MAX;
-/// What a message takes beside its parts and its places: the allocation's own needs. `benches/core.rs` measures it. Counted
-/// so that a flood of empty messages meets the memory limit too.
+/// Memory of a message beyond its parts and its places, for its allocation. `benches/core.rs` measures it. It is
+/// counted so that a flood of empty messages reaches the memory limit, too.
 const OVERHEAD_BYTES: usize = 32;
-/// And what a stub takes besides.
+/// Memory of a stub beyond its bytes.
 const STUB_OVERHEAD_BYTES: usize = 16;
-/// What each place takes in memory: an entry of a queue, and its share of the room that the queue has to spare.
+/// Memory of each place: an entry of a queue, and its share of the queue's spare capacity.
 pub(crate) const PLACE_MEMORY_BYTES: usize = 32;
 
-/// What a delivered message takes besides: where it stands among its queue's, and among its channel's.
+/// Additional memory of a delivered message: its entries among the unacked ones of its queue and of its channel.
 pub(crate) const UNACKED_MEMORY_BYTES: usize = 128;
 
-/// A published message. Only queues share it, so that the broker knows when the last of them lets go.
+/// A published message. Only queues share it, so that the broker knows when the last of them drops it.
 #[derive(PartialEq, Eq)]
 pub struct Message(Arc<[u8]>);
 
-/// What a message is made of.
+/// Parts of a message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parts<'a> {
     pub(crate) exchange: &'a str,
     pub(crate) routing_key: &'a str,
     pub(crate) properties: Properties<'a>,
     pub(crate) body: &'a [u8],
-    /// When it arrived.
+    /// Time of its arrival.
     pub(crate) published_ms: u64,
-    /// Whether the deaths that its headers tell of, if they do, are not the broker's own record.
+    /// Whether it has an `x-death` header that its publisher wrote.
     pub(crate) claims_deaths: bool,
 }
 
 impl Message {
-    /// Copies the parts into one allocation; `scratch` is reused from message to message.
+    /// Copies the parts into one allocation; `scratch` is reused for each message.
     ///
-    /// The names are short strings and `expiration` is a number, which the callers of the broker have checked.
+    /// The callers of the broker have checked that the names are short strings and `expiration` is a number.
     pub(crate) fn new(parts: &Parts<'_>, scratch: &mut Vec<u8>) -> Self {
         let Parts { exchange, routing_key, properties, body, published_ms, claims_deaths } = *parts;
         let lifetime_ms = properties.expiration().and_then(|text| text.parse().ok());
@@ -100,7 +73,7 @@ impl Message {
         Self(Arc::from(&scratch[..]))
     }
 
-    /// The same message with other properties.
+    /// Returns the same message with other properties.
     pub(crate) fn with_properties(&self, properties: Properties<'_>, scratch: &mut Vec<u8>) -> Self {
         Self::new(&Parts { properties, ..self.parts() }, scratch)
     }
@@ -116,7 +89,7 @@ impl Message {
         }
     }
 
-    /// What stands for this message, which is kept, as it was written down at this place. Only partitions ask for its slot.
+    /// Makes the stub of this message, which was written down at this location. Only partitions need its slot.
     pub(crate) fn stub(&self, at: Location, length: u32, has_slot: bool) -> Self {
         let numbers = [at.segment, at.offset, length, self.kept_bytes() as u32, self.body_bytes() as u32];
         let mut bytes = [0; STUB_BYTES];
@@ -128,7 +101,7 @@ impl Message {
         Self(Arc::from(bytes))
     }
 
-    /// Where the message of a stub was written down, and how many bytes it takes there.
+    /// Returns the location and length of the written message, if this is a stub.
     pub(crate) fn as_stub(&self) -> Option<(Location, u32)> {
         self.is_stub().then(|| {
             let [segment, offset, length] = [0, 4, 8].map(|start| self.small_number(start));
@@ -140,55 +113,55 @@ impl Message {
         self.0.len() == STUB_BYTES
     }
 
-    /// Where it is in memory: the same for all that share it.
+    /// Returns its address in memory, which is the same for all shares.
     pub(crate) fn address(&self) -> *const u8 {
         self.0.as_ptr()
     }
 
-    /// The same message for another queue.
+    /// Returns the same message for another queue.
     pub(crate) fn share(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 
-    /// An equal message that shares nothing with this one.
+    /// Returns an equal message that shares nothing with this one.
     pub(crate) fn copied(&self) -> Self {
         Self(Arc::from(&self.0[..]))
     }
 
-    /// The exchange that it was published to.
+    /// Returns the exchange that it was published to.
     #[must_use]
     pub fn exchange(&self) -> &str {
         self.text(HEADER_BYTES, self.routing_key_start())
     }
 
-    /// The routing key that it was published with.
+    /// Returns the routing key that it was published with.
     #[must_use]
     pub fn routing_key(&self) -> &str {
         self.text(self.routing_key_start(), self.properties_start())
     }
 
-    /// Its properties, as they came.
+    /// Returns its properties, as the publisher sent them.
     #[must_use]
     pub fn properties(&self) -> Properties<'_> {
         Properties::trusted(&self.0[self.properties_start()..self.body_start()])
     }
 
-    /// Whether it has headers that tell the broker something, without looking for them.
+    /// Returns whether it has headers that mean something to the broker, without searching for them.
     pub(crate) fn tells_broker(&self) -> bool {
         self.0[22] & TELLS_BROKER != 0
     }
 
-    /// Whether the deaths that its headers tell of are not the broker's own record.
+    /// Returns whether it has an `x-death` header that its publisher wrote.
     pub(crate) fn claims_deaths(&self) -> bool {
         self.0[22] & CLAIMS_DEATHS != 0
     }
 
-    /// Whether it outlives the broker.
+    /// Returns whether it outlives the broker.
     pub(crate) fn is_kept(&self) -> bool {
         self.is_stub() || self.0[22] & KEPT != 0
     }
 
-    /// Says whether it outlives the broker. One that is shared is copied for that.
+    /// Sets whether it outlives the broker. A shared message is copied first.
     pub(crate) fn set_kept(&mut self, is_kept: bool) {
         if self.is_kept() == is_kept {
             return;
@@ -200,28 +173,28 @@ impl Message {
         bytes[22] = (bytes[22] & !KEPT) | (u8::from(is_kept) * KEPT);
     }
 
-    /// Whether its publisher wants it to outlive the broker.
+    /// Returns whether its publisher wants it to outlive the broker.
     pub(crate) fn is_persistent(&self) -> bool {
         self.properties().delivery_mode() == Some(PERSISTENT)
     }
 
-    /// What a kept message takes where it was written down, its places aside.
+    /// Returns the bytes that a kept message takes in the store, without its places.
     pub(crate) fn kept_bytes(&self) -> usize {
         if self.is_stub() { self.small_number(12) as usize } else { CONTENT_BYTES + self.0.len() - HEADER_BYTES }
     }
 
-    /// Its body.
+    /// Returns its body.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.0[self.body_start()..]
     }
 
-    /// How long its body is.
+    /// Returns the length of its body.
     pub(crate) fn body_bytes(&self) -> usize {
         if self.is_stub() { self.small_number(16) as usize } else { self.body().len() }
     }
 
-    /// Its slot, which says its partition.
+    /// Returns its slot, which determines its partition.
     pub(crate) fn slot(&self) -> u16 {
         match self.0.last_chunk().filter(|_| self.is_stub()) {
             Some(slot) => u16::from_le_bytes(*slot),
@@ -229,38 +202,38 @@ impl Message {
         }
     }
 
-    /// When it arrived.
+    /// Returns the time of its arrival.
     pub(crate) fn published_ms(&self) -> u64 {
         self.number(6)
     }
 
-    /// When it expires by its own wish, or [`NEVER_MS`].
+    /// Returns the time at which it expires by its own property, or [`NEVER_MS`].
     pub(crate) fn expires_ms(&self) -> u64 {
         self.number(14)
     }
 
-    /// What it takes in memory, however many queues share it, its places aside.
+    /// Returns its memory, which its queues share, without its places.
     pub(crate) fn memory_bytes(&self) -> usize {
         if self.is_stub() { STUB_OVERHEAD_BYTES + STUB_BYTES } else { OVERHEAD_BYTES + self.0.len() }
     }
 
-    /// The same with a place, before it has one.
+    /// Returns its memory with one place, before it has one.
     pub(crate) fn placed_bytes(&self) -> usize {
         self.memory_bytes() + PLACE_MEMORY_BYTES
     }
 
-    /// What a message of these parts takes in one place.
+    /// Returns the memory of a message of these parts with one place.
     pub(crate) fn memory_bytes_of(exchange: &str, routing_key: &str, properties: Properties<'_>, body: &[u8]) -> usize {
         let fixed_bytes = OVERHEAD_BYTES + PLACE_MEMORY_BYTES + HEADER_BYTES;
         fixed_bytes + exchange.len() + routing_key.len() + properties.raw().len() + body.len()
     }
 
-    /// Whether other queues hold it, too, than the one that shared it just now.
+    /// Returns whether queues other than the one that shared it just now hold it.
     pub(crate) fn is_elsewhere(&self) -> bool {
         Arc::strong_count(&self.0) > 2
     }
 
-    /// Whether no other queue holds it.
+    /// Returns whether no other queue holds it.
     pub(crate) fn is_last(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }

@@ -1,11 +1,11 @@
-//! Names: those of queues and headers that mean something to the broker.
+//! Names: the names of queues and headers that mean something to the broker.
 
 use std::borrow::Cow;
 
 use super::error::Error;
 use crate::properties::Properties;
 
-/// The name that stands for a channel's consumer of replies; with a dot and an ending, such a consumer's address.
+/// Alias of a channel's reply queue; with a dot and an ending, the address of such a queue.
 pub(crate) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
 pub(crate) const CC: &str = "CC";
@@ -14,22 +14,23 @@ pub(crate) const DELAY: &str = "x-delay";
 pub(crate) const DEATHS: &str = "x-death";
 pub(crate) const PUBLISHER_ID: &str = "x-publisher-id";
 
-/// What the names of a message's headers say.
+/// Properties of a message that follow from the names of its headers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Told {
-    /// Whether there are headers by which it is not simply routed by its key.
+    /// Whether it has headers that make the broker do more than route it by its key.
     pub(crate) tells_broker: bool,
-    /// Whether there are headers that tell of deaths.
+    /// Whether it has headers about deaths.
     pub(crate) has_deaths: bool,
 }
 
-/// A name of a queue or an exchange without the line ends that it may have, as RabbitMQ declares, binds and deletes it.
+/// Returns the name of a queue or an exchange without its line breaks, as RabbitMQ uses it when it declares, binds or
+/// deletes.
 #[must_use]
 pub fn plain_name(name: &str) -> Cow<'_, str> {
     if name.contains(['\r', '\n']) { Cow::Owned(name.replace(['\r', '\n'], "")) } else { Cow::Borrowed(name) }
 }
 
-/// Whether this is the name of a queue behind a consumer of replies, which the broker made.
+/// Returns whether this is the name of a reply queue, which the broker made.
 pub(crate) fn is_reply_address(name: &str) -> bool {
     name.strip_prefix(REPLY_TO).is_some_and(|ending| ending.starts_with('.'))
 }
@@ -39,7 +40,7 @@ pub(crate) fn check_short(what: &'static str, name: &str) -> Result<(), Error> {
     if name.len() > 255 { Err(Error::TooLong(what)) } else { Ok(()) }
 }
 
-/// Looks at the names of all headers, once. Most messages have none.
+/// Checks the names of all headers, once. Most messages have none.
 pub(crate) fn told(properties: Properties<'_>) -> Told {
     let mut told = Told::default();
     for header in properties.header_names() {
@@ -50,7 +51,7 @@ pub(crate) fn told(properties: Properties<'_>) -> Told {
     told
 }
 
-/// Whether there are headers by which a message is not simply routed by its key.
+/// Returns whether a message has headers that make the broker do more than route it by its key.
 pub(crate) fn tell_broker(properties: Properties<'_>) -> bool {
     told(properties).tells_broker
 }

@@ -1,9 +1,4 @@
-//! Numbered: things under rising numbers, such as deliveries by delivery tag or messages by position.
-//!
-//! Numbers come almost always in rising order and go near the front, so this is a sorted deque: what goes from the
-//! middle leaves a hole, holes at the ends go at once, and the rest are squeezed out when three slots of four are
-//! holes. Every operation is O(log n) at most, amortised, except that inserting below the highest number moves the
-//! shorter side.
+//! Numbered: a sorted map from rising numbers, such as deliveries by delivery tag or messages by position.
 
 use std::collections::VecDeque;
 
@@ -21,7 +16,7 @@ impl<T> Default for Numbered<T> {
     }
 }
 
-/// Below this size holes are not worth squeezing out.
+/// Below this size holes are not worth removing.
 const SMALL: usize = 32;
 
 impl<T> Numbered<T> {
@@ -33,7 +28,7 @@ impl<T> Numbered<T> {
         self.live
     }
 
-    /// Adds a thing under a number that has none.
+    /// Adds a value under a number that has none.
     pub(crate) fn insert(&mut self, number: u64, value: T) {
         self.live += 1;
         if self.slots.back().is_none_or(|&(last, _)| last < number) {
@@ -66,12 +61,12 @@ impl<T> Numbered<T> {
         Some(value)
     }
 
-    /// Takes the lowest one.
+    /// Removes the lowest one.
     pub(crate) fn pop_first(&mut self) -> Option<(u64, T)> {
         self.pop_first_up_to(u64::MAX)
     }
 
-    /// Takes the lowest one, if its number is not above `last`.
+    /// Removes the lowest one, if its number is not above `last`.
     pub(crate) fn pop_first_up_to(&mut self, last: u64) -> Option<(u64, T)> {
         self.first().filter(|&first| first <= last)?;
         let (number, value) = self.slots.pop_front()?;
@@ -80,22 +75,22 @@ impl<T> Numbered<T> {
         value.map(|value| (number, value))
     }
 
-    /// What is under the lowest number, after that.
+    /// Returns the entry with the lowest number.
     pub(crate) fn front(&self) -> Option<(u64, &T)> {
         self.slots.front().and_then(|(number, value)| value.as_ref().map(|value| (*number, value)))
     }
 
-    /// The lowest number.
+    /// Returns the lowest number.
     pub(crate) fn first(&self) -> Option<u64> {
         self.slots.front().map(|&(number, _)| number)
     }
 
-    /// The highest number.
+    /// Returns the highest number.
     pub(crate) fn last(&self) -> Option<u64> {
         self.slots.back().map(|&(number, _)| number)
     }
 
-    /// Takes the highest one.
+    /// Removes the highest one.
     pub(crate) fn pop_last(&mut self) -> Option<(u64, T)> {
         let &(number, _) = self.slots.back()?;
         self.remove(number).map(|value| (number, value))
@@ -119,7 +114,7 @@ impl<T> Numbered<T> {
 
     fn search(&self, number: u64) -> Result<usize, usize> {
         let is_there = |&(found, _): &(u64, _)| found == number;
-        // Where it is while no number below it was left out.
+        // Its index if no number below it was left out.
         let likely = number.wrapping_sub(self.first().unwrap_or(number)) as usize;
         if self.slots.get(likely).is_some_and(is_there) {
             return Ok(likely);

@@ -1,29 +1,26 @@
-//! Policy: what an operator says of all queues and exchanges of certain names, without declaring them again.
-//!
-//! Of the policies whose pattern matches, the one of the highest priority applies; of several the first by name.
-//! Patterns are regular expressions. The host understands them, in linear time.
+//! Policy: an operator's settings for all queues and exchanges of certain names.
 
 use super::room;
 use super::settings::{QueueKind, Settings};
 use crate::table::{Table, Value};
 
-/// Tells whether a name matches a pattern.
+/// Returns whether a name matches a pattern.
 pub type Matcher = fn(pattern: &str, name: &str) -> bool;
 
-/// What an operator says of some queues and exchanges.
+/// An operator's settings for some queues and exchanges.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// A regular expression that their names match.
     pub pattern: Box<str>,
-    /// Which of them.
+    /// Kind of things that it applies to.
     pub apply_to: ApplyTo,
     /// The highest one applies.
     pub priority: i32,
-    /// What it says: keys are those of a queue's arguments without `x-`, and `alternate-exchange`.
+    /// Its settings: keys are those of a queue's arguments without `x-`, and `alternate-exchange`.
     pub definition: Table,
 }
 
-/// What a policy is about.
+/// Kind of things that a policy applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApplyTo {
     /// Queues and exchanges.
@@ -38,11 +35,11 @@ pub enum ApplyTo {
     Exchanges,
 }
 
-/// A policy that can be applied.
+/// A policy with its parsed settings.
 #[derive(Clone, Debug)]
 struct Known {
     policy: Policy,
-    /// What it says of queues.
+    /// Its settings for queues.
     settings: Settings,
 }
 
@@ -55,14 +52,14 @@ pub(crate) struct Policies {
 }
 
 impl Policy {
-    /// What it takes in memory under this name.
+    /// Returns the memory that it takes under this name.
     pub(crate) fn room(&self, name: &str) -> usize {
         room::of_policy(name, &self.pattern, &self.definition)
     }
 }
 
 impl ApplyTo {
-    /// What this word of the management API stands for.
+    /// Returns the kind for a word of the management API.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
@@ -75,7 +72,7 @@ impl ApplyTo {
         })
     }
 
-    /// The word for it.
+    /// Returns the word of the management API.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -98,7 +95,7 @@ impl ApplyTo {
 }
 
 impl Policies {
-    /// None yet; until somebody gives a matcher, patterns are names.
+    /// Makes an empty list; until a matcher is set, patterns are names.
     pub(crate) fn new() -> Self {
         Self { by_name: Vec::new(), matcher: |pattern, name| pattern == name }
     }
@@ -130,18 +127,18 @@ impl Policies {
         self.by_name.iter().map(|(name, known)| (&**name, &known.policy))
     }
 
-    /// What they take in memory.
+    /// Returns the memory that they take.
     pub(crate) fn room(&self) -> usize {
         self.iter().map(|(name, policy)| policy.room(name)).sum()
     }
 
-    /// The policy that applies to a queue of this name and kind.
+    /// Returns the policy that applies to a queue of this name and kind.
     pub(crate) fn of_queue(&self, name: &str, kind: QueueKind) -> Option<(&str, &Settings)> {
         let (name, known) = self.best(name, |policy| policy.apply_to.covers_queue(kind))?;
         Some((name, &known.settings))
     }
 
-    /// The alternate exchange that a policy gives an exchange.
+    /// Returns the alternate exchange that a policy sets for an exchange.
     pub(crate) fn alternate_of(&self, exchange: &str) -> Option<&str> {
         let is_theirs = |policy: &Policy| matches!(policy.apply_to, ApplyTo::All | ApplyTo::Exchanges);
         let (_, known) = self.best(exchange, is_theirs)?;

@@ -1,11 +1,4 @@
-//! Publisher: who numbers its messages, so that one that is sent again lands once.
-//!
-//! A publisher that lost its connection cannot know whether its last messages arrived. If it says who it is by the header
-//! `x-publisher-id` and numbers its messages by `x-publisher-sequence`, rising, it sends them all again: what arrived
-//! before is confirmed, and nothing happens. It counts as arrived once it was in a queue, or held by an exchange.
-//!
-//! A publisher is remembered for [`RETENTION_MS`] after its last message, at least. Where there is no room to remember a new
-//! one, its messages are refused: none is forgotten before its time.
+//! Publisher: the numbers of a publisher's messages, by which a message that is sent again is added only once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,34 +10,34 @@ use super::names::PUBLISHER_ID;
 use crate::properties::Properties;
 
 const SEQUENCE: &str = "x-publisher-sequence";
-/// For how long a publisher is remembered after its last message: a week.
+/// Time for which a publisher is remembered after its last message: a week.
 pub(crate) const RETENTION_MS: u64 = 7 * 24 * 3_600_000;
-/// So often at most it is looked who is to be forgotten, as all are looked at.
+/// Least time between two searches for publishers to forget, as each looks at all of them.
 const LOOK_AGAIN_MS: u64 = 3_600_000;
-/// What one takes in memory beside its id: about that of an entry and an allocation.
+/// Memory of a publisher beyond its id: about that of an entry and an allocation.
 pub(crate) const PUBLISHER_BYTES: usize = 120;
-/// The time of the last message, where it was not written down.
+/// Stands for the time of the last message when it was not written down.
 pub(crate) const UNKNOWN_MS: u64 = u64::MAX;
 
 /// The ids of publishers.
 pub(crate) type Ids = HashSet<Box<[u8]>, FixedState>;
 
-/// The last number of each publisher.
+/// Last number of each publisher.
 #[derive(Debug)]
 pub(crate) struct Publishers {
     by_id: HashMap<Box<str>, Seen, FixedState>,
     id_bytes: usize,
-    /// Nobody is to be forgotten before.
+    /// No publisher is forgotten before this time.
     due_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Seen {
-    /// Of all its messages.
+    /// Last number of all its messages.
     sequence: i64,
-    /// Of those that are not lost in a crash, if there was one.
+    /// Last number of its kept messages, if there was one.
     kept: Option<i64>,
-    /// When its last message came.
+    /// Time of its last message.
     used_ms: u64,
 }
 
@@ -55,15 +48,15 @@ impl Default for Publishers {
 }
 
 impl Publishers {
-    /// Whether a message has arrived before. That one which is lost in a crash has arrived, does not count for one that is to
-    /// be kept.
+    /// Returns whether this message has arrived before. For a message to be kept, only the arrival of a kept one
+    /// counts.
     pub(crate) fn has_seen(&self, message: &Message) -> bool {
         let Some((id, sequence)) = number_of(message.properties()) else { return false };
         let last = |seen: &Seen| if message.is_persistent() { seen.kept } else { Some(seen.sequence) };
         self.by_id.get(&id).and_then(last).is_some_and(|last| sequence <= last)
     }
 
-    /// A message has arrived.
+    /// Notes the arrival of a message.
     pub(crate) fn note(&mut self, message: &Message) {
         if let Some((id, sequence)) = number_of(message.properties()) {
             self.see(id, sequence, message.is_persistent() || message.is_kept(), message.published_ms());
@@ -81,12 +74,12 @@ impl Publishers {
         *seen = Seen { sequence: seen.sequence.max(sequence), kept, used_ms: seen.used_ms.max(used_ms) };
     }
 
-    /// The last number of a publisher's messages that are not lost in a crash, and when the last of all came.
+    /// Returns the last number of a publisher's kept messages, and the time of its last message of all.
     pub(crate) fn last_kept_of(&self, id: &str) -> Option<(i64, u64)> {
         self.by_id.get(id).and_then(|seen| Some((seen.kept?, seen.used_ms)))
     }
 
-    /// A publisher has come as far as this.
+    /// Sets the last number of a publisher.
     pub(crate) fn set(&mut self, id: &str, sequence: i64, used_ms: u64) {
         self.see(id.into(), sequence, true, used_ms);
     }
@@ -99,22 +92,22 @@ impl Publishers {
         self.by_id.len()
     }
 
-    /// What they take, if each takes so many bytes beside its id.
+    /// Returns the bytes that they take, with `overhead` for each beyond its id.
     pub(crate) fn bytes(&self, overhead: usize) -> usize {
         self.id_bytes + self.by_id.len() * overhead
     }
 
-    /// What they take in memory.
+    /// Returns the memory that they take.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.bytes(PUBLISHER_BYTES)
     }
 
-    /// Who published last before this time is to be forgotten now, if it is time to look.
+    /// Returns the time before which publishers are outdated, if it is time to look for them.
     pub(crate) fn outdated(&self, now_ms: u64) -> Option<u64> {
         (self.due_ms <= now_ms).then(|| now_ms.saturating_sub(RETENTION_MS))
     }
 
-    /// Forgets who has published nothing since then.
+    /// Forgets publishers that have published nothing since `until_ms`.
     pub(crate) fn forget(&mut self, until_ms: u64) {
         self.by_id.retain(|_, seen| seen.used_ms > until_ms);
         self.id_bytes = self.by_id.keys().map(|id| id.len()).sum();
@@ -123,14 +116,14 @@ impl Publishers {
         self.due_ms = oldest_ms.map_or(u64::MAX, |used_ms| used_ms.max(look_again_ms).saturating_add(RETENTION_MS));
     }
 
-    /// They were written down before this time, which is taken for that of which nothing is known.
+    /// Sets the time of publishers whose last message has no known time, which were restored before now.
     pub(crate) fn go_on_at(&mut self, now_ms: u64) {
         self.by_id.values_mut().for_each(|seen| seen.used_ms = seen.used_ms.min(now_ms));
         self.due_ms = self.due_ms.min(now_ms.saturating_add(RETENTION_MS));
     }
 }
 
-/// Checks that who says who it is also numbers its messages.
+/// Checks that a message that names its publisher also has a number.
 pub(crate) fn check_number(properties: Properties<'_>) -> Result<(), Error> {
     if properties.header(PUBLISHER_ID).is_some() && number_of(properties).is_none() {
         let reason = "expected a text of at most 255 bytes, and an integer in the header 'x-publisher-sequence'";
@@ -139,7 +132,7 @@ pub(crate) fn check_number(properties: Properties<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Who published a message, if it says so.
+/// Returns the publisher of a message, if it has the header.
 pub(crate) fn id_of(properties: Properties<'_>) -> Option<Box<str>> {
     number_of(properties).map(|(id, _)| id)
 }

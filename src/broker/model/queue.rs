@@ -1,13 +1,4 @@
-//! Queue: messages in order, and which of them are handed out.
-//!
-//! ```text
-//!   publish ──> ready ──────── deliver ───────> unacked ── ack, or nack without requeue ──> gone
-//!                 │  <── requeue, where it was ────┘
-//!                 └── expire, overflow, purge, deliver without ack ──> gone
-//! ```
-//!
-//! A message has a position, given at its arrival and kept: a requeued message goes back to it. Positions rise in the
-//! order of delivery, so that of a queue with priorities begins with its [tier](tier).
+//! Queue: messages in order, ready or unacked.
 
 mod ids;
 mod kept;
@@ -39,30 +30,30 @@ pub(crate) struct Queue {
     /// Whether it outlives the broker.
     pub(crate) is_kept: bool,
     pub(crate) arguments: Table,
-    /// What the arguments alone say.
+    /// Settings from the arguments alone.
     declared: Settings,
-    /// What holds, the policy included.
+    /// Settings in effect, with the policy.
     pub(crate) settings: Settings,
-    /// The name of the policy that applies.
+    /// Name of the policy that applies.
     pub(crate) policy: Option<Box<str>>,
     pub(crate) counters: Counters,
-    /// By priority, as far as any was used; at least one.
+    /// By priority, up to the highest that was used; at least one.
     tiers: Vec<Tier>,
-    /// Which priorities have ready messages.
+    /// Priorities that have ready messages.
     ready_priorities: Priorities,
     ready_count: usize,
     ready_bytes: usize,
     unacked_count: usize,
-    /// Where the head was fetched from, or a message that was the head until another came back in front of it.
+    /// Location of the head, if it was fetched, or of a former head that a requeued message is in front of now.
     pub(crate) fetched: Option<Fetched>,
     ids: Ids,
-    /// Only of a front, which holds no message.
+    /// Only of a front, which holds no messages.
     pub(crate) partitions: Option<Box<Partitions>>,
-    /// Only of a partition, which has its front's name.
+    /// Only of a partition, which has the name of its front.
     pub(crate) part: Option<Box<Part>>,
 }
 
-/// A message that is here though there may be no memory for it, and where it was written down.
+/// A message in memory that was fetched, and its location in the store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fetched {
     pub(crate) position: u64,
@@ -70,21 +61,21 @@ pub(crate) struct Fetched {
     pub(crate) length: u32,
 }
 
-/// What has happened in a queue so far, in messages.
+/// Counters of messages in a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Routed here.
+    /// Routed to this queue.
     pub published: u64,
-    /// Delivered or got, each time counted.
+    /// Delivered or got, counted each time.
     pub delivered: u64,
     /// Delivered again after they were requeued.
     pub redelivered: u64,
-    /// Settled, or delivered to who does not ack.
+    /// Acked, or delivered with no-ack.
     pub acked: u64,
 }
 
 impl Counters {
-    /// Both together.
+    /// Returns the sum of both.
     #[must_use]
     pub(crate) fn plus(self, other: Self) -> Self {
         Self {
@@ -133,12 +124,12 @@ impl Queue {
         self.ready_count
     }
 
-    /// The bodies of the ready messages.
+    /// Returns the bytes of the bodies of the ready messages.
     pub(crate) fn ready_bytes(&self) -> usize {
         self.ready_bytes
     }
 
-    /// Messages that wait until their slot is opened, by their numbers.
+    /// Returns messages that wait until their slot is opened, by their numbers.
     pub(crate) fn sealed_messages(&self) -> impl Iterator<Item = &(u64, Message)> {
         self.part.iter().flat_map(|part| part.sealed_messages())
     }
@@ -147,34 +138,34 @@ impl Queue {
         self.unacked_count
     }
 
-    /// The position of the next message to deliver. There is none where it could not be fetched.
+    /// Returns the position of the next message to deliver, if there is one and it could be fetched.
     pub(crate) fn next_position(&self) -> Option<u64> {
         self.next().map(|(position, _)| position)
     }
 
-    /// The same, and when the message expires, or [`NEVER_MS`].
+    /// Returns the position of the next message to deliver, and its expiry time, or [`NEVER_MS`].
     pub(crate) fn next(&self) -> Option<(u64, u64)> {
         let (tier, position, head) = self.first().filter(|(.., head)| !head.is_stub())?;
         let ttl_ms = match tier.eras.iter().rfind(|era| era.position <= position) {
             Some(era) => era.ttl_ms,
-            // It was written down before eras were, and lives as long as the queue says now.
+            // It was written down before eras existed, and lives as long as the queue's settings say now.
             None => self.settings.message_ttl_ms.filter(|_| self.is_kept),
         };
         let own_ms = head.expires_ms();
         Some((position, ttl_ms.map_or(own_ms, |ttl_ms| own_ms.min(head.published_ms().saturating_add(ttl_ms)))))
     }
 
-    /// When the next message expires, or [`NEVER_MS`].
+    /// Returns the expiry time of the next message, or [`NEVER_MS`].
     pub(crate) fn head_expires_ms(&self) -> u64 {
         self.next().map_or(NEVER_MS, |(_, expires_ms)| expires_ms)
     }
 
-    /// The next message to deliver.
+    /// Returns the next message to deliver.
     pub(crate) fn head(&self) -> Option<&Message> {
         self.first().map(|(.., head)| head)
     }
 
-    /// The next message to deliver, after its tier and its position.
+    /// Returns the next message to deliver, with its tier and its position.
     fn first(&self) -> Option<(&Tier, u64, &Message)> {
         let tier = &self.tiers[self.ready_priorities.highest()?];
         match tier.returned.front() {
@@ -183,21 +174,21 @@ impl Queue {
         }
     }
 
-    /// Whether there is more ready than there may be.
+    /// Returns whether the ready messages exceed the queue's limits.
     pub(crate) fn overflows(&self) -> bool {
         let Settings { max_length, max_length_bytes, .. } = self.settings;
         max_length.is_some_and(|max| self.ready_count > max)
             || max_length_bytes.is_some_and(|max| self.ready_bytes > max)
     }
 
-    /// Whether there would be, with one more message, if so many were delivered before.
+    /// Returns whether they would exceed them with one more message, after the next `leaving` were delivered.
     pub(crate) fn would_overflow(&self, leaving: usize, body_bytes: usize) -> bool {
         let Settings { max_length, max_length_bytes, .. } = self.settings;
         max_length.is_some_and(|max| self.ready_count - leaving + 1 > max)
             || max_length_bytes.is_some_and(|max| self.ready_bytes_behind(leaving) + body_bytes > max)
     }
 
-    /// The bodies of the ready messages, but for so many of the next.
+    /// Returns the bytes of the bodies of the ready messages without the next `leaving`.
     fn ready_bytes_behind(&self, leaving: usize) -> usize {
         if leaving == self.ready_count {
             return 0;
@@ -209,17 +200,17 @@ impl Queue {
         self.ready_bytes - ready.take(leaving).map(Message::body_bytes).sum::<usize>()
     }
 
-    /// Whether the message at a position may have been delivered before.
+    /// Returns whether the message at a position may have been delivered before.
     pub(crate) fn was_delivered(&self, position: u64) -> bool {
         position < self.tier(position).touched_below
     }
 
-    /// Whether a message outlives the broker here.
+    /// Returns whether a message in this queue outlives the broker.
     pub(crate) fn keeps(&self, message: &Message) -> bool {
         self.is_kept && (message.is_persistent() || self.settings.kind == QueueKind::Quorum)
     }
 
-    /// The message at a position, ready or not.
+    /// Returns the message at a position, ready or not.
     pub(crate) fn message(&self, position: u64) -> Option<&Message> {
         self.tiers.get(self.priority_of(position)?)?;
         self.ready_message(position).or_else(|| self.unacked_message(position))
@@ -237,14 +228,14 @@ impl Queue {
         }
     }
 
-    /// How often the message at a position was requeued so far; one that is fresh never was.
+    /// Returns how often the message at a position was requeued so far.
     pub(crate) fn returns(&self, position: u64) -> u32 {
         let tier = self.tier(position);
         let delivered = tier.unacked.get(position).or_else(|| tier.returned.get(position));
         delivered.map_or(0, |delivered| delivered.returns)
     }
 
-    /// The place that a message would get.
+    /// Returns the place that a message would get.
     pub(crate) fn next_place(&self, id: QueueId, message: &Message) -> Place {
         if let Some(number) = self.part.as_ref().and_then(|part| part.next_sealed(message)) {
             return Place::Sealed(id, number);
@@ -252,7 +243,7 @@ impl Queue {
         Place::Queue(id, self.end_for(message))
     }
 
-    /// The position that a message gets when it is ready.
+    /// Returns the position that a message gets when it becomes ready.
     pub(crate) fn end_for(&self, message: &Message) -> u64 {
         self.end_of(self.priority(message))
     }
@@ -263,7 +254,7 @@ impl Queue {
         tier.map_or(first, |tier| tier.fresh_position + tier.fresh.len() as u64)
     }
 
-    /// Adds what its arguments say to what a policy says, if one applies, and one of the operator's.
+    /// Computes the settings from the arguments, the policy that applies, if any, and the operator's.
     pub(crate) fn set_policy(&mut self, policy: Option<(&str, &Settings)>, operator: Option<(&str, &Settings)>) {
         self.settings = match (policy, operator) {
             (Some((_, says)), Some((_, limits))) => self.declared.under(&says.limited_by(limits)),
@@ -273,27 +264,28 @@ impl Queue {
         self.policy = policy.map(|(name, _)| name.into());
     }
 
-    /// Counts in this sum what the ids take in memory by which it knows its messages.
+    /// Adds the memory of the queue's deduplication ids to this sum.
     pub(crate) fn count_ids_in(&mut self, all: &Rc<Cell<u64>>) {
         self.ids.count_in(all);
     }
 
-    /// The same, counted anew.
+    /// Returns the memory of the deduplication ids, counted anew.
     pub(crate) fn recounted_id_bytes(&self) -> usize {
         self.ids.recounted_bytes()
     }
 
-    /// Whether a message says that it is one that is here. One that is lost in a crash does not stand for one that is kept.
+    /// Returns whether a message with the same id is here. One that would be lost in a crash does not count for one to
+    /// be kept.
     pub(crate) fn has_twin_of(&self, message: &Message) -> bool {
         self.takes_each_once(message) && self.ids.know(message, self.keeps(message))
     }
 
-    /// Whether it looks at the id of a message. Of a stub it is not known.
+    /// Returns whether the queue checks the id of a message. That of a stub is not known.
     fn takes_each_once(&self, message: &Message) -> bool {
         self.settings.deduplicates && !message.is_stub()
     }
 
-    /// Knows a message that is here by its id.
+    /// Adds the id of a message that is here.
     pub(crate) fn note_id(&mut self, message: &Message) {
         if self.takes_each_once(message) {
             self.ids.note(message, self.keeps(message));
@@ -346,7 +338,7 @@ impl Queue {
         self.tier_mut(position).unacked.insert(position, delivered);
     }
 
-    /// Takes a ready message out for good: it was delivered.
+    /// Removes a ready message that was delivered.
     pub(crate) fn take(&mut self, position: u64) -> Message {
         self.count_delivery(position);
         self.counters.acked += 1;
@@ -355,7 +347,7 @@ impl Queue {
         taken
     }
 
-    /// Takes a ready message out for good: nobody gets it.
+    /// Removes a ready message that is not delivered.
     pub(crate) fn drop(&mut self, position: u64) -> Message {
         let dropped = self.take_ready(position).message;
         self.forget_id(&dropped);
@@ -369,7 +361,8 @@ impl Queue {
         settled
     }
 
-    /// Makes an unacked message ready again; `returned` is how it looks then, and the answer what it was.
+    /// Makes an unacked message ready again. `returned` may give another message in its place; then the former one is
+    /// returned.
     pub(crate) fn requeue(
         &mut self,
         position: u64,
@@ -383,7 +376,7 @@ impl Queue {
         replaced
     }
 
-    /// Takes all ready messages.
+    /// Removes all ready messages.
     pub(crate) fn purge(&mut self) -> Vec<Message> {
         let mut purged = Vec::with_capacity(self.ready_count);
         for tier in self.tiers.iter_mut().rev() {
@@ -398,7 +391,7 @@ impl Queue {
         purged
     }
 
-    /// Takes everything, as the queue goes.
+    /// Returns all messages of a queue that is deleted.
     pub(crate) fn into_messages(mut self) -> impl Iterator<Item = Message> {
         let sealed = self.part.as_mut().map(|part| part.take_sealed()).unwrap_or_default();
         sealed.into_iter().chain(self.tiers.into_iter().flat_map(|tier| {
@@ -407,18 +400,18 @@ impl Queue {
         }))
     }
 
-    /// A message has left. If it was the last one of a slot that went to another partition, answers the slot and that.
+    /// Counts a message that has left. If it was the last one of a slot that moved to another partition, returns both.
     pub(crate) fn count_out(&mut self, message: &Message) -> Option<(u16, QueueId)> {
         self.part.as_mut()?.count_out(message)
     }
 
-    /// What it takes in memory beside its messages, with its partitions.
+    /// Returns the memory that it takes with its partitions, without messages.
     pub(crate) fn room(&self) -> usize {
         let partitions = self.partitions.as_ref().map_or(0, |partitions| partitions.queues.len());
         room::of_queue(&self.name, &self.arguments, &self.settings, partitions)
     }
 
-    /// Shows the ready messages in the order of their delivery.
+    /// Calls `see` with the ready messages in the order of delivery.
     pub(crate) fn each_ready(&self, see: &mut dyn FnMut(u64, &Message)) {
         for tier in self.tiers.iter().rev() {
             tier.returned.iter().for_each(|(position, delivered)| see(position, &delivered.message));
@@ -426,21 +419,21 @@ impl Queue {
         }
     }
 
-    /// Shows the unacked messages in order of their position.
+    /// Calls `see` with the unacked messages in order of their position.
     pub(crate) fn each_unacked(&self, see: &mut dyn FnMut(u64, &Message)) {
         for tier in self.tiers.iter().rev() {
             tier.unacked.iter().for_each(|(position, delivered)| see(position, &delivered.message));
         }
     }
 
-    /// Makes room for messages of this priority.
+    /// Adds the tiers up to this priority.
     fn grow(&mut self, priority: u8) {
         for known in self.tiers.len()..=usize::from(priority) {
             self.tiers.push(Tier::new(self.tier_number(known) << TIER_SHIFT));
         }
     }
 
-    // In three places, and not small: one call is cheaper than three copies.
+    // Used in three places and not small: one call is cheaper than three copies.
     #[inline(never)]
     fn take_ready(&mut self, position: u64) -> Delivered {
         let priority = self.priority_at(position);

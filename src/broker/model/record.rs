@@ -1,8 +1,4 @@
 //! Record: one fact, by which the broker's state changes.
-//!
-//! Facts say what has happened, not what was asked for: whoever applies the same records to an empty state, in the
-//! same order, has the same state, whatever the rules were that led to them. Consumers, prefetch and channels are
-//! not facts: they end with their connections.
 
 use super::exchange::{Destination, ExchangeKind};
 use super::message::Message;
@@ -10,7 +6,7 @@ use super::policy::Policy;
 use crate::id::QueueId;
 use crate::table::Table;
 
-/// A fact, borrowed from where it became one.
+/// A fact, with borrowed fields.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Record<'a> {
@@ -22,14 +18,14 @@ pub enum Record<'a> {
         kind: ExchangeKind,
         /// Survives a restart.
         durable: bool,
-        /// Goes with its last binding.
+        /// Deleted with its last binding.
         auto_delete: bool,
-        /// Takes messages from exchanges only.
+        /// Accepts messages from exchanges only.
         internal: bool,
         /// As declared.
         arguments: &'a Table,
     },
-    /// An exchange went, with all its bindings, either way.
+    /// An exchange was deleted, with all bindings from it and to it.
     ExchangeDeleted {
         /// Its name.
         name: &'a str,
@@ -42,21 +38,21 @@ pub enum Record<'a> {
         name: &'a str,
         /// Survives a restart.
         durable: bool,
-        /// Goes with the connection that declared it.
+        /// Deleted with the connection that declared it.
         exclusive: bool,
-        /// Goes with its last consumer.
+        /// Deleted with its last consumer.
         auto_delete: bool,
         /// As declared.
         arguments: &'a Table,
     },
-    /// A queue went, with its messages and bindings.
+    /// A queue was deleted, with its messages and bindings.
     QueueDeleted {
         /// Its id.
         queue: QueueId,
     },
-    /// A queue in several parts has more of them than before.
+    /// A partitioned queue got more partitions.
     PartitionsAdded {
-        /// The queue that has the name.
+        /// The queue with the name.
         front: QueueId,
         /// The new partitions.
         partitions: &'a [QueueId],
@@ -65,18 +61,18 @@ pub enum Record<'a> {
     Bound {
         /// The exchange that messages come from.
         source: &'a str,
-        /// Where they go.
+        /// The queue or exchange that they are routed to.
         destination: &'a Destination,
         /// The binding's routing key or pattern.
         routing_key: &'a str,
         /// As bound.
         arguments: &'a Table,
     },
-    /// A binding went.
+    /// A binding was removed.
     Unbound {
         /// The exchange that messages came from.
         source: &'a str,
-        /// Where they went.
+        /// The queue or exchange that they were routed to.
         destination: &'a Destination,
         /// The binding's routing key or pattern.
         routing_key: &'a str,
@@ -94,69 +90,69 @@ pub enum Record<'a> {
     Delivered {
         /// Its queue.
         queue: QueueId,
-        /// Its place in it.
+        /// Its position there.
         position: u64,
     },
     /// An unacked message was settled and is gone.
     Settled {
         /// Its queue.
         queue: QueueId,
-        /// Its place in it.
+        /// Its position there.
         position: u64,
     },
-    /// A ready message was delivered to somebody who does not ack, and is gone.
+    /// A ready message was delivered with no-ack, and removed.
     Taken {
         /// Its queue.
         queue: QueueId,
-        /// Its place in it.
+        /// Its position there.
         position: u64,
     },
-    /// A ready message is gone, and nobody has got it.
+    /// A ready message was removed without being delivered.
     Dropped {
         /// Its queue.
         queue: QueueId,
-        /// Its place in it.
+        /// Its position there.
         position: u64,
     },
-    /// An unacked message is ready again, where it was.
+    /// An unacked message is ready again at its old position.
     Requeued {
         /// Its queue.
         queue: QueueId,
-        /// Its place in it.
+        /// Its position there.
         position: u64,
     },
-    /// All ready messages of a queue are gone.
+    /// All ready messages of a queue were removed.
     Purged {
         /// Its id.
         queue: QueueId,
     },
-    /// A message waits until it goes from its exchange into queues.
+    /// A message is held back in its exchange before it is routed.
     Delayed {
-        /// Names it; rises by one from message to message.
+        /// Its number; rises by one with each delayed message.
         number: u64,
         /// The message.
         message: &'a Message,
-        /// Until when.
+        /// The end of the delay.
         due_ms: u64,
     },
-    /// A message waits no longer.
+    /// The delay of a message is over.
     DelayOver {
-        /// Which.
+        /// Its number.
         number: u64,
     },
     /// Publishers were forgotten that had not published for long.
     PublishersForgotten {
-        /// When they published last, or later.
+        /// They published last at this time or before.
         until_ms: u64,
     },
-    /// A new policy, or what an older one of this name says now.
+    /// A policy was added or replaced.
     PolicySet {
         /// Its name.
         name: &'a str,
-        /// What it says.
+        /// Its contents.
         policy: &'a Policy,
     },
-    /// A policy went.
+    /// A policy was deleted.
     PolicyDeleted {
         /// Its name.
         name: &'a str,

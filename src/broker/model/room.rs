@@ -1,7 +1,4 @@
-//! Room: what exchanges, queues, bindings, consumers and the like take in memory.
-//!
-//! Estimates, on the high side: each is a function of what was declared, so that the same number is taken off when it goes,
-//! and a restarted broker counts what it finds as the first one did.
+//! Room: estimates of the memory that exchanges, queues, bindings, consumers and the like take.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -13,19 +10,19 @@ use crate::table::Table;
 
 const EXCHANGE_BYTES: usize = 256;
 const QUEUE_BYTES: usize = 1024;
-/// Two of the longest.
+/// Two names of the greatest length.
 const SHORT_NAMES_BYTES: usize = 512;
 const PRIORITY_BYTES: usize = 192;
 const BINDING_BYTES: usize = 336;
-/// Of a topic exchange's pattern.
+/// A word of a topic exchange's pattern.
 const WORD_BYTES: usize = 288;
 const POLICY_BYTES: usize = 512;
 const CONSUMER_BYTES: usize = 256;
-/// Both for a channel and for a connection, what the protocol holds for it included.
+/// A channel or a connection, with its protocol state.
 pub(crate) const CHANNEL_BYTES: usize = 1024;
 pub(crate) const CONNECTION_BYTES: usize = 4096;
 
-/// The sum of such estimates, which is part of a sum over all virtual hosts.
+/// A sum of such estimates, which is part of a sum over all virtual hosts.
 #[derive(Debug, Default)]
 pub(crate) struct Gauge {
     own: u64,
@@ -74,7 +71,7 @@ pub(crate) fn of_exchange(name: &str, alternate: Option<&str>) -> usize {
     EXCHANGE_BYTES + 2 * name.len() + alternate.map_or(0, str::len)
 }
 
-/// Its partitions have the name and the names for dead letters, but no other arguments.
+/// A queue. Its partitions have the name and the names for dead letters, but no other arguments.
 pub(crate) fn of_queue(name: &str, arguments: &Table, settings: &Settings, partitions: usize) -> usize {
     let (argument_bytes, priorities) = (arguments.memory_bytes(), usize::from(settings.max_priority));
     let part_bytes =
@@ -82,14 +79,14 @@ pub(crate) fn of_queue(name: &str, arguments: &Table, settings: &Settings, parti
     argument_bytes + part_bytes * (1 + partitions)
 }
 
-/// A queue to be, with its partitions.
+/// A queue to be declared, with its partitions.
 pub(crate) fn of_new_queue(name: &str, arguments: &Table) -> usize {
     let Ok(settings) = Settings::of_arguments(arguments) else { return 0 };
     let partitions = usize::from(settings.partitions.unwrap_or(0));
     of_queue(name, arguments, &settings, partitions)
 }
 
-/// The arguments in any order.
+/// A binding; the order of its arguments does not matter.
 pub(crate) fn of_binding(kind: ExchangeKind, to: &Destination, key: &str, arguments: &Table) -> usize {
     let name_bytes = if let Destination::Exchange(name) = to { 3 * name.len() } else { 0 };
     let index_bytes = match kind {

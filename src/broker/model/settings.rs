@@ -1,14 +1,10 @@
-//! Settings: what a queue's arguments and the policy that applies to it make of it.
-//!
-//! Arguments are parsed once, when a queue is declared; nothing looks at the table again but who compares two
-//! declarations. A policy says the same without the `x-`. Where both give a number the lower one wins, elsewhere the
-//! argument does.
+//! Settings: the effect of a queue's arguments and of the policy that applies to it.
 
 use std::fmt;
 
 use crate::table::{Table, Value};
 
-/// The arguments of queues that mean something here, other than those that are accepted and have no effect.
+/// Arguments of queues that have an effect here.
 pub(crate) const QUEUE_ARGUMENTS: [&str; 14] = [
     QUEUE_TYPE,
     MESSAGE_TTL,
@@ -41,7 +37,7 @@ const CONSUMER_TIMEOUT: &str = "x-consumer-timeout";
 const MESSAGE_DEDUPLICATION: &str = "x-message-deduplication";
 const PARTITIONS: &str = "x-partitions";
 
-/// Accepted without an effect, and compared all the same when a queue is declared again.
+/// Arguments that have no effect, but are compared when a queue is declared again.
 const WITHOUT_EFFECT: [&str; 7] = [
     "x-queue-mode",
     "x-queue-version",
@@ -52,7 +48,7 @@ const WITHOUT_EFFECT: [&str; 7] = [
     "x-max-in-memory-bytes",
 ];
 
-/// What a policy may say, of queues and of exchanges.
+/// Keys of policies, for queues and for exchanges.
 const POLICY_KEYS: [&str; 10] = [
     "message-ttl",
     "expires",
@@ -66,7 +62,7 @@ const POLICY_KEYS: [&str; 10] = [
     "alternate-exchange",
 ];
 
-/// What a policy may say without an effect here: there is one copy of each queue, and one way to store it.
+/// Keys of policies that have no effect here: there is one copy of each queue, and one way to store it.
 const IGNORED_POLICY_KEYS: [&str; 18] = [
     "queue-mode",
     "queue-version",
@@ -88,7 +84,7 @@ const IGNORED_POLICY_KEYS: [&str; 18] = [
     "ha-promote-on-failure",
 ];
 
-/// What only queues of the other type can have, or streams.
+/// Arguments that only quorum queues or streams can have.
 const NOT_CLASSIC: [&str; 8] = [
     DELIVERY_LIMIT,
     "x-quorum-initial-group-size",
@@ -108,13 +104,13 @@ const NOT_QUORUM: [&str; 6] = [
     "x-stream-max-segment-size-bytes",
 ];
 
-/// The longest time that an argument or a property may give, ten years.
+/// Maximum of times in arguments and properties, ten years.
 pub(crate) const DURATION_MAX_MS: i64 = 10 * 365 * 86_400_000;
-/// How often a quorum queue delivers a message again, unless it is told otherwise.
+/// Default number of times that a quorum queue delivers a message again.
 const QUORUM_DELIVERY_LIMIT: u32 = 20;
 const PARTITIONS_MAX: i64 = 1024;
 
-/// What a queue is said to be; one store serves both.
+/// Type of a queue; one implementation serves both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum QueueKind {
     #[default]
@@ -122,19 +118,19 @@ pub(crate) enum QueueKind {
     Quorum,
 }
 
-/// What a full queue does.
+/// Behaviour of a full queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Overflow {
-    /// Drops what would be delivered next.
+    /// Drops the message that would be delivered next.
     #[default]
     DropHead,
-    /// Refuses what comes.
+    /// Refuses new messages.
     RejectPublish,
-    /// Refuses what comes, and dead-letters it.
+    /// Refuses new messages, and dead-letters them.
     RejectPublishDlx,
 }
 
-/// How a queue behaves.
+/// Settings of a queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) kind: QueueKind,
@@ -145,47 +141,47 @@ pub(crate) struct Settings {
     pub(crate) overflow: Option<Overflow>,
     pub(crate) dead_letter_exchange: Option<Box<str>>,
     pub(crate) dead_letter_routing_key: Option<Box<str>>,
-    /// Without it all messages are alike.
+    /// With 0 all messages have the same priority.
     pub(crate) max_priority: u8,
     pub(crate) single_active_consumer: bool,
     pub(crate) delivery_limit: DeliveryLimit,
     pub(crate) consumer_timeout_ms: Option<u64>,
-    /// Takes no message whose id it holds already.
+    /// Does not add a message whose id it has already.
     pub(crate) deduplicates: bool,
     pub(crate) partitions: Option<u16>,
 }
 
-/// How often a message may be requeued.
+/// Number of times that a message may be requeued.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum DeliveryLimit {
-    /// What is usual for the type of queue.
+    /// The default of the type of queue.
     #[default]
     Default,
     Off,
     Times(u32),
 }
 
-/// An argument that makes no sense.
+/// An invalid argument.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadSetting {
     pub(crate) name: &'static str,
     pub(crate) reason: Reason,
 }
 
-/// What is wrong with an argument.
+/// Reason why an argument is invalid.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     Value(String),
-    /// It has a value of this type.
+    /// Its value has this type.
     Type(&'static str),
-    /// No queue of this type has it.
+    /// Queues of this type do not have it.
     QueueType(&'static str),
 }
 
 type Parsed<T> = Result<T, BadSetting>;
 
 impl Settings {
-    /// What a queue's arguments say. The types of queue that there is none of are refused elsewhere.
+    /// Parses the arguments of a queue. Unknown types of queue are refused elsewhere.
     pub(crate) fn of_arguments(arguments: &Table) -> Parsed<Self> {
         let settings = Self::parse(&|name| arguments.get(name))?;
         let (unsupported, kind) = match settings.kind {
@@ -201,7 +197,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What a policy's definition says of queues.
+    /// Parses a policy's definition as far as it is for queues.
     pub(crate) fn of_policy(definition: &Table) -> Parsed<Self> {
         let is_known = |key: &&str| POLICY_KEYS.contains(key) || IGNORED_POLICY_KEYS.contains(key);
         if let Some((key, _)) = definition.iter().find(|(key, _)| !is_known(key)) {
@@ -210,7 +206,7 @@ impl Settings {
         Self::parse(&|name| definition.get(name.strip_prefix("x-")?))
     }
 
-    /// These, which arguments have given, where a policy applies as well.
+    /// Combines these settings, from arguments, with those of a policy.
     pub(crate) fn under(&self, policy: &Self) -> Self {
         let own = self.clone();
         let (has_exchange, theirs) = (own.dead_letter_exchange.is_some(), policy.clone());
@@ -221,7 +217,7 @@ impl Settings {
             max_length_bytes: lower(own.max_length_bytes, theirs.max_length_bytes),
             overflow: own.overflow.or(theirs.overflow),
             dead_letter_exchange: own.dead_letter_exchange.or(theirs.dead_letter_exchange),
-            // A key belongs to the exchange that it came with.
+            // A routing key belongs to the exchange that it was set with.
             dead_letter_routing_key: if has_exchange {
                 own.dead_letter_routing_key
             } else {
@@ -233,12 +229,12 @@ impl Settings {
         }
     }
 
-    /// These, which a policy has given, where one of the operator's applies as well.
+    /// Combines these settings, from a policy, with the operator policy.
     pub(crate) fn limited_by(&self, operator: &Self) -> Self {
         Self { overflow: operator.overflow.or(self.overflow), ..self.under(operator) }
     }
 
-    /// How often a message may be requeued before it is dead-lettered.
+    /// Returns how often a message may be requeued before it is dead-lettered.
     pub(crate) fn delivery_limit(&self) -> Option<u32> {
         match (self.delivery_limit, self.kind) {
             (DeliveryLimit::Times(limit), _) => Some(limit),
@@ -247,7 +243,7 @@ impl Settings {
         }
     }
 
-    /// Whether a message says how often it was requeued.
+    /// Returns whether messages carry the number of times that they were requeued.
     pub(crate) fn counts_deliveries(&self) -> bool {
         self.kind == QueueKind::Quorum || self.delivery_limit().is_some()
     }
@@ -256,7 +252,7 @@ impl Settings {
         self.max_length.is_some() || self.max_length_bytes.is_some()
     }
 
-    /// Whether what comes is refused by a full queue.
+    /// Returns whether a full queue refuses new messages.
     pub(crate) fn rejects_publish(&self) -> bool {
         self.has_length_limit() && matches!(self.overflow, Some(Overflow::RejectPublish | Overflow::RejectPublishDlx))
     }
@@ -338,7 +334,7 @@ fn duration(find: Find<'_, '_>, name: &'static str, min: i64) -> Parsed<Option<u
     Ok(integer(find, name, min, DURATION_MAX_MS)?.map(|ms| ms as u64))
 }
 
-/// A text; `wrong` makes the reason of the name of another type.
+/// Reads a string; `wrong` makes the reason from the name of another type.
 fn text(find: Find<'_, '_>, name: &'static str, wrong: fn(&'static str) -> Reason) -> Parsed<Option<Box<str>>> {
     let Some(value) = find(name) else { return Ok(None) };
     match value.as_str() {
@@ -370,15 +366,15 @@ fn overflow(find: Find<'_, '_>) -> Parsed<Option<Overflow>> {
     }
 }
 
-/// The first argument in which two declarations of one queue differ: its name, and both values in words.
+/// Returns the first argument in which two declarations of a queue differ: its name, and both values as text.
 pub(crate) fn difference(received: &Table, current: &Table) -> Option<(&'static str, String, String)> {
     QUEUE_ARGUMENTS.into_iter().chain(WITHOUT_EFFECT).find_map(|name| {
         let (received, current) = (received.get(name), current.get(name));
         let is_equivalent = match (received, current) {
-            // Declaring more partitions adds them; fewer were right before somebody did.
+            // Declaring more partitions adds them; fewer are what was declared before they were added.
             (Some(_), Some(_)) if name == PARTITIONS => true,
             (Some(received), Some(current)) => received.equivalent(current),
-            // Not to name a type is to want a classic queue.
+            // A queue without a type is a classic queue.
             (None, Some(kind)) | (Some(kind), None) if name == QUEUE_TYPE => kind.as_str() == Some("classic"),
             (None, None) => true,
             _ => false,

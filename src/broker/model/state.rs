@@ -1,7 +1,4 @@
-//! State: what facts have made so far.
-//!
-//! [`State::apply`] is the only way to change it, and cannot fail: whoever commits a record has checked before that it
-//! can become a fact. Everything else here only looks; what concerns messages that are kept is in its own module.
+//! State: the exchanges, bindings, queues and messages, as facts have made them so far.
 
 mod kept;
 
@@ -35,39 +32,39 @@ pub(crate) struct State {
     exchanges: HashMap<Box<str>, Box<Exchange>, FixedState>,
     queues: Arena<QueueId, Queue>,
     names: HashMap<Box<str>, QueueId, FixedState>,
-    /// The exchanges with bindings to each queue or exchange, so that nobody has to ask them all.
+    /// Exchanges that have bindings to each queue or exchange, so that not all of them need to be searched.
     sources: HashMap<Destination, Vec<Box<str>>, FixedState>,
     policies: Policies,
     operator_policies: Policies,
-    /// Messages that wait to go from their exchange into queues.
+    /// Messages that are held back in their exchange.
     delayed: Numbered<Message>,
     delayed_number: u64,
     publishers: Publishers,
     memory_bytes: usize,
-    /// Deliveries that are not settled.
+    /// Number of deliveries that are not settled.
     unacked: usize,
-    /// What the ids take by which queues know their messages.
+    /// Memory of the queues' deduplication ids.
     ids_bytes: Rc<Cell<u64>>,
-    /// What all but messages takes.
+    /// Memory of everything but messages.
     room: Gauge,
-    /// What kept messages take where they are written down.
+    /// Bytes that kept messages take in the store.
     kept_bytes: usize,
     pager: Paging,
-    /// Whether there ever was a message that had been put away.
+    /// Whether any message was ever paged out.
     has_stubs: bool,
-    /// Kept messages that waited in a partition under a number and are in it now, at a position.
+    /// Kept messages that waited in a partition: queue, number while waiting, and position now.
     opened: Vec<(QueueId, u64, u64)>,
-    /// The last message that was taken, for as long as it is being delivered.
+    /// The last message that was taken, while it is being delivered.
     taken: Option<Message>,
-    /// The message that was delivered last, if it was fetched for that: its queue, and where it can be had again.
+    /// The queue and the location of the message that was delivered last, if it was fetched for that.
     lent: Option<(QueueId, Fetched)>,
 }
 
-/// Where messages are read back from that had to leave memory, and how their bytes are read.
+/// Reads paged-out messages back, and parses their bytes.
 #[derive(Default)]
 struct Paging(Option<(Box<dyn Pager>, ReadMessage)>);
 
-/// Finds the parts of a message in what was written down of it.
+/// Parses a message from the bytes that were written down.
 pub(crate) type ReadMessage = fn(&[u8]) -> Option<Parts<'_>>;
 
 impl fmt::Debug for Paging {
@@ -76,19 +73,19 @@ impl fmt::Debug for Paging {
     }
 }
 
-/// Where a message goes, and the lists that finding out needs; kept to be used again.
+/// Result of routing, and buffers that are reused for it.
 #[derive(Debug, Default)]
 pub(crate) struct Route {
-    /// Each queue once.
+    /// Without duplicates.
     pub(crate) queues: Vec<QueueId>,
     exchanges: Vec<Box<str>>,
     walk: Walk,
 }
 
-/// Only the broker may publish here; clients find it when they look for it.
+/// Only the broker may publish here; clients may check that it exists.
 const TRACE: &str = "amq.rabbitmq.trace";
 
-/// The exchanges that are always there.
+/// Exchanges that always exist.
 const PREDECLARED: [(&str, ExchangeKind); 7] = [
     ("", ExchangeKind::Direct),
     ("amq.direct", ExchangeKind::Direct),
@@ -129,7 +126,7 @@ impl State {
         state
     }
 
-    /// Makes a fact true.
+    /// Applies a fact.
     pub(crate) fn apply(&mut self, record: &Record<'_>) {
         match *record {
             Record::ExchangeDeclared { name, kind, durable, auto_delete, internal, arguments } => {
@@ -236,13 +233,13 @@ impl State {
         }
     }
 
-    /// The message at this position, which has been delivered just now.
+    /// Returns the message at this position, which was delivered just now.
     pub(crate) fn delivered(&self, queue: QueueId, position: u64) -> &Message {
         let unacked = self.queue(queue).and_then(|queue| queue.unacked_message(position));
         unacked.or(self.taken.as_ref()).expect("a message that was delivered is unacked or taken")
     }
 
-    /// The last delivery is over: forgets the message if it was taken, and puts it away again if it was fetched.
+    /// Ends the last delivery: drops the message if it was taken, and pages it out again if it was fetched.
     pub(crate) fn let_go(&mut self) {
         if let Some(message) = self.taken.take() {
             self.forget(message);
@@ -252,27 +249,27 @@ impl State {
         }
     }
 
-    /// The id that the next queue gets.
+    /// Returns the id that the next queue gets.
     pub(crate) fn next_queue(&self) -> QueueId {
         self.queues.next_id()
     }
 
-    /// The ids that so many further queues get.
+    /// Returns the ids that the next `count` queues get.
     pub(crate) fn next_queues(&self, count: usize) -> Vec<QueueId> {
         self.queues.next_ids(count)
     }
 
-    /// What the messages take in memory, each counted once, however many queues share it, and their places.
+    /// Returns the memory of messages, each counted once however many queues share it, and of their places.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.memory_bytes + self.unacked_bytes() + self.ids_bytes.get() as usize
     }
 
-    /// What deliveries that are not settled take of that, their messages aside.
+    /// Returns the part of that for unsettled deliveries, without the messages themselves.
     pub(crate) fn unacked_bytes(&self) -> usize {
         self.unacked * UNACKED_MEMORY_BYTES
     }
 
-    /// What all but messages takes in memory.
+    /// Returns the memory of everything but messages.
     pub(crate) fn room(&self) -> &Gauge {
         &self.room
     }
@@ -289,7 +286,7 @@ impl State {
         &self.policies
     }
 
-    /// What limits policies, which is not a fact either: the host keeps it.
+    /// Returns the operator policies, which are not facts: the host stores them.
     pub(crate) fn operator_policies(&self) -> &Policies {
         &self.operator_policies
     }
@@ -302,14 +299,14 @@ impl State {
         self.apply_policies();
     }
 
-    /// Gives patterns their meaning, which is not a fact: the host has it.
+    /// Sets the function that matches patterns, which is not a fact: the host provides it.
     pub(crate) fn set_matcher(&mut self, matcher: Matcher) {
         self.policies.set_matcher(matcher);
         self.operator_policies.set_matcher(matcher);
         self.apply_policies();
     }
 
-    /// The exchanges that have bindings to this.
+    /// Returns the exchanges that have bindings to this destination.
     pub(crate) fn sources_of(&self, destination: &Destination) -> &[Box<str>] {
         self.sources.get(destination).map_or(&[], |sources| sources)
     }
@@ -318,12 +315,12 @@ impl State {
         self.delayed.iter().for_each(|(_, message)| see(message));
     }
 
-    /// A message that waits.
+    /// Returns a delayed message.
     pub(crate) fn delayed(&self, number: u64) -> Option<&Message> {
         self.delayed.get(number)
     }
 
-    /// The number that the next message to wait gets.
+    /// Returns the number that the next delayed message gets.
     pub(crate) fn next_delayed(&self) -> u64 {
         self.delayed_number + 1
     }
@@ -344,17 +341,17 @@ impl State {
         self.names.get(name).copied()
     }
 
-    /// All queues that were declared, in that order; partitions are not among them.
+    /// Returns all declared queues in the order of declaration, without partitions.
     pub(crate) fn queues(&self) -> impl Iterator<Item = (QueueId, &Queue)> {
         self.all_queues().filter(|(_, queue)| queue.part.is_none())
     }
 
-    /// All queues and partitions.
+    /// Returns the ids of all queues and partitions.
     pub(crate) fn queue_ids(&self) -> Vec<QueueId> {
         self.queues.ids()
     }
 
-    /// Goes on after what was there before: neither ids nor numbers are given out again.
+    /// Continues after a restored state: neither ids nor numbers are used again.
     pub(crate) fn go_on_after(&mut self, queue: QueueId, delayed: u64, publishers: Publishers) {
         self.queues.go_on_after(queue);
         self.delayed_number = self.delayed_number.max(delayed);
@@ -365,13 +362,13 @@ impl State {
         self.delayed.insert(number, message);
     }
 
-    /// All queues, partitions among them.
+    /// Returns all queues and partitions.
     pub(crate) fn all_queues(&self) -> impl Iterator<Item = (QueueId, &Queue)> {
         self.queues.ids().into_iter().filter_map(|id| self.queues.get(id).map(|queue| (id, queue)))
     }
 
-    /// Finds the queues that a message goes to, each once; through bound exchanges, and to the alternate exchange
-    /// where one routes nowhere. Each exchange is asked once, so that cycles end.
+    /// Finds the queues that a message is routed to, without duplicates; through bound exchanges, and through the
+    /// alternate exchange of an exchange that routes nowhere. Each exchange is visited once, so cycles end.
     pub(crate) fn route(&self, exchange: &str, routing_keys: &[&str], properties: Properties<'_>, route: &mut Route) {
         route.queues.clear();
         if exchange.is_empty() {
@@ -390,7 +387,7 @@ impl State {
         }
     }
 
-    /// Asks the exchange `name` on behalf of a message that was published to `first`.
+    /// Routes through the exchange `name` a message that was published to `first`.
     fn route_one(&self, first: &str, name: &str, keys: &[&str], properties: Properties<'_>, route: &mut Route) {
         let Route { queues, exchanges, walk } = route;
         let Some(exchange) = self.exchanges.get(name) else { return };
@@ -400,7 +397,7 @@ impl State {
                 exchanges.push(name.into());
             }
         };
-        // One that does not look at keys is asked once.
+        // An exchange that ignores keys is asked once.
         let keys = if exchange.looks_at_keys() { keys } else { &keys[..1] };
         for routing_key in keys {
             exchange.route(routing_key, properties, walk, &mut |destination| {
@@ -430,7 +427,7 @@ impl State {
         }
     }
 
-    /// A message says how often it came back, where its queue counts that.
+    /// Requeues a message, which gets the number of its returns where its queue counts them.
     fn requeue(&mut self, id: QueueId, position: u64) {
         let queue = self.queues.get_mut(id).expect("a fact's queue exists");
         let counts = queue.settings.counts_deliveries();
@@ -460,7 +457,8 @@ impl State {
         }
     }
 
-    /// Adds partitions to a front; slots that go to them are sealed as long as their former owners have messages.
+    /// Adds partitions to a front; slots that move to them are sealed as long as their former owners have messages of
+    /// them.
     fn add_partitions(&mut self, front: QueueId, added: &[QueueId]) {
         let queue = self.queues.get_mut(front).expect("a fact's queue exists");
         self.room.take_off(queue.room());
@@ -482,7 +480,7 @@ impl State {
         self.partitions_mut(front).sealed += sealed;
     }
 
-    /// Seals a slot that has gone, if there are messages of it where it was.
+    /// Seals a slot that moved, if its former owner has messages of it.
     pub(crate) fn seal(&mut self, Move { slot, from, to }: Move) -> bool {
         let mut older = 0;
         let count = &mut |_, message: &Message| older += usize::from(message.slot() == slot);
@@ -497,7 +495,7 @@ impl State {
         true
     }
 
-    /// A slot of which the last message has left another partition is open here: what waited for that is ready.
+    /// Opens a slot here after its last message has left the former owner: messages that waited for it are ready.
     fn unseal(&mut self, opened: Option<(u16, QueueId)>) {
         let Some((slot, to)) = opened else { return };
         for (number, message) in self.part_mut(to).unseal(slot) {
@@ -507,7 +505,7 @@ impl State {
         self.partitions_mut(front).sealed -= 1;
     }
 
-    /// What waited in a partition, under this number, is ready.
+    /// Makes a message ready that waited in a partition under this number.
     pub(crate) fn enqueue_opened(&mut self, id: QueueId, number: u64, message: Message) {
         let queue = self.queue_mut(id);
         let position = queue.end_for(&message);

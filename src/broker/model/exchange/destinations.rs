@@ -1,17 +1,17 @@
-//! Destinations: where some bindings lead, sorted, so that one of many is found and removed without asking all.
+//! Destinations: a sorted list of bindings' destinations, in which one of many is found quickly.
 
 use crate::id::QueueId;
 
-/// Where a binding leads.
+/// Destination of a binding.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Destination {
-    /// To a queue.
+    /// A queue.
     Queue(QueueId),
-    /// To an exchange, by its name.
+    /// An exchange, by its name.
     Exchange(Box<str>),
 }
 
-/// Destinations, each as often as it was added, with what is to be known of its binding.
+/// Destinations, each as often as it was added, with data of its binding.
 #[derive(Debug)]
 pub(crate) struct Destinations<T = ()>(Vec<(Destination, T)>);
 
@@ -25,7 +25,7 @@ impl<T: PartialEq> Destinations<T> {
         self.0.insert(place, (destination, what));
     }
 
-    /// Removes it once, if it is there: the answer.
+    /// Removes one occurrence, and returns whether there was one.
     pub(crate) fn remove(&mut self, destination: &Destination, what: &T) -> bool {
         let first = self.0.partition_point(|(known, _)| known < destination);
         let mut theirs = self.0[first..].iter().take_while(|(known, _)| known == destination);

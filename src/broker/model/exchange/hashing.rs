@@ -1,8 +1,4 @@
-//! Hashing: one of the bindings for each message, by chance or by what the message says.
-//!
-//! A consistent hash exchange lets its destinations draw a number for each value that it hashes. Each draws alone, by a
-//! hash of itself and that value, and the best one gets the message: so a new destination takes its share from all
-//! others, and between those nothing moves. Weights bend the draw such that shares are proportional to them.
+//! Hashing: chooses one of the bindings for each message, at random or by a hash of a property of the message.
 
 use super::destinations::{Destination, Destinations};
 use crate::broker::model::error::Error;
@@ -16,11 +12,11 @@ const HASH_PROPERTY: &str = "hash-property";
 #[derive(Debug)]
 pub(super) struct ConsistentHash {
     by: HashedBy,
-    /// With their weights.
+    /// Destinations with their weights.
     destinations: Destinations<u32>,
 }
 
-/// What of a message decides where it goes. What is not there counts as empty.
+/// Part of a message that is hashed. A missing one counts as empty.
 #[derive(Debug)]
 enum HashedBy {
     RoutingKey,
@@ -43,7 +39,7 @@ impl ConsistentHash {
         self.destinations.remove(destination, &checked_weight(routing_key));
     }
 
-    /// The destination of a message. One that is bound twice has the greater weight.
+    /// Returns the destination of a message. A destination that is bound twice has the greater weight.
     pub(super) fn choose(&self, routing_key: &str, properties: Properties<'_>) -> Option<&Destination> {
         let value = self.by.hash(routing_key, properties);
         let mut best: Option<(&Destination, Draw)> = None;
@@ -107,8 +103,8 @@ impl Draw {
     }
 }
 
-/// How far a number is from the greatest one, in doublings; 16 bits are behind the point. Such distances of random
-/// numbers, divided by weights, are least as often as the weights say.
+/// Returns the binary logarithm of 2^64 divided by the number, with 16 fractional bits. If these distances of random
+/// numbers are divided by weights, each is the least as often as its weight requires.
 fn distance(number: u64) -> u64 {
     const FRACTION_BITS: u32 = 16;
     let number = number | 1;
@@ -123,7 +119,7 @@ fn distance(number: u64) -> u64 {
     (u64::from(u64::BITS) << FRACTION_BITS) - logarithm
 }
 
-/// The weight that a binding's routing key says.
+/// Parses the weight in a binding's routing key.
 pub(super) fn weight(routing_key: &str) -> Result<u32, Error> {
     match routing_key.parse() {
         Ok(weight) if weight > 0 => Ok(weight),
@@ -146,7 +142,7 @@ fn hash_of(destination: &Destination) -> u64 {
     }
 }
 
-/// FNV-1a: the same on every host.
+/// FNV-1a, which gives the same on every host.
 fn hash(bytes: &[u8]) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325;
     mix(bytes.iter().fold(start, |hash: u64, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)))
@@ -159,7 +155,7 @@ fn mix(number: u64) -> u64 {
     number ^ number >> 31
 }
 
-/// Chance that needs not be secret: SplitMix64, by how often it was asked.
+/// Random numbers that need not be secret: SplitMix64 of a counter.
 #[derive(Debug, Default)]
 pub(crate) struct Chance(u64);
 

@@ -1,8 +1,4 @@
 //! Headers: finds the bindings whose arguments match the headers of a message.
-//!
-//! A binding becomes one rule of all that it wants (`x-match` is `all`), or for each thing that it wants one of its own
-//! (`any`). A rule stands under one of the things that it wants, that which fewest others stand under; so a message asks
-//! only rules that want something which it has. Rules that want nothing are asked always.
 
 use std::collections::HashMap;
 
@@ -16,7 +12,8 @@ use crate::table::{Table, Value};
 /// The rules of a headers exchange.
 #[derive(Debug, Default)]
 pub(super) struct Headers {
-    /// By place. A rule's table holds what a message must have; `Void` tests presence alone.
+    /// Rules by the condition that they are filed under. A rule's table has the headers that a message must have;
+    /// `Void` tests presence only.
     rules: HashMap<Box<[u8]>, Destinations<Table>, FixedState>,
 }
 
@@ -65,7 +62,7 @@ impl Headers {
     }
 }
 
-/// Where a rule may stand.
+/// Returns the keys under which a rule may be filed.
 fn places(rule: &Table) -> Vec<Vec<u8>> {
     if rule.is_empty() {
         return vec![Vec::new()];
@@ -78,15 +75,15 @@ fn places(rule: &Table) -> Vec<Vec<u8>> {
     rule.iter().map(place).collect()
 }
 
-/// The place of what wants this. Equivalent values have the same.
+/// Makes the key of a condition. Equivalent values have the same key.
 fn put_place(name: &str, value: &Value, place: &mut Vec<u8>) {
     place.extend_from_slice(name.as_bytes());
-    // No name holds this octet.
+    // No name contains this octet.
     place.push(0xff);
     value.put_key(place);
 }
 
-/// What a binding's arguments want.
+/// Returns the rules that a binding's arguments amount to.
 fn rules(arguments: &Table) -> Vec<Table> {
     let mode = arguments.get("x-match").and_then(Value::as_str).unwrap_or("all");
     let with_x = mode.ends_with("-with-x");
@@ -100,7 +97,7 @@ fn holds(rule: &Table, headers: &Table) -> bool {
         .all(|(name, wanted)| headers.get(name).is_some_and(|value| *wanted == Value::Void || value.equivalent(wanted)))
 }
 
-/// Checks that a headers binding's `x-match` is one of the four.
+/// Checks that a headers binding's `x-match` is one of the four modes.
 pub(super) fn check_mode(arguments: &Table) -> Result<(), Error> {
     let found = match arguments.get("x-match").map(Value::as_str) {
         None | Some(Some("all" | "any" | "all-with-x" | "any-with-x")) => return Ok(()),

@@ -3,35 +3,35 @@
 /// The types of exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExchangeKind {
-    /// Routing key equal to the binding's.
+    /// To bindings with the same routing key.
     Direct,
-    /// Every binding.
+    /// To every binding.
     Fanout,
-    /// Routing key matches the binding's pattern.
+    /// To bindings whose pattern matches the routing key.
     Topic,
-    /// Headers match the binding's arguments.
+    /// To bindings whose arguments match the headers.
     Headers,
-    /// One binding, by what the message says; the binding's routing key is its weight.
+    /// To one binding, by a hash of the message's key; the binding's routing key is its weight.
     ConsistentHash,
-    /// One binding, by chance.
+    /// To one binding, at random.
     Random,
-    /// As another type, which an argument names, but a message may say that it is to be routed later.
+    /// As another type, which an argument names, after the delay that a message may request.
     Delayed,
 }
 
 impl ExchangeKind {
     pub(super) const ALL: [Self; 7] =
         [Self::Direct, Self::Fanout, Self::Topic, Self::Headers, Self::ConsistentHash, Self::Random, Self::Delayed];
-    /// The names of all types.
+    /// Names of all types.
     pub(crate) const NAMES: [&str; 7] =
         ["direct", "fanout", "topic", "headers", "x-consistent-hash", "x-random", "x-delayed-message"];
 
-    /// The type of this name.
+    /// Returns the type of this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Its name.
+    /// Returns the name of the type.
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::NAMES[self as usize]

@@ -12,8 +12,8 @@
 //!             failed
 //! ```
 //!
-//! Matching walks all paths at once, word by word, over a set of nodes. So its cost is bounded by the nodes that the
-//! key reaches times its words, whatever the patterns, and bindings that do not match cost nothing.
+//! Matching follows all paths at once, word by word, as a set of nodes. So its cost is at most the number of nodes that
+//! the key reaches times its words, whatever the patterns, and bindings that do not match cost nothing.
 
 use std::collections::HashMap;
 
@@ -25,9 +25,9 @@ use super::hashing::Chance;
 /// The patterns of a topic exchange.
 #[derive(Debug)]
 pub(crate) struct Topic {
-    /// The root is the first.
+    /// The first is the root.
     nodes: Vec<Node>,
-    /// Those that nobody needs, and that are empty.
+    /// Empty nodes that can be used again.
     free: Vec<usize>,
 }
 
@@ -38,12 +38,12 @@ struct Node {
     words: HashMap<Box<str>, usize, FixedState>,
     star: Option<usize>,
     hash: Option<usize>,
-    /// Reached by `#`: it takes any further word and stays.
+    /// Reached by `#`: it accepts any further word and remains in the set.
     is_hash: bool,
     destinations: Destinations,
 }
 
-/// What routing needs and keeps to use it again: the sets of nodes that one match walks over, and chance.
+/// Buffers that are reused for routing: the sets of nodes during a match, and random numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
     here: Vec<usize>,
@@ -97,7 +97,7 @@ impl Topic {
         for child in words.get(word).into_iter().chain(star) {
             self.enter(*child, reached);
         }
-        // A node's `#` child is entered together with the node, as `#` may stand for no word at all.
+        // A node's `#` child is entered together with the node, as `#` also matches no word at all.
     }
 
     fn enter(&self, node: usize, reached: &mut Vec<usize>) {
@@ -134,7 +134,7 @@ impl Topic {
         child
     }
 
-    /// Removes what no pattern needs any more, from the end of a path upwards.
+    /// Removes nodes that no pattern needs any more, from the end of a path upwards.
     fn prune(&mut self, path: &[usize], pattern: &str) {
         let words: Vec<&str> = words(pattern).collect();
         for depth in (1..path.len()).rev() {
@@ -167,7 +167,7 @@ impl Node {
     }
 }
 
-/// The words of a key or a pattern; the empty one has none.
+/// Returns the words of a key or a pattern; the empty one has none.
 fn words(key: &str) -> impl Iterator<Item = &str> {
     key.split('.').filter(move |_| !key.is_empty())
 }

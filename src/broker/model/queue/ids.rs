@@ -1,4 +1,4 @@
-//! Ids: by which a queue takes each message once, if that is what it is for.
+//! Ids: the deduplication ids of a queue's messages, by which it adds each message only once.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -10,12 +10,12 @@ use foldhash::fast::FixedState;
 use crate::broker::model::message::Message;
 use crate::broker::model::room::Gauge;
 
-/// The header by which a message says that it is the same as another.
+/// Header with the deduplication id of a message.
 const DEDUPLICATION_ID: &str = "x-deduplication-id";
-/// What an id takes in memory beside its bytes: about that of an entry and an allocation.
+/// Memory of an id beyond its bytes: about that of an entry and an allocation.
 const ID_BYTES: usize = 80;
 
-/// The ids of all messages of a queue: whether a transient one has it, and whether a kept one.
+/// The ids of all messages of a queue, each with whether a transient message has it, and whether a kept one.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
     known: HashMap<Box<[u8]>, [bool; 2], FixedState>,
@@ -23,17 +23,18 @@ pub(super) struct Ids {
 }
 
 impl Ids {
-    /// Counts in this sum what they take in memory.
+    /// Adds their memory to this sum.
     pub(super) fn count_in(&mut self, all: &Rc<Cell<u64>>) {
         self.bytes.join(all);
     }
 
-    /// The same, counted anew.
+    /// Returns their memory, counted anew.
     pub(super) fn recounted_bytes(&self) -> usize {
         self.known.keys().map(|id| ID_BYTES + id.len()).sum()
     }
 
-    /// Whether a message of the same id is here. One that is lost in a crash does not stand for one that is kept.
+    /// Returns whether a message with the same id is here. One that would be lost in a crash does not count for one to
+    /// be kept.
     pub(super) fn know(&self, message: &Message, is_kept: bool) -> bool {
         let Some(id) = deduplication_id(message) else { return false };
         self.known.get(&*id).is_some_and(|&[transient, kept]| kept || (transient && !is_kept))

@@ -1,21 +1,21 @@
-//! Partition: a queue in several parts, each FIFO, between which a message's key decides.
+//! Partition: one part of a queue, with its own order; a message's key decides to which part it goes.
 //!
 //! ```text
 //!   key ── hash ──> one of 1,024 slots ── map ──> one of n partitions ──> the one consumer that is active there
 //! ```
 //!
-//! The queue that has the name is the *front*: bindings lead to it and consumers come to it, but it holds no message.
-//! Its partitions are queues without a name. The same key always has the same slot, so the same partition and its
-//! order. The slots never change; which partition owns a slot does, when partitions are added:
+//! The queue with the name is the *front*: it has the bindings and the consumers, but no messages. Its partitions are
+//! queues without a name. A key always has the same slot, so messages with the same key are in the same partition, in
+//! order. The slots never change; their owners do when partitions are added:
 //!
 //! ```text
 //!   former owner   still holds older messages of the slot ── the last one is settled ──┐
 //!   new owner      sealed: what arrives for the slot waits ────────────────────────────┴──> ready
 //! ```
 //!
-//! As there are never fewer partitions than before, their number is the *epoch* of the map. A publisher that has worked
-//! out partitions for itself may say of which epoch by the header `x-partition-epoch`; one that is stale is refused,
-//! and the publisher looks again.
+//! As the number of partitions never falls, it is the *epoch* of the map. A publisher that computes partitions itself
+//! may state its epoch in the header `x-partition-epoch`; a stale one is refused, and the publisher asks for the number
+//! again.
 
 use crate::broker::model::message::Message;
 use crate::broker::model::numbered::Numbered;
@@ -25,17 +25,17 @@ use crate::properties::Properties;
 
 const EPOCH: &str = "x-partition-epoch";
 
-/// What a front knows.
+/// Partitions of a front, and the owners of the slots.
 #[derive(Debug)]
 pub(crate) struct Partitions {
     pub(crate) queues: Vec<QueueId>,
     /// The partition that owns each slot.
     owners: Vec<u16>,
-    /// How many slots are sealed.
+    /// Number of sealed slots.
     pub(crate) sealed: usize,
 }
 
-/// A slot that goes from one partition to another.
+/// A slot that moves from one partition to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Move {
     pub(crate) slot: u16,
@@ -43,16 +43,16 @@ pub(crate) struct Move {
     pub(crate) to: QueueId,
 }
 
-/// What a partition knows.
+/// Slots of a partition that are moving.
 #[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) front: QueueId,
     pub(crate) number: usize,
-    /// Slots that are sealed here, and what has arrived for them.
+    /// Slots that are sealed here, and the messages that wait for them.
     coming: Numbered<Vec<(u64, Message)>>,
-    /// How many have waited here so far: each has a number.
+    /// Number of messages that have waited here so far, which numbers them.
     arrivals: u64,
-    /// Slots that went: how many older messages of them are still here, and to where they went.
+    /// Slots that moved away: the number of their older messages still here, and their new owner.
     going: Numbered<(usize, QueueId)>,
 }
 
@@ -61,7 +61,7 @@ impl Partitions {
         Self { queues: Vec::new(), owners: Vec::new(), sealed: 0 }
     }
 
-    /// The partition to which messages with this key go; nothing for a publisher that says so of another epoch.
+    /// Returns the partition for messages with this key, or `None` if the message states another epoch.
     pub(crate) fn find(&self, routing_key: &str, properties: Properties<'_>) -> Option<QueueId> {
         let is_stale =
             properties.header(EPOCH).is_some_and(|epoch| epoch.as_integer() != Some(self.queues.len() as i64));
@@ -69,12 +69,12 @@ impl Partitions {
         (!is_stale).then(|| self.queues[usize::from(owner)])
     }
 
-    /// The partition that owns a slot.
+    /// Returns the partition that owns a slot.
     pub(crate) fn owner(&self, slot: u16) -> QueueId {
         self.queues[usize::from(self.owners[usize::from(slot)])]
     }
 
-    /// Adds partitions, and answers the slots that go to them: as few as make all shares equal.
+    /// Adds partitions, and returns the slots that move to them: as few as make all shares equal.
     pub(crate) fn add(&mut self, added: &[QueueId]) -> Vec<Move> {
         let known = self.queues.len();
         self.queues.extend_from_slice(added);
@@ -106,7 +106,7 @@ impl Part {
         Self { front, number, coming: Numbered::new(), arrivals: 0, going: Numbered::new() }
     }
 
-    /// Keeps a message whose slot is sealed; answers it where it is not.
+    /// Keeps a message whose slot is sealed, and returns any other.
     #[inline(never)]
     pub(crate) fn hold(&mut self, message: Message) -> Option<Message> {
         if self.coming.len() == 0 {
@@ -122,7 +122,7 @@ impl Part {
         }
     }
 
-    /// Keeps a message again that has waited under a number; answers it where its slot is not sealed any more.
+    /// Restores a message that has waited under a number, or returns it if its slot is no longer sealed.
     pub(crate) fn hold_again(&mut self, number: u64, message: Message) -> Option<Message> {
         match self.coming.get_mut(message.slot().into()) {
             Some(waiting) => {
@@ -133,33 +133,34 @@ impl Part {
         }
     }
 
-    /// The number that a message gets, if it has to wait for its slot.
+    /// Returns the number that a message gets if it has to wait for its slot.
     pub(crate) fn next_sealed(&self, message: &Message) -> Option<u64> {
         let is_sealed = self.coming.len() > 0 && self.coming.get(message.slot().into()).is_some();
         is_sealed.then_some(self.arrivals)
     }
 
-    /// No message gets a number below this one any more.
+    /// Makes waiting messages get numbers from this one on.
     pub(crate) fn count_on_from(&mut self, arrivals: u64) {
         self.arrivals = self.arrivals.max(arrivals);
     }
 
-    /// Seals a slot, of which another partition still has messages.
+    /// Seals a slot that still has messages in another partition.
     pub(crate) fn seal(&mut self, slot: u16) {
         self.coming.insert(slot.into(), Vec::new());
     }
 
-    /// Opens a slot, and gives what waited, each with its number.
+    /// Opens a slot, and returns the messages that waited for it, with their numbers.
     pub(crate) fn unseal(&mut self, slot: u16) -> Vec<(u64, Message)> {
         self.coming.remove(slot.into()).expect("a slot that is unsealed was sealed")
     }
 
-    /// Remembers that a slot went while so many of its messages are here.
+    /// Notes that a slot moved away while `older` of its messages are here.
     pub(crate) fn let_go(&mut self, slot: u16, older: usize, to: QueueId) {
         self.going.insert(slot.into(), (older, to));
     }
 
-    /// A message has left; if it was the last one of a slot that went, answers that and its new owner.
+    /// Counts a message that has left; if it was the last one of a slot that moved away, returns the slot and its new
+    /// owner.
     #[inline(never)]
     pub(crate) fn count_out(&mut self, message: &Message) -> Option<(u16, QueueId)> {
         if self.going.len() == 0 {
@@ -175,12 +176,12 @@ impl Part {
         opened
     }
 
-    /// Whether there are messages here of slots that went.
+    /// Returns whether there are messages here of slots that moved away.
     pub(crate) fn is_shedding(&self) -> bool {
         self.going.len() > 0
     }
 
-    /// What waits for sealed slots.
+    /// Removes the messages that wait for sealed slots.
     pub(crate) fn take_sealed(&mut self) -> Vec<Message> {
         self.coming.values_mut().flat_map(std::mem::take).map(|(_, message)| message).collect()
     }

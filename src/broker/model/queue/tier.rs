@@ -7,8 +7,8 @@
 //!  +--------+--------------------------+
 //! ```
 //!
-//! Messages leave a tier from its front, so everything that was requeued stands before everything that was never
-//! delivered. Hence two parts of each tier: the *returned*, sorted, and the *fresh*, whose positions need no storing.
+//! Messages leave a tier from its front, so all requeued messages are before all that were never delivered. Hence a
+//! tier has two parts: the *returned*, sorted, and the *fresh*, whose positions need not be stored.
 
 use std::collections::VecDeque;
 
@@ -20,31 +20,31 @@ pub(super) const TIER_SHIFT: u32 = 56;
 /// The messages of one priority.
 #[derive(Debug)]
 pub(super) struct Tier {
-    /// Never delivered; the first of them is at `fresh_position`, the others follow without a gap.
+    /// Never delivered; the first is at `fresh_position`, the others follow without a gap.
     pub(super) fresh: VecDeque<Message>,
     pub(super) fresh_position: u64,
     /// Messages below this position may have been delivered.
     pub(super) touched_below: u64,
-    /// The times to live that messages got from the queue when they came; in order.
+    /// Times to live that the queue's settings gave to messages when they arrived; in order.
     pub(super) eras: Vec<Era>,
-    /// Ready again, or still from before a restart. Invariant: all positions are below `fresh_position`.
+    /// Requeued, or restored after a restart. Invariant: all positions are below `fresh_position`.
     pub(super) returned: Numbered<Delivered>,
-    /// By position, likewise below `fresh_position`.
+    /// By position; also all below `fresh_position`.
     pub(super) unacked: Numbered<Delivered>,
 }
 
-/// From this position on messages got this time to live from their queue, as its settings were then.
+/// Time to live that messages from this position on got from their queue, by its settings at that time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Era {
     pub(crate) position: u64,
     pub(crate) ttl_ms: Option<u64>,
 }
 
-/// A message that has been handed out.
+/// A message that was delivered.
 #[derive(Debug)]
 pub(super) struct Delivered {
     pub(super) message: Message,
-    /// How often it was requeued.
+    /// Number of times that it was requeued.
     pub(super) returns: u32,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Delivered {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Priorities {
     words: [u64; 4],
-    /// It is asked for far more often than it changes.
+    /// Stored because it is read far more often than it changes.
     highest: Option<usize>,
 }
 
@@ -68,14 +68,14 @@ impl Tier {
         }
     }
 
-    /// Gives memory back after a long backlog was drained.
+    /// Frees memory after a long backlog was drained.
     pub(super) fn shrink(&mut self) {
         if self.fresh.capacity() > 1024 && self.fresh.len() < self.fresh.capacity() / 8 {
             self.fresh.shrink_to(self.fresh.len() * 2);
         }
     }
 
-    /// Begins an era, and forgets those of which no message is left.
+    /// Begins an era, and drops those that have no messages left.
     pub(super) fn begin(&mut self, era: Era) {
         let handed_out = [self.returned.first(), self.unacked.first()].into_iter().flatten().min();
         let first = handed_out.unwrap_or(self.fresh_position);
@@ -102,7 +102,7 @@ impl Priorities {
     }
 }
 
-/// The tier of a position.
+/// Returns the tier of a position.
 pub(crate) fn tier_of(position: u64) -> u8 {
     (position >> TIER_SHIFT) as u8
 }

@@ -1,5 +1,4 @@
-//! Kept: what the state's messages take, in memory and where they are written down, and how those that were put away come
-//! back.
+//! Kept: counts the state's messages in memory and in the store, and pages them out and in.
 
 use super::{ReadMessage, State};
 use crate::broker::model::exchange::Destination;
@@ -11,12 +10,12 @@ use crate::broker::model::queue::Fetched;
 use crate::id::QueueId;
 
 impl State {
-    /// What kept messages take where they are written down.
+    /// Returns the bytes that kept messages take in the store.
     pub(crate) fn kept_bytes(&self) -> usize {
         self.kept_bytes
     }
 
-    /// Sets where messages are read back from that had to leave memory, and how their bytes are read.
+    /// Sets how paged-out messages are read back, and how their bytes are parsed.
     pub(crate) fn set_pager(&mut self, pager: Box<dyn Pager>, read: ReadMessage) {
         self.pager.0 = Some((pager, read));
     }
@@ -37,18 +36,18 @@ impl State {
             }
     }
 
-    /// Whether one of these queues keeps a message.
+    /// Returns whether one of these queues keeps a message.
     pub(crate) fn is_kept(&self, queues: &[QueueId], message: &Message) -> bool {
         queues.iter().any(|&queue| self.queue(queue).is_some_and(|queue| queue.keeps(message)))
     }
 
-    /// Messages that have got a position since this was asked last, after they had waited in a partition under a number.
+    /// Returns the messages that waited in a partition and got a position since the last call.
     pub(crate) fn take_opened(&mut self) -> Vec<(QueueId, u64, u64)> {
         std::mem::take(&mut self.opened)
     }
 
-    /// Queues that do not outlive the broker have a copy of their own, so that who still shares the message tells how long it
-    /// is kept.
+    /// Gives queues that do not outlive the broker a copy of the message, so that the shares of the kept one tell how
+    /// long it is kept.
     pub(super) fn publish_kept(&mut self, message: &Message, queues: &[QueueId]) {
         self.count_in(message);
         let mut passing: Option<Message> = None;
@@ -70,7 +69,7 @@ impl State {
         passing.into_iter().for_each(|copy| self.count_in(&copy));
     }
 
-    /// Counts a message that is new.
+    /// Counts a new message.
     pub(crate) fn count_in(&mut self, message: &Message) {
         self.memory_bytes += message.memory_bytes();
         if message.is_kept() {
@@ -78,7 +77,7 @@ impl State {
         }
     }
 
-    /// Counts a place of it.
+    /// Counts a place of a message.
     pub(crate) fn count_place(&mut self, message: &Message) {
         self.memory_bytes += PLACE_MEMORY_BYTES;
         if message.is_kept() {
@@ -87,7 +86,7 @@ impl State {
         }
     }
 
-    /// A message has left a place; with the last one it is counted out.
+    /// Drops a message from a place; after the last place it is no longer counted.
     pub(super) fn forget(&mut self, message: Message) {
         self.memory_bytes -= PLACE_MEMORY_BYTES;
         if message.is_kept() {
@@ -98,7 +97,7 @@ impl State {
         }
     }
 
-    /// Counts a message out that nobody shares.
+    /// Stops counting a message that is no longer shared.
     pub(crate) fn count_out(&mut self, message: &Message) {
         self.memory_bytes -= message.memory_bytes();
         if message.is_kept() {
@@ -106,20 +105,20 @@ impl State {
         }
     }
 
-    /// Something else stands in its place.
+    /// Drops a message that something else replaced.
     pub(crate) fn let_go_of(&mut self, message: Message) {
         if message.is_last() {
             self.count_out(&message);
         }
     }
 
-    /// Counts what was restored, its places aside.
+    /// Counts restored messages, without their places.
     pub(crate) fn count_restored(&mut self, memory_bytes: usize, kept_bytes: usize) {
         self.memory_bytes += memory_bytes;
         self.kept_bytes += kept_bytes;
     }
 
-    /// The message at a place, if it is there and kept.
+    /// Returns the message at a place, if it is there and kept.
     pub(crate) fn kept_at(&self, place: Place) -> Option<&Message> {
         let message = match place {
             Place::Queue(queue, position) => self.queues.get(queue)?.message(position),
@@ -132,7 +131,7 @@ impl State {
         message.filter(|message| message.is_kept())
     }
 
-    /// Puts what was written down at `at` away, wherever it is. It must be possible.
+    /// Pages out the message that was written down at `at`, at all its places. That must be possible.
     pub(crate) fn put_away(&mut self, places: &[Place], at: Location, length: u32) {
         let Some(message) = places.iter().find_map(|&place| self.kept_at(place)) else { return };
         let is_in_part = places.iter().any(|&place| match place {
@@ -149,7 +148,7 @@ impl State {
         }
     }
 
-    /// Whether all that is at these places may be put away.
+    /// Returns whether the message may be paged out at all these places.
     pub(crate) fn can_put_away(&self, places: &[Place]) -> bool {
         places.iter().all(|&place| match place {
             Place::Queue(queue, position) => {
@@ -160,7 +159,7 @@ impl State {
         })
     }
 
-    /// Fetches the next message of a queue, if only a stub is there.
+    /// Fetches the next message of a queue, if it is a stub.
     pub(crate) fn fetch_head(&mut self, queue: QueueId) {
         if self.has_stubs {
             self.fetch_stub_at_head(queue);
@@ -177,7 +176,7 @@ impl State {
         self.queue_mut(queue).fetched = self.fetch(queue, position);
     }
 
-    /// Has a stub stand for a message again that was fetched, if it is still in its queue.
+    /// Replaces a fetched message by a stub again, if it is still in its queue.
     pub(super) fn put_back(&mut self, queue: QueueId, fetched: &Fetched) {
         let place = Place::Queue(queue, fetched.position);
         if self.kept_at(place).is_some_and(|message| !message.is_stub()) {
@@ -185,7 +184,7 @@ impl State {
         }
     }
 
-    /// A message was written down again: says so to whoever remembers where it was.
+    /// Updates the location of a message that was written down again.
     pub(crate) fn moved(&mut self, place: Place, at: Location, length: u32) {
         let Place::Queue(queue, position) = place else { return };
         let head = self.queues.get_mut(queue).and_then(|queue| queue.fetched.as_mut());
@@ -195,7 +194,7 @@ impl State {
         }
     }
 
-    /// Fetches all messages of a queue that are ready.
+    /// Fetches all ready messages of a queue.
     pub(crate) fn fetch_all(&mut self, queue: QueueId) {
         let stubs = self.queues.get(queue).map(|queue| queue.stubs()).unwrap_or_default();
         for position in stubs {
@@ -203,7 +202,7 @@ impl State {
         }
     }
 
-    /// Reads a message back, and returns from where. If it cannot be read any more, the stub stays.
+    /// Reads a message back, and returns its location. If it cannot be read any more, the stub stays.
     pub(crate) fn fetch(&mut self, id: QueueId, position: u64) -> Option<Fetched> {
         let queue = self.queues.get(id).expect("a stub's queue exists");
         let (at, length) = queue.message(position).and_then(Message::as_stub)?;
