@@ -6,19 +6,20 @@
 //!             └ rotates, when the segment is full and all of it is durable             └ removes cleaned segments
 //! ```
 //!
-//! A *write* is what one turn appends. It is known by a number: the first entry (a batch, or a segment's header) that it
-//! may have. What holds always:
+//! A *write* is what one turn appends. It is identified by a number: that of the first entry (a batch, or a segment's
+//! header) that it may contain. Invariants:
 //!
-//! - Nothing is appended to a segment of an earlier leadership. So a leader that was fenced, and does not know it, only
-//!   writes where nobody looks any more.
+//! - Nothing is appended to a segment of an earlier leadership. So a former leader that does not know that it was
+//!   fenced only writes where nothing is read any more.
 //! - A segment is made when all of the one before is durable. So only the end of the last one can be torn.
-//! - Which segments are not needed is written down behind what makes them so, and they are removed when that is durable.
-//! - After the first thing that the store cannot do, nothing is appended any more.
-//! - Nothing is appended to a journal that is closed. The mark that says so is in a segment of its own, made when all of the
-//!   others is durable: its header says where the one before has to end.
+//! - The segments that are not needed are written down after what replaces them, and they are removed when that is
+//! durable.
+//! - After the store's first failure nothing is appended any more.
+//! - Nothing is appended to a journal that is closed. The mark of that is in a segment of its own, made when everything
+//!   before is durable: its header says where the segment before has to end.
 //!
-//! What facts say the journal does not know; the bytes are drawn in `journal/segment.rs`, and how they are found again is
-//! told in `journal/recovery.rs`.
+//! The journal does not know what facts mean; `journal/segment.rs` draws the bytes, and `journal/recovery.rs` describes
+//! how they are found again.
 
 mod cleaning;
 mod error;
@@ -48,29 +49,29 @@ use crate::wire::Malformed;
 use scan::Scan;
 use segment::{BATCH_BYTES, Batch, HEADER_BYTES, Header, Needed, VERSION};
 
-/// How large a segment may be asked to be: there has to be room for a large turn behind it, since offsets have 32 bits.
+/// Range of the segment size: there has to be room for a large turn behind it, since offsets have 32 bits.
 const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 1024..=1 << 30;
-/// A batch has at most so many bytes of facts.
+/// Maximum bytes of facts in a batch.
 const FACTS_BYTES_MAX: usize = 1 << 30;
-/// The length of a segment that has no batch yet.
+/// Length of a segment without batches.
 const HEADER_LENGTH: u64 = HEADER_BYTES as u64;
-/// So much memory stays allocated for the next batch.
+/// Memory that stays allocated for the next batch.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// A batch to be cleaned away: whose facts, the facts, and where they begin.
+/// A batch to be cleaned: its virtual host, its facts, and the location of the first.
 pub type Noted<'a> = (VirtualHostId, &'a [u8], Location);
 
-/// Sees a batch: whose facts, the facts, and where they begin.
+/// Called with a batch: its virtual host, its facts, and the location of the first.
 pub type See<'a> = dyn FnMut(VirtualHostId, &[u8], Location) -> Result<(), Malformed> + 'a;
 
-/// How a journal is opened.
+/// Options for opening a journal.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// A segment is full from so many bytes on.
+    /// Size at which a segment is full.
     pub segment_bytes: u64,
-    /// The leadership that the host was given; the journal takes a higher one when its store has seen that already.
+    /// Leadership that the host was given; the journal takes a higher one if its store has had this one already.
     pub leadership_min: u32,
-    /// Leaves out what is damaged, instead of refusing to open.
+    /// Leaves out damaged parts instead of refusing to open.
     pub salvage: bool,
 }
 
@@ -80,22 +81,22 @@ impl Default for Options {
     }
 }
 
-/// What was found when a journal was opened.
+/// State in which a journal was found when it was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recovery {
-    /// In so many segments there was something.
+    /// Number of segments with contents.
     pub segments: usize,
-    /// Their bytes that count.
+    /// Bytes of those contents.
     pub bytes: u64,
-    /// Bytes that were left out: an unfinished write's, or what a salvage could not read.
+    /// Bytes that were left out: of an unfinished write, or that a salvage could not read.
     pub cut_bytes: u64,
-    /// Whether the journal was closed the last time.
+    /// Whether the journal was closed cleanly the last time.
     pub was_closed: bool,
-    /// The leadership under which it is written from now on.
+    /// Leadership under which it is written from now on.
     pub leadership: u32,
 }
 
-/// A journal that is open.
+/// An open journal.
 #[derive(Debug)]
 pub struct Journal {
     kept: Rc<RefCell<Kept>>,
@@ -104,41 +105,41 @@ pub struct Journal {
     appended: u64,
     ended: u64,
     durable: u64,
-    /// What is before is not needed, as later batches say.
+    /// Everything before it is not needed, as later batches say.
     needed: Needed,
-    /// Segments below it are cleaned; from the end of this write on they are not needed.
+    /// Segments below it are cleaned; they are not needed after the end of this write.
     clean_below: u32,
-    /// Segments below it may have damage that a salvage has left out: they are cleaned in any case.
+    /// Segments below it may have damage that a salvage has left out: they are always cleaned.
     damaged_below: u32,
     /// The segment that is being cleaned.
     cleaning: Option<Scan>,
-    /// What can be removed when an entry is durable.
+    /// Segments that can be removed when an entry is durable.
     unneeded: Vec<Unneeded>,
-    /// A batch as it is written.
+    /// Buffer for a batch.
     buffer: Vec<u8>,
-    /// The last entry with facts, and the last one that a later entry says is durable.
+    /// The last entry with facts, and the last one that a later entry records as durable.
     last_facts: u64,
     anchored: u64,
     end: End,
     failure: Option<StoreError>,
 }
 
-/// How far the journal has come to its end.
+/// Progress of the journal's clean end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Open,
-    /// No facts follow. The mark is written when all of them are durable.
+    /// No more facts are appended. The mark is written when all of them are durable.
     Closing,
     /// The mark is written.
     Closed,
 }
 
-/// What the journal shares with its readers.
+/// State that the journal shares with its readers.
 struct Kept {
     store: Box<dyn Store>,
-    /// The chain and its lengths, by number. The last one is written.
+    /// Segments of the chain and their lengths, by number. The last one is written to.
     segments: Vec<(Segment, u64)>,
-    /// What a reader could not read, until the journal is told.
+    /// Error of a reader, until the journal takes it.
     unreadable: Option<StoreError>,
 }
 
@@ -146,16 +147,16 @@ struct Kept {
 struct Unneeded {
     segment: Segment,
     length: u64,
-    /// It may go when this entry is durable.
+    /// The segment may be removed when this entry is durable.
     entry: u64,
 }
 
 impl Journal {
-    /// Reads all that a store holds, oldest first: `see` gets each batch's facts and where they begin. Then makes a new
-    /// segment for what follows. It is not durable yet, so the journal has something to flush from its beginning.
+    /// Reads everything in a store, oldest first, and calls `see` with each batch's facts and their location. Then
+    /// makes a new segment for what follows. It is not durable yet, so the journal needs a flush from the beginning.
     ///
     /// # Errors
-    /// When the store fails, or what it holds cannot be trusted, or `see` does not understand it.
+    /// When the store fails, or its contents cannot be trusted, or `see` cannot read them.
     pub fn open(
         mut store: Box<dyn Store>,
         options: &Options,
@@ -192,29 +193,30 @@ impl Journal {
         Ok((journal, recovery))
     }
 
-    /// The number of the write that is under way.
+    /// Returns the number of the current write.
     #[must_use]
     pub fn next_write(&self) -> u64 {
         self.ended + 1
     }
 
-    /// Whether a write may be made now. Otherwise its facts have to wait for the flush, because the segment is full; then
-    /// the write does not end, either. Never again, once the journal is being closed.
+    /// Returns whether a write may be made now. Otherwise its facts have to wait for the flush, because the segment is
+    /// full; then the write does not end, either. Always false once the journal is being closed.
     #[must_use]
     pub fn may_append(&self) -> bool {
         self.end == End::Open && (!self.is_full() || self.durable == self.appended)
     }
 
-    /// Appends the facts of a virtual host, as one batch: they are recovered together or not at all. Answers where they
-    /// begin.
+    /// Appends the facts of a virtual host as one batch: they are recovered together or not at all. Returns the
+    /// location of the first.
     ///
     /// # Errors
-    /// When the store fails, now or earlier, or the facts are more than a segment can hold; then the journal has failed.
+    /// When the store fails, now or earlier, or the facts do not fit into a segment; then the journal has failed.
     pub fn append(&mut self, host: VirtualHostId, facts: &[u8]) -> Result<Location, StoreError> {
         self.write(Some(host), facts, false)
     }
 
-    /// Ends a write: all virtual hosts' facts of this turn are appended. Without any, the write's number stays as it was.
+    /// Ends a write: the facts of all virtual hosts in this turn are appended. If there were none, the write's number
+    /// remains.
     pub fn end_write(&mut self) {
         if self.clean_below > self.needed.number {
             self.needed = Needed::all_of(self.clean_below);
@@ -227,8 +229,9 @@ impl Journal {
         self.ended = self.appended;
     }
 
-    /// Says that this is the end, and a clean one. The host flushes as long as something is [unflushed](Self::has_unflushed):
-    /// what was appended, then the mark that says so.
+    /// Begins a clean end. The host flushes as long as something is [unflushed](Self::has_unflushed): first the
+    /// appended
+    /// entries, then the mark of the end.
     pub fn close(&mut self) {
         self.end_write();
         self.end = End::Closing;
@@ -252,14 +255,14 @@ impl Journal {
         }
     }
 
-    /// Whether the last facts are durable, and no later entry says so yet. Until then recovery cannot tell damage of them
-    /// from a write that was not finished.
+    /// Returns whether the last facts are durable, but no later entry records that. Until then recovery cannot
+    /// distinguish damage of them from an unfinished write.
     #[must_use]
     pub fn wants_anchor(&self) -> bool {
         self.may_append() && self.last_facts > self.anchored && self.durable >= self.last_facts
     }
 
-    /// Writes an entry that says how far the journal is durable.
+    /// Writes an entry that records how far the journal is durable.
     ///
     /// # Errors
     /// When the store fails, now or earlier; then the journal has failed.
@@ -269,66 +272,66 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether something is appended that is not durable.
+    /// Returns whether something was appended that is not durable.
     #[must_use]
     pub fn has_unflushed(&self) -> bool {
         self.ended > self.durable
     }
 
-    /// Begins a flush. Answers the mark with which [`flushed`](Self::flushed) is called when the host has flushed.
+    /// Begins a flush. Returns the mark for the call of [`flushed`](Self::flushed) after the host has flushed.
     #[must_use]
     pub fn start_flush(&self) -> u64 {
         self.ended
     }
 
-    /// All is durable that was written when the flush with this mark began.
+    /// Confirms that everything written before the flush with this mark began is durable.
     pub fn flushed(&mut self, mark: u64) {
         assert!(mark <= self.ended, "what was not written cannot be durable");
         self.durable = self.durable.max(mark);
         if self.failure.is_none() {
             let mut kept = self.kept.borrow_mut();
-            // What cannot be removed now is harmless, and may be gone by the next flush.
+            // A segment that cannot be removed now is harmless, and may be removed after the next flush.
             self.unneeded.retain(|unneeded| unneeded.entry > mark || kept.store.remove(unneeded.segment).is_err());
         }
         self.mark_end();
     }
 
-    /// A write with this number, or a lower one, is durable.
+    /// Returns the number of the last durable write.
     #[must_use]
     pub fn durable_write(&self) -> u64 {
         self.durable
     }
 
-    /// Closes the journal for good: what the store could not do once, it is not trusted to do the next time.
+    /// Makes the journal fail for good: a store that failed once is not trusted again.
     pub fn fail(&mut self, error: StoreError) {
         self.failure.get_or_insert(error);
     }
 
-    /// Why a reader could not give back a fact, since this was asked last.
+    /// Returns why a reader could not read a fact, if that happened since the last call.
     pub fn take_unreadable(&mut self) -> Option<StoreError> {
         self.kept.borrow_mut().unreadable.take()
     }
 
-    /// Why nothing is appended any more.
+    /// Returns why nothing is appended any more.
     #[must_use]
     pub fn failure(&self) -> Option<&StoreError> {
         self.failure.as_ref()
     }
 
-    /// All bytes in the store, with those that are not removed yet.
+    /// Returns the bytes of all segments in the store, including those that are still to be removed.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
         let kept: u64 = self.kept.borrow().segments.iter().map(|(_, length)| length).sum();
         kept + self.unneeded.iter().map(|unneeded| unneeded.length).sum::<u64>()
     }
 
-    /// All segments in the store, with those that are not removed yet.
+    /// Returns the number of all segments in the store, including those that are still to be removed.
     #[must_use]
     pub fn segment_count(&self) -> usize {
         self.kept.borrow().segments.len() + self.unneeded.len()
     }
 
-    /// A way to read facts, for as long as it is needed.
+    /// Makes a reader of facts, which may be kept.
     #[must_use]
     pub fn reader(&self) -> Reader {
         Reader::new(Rc::clone(&self.kept))
@@ -373,7 +376,7 @@ impl Journal {
         Ok(Location { segment: segment.number, offset: offset as u32 + BATCH_BYTES as u32 })
     }
 
-    /// Goes on in a new segment.
+    /// Makes a new segment and appends to it from now on.
     fn add_segment(&mut self, segment: Segment) -> Result<(), StoreError> {
         let mut kept = self.kept.borrow_mut();
         let previous = kept.segments.last().map(|&(segment, length)| (segment, length as u32));
@@ -390,7 +393,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Lets the segments go that are not needed, once the last entry is durable.
+    /// Schedules the segments that are not needed for removal, once the last entry is durable.
     fn retire(&mut self) {
         let mut kept = self.kept.borrow_mut();
         let needed = kept.segments.partition_point(|(segment, _)| segment.number < self.needed.number);
@@ -400,7 +403,7 @@ impl Journal {
     }
 }
 
-/// Offsets have 32 bits, and a reader needs a batch in one piece.
+/// Checks that a batch fits: offsets have 32 bits, and a reader needs a batch in one piece.
 fn check_room(offset: u64, facts: &[u8]) -> Result<(), StoreError> {
     let end = offset + (BATCH_BYTES + facts.len()) as u64;
     if facts.len() > FACTS_BYTES_MAX || end > u32::MAX.into() {
@@ -411,12 +414,12 @@ fn check_room(offset: u64, facts: &[u8]) -> Result<(), StoreError> {
 }
 
 impl Kept {
-    /// The segment that is written, and its length.
+    /// Returns the segment that is written to, and its length.
     fn last(&self) -> (Segment, u64) {
         *self.segments.last().expect("a journal that is open has a segment to write")
     }
 
-    /// A segment by its number.
+    /// Returns a segment by its number.
     fn find(&self, number: u32) -> Option<(Segment, u64)> {
         let at = self.segments.binary_search_by_key(&number, |(segment, _)| segment.number).ok()?;
         Some(self.segments[at])

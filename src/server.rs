@@ -2,7 +2,7 @@
 //!
 //! # The drive loop
 //!
-//! A host moves bytes and tells the time; the server does the rest:
+//! A host moves bytes and provides the time; the server does the rest:
 //!
 //! ```text
 //!   transport opened     server.connect(peer) ───────────> id
@@ -11,19 +11,19 @@
 //!
 //!   after each batch of these, and when the deadline comes:
 //!     deadline = server.turn(now)                          what is due; deliveries
-//!     while let Some(id) = server.next_output()            each connection that has something to do
+//!     while let Some(id) = server.next_output()            each connection with something to write or to close
 //!         write server.output(id), server.output_taken(id, n)
 //!         if server.is_closed(id): close the transport, server.disconnected(id)
 //!     if server.wants_turn(): again
 //! ```
 //!
-//! One turn for a whole batch of input is what makes it fast: what a connection has to say leaves in one write.
+//! One turn for a whole batch of input is what makes it fast: each connection's output leaves in one write.
 //!
 //! # Back-pressure
 //!
-//! A peer that does not read gets no deliveries once its unsent output is above the limit, or while its host
-//! [holds](Server::hold) it; its input waits too ([`wants_input`](Server::wants_input)). So does that of a peer that
-//! publishes while the messages of all virtual hosts together take too much memory; it goes on in the turn in which
+//! A peer that does not read gets no deliveries while its unsent output is above the limit, or while its host
+//! [holds](Server::hold) it; its input waits too ([`wants_input`](Server::wants_input)). So does the input of a peer that
+//! publishes while the messages of all virtual hosts together take too much memory; it continues in the turn in which
 //! enough of them have left.
 //!
 //! The embedding program is a peer without a protocol: it calls the [`broker`](Server::broker_mut)'s verbs on
@@ -52,47 +52,48 @@ pub struct Server {
     access: Box<dyn Access>,
     now_ms: u64,
     connections: Arena<TransportId, Held>,
-    /// How the journal stands, as connections see it.
+    /// Progress of the journal, as connections see it.
     durability: Durability,
     agenda: Agenda,
     journal: Option<Box<Journal>>,
-    /// By then what was appended is flushed, even if nobody waits for it.
+    /// Time by which appended bytes are flushed, even if nothing waits for them.
     flush_due_ms: Option<u64>,
     anchor_due_ms: Option<u64>,
-    /// The embedding program waits for what was done so far.
+    /// Whether the embedding program waits for a flush of everything so far.
     is_flush_wanted: bool,
-    /// The journal's new segment is not durable yet: another crash would make the last end be as it was.
+    /// Whether the journal's new segment is not durable yet: until then a crash would leave the journal as it was
+    /// before it was opened.
     is_opening: bool,
-    /// There is more of the journal's oldest segment to look at.
+    /// Whether more of the journal's oldest segment is to be cleaned.
     is_cleaning: bool,
 }
 
-/// Which connections have something to do, and when.
+/// Connections that have something to do, and when.
 #[derive(Debug, Default)]
 struct Agenda {
-    /// For their host: something to write or to close. Each at most once.
+    /// Have something to write or to close, for their host. Each at most once.
     ready: VecDeque<TransportId>,
-    /// To be ticked in the next turn, as something happened to them. Each at most once.
+    /// Ticked in the next turn, as something happened to them. Each at most once.
     touched: Vec<TransportId>,
-    /// They wait for memory. Each at most once.
+    /// Wait for memory. Each at most once.
     blocked: Vec<TransportId>,
-    /// Their input waits for deliveries. Each at most once.
+    /// Have input that waits for deliveries. Each at most once.
     yielding: VecDeque<TransportId>,
-    /// They have answers that wait for a flush. Each at most once.
+    /// Have answers that wait for a flush. Each at most once.
     waiting: Vec<TransportId>,
     timers: Timers<TransportId>,
-    /// Somebody keeps up again since the last turn: there may be deliveries to make.
+    /// Whether a peer keeps up again since the last turn, so that there may be deliveries to make.
     has_resumed: bool,
-    /// Where the embedding program was full; it is resumed in the next turn.
+    /// Places where the embedding program was full; resumed in the next turn.
     full_embedder: Vec<Seat>,
 }
 
 #[derive(Debug)]
 struct Held {
     connection: Connection,
-    /// The transport is full.
+    /// Whether the transport is full.
     is_held: bool,
-    /// The broker was told that it does not keep up.
+    /// Whether the broker has paused it because it does not keep up.
     is_paused: bool,
     is_ready: bool,
     is_touched: bool,
@@ -102,13 +103,13 @@ struct Held {
     timer: Option<TimerKey>,
 }
 
-/// What the embedding program is told by [`Server::turn`].
+/// Receives the embedding program's events during [`Server::turn`].
 pub trait Embedder {
-    /// A delivery to one of its consumers in this virtual host.
+    /// Delivers a message to one of its consumers in this virtual host.
     fn deliver(&mut self, virtual_host: VirtualHostId, delivery: &Delivery<'_>);
-    /// A consumer of it has ended, as its queue has gone.
+    /// One of its consumers was cancelled, as the queue was deleted.
     fn cancelled(&mut self, virtual_host: VirtualHostId, consumer_tag: &str);
-    /// Whether it wants no more deliveries in this turn.
+    /// Returns whether it accepts no more deliveries in this turn.
     fn is_full(&self, limit_bytes: usize) -> bool;
 }
 
@@ -122,7 +123,7 @@ impl Embedder for () {
 }
 
 impl Server {
-    /// A server with the virtual host `/`, for the user `guest` of this machine, without connections.
+    /// Makes a server with the virtual host `/`, for the user `guest` of this machine, without connections.
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
@@ -141,32 +142,32 @@ impl Server {
         }
     }
 
-    /// Has somebody else say who may do what.
+    /// Sets what decides about users and their permissions.
     pub fn set_access(&mut self, access: Box<dyn Access>) {
         self.access = access;
         self.access_changed();
     }
 
-    /// Users have gained or lost permissions: what was known of them is asked again. This closes no connection.
+    /// Makes connections ask for permissions again, as they may have changed. This closes no connection.
     pub fn access_changed(&mut self) {
         for held in self.connections.values_mut() {
             held.connection.access_changed(&mut *self.access);
         }
     }
 
-    /// The virtual hosts, to look at.
+    /// Returns the virtual hosts for reading.
     #[must_use]
     pub fn virtual_hosts(&self) -> &VirtualHosts {
         &self.virtual_hosts
     }
 
-    /// The virtual hosts, for the embedding program's own verbs. A [`turn`](Self::turn) has to follow.
+    /// Returns the virtual hosts for the embedding program's own verbs. A [`turn`](Self::turn) has to follow.
     pub fn virtual_hosts_mut(&mut self) -> &mut VirtualHosts {
         &mut self.virtual_hosts
     }
 
-    /// Deletes a virtual host with all that is in it; its connections are asked to close. Whether there was one: `/` is
-    /// not deleted.
+    /// Deletes a virtual host with everything in it; its connections are asked to close. Returns whether it existed;
+    /// `/` is not deleted.
     pub fn delete_virtual_host(&mut self, name: &str) -> bool {
         let named = self.virtual_hosts.named(name).filter(|host| host.name() != DEFAULT);
         let Some(gone) = named.map(VirtualHost::id) else { return false };
@@ -181,24 +182,24 @@ impl Server {
         true
     }
 
-    /// The broker of `/`, to look at.
+    /// Returns the broker of `/` for reading.
     #[must_use]
     pub fn broker(&self) -> &Broker {
         self.virtual_hosts.first().broker()
     }
 
-    /// The broker of `/`, for the embedding program's own verbs. A [`turn`](Self::turn) has to follow.
+    /// Returns the broker of `/` for the embedding program's own verbs. A [`turn`](Self::turn) has to follow.
     pub fn broker_mut(&mut self) -> &mut Broker {
         &mut self.virtual_hosts.first_mut().broker
     }
 
-    /// Tells the time and does nothing else: what follows until the next [`turn`](Self::turn) reckons from it.
+    /// Sets the time and does nothing else: what follows until the next [`turn`](Self::turn) counts from it.
     pub fn set_now(&mut self, now_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
         self.virtual_hosts.set_now(self.now_ms);
     }
 
-    /// A transport was opened.
+    /// Adds a connection for a new transport.
     pub fn connect(&mut self, peer: Peer) -> TransportId {
         let id = self.connections.next_id();
         self.connections.insert_at(
@@ -219,12 +220,12 @@ impl Server {
         id
     }
 
-    /// Bytes arrived; split and joined anywhere. Those of a transport that was closed already are ignored.
+    /// Takes input of a connection, split and joined anywhere. Input of a closed transport is ignored.
     pub fn receive(&mut self, id: TransportId, bytes: &[u8]) {
         self.with(id, |connection, realm| connection.receive(bytes, realm));
     }
 
-    /// The transport is gone, whoever closed it.
+    /// Removes a connection whose transport is closed, by whichever side.
     pub fn disconnected(&mut self, id: TransportId) {
         self.with(id, Connection::disconnected);
         if let Some(timer) = self.connections.remove(id).and_then(|held| held.timer) {
@@ -232,8 +233,8 @@ impl Server {
         }
     }
 
-    /// Asks a peer to close (320, the operator's doing) and tells it why; the next turns give what is to be written.
-    /// Whether there is such a connection.
+    /// Asks a peer to close (320, by the operator) and gives the reason; the next turns produce the output. Returns
+    /// whether the connection exists.
     pub fn close(&mut self, id: TransportId, reason: &str) -> bool {
         let is_known = self.connections.get(id).is_some();
         self.with(id, |connection, realm| connection.force_close(reason, realm));
@@ -247,8 +248,8 @@ impl Server {
         }
     }
 
-    /// Tells the time, in milliseconds of a clock that never goes back, does what is due, makes deliveries, and
-    /// answers when there will be something due next.
+    /// Sets the time, in milliseconds of a clock that never goes back, does what is due, makes deliveries, and returns
+    /// when something is due next.
     pub fn turn(&mut self, now_ms: u64, embedder: &mut impl Embedder) -> Option<u64> {
         self.set_now(now_ms);
         self.agenda.has_resumed = false;
@@ -270,7 +271,7 @@ impl Server {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Makes deliveries; then connections go on that have waited for that, each until it has to wait again.
+    /// Makes deliveries; then connections that have waited for that continue, each until it has to wait again.
     fn deliver_in_turn(&mut self, embedder: &mut impl Embedder) {
         self.deliver(None, embedder);
         let has_waited = !self.agenda.yielding.is_empty();
@@ -288,14 +289,15 @@ impl Server {
         }
     }
 
-    /// Makes the deliveries that are due in a virtual host: the embedding program's verbs come after them, as peers' methods do.
+    /// Makes the deliveries that are due in a virtual host, so that the embedding program's verbs come after them, as
+    /// peers' methods do.
     pub fn deliver_due(&mut self, virtual_host: VirtualHostId, embedder: &mut impl Embedder) {
         if !self.is_opening {
             self.deliver(Some(virtual_host), embedder);
         }
     }
 
-    /// Lets those connections go on that waited for memory which there is now.
+    /// Lets connections continue that waited for memory which is free now.
     fn unblock(&mut self) {
         for id in std::mem::take(&mut self.agenda.blocked) {
             if !self.may_go_on(id) {
@@ -307,14 +309,15 @@ impl Server {
         }
     }
 
-    /// Whether a connection does not wait for memory any more. What no message can give back is not waited for.
+    /// Returns whether a connection need not wait for memory any more. It does not wait for memory that no message can
+    /// free.
     fn may_go_on(&self, id: TransportId) -> bool {
         let blocked_until = self.connections.get(id).and_then(|held| held.connection.blocked_until());
         blocked_until
             .is_none_or(|bytes| self.virtual_hosts.memory_bytes() < bytes || !self.virtual_hosts.holds_messages())
     }
 
-    /// Lets those connections look at the clock whose time has come, or to which something happened.
+    /// Ticks the connections whose deadline has come, or to which something happened.
     fn tick(&mut self) {
         while let Some(id) = self.agenda.timers.pop_due(self.now_ms) {
             self.touch(id);
@@ -340,7 +343,7 @@ impl Server {
         }
     }
 
-    /// Everywhere, or in one virtual host alone.
+    /// Makes deliveries in all virtual hosts, or in one.
     fn deliver(&mut self, only: Option<VirtualHostId>, embedder: &mut impl Embedder) {
         for host in self.virtual_hosts.iter_mut().filter(|host| only.is_none_or(|only| only == host.id)) {
             let virtual_host = host.id;
@@ -358,7 +361,7 @@ impl Server {
                     match event {
                         Event::Delivery(delivery) => embedder.deliver(virtual_host, &delivery),
                         Event::Cancelled { consumer_tag, .. } => embedder.cancelled(virtual_host, &consumer_tag),
-                        // It may take its time, as it has its own deadlines.
+                        // The embedding program has its own deadlines, so it may take its time.
                         Event::AckTimedOut { .. } => {}
                     }
                     if embedder.is_full(limit_bytes) {
@@ -379,14 +382,14 @@ impl Server {
         }
     }
 
-    /// Whether another turn is due as soon as the output is written, as deliveries were held back until then.
+    /// Returns whether another turn is due as soon as the output is written, as deliveries were held back until then.
     #[must_use]
     pub fn wants_turn(&self) -> bool {
         let has_input = !self.is_opening && !self.agenda.yielding.is_empty();
         has_input || self.agenda.has_resumed || !self.agenda.full_embedder.is_empty() || self.has_to_clean()
     }
 
-    /// The next connection with something to write or to close.
+    /// Returns the next connection with something to write or to close.
     pub fn next_output(&mut self) -> Option<TransportId> {
         while let Some(id) = self.agenda.ready.pop_front() {
             if let Some(held) = self.connections.get_mut(id) {
@@ -397,13 +400,13 @@ impl Server {
         None
     }
 
-    /// What a connection has to write.
+    /// Returns the output of a connection.
     #[must_use]
     pub fn output(&self, id: TransportId) -> &[u8] {
         self.connections.get(id).map_or(&[], |held| held.connection.output())
     }
 
-    /// So many bytes of it are with the transport. What waited for that goes on.
+    /// Removes output that was passed to the transport, and continues whatever waited for that.
     pub fn output_taken(&mut self, id: TransportId, bytes: usize) {
         self.with(id, |connection, realm| {
             connection.output_taken(bytes);
@@ -411,19 +414,19 @@ impl Server {
         });
     }
 
-    /// Whether the transport is to be closed, once what is left of the output is written.
+    /// Returns whether the transport is to be closed, once the rest of the output is written.
     #[must_use]
     pub fn is_closed(&self, id: TransportId) -> bool {
         self.connections.get(id).is_none_or(|held| held.connection.is_closed())
     }
 
-    /// Whether the host should go on reading from the transport. It may be so again after any turn.
+    /// Returns whether the host should read from the transport. This may change in any turn.
     #[must_use]
     pub fn wants_input(&self, id: TransportId) -> bool {
         self.connections.get(id).is_some_and(|held| held.connection.wants_input())
     }
 
-    /// The transport is full, or no longer so: meanwhile no deliveries are made to this peer.
+    /// Stops deliveries to a peer while its transport is full, or resumes them.
     pub fn hold(&mut self, id: TransportId, is_held: bool) {
         if let Some(held) = self.connections.get_mut(id) {
             held.is_held = is_held;
@@ -431,7 +434,7 @@ impl Server {
         self.with(id, |_, _| ());
     }
 
-    /// Lets a connection do something, if it is still there.
+    /// Calls `act` with a connection, if it still exists.
     fn with<T>(&mut self, id: TransportId, act: impl FnOnce(&mut Connection, &mut Realm<'_>) -> T) -> Option<T> {
         let held = self.connections.get_mut(id)?;
         let Self { virtual_hosts, access, now_ms, durability, agenda, .. } = self;
@@ -446,8 +449,8 @@ impl Server {
 }
 
 impl Held {
-    /// After whatever the connection did: its broker learns whether it keeps up, the host that there is something to
-    /// do.
+    /// Updates the broker and the agenda after anything that a connection did: whether it keeps up, and whether the
+    /// host has something to do for it.
     fn settle(&mut self, id: TransportId, broker: Option<&mut Broker>, agenda: &mut Agenda) {
         let is_paused = self.is_held || self.connection.is_behind();
         if let Some((broker, seat)) = broker.zip(self.connection.seat())

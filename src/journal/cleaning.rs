@@ -1,15 +1,4 @@
-//! Cleaning: what still holds of the oldest segment is noted again, so that the segment can go.
-//!
-//! ```text
-//!   clean_next ... facts that still hold are noted again, in the write that is under way
-//!   end_write      later batches say that the segment is not needed before where it was read to
-//!   clean_next     at the segment's end: it is cleaned
-//!   end_write      a batch without facts says that segments up to it are not needed; all that was noted again is before it
-//!   flushed        that batch is durable: the segment is removed
-//! ```
-//!
-//! A crash anywhere leaves either the segment and the chain to it, or everything of it that holds in later ones; and what
-//! was noted again is not read a second time.
+//! Cleaning: notes again what still holds of the oldest segment, so that the segment can be removed.
 
 use super::scan::{Scan, Step};
 use super::segment::{Batch, HEADER_BYTES};
@@ -17,13 +6,13 @@ use super::{Journal, JournalError, Noted, Segment, StoreError};
 use crate::broker::Location;
 use crate::id::VirtualHostId;
 
-/// So much is read at a time.
+/// Bytes that are read at a time.
 const CHUNK_BYTES: usize = 128 * 1024;
-/// So many segments may there be, and twice as many as their bytes would need, before there are too many small ones.
+/// There are too many small segments when their number exceeds twice what their bytes need by more than this.
 const SMALL_SEGMENTS_MAX: u64 = 8;
 
 impl Journal {
-    /// Whether there is so much that is not needed any more, or in such small pieces, that it is time to clean.
+    /// Returns whether enough is no longer needed, or in pieces small enough, that it is time to clean.
     #[must_use]
     pub fn wants_cleaning(&self, live_bytes: u64) -> bool {
         if self.failure.is_some() || self.dirty().is_none() {
@@ -37,9 +26,10 @@ impl Journal {
         is_wasteful || is_scattered || self.clean_below < self.damaged_below
     }
 
-    /// The next batch of the oldest segment, whose facts are to be noted again in this write where they still hold, and
-    /// where they begin. Nothing when the budget of this step is used up, the segment's end is reached, or there is
-    /// nothing to clean. When the write ends in which the end of a segment was reached, nothing of it can be read any more.
+    /// Returns the next batch of the oldest segment, whose facts are to be noted again in this write where they still
+    /// hold, and their location. Returns `None` when the budget of this step is used up, the segment's end is reached,
+    /// or there is nothing to clean. After the write in which the end of a segment was reached, the segment can no
+    /// longer be read.
     ///
     /// # Errors
     /// When the segment cannot be read or is damaged; then the journal has failed.
@@ -57,7 +47,7 @@ impl Journal {
         Ok(Some((host, scan.facts(), at)))
     }
 
-    /// Goes on to the next batch that has facts, and tells whose they are.
+    /// Moves to the next batch that has facts, and returns its virtual host.
     fn clean_step(&mut self, budget_bytes: &mut u64) -> Result<Option<VirtualHostId>, StoreError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
@@ -91,7 +81,7 @@ impl Journal {
         Ok(None)
     }
 
-    /// Goes on behind damage that a salvage has left out already.
+    /// Skips damage that a salvage has left out already.
     fn pass_damage(&self, scan: &mut Scan) -> Result<(), StoreError> {
         let (segment, offset) = (scan.segment(), scan.offset());
         if segment.number >= self.damaged_below {
@@ -100,7 +90,8 @@ impl Journal {
         scan.skip(&mut *self.kept.borrow_mut().store).map(drop)
     }
 
-    /// The oldest segment that is not cleaned yet, and its bytes. The one that is being written is never cleaned.
+    /// Returns the oldest segment that is not cleaned yet, and its bytes. The segment that is written to is never
+    /// cleaned.
     fn dirty(&self) -> Option<(Segment, u64)> {
         let kept = self.kept.borrow();
         let (_, older) = kept.segments.split_last()?;

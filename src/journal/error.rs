@@ -1,24 +1,24 @@
-//! Error: why a journal cannot be opened, in sentences for the operator.
+//! Error: the reason why a journal cannot be opened, in sentences for the operator.
 
 use std::fmt;
 
 use super::store::{Segment, StoreError};
 use crate::wire::Malformed;
 
-/// Why a journal cannot be opened; nothing was changed in its store.
+/// The reason why a journal cannot be opened; nothing was changed in its store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JournalError {
-    /// The store cannot do what it was asked.
+    /// The store has failed.
     Store(StoreError),
-    /// What is in the store was never written by a journal.
+    /// The store has a segment that no journal has written.
     NotAJournal {
-        /// The segment that is none.
+        /// The segment.
         segment: Segment,
     },
-    /// A later version has written it.
+    /// A later version has written a segment.
     NewerVersion {
-        /// The segment that says so.
+        /// The segment.
         segment: Segment,
         /// The version of its bytes.
         version: u32,
@@ -28,20 +28,20 @@ pub enum JournalError {
         /// The segment.
         segment: Segment,
     },
-    /// Bytes that were durable are not what they were.
+    /// Bytes that were durable have changed.
     Damaged {
-        /// The segment in which they are.
+        /// The segment that contains them.
         segment: Segment,
-        /// Where in it the first header or batch begins that is not whole.
+        /// Offset of the first damaged header or batch.
         offset: u64,
     },
-    /// Facts that are whole, and yet nobody understands them.
+    /// Undamaged facts that cannot be read.
     Malformed {
-        /// The segment in which they are.
+        /// The segment that contains them.
         segment: Segment,
-        /// Where in it they begin.
+        /// Their offset.
         offset: u64,
-        /// What they should have been.
+        /// The reason.
         why: Malformed,
     },
 }

@@ -8,7 +8,7 @@ use super::store::{Segment, Store, StoreError};
 
 pub(super) type Files = BTreeMap<Segment, Vec<u8>>;
 
-/// What a store was asked since the last flush.
+/// A change since the last flush.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
     Create(Segment),
@@ -16,7 +16,7 @@ pub(super) enum Change {
     Remove(Segment),
 }
 
-/// A store whose bytes are kept apart: those that are durable, and what has been asked since.
+/// A store that keeps durable bytes apart from the changes since.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory(Rc<RefCell<Disk>>);
 
@@ -25,7 +25,7 @@ struct Disk {
     files: Files,
     durable: Files,
     changes: Vec<Change>,
-    /// So many bytes can be appended before the disk is full.
+    /// Bytes that can be appended before the disk is full.
     room: Option<usize>,
 }
 
@@ -51,7 +51,7 @@ impl Memory {
         self.0.borrow_mut().room = Some(bytes);
     }
 
-    /// All changes up to now become durable.
+    /// Makes all changes up to now durable.
     pub(super) fn flush(&self) {
         let mut disk = self.0.borrow_mut();
         disk.durable = disk.files.clone();
@@ -59,7 +59,7 @@ impl Memory {
     }
 }
 
-/// Does to files what was asked; of a write only these bytes.
+/// Applies a change to files; of an append only the bytes in this range.
 pub(super) fn apply(files: &mut Files, change: &Change, which: std::ops::Range<usize>) {
     match change {
         Change::Create(segment) => drop(files.entry(*segment).or_default()),

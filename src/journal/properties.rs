@@ -1,4 +1,4 @@
-//! Properties: whatever is done to a journal and to its store, what was flushed comes back.
+//! Properties: tests that everything flushed comes back, whatever is done to a journal and to its store.
 
 use std::collections::BTreeSet;
 
@@ -11,13 +11,13 @@ const OPTIONS: Options = Options { segment_bytes: 1024, leadership_min: 1, salva
 
 #[derive(Clone, Debug)]
 enum Doing {
-    /// So many messages arrive at a virtual host, of so many bytes.
+    /// Messages of this size arrive at a virtual host.
     Add {
         host: u64,
         count: u32,
         bytes: usize,
     },
-    /// One of those that are there leaves.
+    /// One of the messages leaves.
     Drop(usize),
     EndWrite,
     StartFlush,
@@ -25,9 +25,9 @@ enum Doing {
     Clean {
         budget_bytes: u64,
     },
-    /// The power goes; of what was not flushed something has reached the disk, by this seed.
+    /// The power fails; the seed decides which unflushed changes have reached the disk.
     Crash(u64),
-    /// Somebody else opens the journal, and the leader that was goes on for a while.
+    /// Another leader opens the journal, and the former one continues for a while.
     Fence,
     Close,
 }
@@ -46,7 +46,7 @@ fn doing() -> impl Strategy<Value = Doing> {
     ]
 }
 
-/// A message is there, or not any more.
+/// Makes the fact that a message is there, or no longer there.
 fn fact(is_there: bool, message: u32, bytes: usize) -> Vec<u8> {
     let mut fact = vec![u8::from(is_there)];
     fact.extend_from_slice(&message.to_le_bytes());
@@ -76,7 +76,7 @@ type State = BTreeSet<(u64, u32)>;
 struct World {
     store: Memory,
     journal: Journal,
-    /// What was there after each batch, from the last one on that is certain to come back.
+    /// State after each batch, beginning with the last one that is certain to come back.
     states: Vec<State>,
     next_message: u32,
     flushing: Option<u64>,
@@ -168,7 +168,7 @@ impl World {
     }
 
     fn clean(&mut self, mut budget_bytes: u64) {
-        // What waits is not in the state yet, and a message that leaves must not be noted again behind that.
+        // Appended facts that wait are not in the state yet, and a message must not be noted again after it has left.
         self.end_write();
         if !self.waiting.is_empty() || !self.journal.may_append() {
             return;
@@ -186,7 +186,7 @@ impl World {
         }
         self.end_write();
         let files = self.store.files();
-        // What somebody who is fenced still writes is not known.
+        // The writes of a fenced leader are not known.
         assert!(self.journal.total_bytes() <= files.values().map(|bytes| bytes.len() as u64).sum::<u64>());
         assert!(self.journal.segment_count() <= files.len());
     }
@@ -201,11 +201,11 @@ impl World {
     }
 
     fn fence(&mut self) {
-        // A store that is opened makes durable what it finds.
+        // Opening a store makes its contents durable.
         self.store.flush();
         let (journal, recovery, state) = open(&self.store);
         assert_eq!((&state, recovery.cut_bytes), (self.state(), 0));
-        // From here on the one before is fenced, whatever happens.
+        // From here on the former leader is fenced, whatever happens.
         self.store.flush();
         let mut fenced = std::mem::replace(&mut self.journal, journal);
         fenced.append(VirtualHostId::from_index(0), &fact(true, u32::MAX, 2_000)).unwrap();
@@ -223,13 +223,13 @@ impl World {
         }
         let (journal, recovery, state) = open(&self.store);
         assert_eq!((&state, recovery.cut_bytes, recovery.was_closed), (self.state(), 0, true));
-        // A host begins with a flush: from then on the end is not clean any more.
+        // A host begins with a flush: after it the end is no longer clean.
         self.store.flush();
         self.journal = journal;
         self.go_on(state);
     }
 
-    /// Another leader has come.
+    /// Continues as another leader.
     fn go_on(&mut self, state: State) {
         self.states = vec![state];
         self.flushing = None;
@@ -237,7 +237,7 @@ impl World {
     }
 }
 
-/// What is left of a store when the power goes: of each change since the last flush all, nothing or a part.
+/// Returns the files after a power failure: of each change since the last flush everything, nothing or a part.
 fn torn(store: &Memory, mut seed: u64) -> Files {
     let mut draw = |below: usize| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -1,4 +1,4 @@
-//! Reader: gives facts back that the journal has.
+//! Reader: reads facts back from the journal.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -6,14 +6,14 @@ use std::rc::Rc;
 use super::Kept;
 use crate::broker::{Location, Pager};
 
-/// So much is read at a time: who reads one fact mostly reads the next ones, too.
+/// Bytes that are read at a time: facts are mostly read in order.
 const CHUNK_BYTES: u64 = 256 * 1024;
 
-/// A way to the facts of a journal, beside the journal.
+/// Reads the facts of a journal, beside the journal.
 #[derive(Clone, Debug)]
 pub struct Reader {
     kept: Rc<RefCell<Kept>>,
-    /// Where the chunk begins. What was appended never changes, so it holds for as long as the segment is there.
+    /// Location of the chunk. Appended bytes never change, so the chunk is valid as long as the segment exists.
     at: Location,
     chunk: Vec<u8>,
 }
@@ -23,7 +23,7 @@ impl Reader {
         Self { kept, at: Location { segment: 0, offset: 0 }, chunk: Vec::new() }
     }
 
-    /// Where in the chunk these bytes begin.
+    /// Returns the index of these bytes in the chunk.
     fn find(&self, at: Location, length: usize) -> Option<usize> {
         let start = at.offset.checked_sub(self.at.offset)? as usize;
         let is_there = at.segment == self.at.segment && start.checked_add(length)? <= self.chunk.len();

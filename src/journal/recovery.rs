@@ -1,21 +1,4 @@
-//! Recovery: what a store holds of a journal, oldest first, and where its chain of segments ends.
-//!
-//! Each header names the segment before and how many bytes of it count. The *last* segment is the one of the highest
-//! leadership, and of its segments the highest, whose header is whole; from there the chain goes back to the oldest that
-//! is needed. What is not on the chain, or behind the bytes that count, was written by somebody who had been fenced, or
-//! is not needed any more, or was torn before its first flush:
-//!
-//! ```text
-//! number        4          5          6          7
-//! leadership 1  [#####] <─ [####··]   [·····]              · written by the leader of before, after the second came
-//! leadership 2                └────── [#####] <─ [###~~]   ~ torn: what was not flushed when the power went
-//! ```
-//!
-//! Only the end of the last segment may be torn. Anywhere else, or where a later batch says that it was durable, what is
-//! not whole is damage, and recovery refuses; or, as a salvage, leaves it out and goes on behind it. After a clean end the last
-//! segment holds only the mark of it, so all facts are before it, and none can be damaged or missing unnoticed. After a crash
-//! two things can: damage of what was flushed and no later batch speaks of (of the last second before the crash), and that
-//! the last segment is missing as a whole.
+//! Recovery: finds the chain of segments in a store, oldest first, and its end.
 
 use super::See;
 use super::error::JournalError;
@@ -24,21 +7,21 @@ use super::segment::{BATCH_BYTES, HEADER_BYTES, Header, Needed, VERSION};
 use super::store::{Segment, Store};
 use crate::broker::Location;
 
-/// So much is read at a time.
+/// Bytes that are read at a time.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
-/// What recovery has found.
+/// Result of recovery.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// The chain, oldest first: segments that hold batches, and how many bytes of each count.
+    /// The chain, oldest first: segments that contain batches, and how many bytes of each count.
     pub(super) chain: Vec<(Segment, u64)>,
-    /// All other segments, and their lengths.
+    /// All other segments, with their lengths.
     pub(super) strays: Vec<(Segment, u64)>,
-    /// The highest number of a segment.
+    /// Highest number of a segment.
     pub(super) number: u32,
-    /// The highest leadership.
+    /// Highest leadership.
     pub(super) leadership: u32,
-    /// What the last header or batch was counted as.
+    /// Entry number of the last header or batch.
     pub(super) entry: u64,
     pub(super) needed: Needed,
     pub(super) was_closed: bool,
@@ -54,7 +37,7 @@ struct File {
     is_foreign: bool,
 }
 
-/// How a segment ends.
+/// End of a segment.
 struct Tail {
     end: u64,
     entry: u64,
@@ -83,7 +66,7 @@ pub(super) fn recover(store: &mut dyn Store, salvage: bool, see: &mut See<'_>) -
     Ok(found)
 }
 
-/// All files, those of the highest leadership last.
+/// Lists all files, those of the highest leadership last.
 fn look(store: &mut dyn Store) -> Result<Vec<File>, JournalError> {
     let mut names = store.segments()?;
     names.sort_unstable_by_key(|(segment, _)| (segment.leadership, segment.number));
@@ -112,7 +95,7 @@ struct Recovery<'a> {
 }
 
 impl Recovery<'_> {
-    /// The last segment of the chain and how it ends. Above it are only files that were torn before they were flushed.
+    /// Returns the last segment of the chain and its end. The files above it were torn before they were flushed.
     fn last(&mut self) -> Result<Option<(usize, Tail)>, JournalError> {
         let whole = self.files.iter().rposition(|file| file.header.is_some());
         let mut last = whole.map(|at| self.tail(at, None).map(|tail| (at, tail))).transpose()?;
@@ -132,7 +115,7 @@ impl Recovery<'_> {
         Ok(last)
     }
 
-    /// How a segment ends; what it cannot say itself is as it was below.
+    /// Reads the end of a segment; what the segment itself does not say is taken from the one below.
     fn tail(&mut self, at: usize, below: Option<&Tail>) -> Result<Tail, JournalError> {
         let mut scan = self.scan(at, self.files[at].length);
         let header = self.files[at].header.map(|header| (header.entry, header.needed));
@@ -150,11 +133,12 @@ impl Recovery<'_> {
         }
     }
 
-    /// Walks back from the last segment to the oldest that is needed.
+    /// Follows the chain from the last segment back to the oldest that is needed.
     fn chain(&mut self, last: usize, tail: &Tail) -> Result<(), JournalError> {
         let (mut at, mut end) = (last, tail.end);
         loop {
-            // A segment in which there is only a header, or the mark of a clean end, is left out, so that they do not pile up.
+            // A segment with only a header, or the mark of a clean end, is left out, so that such segments do not pile
+            // up.
             let is_mark = at == last && tail.is_closed && end == (HEADER_BYTES + BATCH_BYTES) as u64;
             if end > HEADER_BYTES as u64 && !is_mark {
                 self.found.chain.push((self.files[at].segment, end));
@@ -168,7 +152,7 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// The segment before one, if it is needed, and how many bytes of it count.
+    /// Returns the segment before another, if it is needed, and how many of its bytes count.
     fn before(&mut self, at: usize, oldest: u32) -> Result<Option<(usize, u64)>, JournalError> {
         let File { segment, header, .. } = &self.files[at];
         let Some(header) = header else {
@@ -197,7 +181,7 @@ impl Recovery<'_> {
         Ok(Some((at, length.min(self.files[at].length))))
     }
 
-    /// Which segment was probably before one that cannot say so any more, and all its bytes.
+    /// Guesses the segment before one that is too damaged to name it, with all its bytes.
     fn next_best(&self, segment: Segment, oldest: u32) -> Option<(usize, u64)> {
         let is_before = |file: &File| {
             let Segment { number, leadership } = file.segment;
@@ -211,7 +195,7 @@ impl Recovery<'_> {
         for (segment, end) in self.found.chain.clone() {
             let at = self.files.iter().position(|file| file.segment == segment).expect("the chain is of files");
             let mut scan = match self.found.needed {
-                // What is before has been noted again.
+                // Everything before was noted again.
                 Needed { number, offset } if number == segment.number && u64::from(offset) <= end => {
                     Scan::new(segment, offset.into(), end, 0, CHUNK_BYTES)
                 }
@@ -237,7 +221,7 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Goes on behind what is damaged, if that is what is asked for.
+    /// Continues after damage, if this is a salvage.
     fn leave_out(&mut self, scan: &mut Scan) -> Result<(), JournalError> {
         let (segment, offset) = (scan.segment(), scan.offset());
         if !self.salvage {
@@ -248,7 +232,7 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// A walk over a segment's batches.
+    /// Makes a scan of a segment's batches.
     fn scan(&self, at: usize, end: u64) -> Scan {
         let File { segment, header, .. } = &self.files[at];
         let entry = header.map_or(0, |header| header.entry + 1);

@@ -1,38 +1,38 @@
-//! Scan: the batches of a segment, one after the other, read in chunks.
+//! Scan: reads the batches of a segment one after the other, in chunks.
 
 use super::segment::{BATCH_BYTES, BATCH_MAGIC, Batch};
 use super::store::{Segment, Store, StoreError};
 
-/// A walk over a segment's batches.
+/// A scan of a segment's batches.
 #[derive(Debug)]
 pub(super) struct Scan {
     segment: Segment,
-    /// Where the next batch begins.
+    /// Offset of the next batch.
     offset: u64,
-    /// Where the batches end.
+    /// Offset of the end of the batches.
     end: u64,
-    /// What the next batch is counted as; 0: whatever it says.
+    /// Entry number that the next batch must have; 0 accepts any.
     entry: u64,
-    /// So much is read at a time, or as much as a batch has.
+    /// Bytes that are read at a time; a larger batch is read as a whole.
     chunk_bytes: usize,
-    /// Where the chunk begins; never behind `offset`.
+    /// Offset of the chunk; never after `offset`.
     chunk_offset: u64,
     chunk: Vec<u8>,
     facts_bytes: usize,
 }
 
-/// What a scan has come upon.
+/// Result of a step.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// A whole batch, which is behind the scan now.
+    /// An undamaged batch; the scan is behind it now.
     Batch(Batch),
-    /// Something that is not the next batch; the scan stands before it.
+    /// No valid batch; the scan is still before it.
     Damage,
     End,
 }
 
 impl Scan {
-    /// A walk from `offset`, where the batch is that is counted as `entry`; 0: as whatever it says.
+    /// Makes a scan from `offset`, where the batch with the number `entry` begins; 0 accepts any number.
     pub(super) fn new(segment: Segment, offset: u64, end: u64, entry: u64, chunk_bytes: usize) -> Self {
         Self { segment, offset, end, entry, chunk_bytes, chunk_offset: offset, chunk: Vec::new(), facts_bytes: 0 }
     }
@@ -45,13 +45,13 @@ impl Scan {
         self.offset
     }
 
-    /// The facts of the batch that was found last.
+    /// Returns the facts of the last batch.
     pub(super) fn facts(&self) -> &[u8] {
         let end = (self.offset - self.chunk_offset) as usize;
         &self.chunk[end - self.facts_bytes..end]
     }
 
-    /// Where they begin.
+    /// Returns their offset.
     pub(super) fn facts_offset(&self) -> u64 {
         self.offset - self.facts_bytes as u64
     }
@@ -75,7 +75,7 @@ impl Scan {
         }
     }
 
-    /// Goes on to the next place where something like a later batch begins, or to the end.
+    /// Skips to the next position where a valid later batch begins, or to the end.
     pub(super) fn skip(&mut self, store: &mut dyn Store) -> Result<Option<Batch>, StoreError> {
         while self.offset < self.end {
             self.offset += 1;
@@ -93,7 +93,7 @@ impl Scan {
         Ok(None)
     }
 
-    /// Whether what is damaged here was durable once: a later batch says so.
+    /// Returns whether the damaged part was durable, as a later batch records.
     pub(super) fn was_flushed(&self, store: &mut dyn Store) -> Result<bool, StoreError> {
         let mut rest = Self::new(self.segment, self.offset, self.end, self.entry, self.chunk_bytes);
         while let Some(batch) = rest.skip(store)? {
@@ -104,14 +104,14 @@ impl Scan {
         Ok(false)
     }
 
-    /// What stands before the facts of the batch that begins here.
+    /// Reads the header of the batch that begins here.
     fn batch(&mut self, store: &mut dyn Store) -> Result<Option<Batch>, StoreError> {
         let (segment, offset) = (self.segment, self.offset as u32);
         let bytes = self.ahead(store, BATCH_BYTES)?.and_then(<[u8]>::first_chunk);
         Ok(bytes.and_then(|bytes| Batch::decode(bytes, segment, offset)))
     }
 
-    /// At least so many bytes from here on; nothing when there are fewer.
+    /// Returns at least `count` bytes from here on, or `None` if there are fewer.
     fn ahead(&mut self, store: &mut dyn Store, count: usize) -> Result<Option<&[u8]>, StoreError> {
         let rest_bytes = self.end - self.offset;
         if count as u64 > rest_bytes {
@@ -141,7 +141,7 @@ mod tests {
 
     const SEGMENT: Segment = Segment { number: 1, leadership: 1 };
 
-    /// A segment of batches of 0 to 199 bytes of facts, without its header.
+    /// Makes a segment of batches with 0 to 199 bytes of facts, without its header.
     fn segment() -> Vec<u8> {
         let mut bytes = Vec::new();
         for entry in 1..=200u64 {
@@ -153,7 +153,7 @@ mod tests {
         bytes
     }
 
-    /// The entries that are found, damage being skipped.
+    /// Returns the entry numbers that a scan finds when it skips damage.
     fn entries(bytes: Vec<u8>, chunk_bytes: usize) -> Vec<u64> {
         let mut scan = Scan::new(SEGMENT, 0, bytes.len() as u64, 1, chunk_bytes);
         let mut store = Memory::new(Files::from([(SEGMENT, bytes)]));

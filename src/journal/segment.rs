@@ -1,34 +1,4 @@
 //! Segment: the bytes of a journal, from its header to its last batch.
-//!
-//! A segment is a header and then batches without a gap. All numbers are little-endian, all checksums the lower half of XXH64 with seed 0.
-//!
-//! ```text
-//! header  0               8       12      16      20      24      28      32      36      40      44              52
-//!        +---------------+-------+-------+-------+-------+-------+-------+-------+-------+-------+---------------+
-//!        | "PocketMQ"    |version|check- |number |leader-|previous       |       | needed        | entry         |
-//!        |               |       |sum    |       |ship   |number |leader.|length |number |offset |               |
-//!        +---------------+-------+-------+-------+-------+-------+-------+-------+-------+-------+---------------+
-//!
-//! batch   0       4       8       12      16              24              32      36      40      44              52
-//!        +-------+-------+-------+-------+---------------+---------------+-------+-------+-------+---------------+-------+
-//!        | magic |check- |facts: |facts: | entry         | flushed       | needed        | flags | virtual host  | facts |
-//!        |       |sum    |length |checks.|               |               |number |offset |       |               |  ...  |
-//!        +-------+-------+-------+-------+---------------+---------------+-------+-------+-------+---------------+-------+
-//! ```
-//!
-//! - *entry*: headers and batches are counted together, from segment to segment, and each is one more than the one before.
-//! - *previous*: the segment before and how many bytes of it count; 0 of leadership 0: there is none.
-//! - *needed*: the oldest segment that is needed still, and from where on.
-//! - *flushed*: entries up to this one were known to be durable when the batch was written. So who finds a batch knows
-//!   whether what is damaged before it ever had to be whole.
-//! - *virtual host*: whose facts they are; all bits set: nobody's, and there are none.
-//! - *flags*: 1: the journal was closed here.
-//!
-//! The header's checksum is of all its other bytes. That of a batch is of the segment's number and leadership, of where
-//! in it the batch begins, and of the rest of its header: so a batch counts only where it was written, not in a message
-//! that has a journal's bytes for a body.
-//!
-//! Every later version begins a segment with these 52 bytes, so that this one can tell which version it is.
 
 use xxhash_rust::xxh64::{Xxh64, xxh64};
 
@@ -37,18 +7,18 @@ use crate::id::VirtualHostId;
 
 /// The version that is written, and the latest that can be read.
 pub(super) const VERSION: u32 = 1;
-/// A segment's header has so many bytes.
+/// Length of a segment's header.
 pub(super) const HEADER_BYTES: usize = 52;
-/// Before a batch's facts are so many bytes.
+/// Length of a batch's header.
 pub(super) const BATCH_BYTES: usize = 52;
-/// A batch begins so.
+/// First bytes of a batch.
 pub(super) const BATCH_MAGIC: [u8; 4] = [0xb5, b'P', b'M', b'Q'];
 
 const MAGIC: [u8; 8] = *b"PocketMQ";
 const NOBODY: u64 = u64::MAX;
 const CLOSED: u32 = 1;
 
-/// From where on a journal is needed; what is before has been noted again.
+/// Position from which a journal is needed; what still holds of the facts before was noted again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Needed {
     pub(super) number: u32,
@@ -56,13 +26,13 @@ pub(super) struct Needed {
 }
 
 impl Needed {
-    /// From the beginning of a segment on.
+    /// Makes the position at the beginning of a segment.
     pub(super) fn all_of(number: u32) -> Self {
         Self { number, offset: HEADER_BYTES as u32 }
     }
 }
 
-/// How a segment begins.
+/// Header of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) version: u32,
@@ -92,7 +62,7 @@ impl Header {
         bytes
     }
 
-    /// Nothing unless it is whole.
+    /// Returns `None` if it is damaged.
     pub(super) fn decode(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
         if bytes[..8] != MAGIC || u32_at(bytes, 12) != Self::checksum(bytes) {
             return None;
@@ -108,8 +78,8 @@ impl Header {
         })
     }
 
-    /// Whether the file of these first bytes is somebody else's. What was torn before it was flushed has some of our first
-    /// bytes, or none, and zeros behind them.
+    /// Returns whether a file with these first bytes is not a journal's. A segment torn before it was flushed begins
+    /// with some of our bytes, or none, and has zeros after them.
     pub(super) fn is_foreign(bytes: &[u8; HEADER_BYTES]) -> bool {
         let ours = bytes.iter().zip(MAGIC).take_while(|(byte, own)| *byte == own).count();
         bytes[ours..MAGIC.len()].iter().any(|&byte| byte != 0)
@@ -120,7 +90,7 @@ impl Header {
     }
 }
 
-/// What stands before a batch's facts.
+/// Header of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Batch {
     pub(super) entry: u64,
@@ -133,13 +103,13 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// The batch of these facts.
+    /// Makes the header for these facts.
     pub(super) fn new(entry: u64, flushed: u64, needed: Needed, host: Option<VirtualHostId>, facts: &[u8]) -> Self {
         let (facts_bytes, facts_checksum) = (facts.len() as u32, xxh64(facts, 0) as u32);
         Self { entry, flushed, needed, host, is_closed: false, facts_bytes, facts_checksum }
     }
 
-    /// As it is written at this place.
+    /// Encodes it for this location.
     pub(super) fn encode(&self, segment: Segment, offset: u32) -> [u8; BATCH_BYTES] {
         let mut bytes = [0; BATCH_BYTES];
         bytes[..4].copy_from_slice(&BATCH_MAGIC);
@@ -156,7 +126,7 @@ impl Batch {
         bytes
     }
 
-    /// Nothing unless it is whole and was written at this place.
+    /// Returns `None` if it is damaged or was not written at this location.
     pub(super) fn decode(bytes: &[u8; BATCH_BYTES], segment: Segment, offset: u32) -> Option<Self> {
         if bytes[..4] != BATCH_MAGIC || u32_at(bytes, 4) != Self::checksum(bytes, segment, offset) {
             return None;
@@ -173,7 +143,7 @@ impl Batch {
         })
     }
 
-    /// Whether these are the facts that the batch was made with.
+    /// Returns whether these are the batch's facts, by their checksum.
     pub(super) fn has_facts(&self, facts: &[u8]) -> bool {
         xxh64(facts, 0) as u32 == self.facts_checksum
     }

@@ -1,13 +1,13 @@
-//! Store: where a journal's bytes are kept, as the host knows.
+//! Store: the host's storage for a journal's bytes.
 
 use std::fmt;
 
-/// A segment's name: its place in the row, and the leadership under which it was written.
+/// Name of a segment: its number, and the leadership under which it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Segment {
     /// Rises by one from segment to segment.
     pub number: u32,
-    /// Rises each time that somebody opens the journal.
+    /// Rises each time that the journal is opened.
     pub leadership: u32,
 }
 
@@ -17,7 +17,7 @@ impl fmt::Display for Segment {
     }
 }
 
-/// Why a store cannot do what it is asked: a sentence for the operator.
+/// Why a store has failed: a sentence for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreError(pub Box<str>);
 
@@ -29,25 +29,25 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-/// Where a journal's bytes are kept. Nothing is durable before the host has flushed; but what a store finds when it is
-/// opened it makes durable before it lists it, for the journal goes on from there.
+/// The host's storage for a journal's bytes. Nothing is durable before the host has flushed; but when a store is opened
+/// it must make its contents durable before it lists them, for the journal relies on them.
 pub trait Store {
-    /// All segments that there are, in any order, with their lengths in bytes.
+    /// Lists all segments in any order, with their lengths in bytes.
     ///
     /// # Errors
-    /// When the store cannot be looked at.
+    /// When the store cannot be listed.
     fn segments(&mut self) -> Result<Vec<(Segment, u64)>, StoreError>;
 
-    /// Fills `into` with what is in a segment from `offset` on.
+    /// Fills `into` with the bytes of a segment from `offset` on.
     ///
     /// # Errors
-    /// When there is less, or it cannot be read.
+    /// When there are fewer bytes, or they cannot be read.
     fn read(&mut self, segment: Segment, offset: u64, into: &mut [u8]) -> Result<(), StoreError>;
 
-    /// Makes a new segment, which is empty.
+    /// Makes a new, empty segment.
     ///
     /// # Errors
-    /// When it is there already, or cannot be made.
+    /// When it exists already, or cannot be made.
     fn create(&mut self, segment: Segment) -> Result<(), StoreError>;
 
     /// Appends to the end of a segment.
@@ -56,7 +56,7 @@ pub trait Store {
     /// When not all of it was written.
     fn append(&mut self, segment: Segment, bytes: &[u8]) -> Result<(), StoreError>;
 
-    /// Removes a segment. One that is not there is no error.
+    /// Removes a segment; an unknown one is no error.
     ///
     /// # Errors
     /// When it cannot be removed.

@@ -1,11 +1,11 @@
-//! Tests: what a journal promises, over a store in memory.
+//! Tests: a journal's guarantees, with a store in memory.
 
 use super::memory::{Files, Memory};
 use super::segment::{HEADER_BYTES, Needed};
 use super::*;
 use crate::broker::Pager;
 
-/// One batch as it came back: its facts and where they begin.
+/// A recovered batch: its virtual host, its facts and their location.
 type Seen = (u64, Vec<u8>, Location);
 
 const SMALL: Options = Options { segment_bytes: 1024, leadership_min: 1, salvage: false };
@@ -62,7 +62,7 @@ fn what_was_appended_comes_back_from_where_it_was_said_to_be() {
     assert_eq!((recovery.cut_bytes, recovery.leadership), (0, 2));
 }
 
-/// A store with these batches, each flushed before the next one is appended, but for the last ones.
+/// Makes a store with these batches, each flushed before the next one is appended, except the last `unflushed`.
 fn written(batches: &[&[u8]], unflushed: usize) -> Memory {
     let store = Memory::default();
     let (mut journal, ..) = open_with(&store, &Options::default()).unwrap();
@@ -77,7 +77,7 @@ fn written(batches: &[&[u8]], unflushed: usize) -> Memory {
     store
 }
 
-/// The same store after something has happened to the last segment's bytes.
+/// Makes a copy of the store with changed bytes in the last segment.
 fn changed(files: &Files, change: impl FnOnce(&mut Vec<u8>)) -> Memory {
     let mut files = files.clone();
     change(files.last_entry().unwrap().get_mut());

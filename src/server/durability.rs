@@ -1,10 +1,4 @@
-//! Durability: facts go to the journal once a turn, and answers leave when their facts are flushed.
-//!
-//! ```text
-//!   verbs ──> facts ──> end of turn: append ──> host: start_flush, flush its store ──> flushed(mark) ──> answers leave
-//!                                      ^
-//!               the oldest segment: what still holds is appended again, some of it in each turn
-//! ```
+//! Durability: facts are appended to the journal once a turn, and answers leave when their facts are flushed.
 
 use super::Server;
 use crate::broker::{Config, GONE, Image};
@@ -13,32 +7,32 @@ use crate::journal::{Journal, JournalError, Options, Recovery, Store, StoreError
 use crate::protocol::amqp::Durability;
 use crate::virtual_host::VirtualHosts;
 
-/// What nobody waits for is flushed so long after it was written.
+/// Delay of a flush that nothing waits for.
 const FLUSH_AFTER_MS: u64 = 100;
-/// What was flushed is said to be so long afterwards, unless something else is written before.
+/// Delay of the entry that says how far the journal was flushed, unless something else is written before.
 const ANCHOR_AFTER_MS: u64 = 1_000;
-/// So much of the oldest segment is looked at in a turn, or twice what the turn has written.
+/// Bytes of the oldest segment that are read in a turn, or twice what the turn has written if that is more.
 const CLEAN_BYTES: u64 = 256 << 10;
 
-/// What was in a store.
+/// Contents of a store when it was opened.
 #[derive(Clone, Debug)]
 pub struct Restored {
-    /// How the journal was found.
+    /// State in which the journal was found.
     pub recovery: Recovery,
-    /// Durable queues.
+    /// Number of durable queues.
     pub queues: usize,
-    /// Messages in them.
+    /// Number of messages in them.
     pub messages: usize,
-    /// Messages that were left out, as their queue or virtual host is not known: a salvage has lost that.
+    /// Number of messages that were left out, as their queue or virtual host was lost in a salvage.
     pub orphans: usize,
 }
 
 impl Server {
-    /// A server that keeps what is durable in a store, and goes on with what is there. The host flushes once before it
-    /// serves anybody: until then nothing is delivered.
+    /// Makes a server that keeps what is durable in a store, and restores what is there. The host flushes once before
+    /// it accepts peers: until then nothing is delivered.
     ///
     /// # Errors
-    /// When the store cannot be used, or what is in it cannot be relied on.
+    /// When the store cannot be used, or its contents cannot be relied on.
     pub fn open(
         config: Config,
         store: Box<dyn Store>,
@@ -75,13 +69,14 @@ impl Server {
         Ok((server, Restored { recovery, queues, messages, orphans }))
     }
 
-    /// The journal, if there is one.
+    /// Returns the journal, if there is one.
     #[must_use]
     pub fn journal(&self) -> Option<&Journal> {
         self.journal.as_deref()
     }
 
-    /// What of the journal's bytes is still needed, at most: what would be written of all that is kept now.
+    /// Returns an upper bound of the live bytes of the journal: the bytes of everything that is kept now, if it were
+    /// written once.
     pub fn live_bytes(&mut self) -> u64 {
         live_bytes(&mut self.virtual_hosts)
     }
@@ -123,13 +118,14 @@ impl Server {
         self.journal_moved();
     }
 
-    /// Whether the journal wants to be cleaned further.
+    /// Returns whether the journal is to be cleaned further.
     pub(super) fn has_to_clean(&self) -> bool {
         let may_clean = |journal: &Journal| journal.failure().is_none() && journal.may_append();
         self.is_cleaning && self.journal.as_deref().is_some_and(may_clean)
     }
 
-    /// Whether the store is to be flushed now, unless that is under way: somebody waits, or has waited long enough.
+    /// Returns whether the store is to be flushed now, unless that is under way: something waits for it, or the bytes
+    /// have waited long enough.
     #[must_use]
     pub fn wants_flush(&self) -> bool {
         let Some(journal) = self.journal.as_deref() else { return false };
@@ -139,14 +135,15 @@ impl Server {
         journal.failure().is_none() && journal.has_unflushed() && (is_awaited || is_due)
     }
 
-    /// The host begins to flush its store; the answer stands for all that was appended so far.
+    /// Begins a flush of the host's store, and returns a mark for everything that was appended so far.
     pub fn start_flush(&mut self) -> u64 {
         self.flush_due_ms = None;
         self.is_flush_wanted = false;
         self.journal.as_ref().map_or(0, |journal| journal.start_flush())
     }
 
-    /// What was appended before this flush began is durable: answers leave that waited for it. A turn has to follow.
+    /// Confirms that everything appended before this flush began is durable: answers that waited for it leave. A turn
+    /// has to follow.
     pub fn flushed(&mut self, mark: u64) {
         let Some(journal) = &mut self.journal else { return };
         journal.flushed(mark);
@@ -161,7 +158,8 @@ impl Server {
         }
     }
 
-    /// The store has failed: nothing durable is done from now on, and who waits is told.
+    /// Reports that the store has failed: from now on nothing durable is done, and connections with waiting answers
+    /// close.
     pub fn store_failed(&mut self, reason: &str) {
         let Some(journal) = &mut self.journal else { return };
         if journal.failure().is_none() {
@@ -172,11 +170,11 @@ impl Server {
         self.tell_waiting();
     }
 
-    /// Tells those who wait that they do so in vain.
+    /// Fails the connections whose answers can never become durable.
     fn tell_waiting(&mut self) {
         let reason = self.store_failure().unwrap_or_default().to_owned();
         for id in std::mem::take(&mut self.agenda.waiting) {
-            // What it gives back is to be delivered to others.
+            // Messages that the connection gives back are to be delivered to others.
             self.agenda.has_resumed = true;
             if let Some(held) = self.connections.get_mut(id) {
                 held.is_waiting = false;
@@ -185,13 +183,13 @@ impl Server {
         }
     }
 
-    /// Why nothing durable is done any more, if the store has failed.
+    /// Returns why nothing durable is done any more, if the store has failed.
     #[must_use]
     pub fn store_failure(&self) -> Option<&str> {
         self.journal.as_ref()?.failure().map(|error| &*error.0)
     }
 
-    /// Names all that was done so far, for the embedding program, which wants it flushed: see
+    /// Returns a number for everything done so far, and requests its flush, for the embedding program: see
     /// [`is_durable`](Self::is_durable).
     pub fn current_write(&mut self) -> u64 {
         let Some(journal) = &self.journal else { return 0 };
@@ -199,14 +197,15 @@ impl Server {
         if self.virtual_hosts.has_facts() { journal.next_write() } else { journal.next_write() - 1 }
     }
 
-    /// Whether all that was done when this write was [current](Self::current_write) is durable. Never, once the store has
+    /// Returns whether everything done when this write was [current](Self::current_write) is durable; never if the
+    /// store
     /// failed before.
     #[must_use]
     pub fn is_durable(&self, write: u64) -> bool {
         self.journal.as_ref().is_none_or(|journal| journal.durable_write() >= write)
     }
 
-    /// Writes the journal to its end, after all connections have left. Flushes have to follow, as long as they are
+    /// Ends the journal cleanly, after all connections have closed. Flushes have to follow, as long as they are
     /// [wanted](Self::wants_flush).
     pub fn close_journal(&mut self) {
         let Self { journal: Some(journal), virtual_hosts, .. } = self else { return };
@@ -221,12 +220,12 @@ impl Server {
     }
 }
 
-/// What the facts take that hold now, if they were written down once.
+/// Returns the bytes of the facts that hold now, if each were written down once.
 fn live_bytes(virtual_hosts: &mut VirtualHosts) -> u64 {
     virtual_hosts.iter_mut().map(|host| host.broker.kept_bytes()).sum()
 }
 
-/// Makes one write: facts of this turn, and facts from the oldest segment that still hold.
+/// Makes one write: the facts of this turn, and those from the oldest segment that still hold.
 fn write(journal: &mut Journal, virtual_hosts: &mut VirtualHosts) -> Result<(), StoreError> {
     if wants_cleaning(journal, virtual_hosts) {
         clean(journal, virtual_hosts)?;

@@ -1,4 +1,4 @@
-//! Report: how a server stands, for who operates it, in the words of RabbitMQ's management.
+//! Report: the state of a server for its operator, in the terms of RabbitMQ's management API.
 
 use super::Server;
 use crate::broker::{Broker, Owned, Totals};
@@ -7,7 +7,7 @@ use crate::table::{Table, Value};
 use crate::virtual_host::VirtualHost;
 
 impl Server {
-    /// How everything stands, in numbers.
+    /// Returns the state of the whole server, in numbers.
     #[must_use]
     pub fn overview(&self) -> Table {
         let hosts = &self.virtual_hosts;
@@ -27,9 +27,9 @@ impl Server {
         overview
     }
 
-    /// What there is of a kind, in one virtual host or in all; none if there is no such kind. The kinds are
-    /// `connections`, `channels`, `consumers`, `queues`, `exchanges`, `bindings`, `policies` and `vhosts`. Of queues and
-    /// exchanges one may be chosen by its name.
+    /// Lists everything of a kind, in one virtual host or in all; `None` if the kind is unknown. The kinds are
+    /// `connections`, `channels`, `consumers`, `queues`, `exchanges`, `bindings`, `policies` and `vhosts`. A queue or
+    /// an exchange may be selected by its name.
     #[must_use]
     pub fn list(&self, kind: &str, virtual_host: Option<&str>, name: Option<&str>) -> Option<Vec<Table>> {
         Some(match kind {
@@ -68,7 +68,7 @@ impl Server {
         reports.filter(is_chosen).collect()
     }
 
-    /// The channels of connections; the embedding program's own are not shown.
+    /// Lists the channels of connections, without the embedding program's own.
     fn list_channels(&self, virtual_host: Option<&str>) -> Vec<Table> {
         let mut reports = Vec::new();
         for host in self.chosen(virtual_host) {
@@ -96,7 +96,7 @@ impl Server {
         reports
     }
 
-    /// Whose it is; none is the embedding program.
+    /// Returns the connection that something belongs to; `None` is the embedding program.
     fn connection_of(&self, host: &VirtualHost, owned: &Owned) -> Option<&Connection> {
         let id = host.guests.get(owned.connection)?.transport;
         self.connections.get(id).map(|held| &held.connection)
@@ -110,7 +110,7 @@ fn virtual_host_report(host: &VirtualHost) -> Table {
     report
 }
 
-/// No count comes near what it cannot hold.
+/// Counts are far below the limit of the type.
 fn integer(count: usize) -> Value {
     Value::I64(count as i64)
 }
