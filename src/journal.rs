@@ -13,7 +13,7 @@
 //!   fenced only writes where nothing is read any more.
 //! - A segment is made when all of the one before is durable. So only the end of the last one can be torn.
 //! - The segments that are not needed are written down after what replaces them, and they are removed when that is
-//! durable.
+//!   durable.
 //! - After the store's first failure nothing is appended any more.
 //! - Nothing is appended to a journal that is closed. The mark of that is in a segment of its own, made when everything
 //!   before is durable: its header says where the segment before has to end.

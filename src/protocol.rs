@@ -1,3 +1,3 @@
-//! Protocol: how peers talk to the broker over a stream of bytes.
+//! Protocol: the ways in which peers talk to the broker over a stream of bytes.
 
 pub mod amqp;

@@ -22,9 +22,9 @@
 //! # Back-pressure
 //!
 //! A peer that does not read gets no deliveries while its unsent output is above the limit, or while its host
-//! [holds](Server::hold) it; its input waits too ([`wants_input`](Server::wants_input)). So does the input of a peer that
-//! publishes while the messages of all virtual hosts together take too much memory; it continues in the turn in which
-//! enough of them have left.
+//! [holds](Server::hold) it; its input waits too ([`wants_input`](Server::wants_input)). So does the input of a peer
+//! that publishes while the messages of all virtual hosts together take too much memory; it continues in the turn in
+//! which enough of them have left.
 //!
 //! The embedding program is a peer without a protocol: it calls the [`broker`](Server::broker_mut)'s verbs on
 //! channels of its own, and [`turn`](Server::turn) hands it the deliveries of those.

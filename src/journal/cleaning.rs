@@ -1,4 +1,15 @@
 //! Cleaning: notes again what still holds of the oldest segment, so that the segment can be removed.
+//!
+//! ```text
+//!   clean_next ... facts that still hold are noted again, in the current write
+//!   end_write      later batches say that the segment is not needed before the position reached
+//!   clean_next     at the segment's end: it is cleaned
+//!   end_write      a batch without facts says that segments up to it are not needed; all noted again is before it
+//!   flushed        that batch is durable: the segment is removed
+//! ```
+//!
+//! A crash at any point leaves either the segment and the chain to it, or everything of it that holds in later ones;
+//! and facts that were noted again are not read twice.
 
 use super::scan::{Scan, Step};
 use super::segment::{Batch, HEADER_BYTES};

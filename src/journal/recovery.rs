@@ -1,4 +1,21 @@
 //! Recovery: finds the chain of segments in a store, oldest first, and its end.
+//!
+//! Each header names the segment before and how many of its bytes count. The *last* segment has the highest number
+//! among those of the highest leadership whose headers are undamaged; from there the chain leads back to the oldest
+//! segment that is needed. Anything outside the chain, or after the bytes that count, was written by a fenced leader,
+//! or is no longer needed, or was torn before its first flush:
+//!
+//! ```text
+//! number        4          5          6          7
+//! leadership 1  [#####] <─ [####··]   [·····]              · written by the first leader, after the second opened
+//! leadership 2                └────── [#####] <─ [###~~]   ~ torn: not flushed when the power failed
+//! ```
+//!
+//! Only the end of the last segment may be torn. Anything incomplete elsewhere, or where a later batch records it as
+//! durable, is damage, and recovery refuses to continue; a salvage leaves it out and continues after it. After a clean
+//! end the last segment contains only the mark of it, so all facts are before it, and none can be damaged or missing
+//! unnoticed. After a crash two things can: damage of flushed bytes that no later batch mentions (from the last second
+//! before the crash), and the absence of the whole last segment.
 
 use super::See;
 use super::error::JournalError;

@@ -1,4 +1,35 @@
 //! Segment: the bytes of a journal, from its header to its last batch.
+//!
+//! A segment is a header followed by batches without gaps. All numbers are little-endian, all checksums are the lower
+//! half of XXH64 with seed 0.
+//!
+//! ```text
+//! header  0               8       12      16      20      24      28      32      36      40      44              52
+//!        +---------------+-------+-------+-------+-------+-------+-------+-------+-------+-------+---------------+
+//!        | "PocketMQ"    |version|check- |number |leader-|previous       |       | needed        | entry         |
+//!        |               |       |sum    |       |ship   |number |leader.|length |number |offset |               |
+//!        +---------------+-------+-------+-------+-------+-------+-------+-------+-------+-------+---------------+
+//!
+//! batch   0       4       8       12      16              24              32      36      40      44              52
+//!        +-------+-------+-------+-------+---------------+---------------+-------+-------+-------+---------------+-------+
+//!        | magic |check- |facts: |facts: | entry         | flushed       | needed        | flags | virtual host  | facts |
+//!        |       |sum    |length |checks.|               |               |number |offset |       |               |  ...  |
+//!        +-------+-------+-------+-------+---------------+---------------+-------+-------+-------+---------------+-------+
+//! ```
+//!
+//! - *entry*: headers and batches are counted together over all segments, and each number is one more than the last.
+//! - *previous*: the segment before and how many of its bytes count; 0 of leadership 0 means none.
+//! - *needed*: the oldest segment that is still needed, and the offset from which it is.
+//! - *flushed*: entries up to this one were durable when the batch was written. So a batch shows whether damage before it
+//!   is of bytes that were flushed.
+//! - *virtual host*: the virtual host of the facts; all bits set in a batch without facts.
+//! - *flags*: 1: the journal was closed here.
+//!
+//! The header's checksum covers all its other bytes. The checksum of a batch covers the segment's number and
+//! leadership, the batch's offset, and the rest of its header: so a batch is valid only where it was written, not in
+//! the body of a message that contains a journal's bytes.
+//!
+//! Every later version begins a segment with these 52 bytes, so that this version can recognise it.
 
 use xxhash_rust::xxh64::{Xxh64, xxh64};
 

@@ -12,18 +12,19 @@
 //!      v             v                      v time-out         v
 //!      +-------------+----------------> Closed <---------------+
 //! ```
-//! What the peer refuses to do right ends its channel or its connection, by the [reply code](reply). From then on
-//! everything but `close` and `close-ok` is ignored there: the peer sent it before it knew.
-//! A stream whose frames cannot be told apart any more is not read on at all.
+//! A fault of the peer closes its channel or its connection, depending on the [reply code](reply). After that
+//! everything but `close` and `close-ok` is ignored there, as the peer sent it before it knew. A stream whose frames
+//! cannot be told apart any more is not read any further.
 //!
-//! It knows the time only by what it is told, users only by what their [`Access`] says, and the broker only by its verbs.
-//! A broker has it from `connection.open` on; the broker's memory of it ends exactly once, when it begins to close or its
-//! transport is gone.
+//! It knows the time only from its caller, users only through [`Access`], and the broker only through its verbs. It is
+//! in a broker from `connection.open` on, and leaves it exactly once: when it begins to close or its transport is
+//! closed.
 //!
-//! While memory is low, a connection that publishes is *blocked*: the message that it wanted to publish and all that
-//! follows stays in the input.
+//! While memory is low, a connection that publishes is *blocked*: the message that it wants to publish and all that
+//! follows stay in the input.
 //!
-//! Whoever is told that something is done may take it for durable: answers are [held](held) until it is.
+//! An answer that confirms something may be taken to mean that it is durable: answers are [held back](held) until it
+//! is.
 
 mod buffer;
 mod channel;
@@ -59,40 +60,40 @@ use crate::virtual_host::{Seat, VirtualHost, VirtualHosts};
 
 pub use held::Durability;
 
-/// What a peer that is blocked is told.
+/// Reason that a blocked peer is given.
 const LOW_ON_MEMORY: &str = "low on memory";
-/// How long a peer whose frames we cannot read has to read why.
+/// Time that a peer whose frames cannot be read has to read the reason.
 const LINGERING_MS: u64 = 2_000;
 
-/// Where a connection comes from, as its host knows.
+/// Origin of a connection, as its host knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Peer {
-    /// From this machine, or this page.
+    /// Whether the peer is on this machine, or in this page.
     pub loopback: bool,
-    /// What reports call the connection.
+    /// Name of the connection in reports.
     pub name: Box<str>,
-    /// The peer's address.
+    /// Address of the peer.
     pub host: Box<str>,
-    /// The peer's port.
+    /// Port of the peer.
     pub port: u16,
-    /// The transport is encrypted.
+    /// Whether the transport is encrypted.
     pub tls: bool,
-    /// Of the certificate by which the transport has made sure who the peer is.
+    /// Name in the certificate by which the transport has authenticated the peer.
     pub certificate_name: Option<Box<str>>,
-    /// The SASL mechanisms that it may log in by, with spaces between them; PLAIN and AMQPLAIN when not given.
+    /// SASL mechanisms that it may use, separated by spaces; PLAIN and AMQPLAIN if not given.
     pub mechanisms: Option<Box<str>>,
 }
 
-/// What connections act on.
+/// Everything that a connection needs to act.
 #[derive(Debug)]
 pub struct Realm<'a> {
-    /// Where they can go.
+    /// The virtual hosts.
     pub virtual_hosts: &'a mut VirtualHosts,
-    /// Says who may.
+    /// Decides about users and permissions.
     pub access: &'a mut dyn Access,
-    /// The time.
+    /// Present time.
     pub now_ms: u64,
-    /// Of what all of them do.
+    /// Progress of the journal.
     pub durability: Durability,
 }
 
@@ -119,9 +120,9 @@ impl Phase {
     }
 }
 
-/// An AMQP connection, seen from the server. See the [module](self) for its life.
+/// An AMQP connection, as the server sees it. See the [module](self) for its states.
 ///
-/// Call [`receive`](Self::receive) with what arrives and [`tick`](Self::tick) when its deadline comes; write
+/// Call [`receive`](Self::receive) with input and [`tick`](Self::tick) at its deadline; write the
 /// [`output`](Self::output) and close the transport when the connection [is closed](Self::is_closed).
 pub struct Connection {
     id: TransportId,
@@ -129,7 +130,7 @@ pub struct Connection {
     limits: Limits,
     phase: Phase,
     connected_ms: u64,
-    /// When the handshake or the closing must be done.
+    /// Time by which the handshake or the closing must be done.
     deadline_ms: u64,
     agreement: Agreement,
     heartbeat: Option<Heartbeat>,
@@ -142,15 +143,15 @@ pub struct Connection {
     held: Held,
     received_bytes: u64,
     sent_bytes: u64,
-    /// Blocked, until memory is below so many bytes.
+    /// Use of memory below which the connection is no longer blocked; `None` if it is not.
     blocked_until: Option<usize>,
-    /// The next method has to wait until the deliveries are made that are due.
+    /// Whether the next method waits until the deliveries that are due have been made.
     awaits_deliveries: bool,
-    /// Its transport is gone: nothing waits for deliveries any more.
+    /// Whether its transport is closed, so that nothing waits for deliveries any more.
     is_gone: bool,
 }
 
-/// Who the peer says it is; empty until then.
+/// Identity of the peer; empty before the login.
 #[derive(Default)]
 struct Login {
     user: Box<str>,
@@ -158,14 +159,14 @@ struct Login {
     client_properties: Table,
 }
 
-/// Being in a virtual host.
+/// Presence in a virtual host.
 struct Stay {
     seat: Seat,
     pass: Pass,
 }
 
 impl Connection {
-    /// A connection whose transport has just been opened.
+    /// Makes a connection for a new transport.
     #[must_use]
     pub fn new(id: TransportId, peer: Peer, limits: &Limits, now_ms: u64) -> Self {
         Self {
@@ -192,7 +193,7 @@ impl Connection {
         }
     }
 
-    /// Takes what arrived, split and joined anywhere. While there is too much output, input is kept for later.
+    /// Takes input, split and joined anywhere. While there is too much output, it is kept for later.
     pub fn receive(&mut self, bytes: &[u8], realm: &mut Realm<'_>) {
         self.received_bytes += bytes.len() as u64;
         if let Some(heartbeat) = &mut self.heartbeat {
@@ -207,7 +208,7 @@ impl Connection {
         }
     }
 
-    /// Goes on with kept input, after output was taken.
+    /// Continues with kept input, after output was taken.
     pub fn advance(&mut self, realm: &mut Realm<'_>) {
         let mut input = std::mem::take(&mut self.input);
         let taken = self.take(input.waiting(), realm);
@@ -228,7 +229,7 @@ impl Connection {
         self.hold(delivery.channel, start, self.held.awaited_by_deliveries(delivery.channel));
     }
 
-    /// Tells the peer that a consumer ended because its queue has gone, if it cares.
+    /// Notifies the peer that a consumer was cancelled because its queue was deleted, if it wants to know.
     pub fn cancelled(&mut self, channel: u16, consumer_tag: &str) {
         let is_open = self.phase == Phase::Open && self.channels.is_open(channel);
         if is_open && self.capabilities.consumer_cancel_notify {
@@ -250,7 +251,7 @@ impl Connection {
         }
     }
 
-    /// Does what is due and answers when it wants to be called again.
+    /// Does what is due and returns when it wants to be called again.
     pub fn tick(&mut self, realm: &mut Realm<'_>) -> Option<u64> {
         match self.phase {
             Phase::Closed => None,
@@ -263,7 +264,7 @@ impl Connection {
         }
     }
 
-    /// The transport is gone: so is everything that the broker held for this peer. Doing it again does nothing.
+    /// Releases everything that the broker has for this peer, as the transport is closed. Further calls do nothing.
     pub fn disconnected(&mut self, realm: &mut Realm<'_>) {
         self.is_gone = true;
         if self.awaits_deliveries {
@@ -272,32 +273,33 @@ impl Connection {
         self.end(realm);
     }
 
-    /// Whether its input waits for deliveries: [`advance`](Self::advance) it once none are due any more in its virtual host.
+    /// Returns whether its input waits for deliveries: call [`advance`](Self::advance) once none are due any more in
+    /// its virtual host.
     #[must_use]
     pub fn awaits_deliveries(&self) -> bool {
         self.awaits_deliveries
     }
 
-    /// Where it is, once it has entered a virtual host and until it leaves.
+    /// Returns its virtual host and its id there, while it is in one.
     #[must_use]
     pub fn seat(&self) -> Option<Seat> {
         self.stay.as_ref().map(|stay| stay.seat)
     }
 
-    /// Users may have gained or lost permissions.
+    /// Asks for permissions again, as they may have changed.
     pub fn access_changed(&mut self, access: &mut dyn Access) {
         if let Some(stay) = &mut self.stay {
             stay.pass.renew(access);
         }
     }
 
-    /// Below which use of memory the connection goes on, if it is blocked now.
+    /// Returns the use of memory below which the connection continues, if it is blocked now.
     #[must_use]
     pub fn blocked_until(&self) -> Option<usize> {
         self.blocked_until
     }
 
-    /// Goes on: there is memory again.
+    /// Continues, as there is memory again.
     pub fn unblock(&mut self, realm: &mut Realm<'_>) {
         if self.blocked_until.take().is_some() && self.capabilities.connection_blocked {
             self.outlet(0).send(&ConnectionUnblocked);
@@ -305,40 +307,41 @@ impl Connection {
         self.advance(realm);
     }
 
-    /// What is to be written to the transport.
+    /// Returns the bytes to be written to the transport.
     #[must_use]
     pub fn output(&self) -> &[u8] {
         self.output.waiting()
     }
 
-    /// So many bytes of the output were written.
+    /// Removes written bytes from the output.
     ///
     /// # Panics
-    /// When there are not so many.
+    /// When there are fewer bytes.
     pub fn output_taken(&mut self, bytes: usize) {
         self.output.take(bytes);
         self.sent_bytes += bytes as u64;
     }
 
-    /// Whether more input is welcome: not while the peer does not take what it was answered, or is blocked.
+    /// Returns whether it accepts more input: not while the peer does not read its output, or is blocked.
     #[must_use]
     pub fn wants_input(&self) -> bool {
         self.phase != Phase::Closed && !self.is_behind() && self.blocked_until.is_none()
     }
 
-    /// Whether the peer does not take its output as fast as it comes, or too much of it waits to become durable.
+    /// Returns whether the peer does not read its output as fast as it is produced, or too much output waits to become
+    /// durable.
     #[must_use]
     pub fn is_behind(&self) -> bool {
         self.output.waiting().len() + self.held.bytes() > self.limits.output_high_bytes
     }
 
-    /// Whether the transport is to be closed, once the output is written.
+    /// Returns whether the transport is to be closed, once the output is written.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.phase == Phase::Closed && self.held.is_empty()
     }
 
-    /// Takes as much of the input as can be dealt with now, and answers how much that was.
+    /// Takes as much of the input as can be handled now, and returns how much that was.
     fn take(&mut self, input: &[u8], realm: &mut Realm<'_>) -> usize {
         let mut taken = 0;
         self.awaits_deliveries = false;
@@ -370,7 +373,8 @@ impl Connection {
         }
     }
 
-    /// Who has not logged in and agreed on more sends frames that everybody may.
+    /// Returns the largest frame that the peer may send; before the login and the tuning this is the smallest common
+    /// one.
     fn frame_max(&self) -> usize {
         match self.phase {
             Phase::Starting | Phase::Tuning => FIRST_FRAME_MAX,
@@ -378,7 +382,8 @@ impl Connection {
         }
     }
 
-    /// Consumers that are ready get what was published before anybody looks for it, though deliveries are made in batches.
+    /// Returns whether a method has to wait for deliveries that are due: consumers that are ready get messages before
+    /// others look for them, though deliveries are made in batches.
     fn comes_too_early(&self, frame: &Frame<'_>, realm: &mut Realm<'_>) -> bool {
         let follows = || MethodId::of(frame.payload).is_some_and(MethodId::follows_deliveries);
         let Some(stay) = self.stay.as_ref().filter(|_| frame.kind == Kind::Method && !self.is_gone) else {
@@ -387,7 +392,7 @@ impl Connection {
         follows() && realm.virtual_hosts.broker_of(stay.seat).has_deliveries()
     }
 
-    /// Takes a frame, and perhaps those behind it; answers the size of all it took.
+    /// Takes a frame, and perhaps those after it; returns the size of all that were taken.
     fn take_frame(&mut self, frame: Frame<'_>, rest: &[u8], realm: &mut Realm<'_>) -> usize {
         if self.comes_too_early(&frame, realm) {
             self.awaits_deliveries = true;
@@ -444,7 +449,8 @@ impl Connection {
         }
     }
 
-    /// Stops until memory is used less by a tenth, as there is none for what the peer wants to publish.
+    /// Blocks until the use of memory is a tenth lower, as there is none for the message that the peer wants to
+    /// publish.
     fn block(&mut self, realm: &Realm<'_>) {
         let used = realm.virtual_hosts.memory_bytes().min(self.limits.memory_high_bytes);
         self.blocked_until = Some(used - used / 10);
@@ -467,7 +473,7 @@ impl Connection {
             self.input.rest();
             self.output.rest();
             self.held.rest();
-            // Bytes that wait to be written are sign enough.
+            // Bytes that wait to be written are as good as a heartbeat.
             if self.output.is_empty() {
                 frame::put_heartbeat(self.output.end());
             }
@@ -479,12 +485,12 @@ impl Connection {
         Outlet { out: self.output.end(), channel, frame_max: self.agreement.frame_max }
     }
 
-    /// The virtual host that it is in.
+    /// Returns its virtual host.
     fn host<'a>(&self, realm: &'a mut Realm<'_>) -> &'a mut VirtualHost {
         realm.virtual_hosts.host_of(self.seat().expect("a connection that is open is in a virtual host"))
     }
 
-    /// The broker that it is in, and what that calls it.
+    /// Returns its broker, and its id there.
     fn broker<'a>(&self, realm: &'a mut Realm<'_>) -> (&'a mut Broker, ConnectionId) {
         let seat = self.seat().expect("a connection that is open is in a virtual host");
         (realm.virtual_hosts.broker_of(seat), seat.connection)

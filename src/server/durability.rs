@@ -1,4 +1,10 @@
 //! Durability: facts are appended to the journal once a turn, and answers leave when their facts are flushed.
+//!
+//! ```text
+//!   verbs ──> facts ──> end of turn: append ──> host: start_flush, flush its store ──> flushed(mark) ──> answers leave
+//!                                      ^
+//!               the oldest segment: what still holds is appended again, some of it in each turn
+//! ```
 
 use super::Server;
 use crate::broker::{Config, GONE, Image};

@@ -1,4 +1,42 @@
 //! Fact: a change that outlives the broker, as bytes.
+//!
+//! A record is a change of the whole state; a fact is the part of it that concerns things that are *kept*: durable
+//! exchanges, durable queues that are not exclusive, bindings between them, persistent messages in them. It states the
+//! places of a message explicitly, as the neighbours there may not be kept, or may have been written down again
+//! elsewhere. So only facts about the same thing need to be in order.
+//!
+//! A fact is an octet for its kind, and its fields in AMQP's elementary types:
+//!
+//! ```text
+//!  1 virtual host   | name: short string
+//!  2 its end        |
+//!  3 exchange       | name: short string | type: short string | flags: octet | arguments: table
+//!  4 its end        | name: short string
+//!  5 queue          | queue: longlong | name: short string | flags: octet | arguments: table
+//!  6 its end        | queue: longlong
+//!  7 partitions     | front: longlong | how many there were before: short | count: short | count x queue: longlong
+//!  8 binding        | source: short string | destination | routing key: short string | arguments: table
+//!  9 its end        | the same
+//! 10 policy         | name, pattern: short strings | applies to: short string | priority: long | definition: table
+//! 11 its end        | name: short string
+//! 12 message        | count: short | count x (queue: longlong | position: longlong) | content
+//! 13 delayed        | number: longlong | due: longlong | content
+//! 14 gone           | queue: longlong | first position: longlong | count: long
+//! 15 returned       | queue: longlong | position: longlong | how often: long
+//! 16 delivered      | queue: longlong | position: longlong             all below it have been
+//! 17 publisher      | id: short string | sequence: longlong                as earlier versions wrote it
+//! 18 era            | queue: longlong | position: longlong | time to live: longlong, or all ones: none
+//! 19 publisher      | id: short string | sequence: longlong | when its last message came: longlong
+//!
+//! content     = published: longlong | exchange, routing key: short strings | properties, body: long strings
+//! destination = 0: octet | queue: longlong, or 1: octet | exchange: short string
+//! flags       = 1: auto-delete, 2: internal
+//! ```
+//!
+//! Times are in milliseconds; the highest bit of `published` means that the message has an `x-death` from its
+//! publisher. A *place* is a queue and a position in it. There are two more kinds of place: messages of a partition
+//! that wait for their slot have [`SEALED`] added to the queue and a number of their own, and delayed messages are at
+//! queue 0, under their number.
 
 use crate::broker::model::exchange::{Destination, ExchangeKind};
 use crate::broker::model::message::{Message, Parts};

@@ -1,4 +1,7 @@
 //! Image: the state that the facts written down amount to; a broker starts from it.
+//!
+//! Facts are read in the order in which they were written, which is not the order of events: those written down again
+//! come late, so a queue's messages may come before the queue. What is left at the end holds.
 
 use std::collections::HashSet;
 

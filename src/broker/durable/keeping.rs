@@ -1,4 +1,15 @@
 //! Keeping: which facts outlive the broker, and in which form they are written down.
+//!
+//! ```text
+//!   commit(record) ──> Keeper.note ──> bytes ── the turn ends: facts() ──> written down ── facts_written(at)
+//!                                        ^                                                     │
+//!   what is written down at the old      │                                                     v
+//!   end of the row and still holds ── recall                        bodies beyond the memory's mark are put away
+//! ```
+//!
+//! A fact is noted before it is applied, so that what it ends can still be looked up. A peer may have to wait until its
+//! request is durable: such facts are counted ([`Noted`]). No peer waits for the others, which no request has caused or
+//! no answer confirms.
 
 use super::fact::{self, Fact, Facts, Places};
 use crate::broker::model::exchange::Exchange;

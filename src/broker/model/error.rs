@@ -1,4 +1,7 @@
 //! Error: the reason why the broker refused a request, in the words that clients of RabbitMQ know.
+//!
+//! When a verb returns an error, nothing has changed. The broker knows no reply codes: a protocol maps
+//! [`Error::kind`] to its own.
 
 use std::fmt;
 
@@ -94,7 +97,7 @@ pub enum Error {
         queue: Box<str>,
         /// The argument.
         argument: &'static str,
-        /// What is wrong.
+        /// The reason.
         reason: Box<str>,
     },
     /// An argument of a queue has a value of a type that it does not accept.

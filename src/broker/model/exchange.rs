@@ -1,4 +1,7 @@
 //! Exchange: its bindings, and the index that finds those which match a message.
+//!
+//! The bindings, sorted by destination, are the truth; each type of exchange derives its index from them. An index may
+//! return a destination more than once: routing removes the duplicates.
 
 pub(crate) mod destinations;
 mod hashing;

@@ -1,4 +1,31 @@
 //! Message: a published message, shared by its queues.
+//!
+//! One allocation holds everything, so a queued message costs little beyond its body, and a copy for another queue
+//! costs a reference count:
+//!
+//! ```text
+//! +----------+----------+------------+-----------+---------+---------+----------+-------------+------------+------+
+//! | u8       | u8       | u32        | u64       | u64     | u8      |          |             |            |      |
+//! | exchange | routing  | properties | published | expires | flags   | exchange | routing key | properties | body |
+//! | length   | key len. | length     | ms        | ms      |         |          |             |            |      |
+//! +----------+----------+------------+-----------+---------+---------+----------+-------------+------------+------+
+//! flags: 1 has headers that mean something to the broker, 2 is kept, 4 has an x-death that its publisher wrote
+//! ```
+//!
+//! It never changes. Its state in a queue (position, redeliveries) is stored in the queue. It *expires* at the time
+//! that its own property `expiration` sets; a queue may set a shorter time.
+//!
+//! A message that is *kept* was written down, or will be in this turn. When memory is short, it is replaced in its
+//! queues by a *stub*, which contains its location:
+//!
+//! ```text
+//! +---------+--------+--------+-------+-------+------+
+//! | u32     | u32    | u32    | u32   | u32   | u16  |
+//! | segment | offset | length | kept  | body  | slot |
+//! |         |        |        | bytes | bytes |      |
+//! +---------+--------+--------+-------+-------+------+
+//! ```
+//! The message is fetched before it is at the head of its queue; once it is delivered, a stub replaces it again.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,9 @@
 //! Numbered: a sorted map from rising numbers, such as deliveries by delivery tag or messages by position.
+//!
+//! Numbers almost always arrive in rising order and are removed near the front, so this is a sorted deque: removal from
+//! the middle leaves a hole, holes at the ends are removed at once, and the rest when three of four slots are holes.
+//! Every operation is O(log n) at most, amortised, except that inserting below the highest number moves the shorter
+//! side.
 
 use std::collections::VecDeque;
 

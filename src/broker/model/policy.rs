@@ -1,4 +1,7 @@
 //! Policy: an operator's settings for all queues and exchanges of certain names.
+//!
+//! Of the policies whose pattern matches, the one of the highest priority applies; of several, the first by name.
+//! Patterns are regular expressions, which the host matches in linear time.
 
 use super::room;
 use super::settings::{QueueKind, Settings};

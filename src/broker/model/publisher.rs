@@ -1,4 +1,12 @@
 //! Publisher: the numbers of a publisher's messages, by which a message that is sent again is added only once.
+//!
+//! A publisher that lost its connection cannot know whether its last messages arrived. If it names itself by the header
+//! `x-publisher-id` and numbers its messages by `x-publisher-sequence`, rising, it sends them all again: messages that
+//! arrived before are confirmed and otherwise ignored. A message has arrived once it was in a queue, or delayed by an
+//! exchange.
+//!
+//! A publisher is remembered for at least [`RETENTION_MS`] after its last message. When there is no room to remember a
+//! new one, its messages are refused: no publisher is forgotten before its time.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,13 @@
 //! Queue: messages in order, ready or unacked.
+//!
+//! ```text
+//!   publish ──> ready ──────── deliver ───────> unacked ── ack, or nack without requeue ──> gone
+//!                 │  <── requeue, where it was ────┘
+//!                 └── expire, overflow, purge, deliver without ack ──> gone
+//! ```
+//!
+//! A message has a position, assigned at its arrival and never changed: a requeued message returns to it. Positions
+//! rise in the order of delivery, so a position in a queue with priorities begins with its [tier](tier).
 
 mod ids;
 mod kept;

@@ -1,4 +1,8 @@
 //! Record: one fact, by which the broker's state changes.
+//!
+//! Facts say what has happened, not what was requested: applying the same records in the same order to an empty state
+//! gives the same state, whatever rules led to them. Consumers, prefetch and channels are not facts: they end with
+//! their connections.
 
 use super::exchange::{Destination, ExchangeKind};
 use super::message::Message;

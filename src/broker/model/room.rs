@@ -1,4 +1,7 @@
 //! Room: estimates of the memory that exchanges, queues, bindings, consumers and the like take.
+//!
+//! The estimates are on the high side. Each is a function of a declaration, so the same number is subtracted at the
+//! deletion, and a restarted broker counts what it restores as the first one did.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -1,4 +1,7 @@
 //! Settings: the effect of a queue's arguments and of the policy that applies to it.
+//!
+//! Arguments are parsed once, when a queue is declared; later they are only read to compare two declarations. A policy
+//! has the same keys without the `x-`. Where both set a number the lower one applies; otherwise the argument does.
 
 use std::fmt;
 

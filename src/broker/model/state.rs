@@ -1,4 +1,7 @@
 //! State: the exchanges, bindings, queues and messages, as facts have made them so far.
+//!
+//! [`State::apply`] is the only way to change it, and cannot fail: each record is checked before it is committed.
+//! Everything else here only reads; functions for kept messages are in a module of their own.
 
 mod kept;
 

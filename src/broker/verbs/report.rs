@@ -28,7 +28,7 @@ pub struct Report {
     pub channels: usize,
     /// Exchanges, the predeclared ones included.
     pub exchanges: usize,
-    /// The queues, in the order of their declaration, without those behind consumers of replies: their names are secret.
+    /// The queues, in the order of their declaration, without reply queues, whose names are secret.
     pub queues: Vec<QueueReport>,
 }
 

@@ -1,4 +1,7 @@
 //! Transaction: messages that a channel publishes and settles take effect together, or not at all.
+//!
+//! Until the commit nothing has happened: published messages wait, and settled deliveries still count as unacked. A
+//! rollback drops the former and restores the latter, under their old delivery tags.
 
 use super::Broker;
 use super::publishing::Routed;

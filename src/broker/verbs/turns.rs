@@ -1,4 +1,13 @@
 //! Turns: which of the consumers that may have room is offered a message next.
+//!
+//! ```text
+//!                    asked by its queue, and its channel is full
+//!   waiting at its queue ────────────────────────────────────────> turned away, at the end of its channel's list
+//!         ^                                                              │
+//!         └── the channel has room for one more: the first of them ──────┘
+//! ```
+//! So consumers that share the prefetch of a channel take turns, whatever their queues, and the cost of a delivery does
+//! not depend on their number. A consumer whose own prefetch is used up is in no list: its ack brings it back.
 
 use super::Broker;
 use crate::broker::model::settings::QueueKind;

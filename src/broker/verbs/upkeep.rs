@@ -1,4 +1,12 @@
 //! Upkeep: what happens to messages and queues when time passes or a limit is reached.
+//!
+//! A queue that changed is *tended*: it is offered to its consumers, and when none of them can take more, expired and
+//! excess messages are removed. So a queue whose consumers keep up drops nothing that they would have received.
+//!
+//! ```text
+//!   changed ──> waiting consumers? ── yes ──> active: poll delivers, and tends the queue again when none takes more
+//!                     └── no ──> expired heads go, then the excess ──> dead letters ──> their queues changed
+//! ```
 
 use super::Broker;
 use super::publishing::Routed;

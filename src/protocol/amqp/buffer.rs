@@ -1,12 +1,12 @@
-//! Buffer: bytes that wait, taken at the front and appended at the end.
+//! Buffer: a queue of bytes, taken at the front and appended at the end.
 
-/// What an empty buffer may keep allocated; a busy connection fills about that in a turn.
+/// Maximum capacity of an empty buffer; a busy connection fills about that in a turn.
 const KEPT_BYTES: usize = 2 << 20;
 
 #[derive(Default)]
 pub(crate) struct Buffer {
     bytes: Vec<u8>,
-    /// So many of them were taken. They are removed only when they are the larger part, so that taking is cheap.
+    /// Number of bytes that were taken. They are removed only when they are the larger part, so that taking is cheap.
     taken: usize,
 }
 
@@ -19,7 +19,7 @@ impl Buffer {
         self.bytes.is_empty()
     }
 
-    /// Where to append.
+    /// Returns the vector to append to.
     pub(crate) fn end(&mut self) -> &mut Vec<u8> {
         if self.taken > self.bytes.len() / 2 {
             self.bytes.drain(..self.taken);
@@ -38,7 +38,7 @@ impl Buffer {
         }
     }
 
-    /// Gives memory back, if nothing waits.
+    /// Frees memory if the buffer is empty.
     pub(crate) fn rest(&mut self) {
         self.shrink_to(0);
     }

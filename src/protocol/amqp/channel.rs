@@ -1,4 +1,4 @@
-//! Channel: one of the conversations that share a connection.
+//! Channel: one of the channels that share a connection, and the messages arriving on it.
 //!
 //! ```text
 //!              basic.publish            content header
@@ -7,8 +7,8 @@
 //!    +------+ <-------------- +--------+ <-------------- +------+ <-+
 //!               empty body                  last of it
 //! ```
-//! A whole message that lies in the input at once goes to the broker from there and leaves the channel idle; only what
-//! arrives in pieces is copied and put together. Memory for it is reserved as it comes, whatever size was announced.
+//! A message that is in the input as a whole is published from there, and the channel stays idle; only a message that
+//! arrives in pieces is copied. Memory for it is reserved as it arrives, whatever size was announced.
 
 mod basic;
 mod confirms;
@@ -31,7 +31,7 @@ use crate::access::{Access, Pass, Permission};
 use crate::broker::{Broker, ExchangeKind, REPLY_TO, Resource};
 use crate::id::ChannelId;
 
-/// What a channel needs to do its work.
+/// Everything that a channel needs to act.
 pub(crate) struct Context<'a> {
     pub(crate) broker: &'a mut Broker,
     pub(crate) access: &'a mut dyn Access,
@@ -40,12 +40,12 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Refuses what the user may not do with this exchange.
+    /// Checks that the user has this permission for an exchange.
     fn check_exchange(&mut self, permission: Permission, name: &str) -> Result<(), Refusal> {
         self.check(permission, Resource::Exchange, if name.is_empty() { "amq.default" } else { name })
     }
 
-    /// Refuses what the user may not do by this routing key, where the exchange is of type `topic`.
+    /// Checks that the user has this permission for a routing key, if the exchange is of type `topic`.
     fn check_topic(&mut self, permission: Permission, exchange: &str, routing_key: &str) -> Result<(), Refusal> {
         if !self.pass.limits_topics() || self.broker.exchange_kind(exchange) != Some(ExchangeKind::Topic) {
             return Ok(());
@@ -78,11 +78,11 @@ pub(crate) struct Channel {
     mode: Mode,
 }
 
-/// What becomes of what is published: a channel that has chosen stays with it.
+/// Mode of publishing, which cannot be changed once chosen.
 enum Mode {
     Plain,
     Confirming(Confirms),
-    /// The broker keeps what is published and settled until it is committed.
+    /// The broker records what is published and settled until the commit.
     Transactional,
 }
 
@@ -91,7 +91,7 @@ impl Channel {
         Self { id, content: Content::Idle, mode: Mode::Plain }
     }
 
-    /// Whether no message is in the middle of arriving.
+    /// Returns whether no message is partly received.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.content, Content::Idle)
     }
@@ -100,7 +100,7 @@ impl Channel {
         matches!(self.mode, Mode::Confirming(_))
     }
 
-    /// Takes a frame, and perhaps those after it in `rest`. The answer is how many bytes of `rest` were taken.
+    /// Takes a frame, and perhaps those after it in `rest`. Returns how many bytes of `rest` were taken.
     pub(crate) fn take(&mut self, frame: Frame<'_>, rest: &[u8], context: &mut Context<'_>) -> Result<usize, Refusal> {
         match (frame.kind, &self.content) {
             (Kind::Method, Content::Idle) => {
@@ -163,7 +163,7 @@ impl Channel {
         Ok(0)
     }
 
-    /// A client may not stop its deliveries: prefetch does that better.
+    /// A client may not stop its deliveries: prefetch is better for that.
     fn flow(&mut self, flow: ChannelFlow, context: &mut Context<'_>) -> Result<(), Refusal> {
         if !flow.active {
             return Err(Refusal::new(ReplyCode::NotImplemented, "active=false"));
@@ -201,9 +201,9 @@ impl Channel {
         Ok(())
     }
 
-    /// Refuses what the user may not do with a queue; the empty name is that of the queue that was declared last.
+    /// Checks that the user has this permission for a queue; the empty name is the last declared queue.
     fn check_queue(&self, permission: Permission, name: &str, context: &mut Context<'_>) -> Result<(), Refusal> {
-        // A consumer of replies to itself needs no permission.
+        // Consuming from the reply queue needs no permission.
         if !context.pass.is_limited() || name == REPLY_TO {
             return Ok(());
         }
@@ -211,14 +211,14 @@ impl Channel {
         context.check(permission, Resource::Queue, &name)
     }
 
-    /// Tells the client what became of all messages that it does not know of yet.
+    /// Calls `tell` with the confirms that the client has not been sent yet.
     pub(crate) fn confirm(&mut self, tell: impl FnMut(Confirmation)) {
         if let Mode::Confirming(confirms) = &mut self.mode {
             confirms.tell(tell);
         }
     }
 
-    /// Gives everything back to the broker.
+    /// Releases everything that the broker has for the channel.
     pub(crate) fn close(mut self, broker: &mut Broker) {
         self.content.discard(broker);
         broker.close_channel(self.id);

@@ -1,4 +1,4 @@
-//! Channels: those of one connection, by their numbers, and what arrives on them.
+//! Channels: the channels of one connection by their numbers, and the frames arriving on them.
 
 use super::channel::{Channel, Context};
 use super::frame::{Frame, Kind, Outlet};
@@ -12,11 +12,11 @@ use crate::id::ChannelId;
 /// A channel number that is in use.
 pub(crate) enum Slot {
     Open(Box<Channel>),
-    /// We closed it; until the peer says that it knows, whatever it sends there was sent before.
+    /// We closed it; until the peer's `close-ok`, its frames there were sent before it knew.
     Closing,
 }
 
-/// By number, from 1. Peers use low numbers, so a row serves better than a map.
+/// By number, from 1. Peers use low numbers, so a vector is better than a map.
 #[derive(Default)]
 pub(crate) struct Channels {
     slots: Vec<Option<Slot>>,
@@ -31,12 +31,12 @@ impl Channels {
         index(number).is_some_and(|index| matches!(self.slots.get(index), Some(Some(Slot::Open(_)))))
     }
 
-    /// How many are open.
+    /// Returns how many are open.
     pub(crate) fn count(&self) -> usize {
         self.slots.iter().filter(|slot| matches!(slot, Some(Slot::Open(_)))).count()
     }
 
-    /// Whether the channel of this number is open and in confirm mode.
+    /// Returns whether the channel of this number is open and in confirm mode.
     pub(crate) fn is_confirming(&self, number: u16) -> bool {
         let slot = index(number).and_then(|index| self.slots.get(index)?.as_ref());
         matches!(slot, Some(Slot::Open(channel)) if channel.is_confirming())
@@ -50,7 +50,7 @@ impl Channels {
         self.slots[index] = Some(Slot::Open(Box::new(Channel::new(id))));
     }
 
-    /// Answers the channel, if it was open.
+    /// Marks a channel as closing, and returns it if it was open.
     pub(crate) fn start_closing(&mut self, number: u16) -> Option<Box<Channel>> {
         match std::mem::replace(self.slot(number)?, Slot::Closing) {
             Slot::Open(channel) => Some(channel),
@@ -58,7 +58,7 @@ impl Channels {
         }
     }
 
-    /// Answers the channel, if it was open.
+    /// Frees a channel number, and returns the channel if it was open.
     pub(crate) fn free(&mut self, number: u16) -> Option<Box<Channel>> {
         match self.slots.get_mut(index(number)?)?.take()? {
             Slot::Open(channel) => Some(channel),

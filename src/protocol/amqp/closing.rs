@@ -1,4 +1,4 @@
-//! Closing: how a connection comes to its end, or a channel of it, and what the broker gets back.
+//! Closing: the end of a connection or of one of its channels, and what is released in the broker.
 
 use super::frame::{Frame, Kind};
 use super::held::{Durability, Held};
@@ -7,11 +7,11 @@ use super::reply::{Refusal, ReplyCode};
 use super::{Connection, Phase, Realm};
 use crate::virtual_host::{DEFAULT, VirtualHost};
 
-/// How long a peer may take to answer `connection.close`.
+/// Time that a peer has to answer `connection.close`.
 const CLOSING_MS: u64 = 10_000;
 
 impl Connection {
-    /// Asks the peer to close, as the operator wants it, for this reason.
+    /// Asks the peer to close, at the operator's request, for this reason.
     pub fn force_close(&mut self, reason: &str, realm: &mut Realm<'_>) {
         match self.phase {
             Phase::Open => self.refuse(0, &Refusal::new(ReplyCode::ConnectionForced, reason), realm),
@@ -21,7 +21,7 @@ impl Connection {
         self.fail_if_hopeless(realm);
     }
 
-    /// The peer says that this was all.
+    /// Handles the peer's `connection.close`.
     pub(super) fn take_leave(&mut self, realm: &mut Realm<'_>) {
         self.confirm(realm.durability);
         self.leave(realm);
@@ -40,7 +40,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Closes what the refusal's code says, with everything confirmed before.
+    /// Closes the channel or the connection, depending on the reply code; everything before is confirmed.
     pub(super) fn refuse(&mut self, channel: u16, refusal: &Refusal, realm: &mut Realm<'_>) {
         if matches!(self.phase, Phase::Closing { .. }) {
             return;
@@ -56,11 +56,11 @@ impl Connection {
         self.answer(0, &connection_close(refusal, &text), realm.durability);
     }
 
-    /// Closes at once, whatever was going on; nothing is confirmed.
+    /// Closes the connection at once, in any state; nothing is confirmed.
     pub(super) fn abort(&mut self, refusal: &Refusal, realm: &mut Realm<'_>) {
         let text = self.reply_text(refusal);
         self.start_closing(realm);
-        // After this, no answer promises anything.
+        // No answer after this confirms anything.
         self.held = Held::default();
         self.outlet(0).send(&connection_close(refusal, &text));
     }
@@ -84,7 +84,7 @@ impl Connection {
         let MethodId { class: class_id, method: method_id } = refusal.method;
         if let Some(closing) = self.channels.start_closing(channel) {
             closing.close(&mut host.broker);
-            // Others may have made true what the text says.
+            // The text may depend on what other connections have done.
             self.held.rest_on_all(channel, host, durability);
         }
         let close = ChannelClose { reply_code, reply_text, class_id, method_id };
@@ -95,14 +95,15 @@ impl Connection {
         refusal.reply_text(self.stay.as_ref().map_or(DEFAULT, |stay| &stay.pass.virtual_host))
     }
 
-    /// The peer is gone, and nothing that waits will reach it.
+    /// Ends the connection, as the transport is closed and no output will reach the peer.
     pub(super) fn end(&mut self, realm: &mut Realm<'_>) {
         self.leave(realm);
         self.held.clear();
         self.phase = Phase::Closed;
     }
 
-    /// Gives everything back to the broker, once. What the connection says from now on follows all that it has caused.
+    /// Releases everything in the broker, once. What the connection sends from now on waits for everything that it has
+    /// caused.
     fn leave(&mut self, realm: &mut Realm<'_>) {
         self.blocked_until = None;
         if let Some(stay) = self.stay.take() {

@@ -11,19 +11,20 @@
 //!                         | class | weight | body size | properties  |
 //!                         +-------+--------+-----------+-- ... ------+
 //! ```
-//! A message is a method frame, a content header frame and as many body frames as its body needs; none for an empty one.
+//! A message is a method frame, a content header frame and as many body frames as its body needs; none for an empty
+//! body.
 
 use super::method::Encode;
 use super::reply::{Refusal, ReplyCode};
 use crate::properties::Properties;
 use crate::wire::{Reader, put_sized};
 
-/// Bytes of a frame that are not its payload.
+/// Bytes of a frame other than its payload.
 pub(crate) const OVERHEAD_BYTES: usize = 8;
 const HEAD_BYTES: usize = 7;
 const END: u8 = 0xCE;
 
-/// The class of all methods that have content.
+/// Class of all methods with content.
 pub(crate) const CLASS_BASIC: u16 = 60;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl Kind {
     }
 }
 
-/// A whole frame that a peer sent.
+/// A complete frame that a peer sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Frame<'a> {
     pub(crate) kind: Kind,
@@ -54,8 +55,7 @@ impl Frame<'_> {
     }
 }
 
-/// Takes the first frame of the input, when all of it is there. What can be seen to be wrong in its head is refused
-/// before the rest arrives.
+/// Returns the first frame of the input, if it is complete. An invalid frame header is refused before the rest arrives.
 pub(crate) fn split(input: &[u8], frame_max: usize) -> Result<Option<Frame<'_>>, Refusal> {
     let Some((&[kind, c0, c1, s0, s1, s2, s3], rest)) = input.split_first_chunk::<HEAD_BYTES>() else {
         return Ok(None);
@@ -64,7 +64,7 @@ pub(crate) fn split(input: &[u8], frame_max: usize) -> Result<Option<Frame<'_>>,
     let Some(kind) = Kind::from_octet(kind) else {
         return Err(Refusal::new(ReplyCode::FrameError, format_args!("unknown frame type {kind}")));
     };
-    // There are clients that take what was agreed for the payload's size. RabbitMQ lets them, and so do we.
+    // Some clients take the agreed frame size as that of the payload. RabbitMQ allows this, and so do we.
     if size > frame_max {
         let payload_max = frame_max - OVERHEAD_BYTES;
         let text = format_args!("a frame's payload of {size} octets is larger than the agreed {payload_max}");
@@ -97,7 +97,7 @@ impl<'a> ContentHeader<'a> {
     }
 }
 
-/// Where the frames of one channel go.
+/// Appends the frames of one channel to the output.
 pub(crate) struct Outlet<'a> {
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) channel: u16,
@@ -105,20 +105,20 @@ pub(crate) struct Outlet<'a> {
 }
 
 impl Outlet<'_> {
-    // Called from everywhere.
+    // Inlining would repeat this code in each of its callers.
     #[inline(never)]
     pub(crate) fn send(&mut self, method: &dyn Encode) {
         self.frame(Kind::Method, |out| method.encode(out));
     }
 
-    /// Answers, unless the peer does not want to wait for an answer.
+    /// Sends an answer, unless the peer set `no-wait`.
     pub(crate) fn answer(&mut self, nowait: bool, method: &dyn Encode) {
         if !nowait {
             self.send(method);
         }
     }
 
-    /// Properties are never divided, so those of a peer with large frames may exceed the frames of another.
+    /// Properties are never split, so those from a peer with large frames may exceed another peer's frame size.
     pub(crate) fn send_content(&mut self, method: &dyn Encode, properties: Properties<'_>, body: &[u8]) {
         self.out.reserve(body.len() + properties.raw().len());
         self.send(method);

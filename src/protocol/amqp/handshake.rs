@@ -1,4 +1,4 @@
-//! Handshake: what both peers say of themselves and agree on, before the connection is open.
+//! Handshake: capabilities and limits that both peers agree on before the connection is open.
 
 use super::method::{ConnectionStart, ConnectionTune, ConnectionTuneOk};
 use super::reply::{Refusal, ReplyCode};
@@ -6,22 +6,22 @@ use crate::limits::Limits;
 use crate::table::{Table, Value};
 use crate::wire::Malformed;
 
-/// What a peer sends first, and what we answer to any other beginning.
+/// First bytes of a peer, and our answer to any other beginning.
 pub(crate) const PROTOCOL_HEADER: [u8; 8] = *b"AMQP\0\0\x09\x01";
 
-/// The smallest frame that every peer must take, so nobody may agree on less.
+/// The smallest frame size that peers must accept; no lower one may be agreed on.
 const FRAME_MIN: u32 = 8192;
-/// The largest frame of a peer that has not agreed on anything yet.
+/// The largest frame before a size was agreed on.
 pub(crate) const FIRST_FRAME_MAX: usize = FRAME_MIN as usize;
 
-/// The broker whose behaviour we follow. Clients switch on these two: kombu, and Celery with it, asks for channel-wide
-/// prefetch only where they read RabbitMQ 3.3 or later, and raises it for delayed tasks, which would starve otherwise.
-/// Who we really are is told by `platform`.
+/// The broker whose behaviour we follow. Clients depend on these two: kombu, and Celery with it, requests channel-wide
+/// prefetch only if they are RabbitMQ 3.3 or later, and raises it for delayed tasks, which would starve otherwise. The
+/// real name is in `platform`.
 const PRODUCT: &str = "RabbitMQ";
 const VERSION: &str = "4.2.0";
 const PLATFORM: &str = concat!("PocketMQ ", env!("CARGO_PKG_VERSION"));
 
-/// What we really honour, of what clients look for.
+/// The capabilities that clients look for and that we have.
 const CAPABILITIES: [&str; 9] = [
     "publisher_confirms",
     "exchange_exchange_bindings",
@@ -47,7 +47,7 @@ fn server_properties() -> Result<Vec<u8>, Malformed> {
     Ok(bytes)
 }
 
-/// Hands the first method of a connection to `send`.
+/// Calls `send` with the first method of a connection.
 pub(crate) fn start(mechanisms: &str, send: impl FnOnce(&ConnectionStart<'_>)) {
     let server_properties = server_properties().expect("our own keys are short");
     send(&ConnectionStart {
@@ -59,14 +59,14 @@ pub(crate) fn start(mechanisms: &str, send: impl FnOnce(&ConnectionStart<'_>)) {
     });
 }
 
-/// What a client says that it can take.
+/// Capabilities that a client states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Capabilities {
-    /// Wants to read why its login failed.
+    /// Wants the reason of a failed login.
     pub(crate) authentication_failure_close: bool,
-    /// Wants to know when a queue that it consumes from goes.
+    /// Wants to know when a consumer is cancelled because its queue was deleted.
     pub(crate) consumer_cancel_notify: bool,
-    /// Wants to know when it has to wait with publishing.
+    /// Wants to know when it is blocked from publishing.
     pub(crate) connection_blocked: bool,
 }
 
@@ -84,20 +84,20 @@ impl Capabilities {
     }
 }
 
-/// What both have agreed on.
+/// Limits that both peers have agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Agreement {
     pub(crate) channel_max: u16,
     pub(crate) frame_max: usize,
-    /// 0 is none.
+    /// 0 means none.
     pub(crate) heartbeat_s: u16,
 }
 
 impl Agreement {
-    /// What we propose, and what holds until a peer has answered.
+    /// Returns our proposal, which also holds until a peer has answered.
     pub(crate) fn proposed(limits: &Limits) -> Self {
         Self {
-            // A limit of 0 is none, as it is for peers.
+            // A limit of 0 means none, as it does for peers.
             channel_max: if limits.channel_max == 0 { u16::MAX } else { limits.channel_max },
             frame_max: limits.frame_max_bytes.max(FRAME_MIN) as usize,
             heartbeat_s: limits.heartbeat_s,
@@ -108,7 +108,7 @@ impl Agreement {
         ConnectionTune { channel_max: self.channel_max, frame_max: self.frame_max as u32, heartbeat: self.heartbeat_s }
     }
 
-    /// A peer may lower what we propose, or leave it to us with 0. The heartbeat is its to choose.
+    /// Applies a peer's answer: it may lower our proposal, or accept it with 0. The heartbeat is its choice.
     pub(crate) fn answered(&self, wanted: ConnectionTuneOk) -> Result<Self, Refusal> {
         let channel_max = agree("channel_max", wanted.channel_max.into(), 0, self.channel_max.into())?;
         let frame_max = agree("frame_max", wanted.frame_max, FRAME_MIN, self.frame_max as u32)?;

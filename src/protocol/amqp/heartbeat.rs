@@ -1,4 +1,4 @@
-//! Heartbeat: signs of life on a connection that is quiet, and the lack of them.
+//! Heartbeat: sends heartbeats on a quiet connection, and detects a silent peer.
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heartbeat {
@@ -8,24 +8,24 @@ pub(crate) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// An interval of 0 is no heartbeat at all.
+    /// Returns `None` for an interval of 0, which means no heartbeats.
     pub(crate) fn new(interval_s: u16, now_ms: u64) -> Option<Self> {
         let interval_ms = u64::from(interval_s) * 1000;
         let heartbeat = Self { interval_ms, next_beat_ms: now_ms + interval_ms / 2, heard_ms: now_ms };
         (interval_s > 0).then_some(heartbeat)
     }
 
-    /// Something arrived, or we did not listen.
+    /// Notes that something arrived, or that input was not read.
     pub(crate) fn hear(&mut self, now_ms: u64) {
         self.heard_ms = now_ms;
     }
 
-    /// Two silent intervals, and the peer is dead.
+    /// Returns whether the peer was silent for two intervals.
     pub(crate) fn is_dead(&self, now_ms: u64) -> bool {
         now_ms >= self.heard_ms + 2 * self.interval_ms
     }
 
-    /// Whether it is time to give a sign of life, which is so every half interval.
+    /// Returns whether it is time to send a heartbeat, which is every half interval.
     pub(crate) fn beats(&mut self, now_ms: u64) -> bool {
         let is_due = now_ms >= self.next_beat_ms;
         if is_due {

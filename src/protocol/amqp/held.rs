@@ -1,9 +1,9 @@
-//! Held: answers that wait until all that they rest on is durable.
+//! Held: answers that wait until everything that they depend on is durable.
 //!
 //! ```text
-//!   a method that writes facts down:                         its channel awaits the write that they will be in
-//!   a message that is here already, a method of exchanges    its channel awaits the write with the latest facts of the
-//!   and queues, tx.commit, an error of the channel:          virtual host, whoever caused them
+//!   a method that writes facts:                              its channel awaits the write that contains them
+//!   a repeated message, a method for exchanges and queues,   its channel awaits the write with the latest facts of the
+//!   tx.commit, an error of the channel:                      virtual host, whichever connection caused them
 //!
 //!                    yes
 //!   an answer: is its channel's write durable? ------------------------------> output
@@ -14,14 +14,15 @@
 //!                    +---> confirms become basic.nack ---------------------------+
 //!                    +---> anything else is dropped, and the connection closes --+
 //! ```
-//! Only the methods listed in [`rests_on_itself`] are spared from waiting for what others have caused.
+//! Only the methods listed in [`rests_on_itself`] do not wait for what other connections have caused.
 //!
-//! A channel's answers leave in their order. None waits for an answer of another channel, but for the end of the connection,
-//! which comes after everything. Deliveries wait for nothing, but never overtake the answer by which their consumer begins or a
-//! message that was asked for before, as clients tell what they have from the order of delivery tags.
+//! A channel's answers leave in order. None waits for an answer of another channel, except for the end of the
+//! connection, which comes after everything. Deliveries wait for nothing, but never overtake the answer to the
+//! `consume` that they follow, or a message that was requested by `get` before, as clients rely on the order of
+//! delivery tags.
 //!
-//! Channels are numbers here: one that is closed and opened again goes on where it was. What a fact is, the broker
-//! knows, and what is durable, the server.
+//! Channels are only numbers here: one that is closed and opened again continues in the same order. The broker knows
+//! which facts there are, and the server which of them are durable.
 
 use super::channel::Confirmation;
 use super::frame::Outlet;
@@ -31,44 +32,46 @@ use super::{Connection, Realm};
 use crate::broker::{Error, Noted};
 use crate::virtual_host::VirtualHost;
 
-/// How far facts have become durable. Without a journal nothing is awaited, and all of this stays as it is by default.
+/// Progress of the journal. Without a journal nothing is awaited, and all fields keep their defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Durability {
-    /// The number of the write that facts of now will be in.
+    /// Number of the write that will contain the facts of now.
     pub next_write: u64,
     /// All writes up to this one are durable. Connections that [wait](Connection::waits) are
-    /// [told](Connection::flushed) as soon as it has risen.
+    /// [notified](Connection::flushed) as soon as it has risen.
     pub durable_write: u64,
-    /// No further write will ever be durable.
+    /// Whether no further write will ever be durable.
     pub has_failed: bool,
 }
 
-/// Whether the answer to a method says nothing of what others have done that outlives the broker. Publish and settle count
-/// by what they write down themselves; what the others of `basic`, `channel` and `confirm` do ends with the connection.
+/// Returns whether the answer to a method does not depend on what other connections have changed that outlives the
+/// broker. Publish and settle depend on the facts that they write; the effects of the others of `basic`, `channel` and
+/// `confirm` end with the connection.
 fn rests_on_itself(id: Option<MethodId>) -> bool {
     const CHANNEL: u16 = 20;
     const ACCESS: u16 = 30;
     const BASIC: u16 = 60;
     const CONFIRM: u16 = 85;
     match id {
-        // The header or body of what is published.
+        // The header or body of a published message.
         None => true,
         Some(MethodId { class: CHANNEL | ACCESS | BASIC | CONFIRM, .. }) => true,
         Some(id) => id == MethodId::TX_SELECT || id == MethodId::TX_ROLLBACK,
     }
 }
 
-/// What a confirm takes in the output.
+/// Bytes of a confirm in the output.
 const CONFIRM_BYTES: usize = 21;
 
-/// A connection's answers that wait.
+/// Answers of a connection that wait.
 #[derive(Default)]
 pub(super) struct Held {
-    /// By channel number: the write that the channel's latest facts are in.
+    /// By channel number: the write with the channel's latest facts.
     awaited: Vec<u64>,
-    /// Those of one channel in their order, so that their writes rise; deliveries come right after those that lead them.
+    /// Answers of a channel are in order, so their writes rise; deliveries follow immediately after the answers that
+    /// they must not overtake.
     answers: Vec<Answer>,
-    /// By channel, the writes of those answers that lead deliveries.
+    /// By channel, the writes of those answers that deliveries must not overtake.
     leaders: Vec<(u16, u64)>,
     bytes: usize,
 }
@@ -94,8 +97,8 @@ impl What {
 }
 
 impl Held {
-    /// A method was dealt with in a virtual host, of which there was noted so much `before`: its answer waits for the write that
-    /// it rests on, if it rests on any.
+    /// Makes the answer to a method wait for the write that it depends on, if any; `before` counts the facts of its
+    /// virtual host when it began.
     pub(super) fn follow(
         &mut self,
         channel: u16,
@@ -112,15 +115,15 @@ impl Held {
         }
     }
 
-    /// What a channel answers from now on rests on all that anybody has done in a virtual host. What was lost cannot be waited
-    /// for: nothing that is not durable is done any more then.
+    /// Makes a channel's further answers depend on all facts of a virtual host so far. Lost facts cannot be waited for:
+    /// after them everything that is to be durable is refused.
     pub(super) fn rest_on_all(&mut self, channel: u16, host: &VirtualHost, durability: Durability) {
         if !durability.has_failed {
             self.rest_on(channel, host.awaited_write(durability.next_write));
         }
     }
 
-    /// What a channel answers from now on rests on what is in this write.
+    /// Makes a channel's further answers depend on this write.
     fn rest_on(&mut self, channel: u16, write: u64) {
         let index = usize::from(channel);
         if index >= self.awaited.len() {
@@ -129,24 +132,24 @@ impl Held {
         self.awaited[index] = self.awaited[index].max(write);
     }
 
-    /// From now on, channel 0 awaits what any channel does.
+    /// Makes channel 0 await the writes of all channels.
     pub(super) fn rest_on_all_channels(&mut self) {
         if let Some(&write) = self.awaited.iter().max() {
             self.awaited[0] = write;
         }
     }
 
-    /// The write that answers of a channel have to wait for, if they have to.
+    /// Returns the write that answers of a channel have to wait for, if any.
     pub(super) fn awaited(&self, channel: u16, durable_write: u64) -> Option<u64> {
         self.awaited.get(usize::from(channel)).copied().filter(|&write| write > durable_write)
     }
 
-    /// The write that deliveries of a channel have to wait for, so as not to overtake an answer that leads them.
+    /// Returns the write that deliveries of a channel have to wait for, so as not to overtake an answer, if any.
     pub(super) fn awaited_by_deliveries(&self, channel: u16) -> Option<u64> {
         self.leaders.iter().rev().find(|(leader, _)| *leader == channel).map(|&(_, write)| write)
     }
 
-    /// The answer that was held last leads the deliveries of its channel.
+    /// Makes the deliveries of its channel wait for the last held answer.
     pub(super) fn lead_deliveries(&mut self) {
         self.leaders.extend(self.answers.last().map(|answer| (answer.channel, answer.write)));
     }
@@ -155,12 +158,12 @@ impl Held {
         self.answers.is_empty()
     }
 
-    /// What all of it will take in the output.
+    /// Returns how many bytes all of it will take in the output.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Holds frames; together with those before them, where both may leave together.
+    /// Holds frames; together with those before them, if both may leave together.
     pub(super) fn hold(&mut self, channel: u16, write: u64, frames: &[u8]) {
         self.bytes += frames.len();
         match self.answers.last_mut() {
@@ -173,7 +176,7 @@ impl Held {
         }
     }
 
-    /// Holds a confirm; likewise.
+    /// Holds a confirm; together with those before it, if they may leave together.
     pub(super) fn hold_confirmation(&mut self, channel: u16, write: u64, confirmation: Confirmation) {
         if let Some(Answer { channel: last, write: its, what: What::Confirmation(before) }) = self.answers.last_mut()
             && (*last, *its) == (channel, write)
@@ -185,7 +188,7 @@ impl Held {
         self.answers.push(Answer { channel, write, what: What::Confirmation(confirmation) });
     }
 
-    /// Sends what waits for nothing any more.
+    /// Sends everything that need not wait any more.
     pub(super) fn release(&mut self, durable_write: u64, outlet: &mut Outlet<'_>) {
         let mut confirms = Confirms::default();
         for Answer { channel, what, .. } in self.answers.extract_if(.., |answer| answer.write <= durable_write) {
@@ -202,7 +205,7 @@ impl Held {
         self.leaders.retain(|&(_, write)| write > durable_write);
     }
 
-    /// Sends confirms as refusals and drops everything else. Whether there was anything else.
+    /// Sends confirms as refusals and drops everything else. Returns whether there was anything else.
     pub(super) fn fail(&mut self, outlet: &mut Outlet<'_>) -> bool {
         let (mut confirms, mut has_lost) = (Confirms::default(), false);
         for Answer { channel, what, .. } in self.answers.drain(..) {
@@ -218,14 +221,14 @@ impl Held {
         has_lost
     }
 
-    /// Drops everything: the peer is gone.
+    /// Drops everything, as the transport is closed.
     pub(super) fn clear(&mut self) {
         self.answers = Vec::new();
         self.leaders.clear();
         self.bytes = 0;
     }
 
-    /// Gives memory back, if nothing waits.
+    /// Frees memory if nothing waits.
     pub(super) fn rest(&mut self) {
         if self.is_empty() {
             self.clear();
@@ -233,7 +236,7 @@ impl Held {
     }
 }
 
-/// The confirms of one channel that leave next, as one.
+/// The confirms of one channel that leave next, combined.
 #[derive(Default)]
 struct Confirms(Option<(u16, Confirmation)>);
 
@@ -256,27 +259,27 @@ impl Confirms {
 }
 
 impl Connection {
-    /// Whether answers wait for what is not durable yet. What releases them is [`flushed`](Self::flushed) or
+    /// Returns whether answers wait to become durable. They are released by [`flushed`](Self::flushed) or
     /// [`journal_failed`](Self::journal_failed).
     #[must_use]
     pub fn waits(&self) -> bool {
         !self.held.is_empty()
     }
 
-    /// All writes up to this one are durable: what waited for them is in the output now.
+    /// Moves answers that waited for writes up to this one, which are durable, to the output.
     pub fn flushed(&mut self, durable_write: u64) {
         let Self { held, output, agreement, .. } = self;
         let mut outlet = Outlet { out: output.end(), channel: 0, frame_max: agreement.frame_max };
         held.release(durable_write, &mut outlet);
     }
 
-    /// What waits would wait forever: messages are refused instead, and who waits for anything else is told why by the
-    /// end of the connection.
+    /// Fails all answers that wait, as they would wait forever: messages are refused, and for any other answer the
+    /// connection closes with this text.
     pub fn journal_failed(&mut self, text: &str, realm: &mut Realm<'_>) {
         self.fail(&Refusal::new(ReplyCode::InternalError, text), realm);
     }
 
-    /// Leaves nothing waiting that would wait forever.
+    /// Fails the answers that would wait forever.
     pub(super) fn fail_if_hopeless(&mut self, realm: &mut Realm<'_>) {
         if realm.durability.has_failed && self.waits() {
             self.fail(&Error::JournalFailed.into(), realm);
@@ -291,15 +294,14 @@ impl Connection {
         }
     }
 
-    /// Answers, as soon as what the channel has caused is durable.
+    /// Sends an answer as soon as everything that the channel has caused is durable.
     pub(super) fn answer(&mut self, channel: u16, method: &dyn Encode, durability: Durability) {
         let start = self.output.end().len();
         self.outlet(channel).send(method);
         self.hold(channel, start, self.held.awaited(channel, durability.durable_write));
     }
 
-    /// Takes out of the output again what was put there from `start` on, if there is a write to wait for. Whether
-    /// anything is held by that.
+    /// Moves the output from `start` on to the held answers, if there is a write to wait for. Returns whether there is.
     pub(super) fn hold(&mut self, channel: u16, start: usize, awaited: Option<u64>) -> bool {
         let Some(write) = awaited else { return false };
         let output = self.output.end();
@@ -311,7 +313,7 @@ impl Connection {
         has_frames
     }
 
-    /// Confirms to the peer what it published since it was confirmed last.
+    /// Confirms to the peer the messages that it published since the last confirm.
     pub(super) fn confirm(&mut self, durability: Durability) {
         let Self { channels, held, output, agreement, .. } = self;
         let mut outlet = Outlet { out: output.end(), channel: 0, frame_max: agreement.frame_max };

@@ -1,4 +1,4 @@
-//! Method: what one peer asks of the other, or answers.
+//! Method: a request of one peer to the other, or an answer.
 //!
 //! ```text
 //! octets   2       2        as the method has it
@@ -6,8 +6,8 @@
 //!      | class | method | argument  | ... | up to 8 bits an octet |
 //!      +-------+--------+-----------+-----+-----------------------+
 //! ```
-//! What each method has is [generated](received) from the specification. Strings and tables stay where they are in the
-//! input: decoding allocates nothing.
+//! The arguments of each method are [generated](received) from the specification. Strings and tables are borrowed from
+//! the input: decoding allocates nothing.
 
 mod received;
 mod sent;
@@ -18,7 +18,7 @@ pub(crate) use sent::*;
 use super::reply::{Refusal, ReplyCode};
 use crate::wire::{Malformed, Reader};
 
-/// Which method it is.
+/// Number of a method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MethodId {
     pub(crate) class: u16,
@@ -36,8 +36,8 @@ impl MethodId {
     pub(crate) const TX_ROLLBACK: Self = Self { class: 90, method: 30 };
     pub(crate) const TX_SELECT: Self = Self { class: 90, method: 10 };
 
-    /// Whether it shows who has got which message, or changes who will: qos, consume, cancel, get and recover; declare, purge
-    /// and delete of a queue; the end of a channel.
+    /// Returns whether the method depends on which consumer got which message, or affects who gets the next: qos,
+    /// consume, cancel, get and recover; declare, purge and delete of a queue; the end of a channel.
     pub(crate) fn follows_deliveries(self) -> bool {
         matches!((self.class, self.method), (60, 10 | 20 | 30 | 70 | 100 | 110) | (50, 10 | 30 | 40) | (20, 40))
     }
@@ -46,7 +46,7 @@ impl MethodId {
         Ok(Self { class: reader.short()?, method: reader.short()? })
     }
 
-    /// Of a method frame's payload.
+    /// Reads the method of a method frame's payload.
     pub(crate) fn of(payload: &[u8]) -> Option<Self> {
         Self::read(&mut Reader::new(payload)).ok()
     }

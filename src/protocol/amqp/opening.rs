@@ -40,7 +40,7 @@ impl Connection {
             let tune = self.agreement.tune();
             self.outlet(0).send(&tune);
         } else if self.capabilities.authentication_failure_close {
-            // Clients know this one by the zeros in the place of the method.
+            // Clients recognise this one by the zeros in place of the method.
             let text = format_args!(
                 "Login was refused using authentication mechanism {mechanism}. For details see the broker logfile."
             );
@@ -108,7 +108,7 @@ fn check_connection_limits(user: &str, virtual_host: &str, realm: &mut Realm<'_>
 }
 
 impl Realm<'_> {
-    /// The limit of a user that has as many already.
+    /// Returns the limit if a user has reached it.
     pub(super) fn limit_reached(&mut self, user: &str, limited: Limited) -> Option<usize> {
         let limit = self.access.limit(user, limited)?;
         let (connections, channels) = self.virtual_hosts.held_by(user);

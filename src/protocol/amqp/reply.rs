@@ -1,6 +1,6 @@
-//! Reply: the codes by which peers are refused, and what each of them ends.
+//! Reply: the reply codes of errors, and whether they close the channel or the connection.
 //!
-//! This is the only place that knows reply codes. The broker's errors become them here.
+//! This is the only place that knows reply codes. The broker's errors are translated here.
 
 use std::fmt::Display;
 
@@ -8,7 +8,7 @@ use super::method::MethodId;
 use crate::broker::{self, ErrorKind};
 use crate::wire::Malformed;
 
-/// AMQP's reply codes, as far as we give them.
+/// AMQP's reply codes, as far as they are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReplyCode {
     NoRoute = 312,
@@ -29,7 +29,7 @@ pub(crate) enum ReplyCode {
 }
 
 impl ReplyCode {
-    /// Whether only the channel closes, and not the whole connection.
+    /// Returns whether only the channel closes, and not the whole connection.
     pub(crate) fn spares_connection(self) -> bool {
         matches!(self, Self::AccessRefused | Self::NotFound | Self::ResourceLocked | Self::PreconditionFailed)
     }
@@ -70,12 +70,12 @@ impl From<ErrorKind> for ReplyCode {
     }
 }
 
-/// Why a peer's channel or connection is closed.
+/// The reason why a peer's channel or connection is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) code: ReplyCode,
     reason: Reason,
-    /// The method that failed; none is zeros.
+    /// The method that failed; zeros if none.
     pub(crate) method: MethodId,
 }
 
@@ -90,14 +90,14 @@ impl Refusal {
         Self::build(code, &text)
     }
 
-    // Places that refuse are many, and refusals rare: none of this is inlined.
+    // There are many callers, and errors are rare: none of this is inlined.
     #[cold]
     #[inline(never)]
     fn build(code: ReplyCode, text: &dyn Display) -> Self {
         Self { code, reason: Reason::Text(text.to_string().into()), method: MethodId::default() }
     }
 
-    /// Says which method failed, unless that is known already.
+    /// Sets the method that failed, unless it is set already.
     #[cold]
     #[inline(never)]
     pub(crate) fn during(mut self, method: MethodId) -> Self {
@@ -107,7 +107,7 @@ impl Refusal {
         self
     }
 
-    /// What the peer is told, which is in the virtual host of this name.
+    /// Returns the text for a peer in the virtual host of this name.
     pub(crate) fn reply_text(&self, virtual_host: &str) -> String {
         let reason = match &self.reason {
             Reason::Text(text) => text.to_string(),
@@ -116,7 +116,7 @@ impl Refusal {
         format!("{} - {reason}", self.code.name())
     }
 
-    /// Whether a message is refused that there may be memory for later.
+    /// Returns whether a message is refused for want of memory, which there may be later.
     pub(crate) fn is_for_now(&self) -> bool {
         self.code == ReplyCode::ResourceError && self.method == MethodId::BASIC_PUBLISH
     }

@@ -1,10 +1,10 @@
-//! Report: how a connection stands, in the words of RabbitMQ's management.
+//! Report: the state of a connection, in the terms of RabbitMQ's management API.
 
 use super::Connection;
 use crate::table::{Table, Value};
 
 impl Connection {
-    /// The connection itself.
+    /// Returns the state of the connection.
     #[must_use]
     pub fn report(&self) -> Table {
         let mut report = Table::new();
@@ -32,7 +32,7 @@ impl Connection {
         report
     }
 
-    /// Adds whose channel it is to what its broker reports of it.
+    /// Adds the connection and the state of a channel to its broker's report.
     pub fn describe_channel(&self, number: u16, report: &mut Table) {
         report.insert("name", &*self.channel_name(number));
         report.insert("user", &*self.login.user);
@@ -41,7 +41,7 @@ impl Connection {
         report.insert("connection_details", self.address([("name", &*self.peer.name)].into_iter().collect()));
     }
 
-    /// A channel, as what belongs to it names it.
+    /// Returns the details of a channel that other reports contain.
     #[must_use]
     pub fn channel_details(&self, number: u16) -> Table {
         let mut details: Table = [("name", &*self.channel_name(number))].into_iter().collect();
@@ -66,7 +66,7 @@ impl Connection {
     }
 }
 
-/// No count comes near what it cannot hold.
+/// Counts are far below the limit of the type.
 fn integer(number: u64) -> Value {
     Value::I64(number as i64)
 }

@@ -1,9 +1,9 @@
-//! Sasl: who a peer says it is.
+//! Sasl: the login of a peer.
 //!
 //! ```text
 //! PLAIN       | identity (ignored) | 0 | user | 0 | password |
 //! AMQPLAIN    the entries of a table with LOGIN and PASSWORD
-//! EXTERNAL    (ignored): the certificate says it, and without one this is refused
+//! EXTERNAL    (ignored): the name is in the certificate, and without one this is refused
 //! ANONYMOUS   (ignored): the user guest, with its usual password
 //! ```
 //!
@@ -19,12 +19,12 @@ const EXTERNAL: &str = "EXTERNAL";
 const ANONYMOUS: &str = "ANONYMOUS";
 const GUEST: &str = "guest";
 
-/// The mechanisms that a peer may choose from, with spaces between them.
+/// Returns the mechanisms that a peer may choose from, separated by spaces.
 pub(crate) fn mechanisms(peer: &Peer) -> &str {
     peer.mechanisms.as_deref().unwrap_or("PLAIN AMQPLAIN")
 }
 
-/// By what a peer shows who it is.
+/// Proof of a peer's identity.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Credentials {
     Password {
@@ -35,7 +35,7 @@ pub(crate) enum Credentials {
     Certificate(Box<str>),
 }
 
-/// What a peer's response says, and by which mechanism.
+/// Reads the credentials from a peer's response.
 pub(crate) fn credentials(
     mechanism: &str,
     response: &[u8],

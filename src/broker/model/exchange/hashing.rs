@@ -1,4 +1,8 @@
 //! Hashing: chooses one of the bindings for each message, at random or by a hash of a property of the message.
+//!
+//! In a consistent hash exchange each destination has a random number for each hashed value, computed from a hash of
+//! both, and the destination with the best number gets the message. So a new destination takes its share from all
+//! others, and nothing moves between those. Weights change the numbers such that shares are proportional to them.
 
 use super::destinations::{Destination, Destinations};
 use crate::broker::model::error::Error;

@@ -1,4 +1,8 @@
 //! Headers: finds the bindings whose arguments match the headers of a message.
+//!
+//! With `x-match` `all`, a binding becomes one rule with all its conditions; with `any`, one rule for each condition. A
+//! rule is filed under the one of its conditions that has the fewest other rules, so a message is only compared with
+//! rules that have a condition which it meets. Rules without conditions always match.
 
 use std::collections::HashMap;
 

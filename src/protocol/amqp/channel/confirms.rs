@@ -1,18 +1,18 @@
-//! Confirms: what a client is told of the messages that it published, in their order and many at a time.
+//! Confirms: publisher confirms of a channel, in the order of the messages, as few methods as possible.
 
 use crate::protocol::amqp::frame::Outlet;
 use crate::protocol::amqp::method::{BasicAck, BasicNack};
 
-/// How many messages were published since confirm mode began, and of how many the client knows.
+/// Number of messages published since confirm mode began, and the confirms that are not sent yet.
 #[derive(Default)]
 pub(crate) struct Confirms {
     published: u64,
-    /// What the client does not know of: the last of it, and what was before that, which had another fate.
+    /// Confirms not sent yet: the last one, and one before that with the opposite outcome.
     untold: Option<Confirmation>,
     earlier: Vec<Confirmation>,
 }
 
-/// Messages that follow each other, all with the same fate.
+/// A confirm for consecutive messages with the same outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Confirmation {
     /// The number of the last of them.
@@ -22,7 +22,7 @@ pub(crate) struct Confirmation {
 }
 
 impl Confirms {
-    /// One more was published; a queue may have refused it.
+    /// Adds a published message, which a queue may have refused.
     pub(crate) fn add(&mut self, is_refused: bool) {
         self.published += 1;
         let one = Confirmation { last: self.published, count: 1, is_refused };
@@ -31,14 +31,14 @@ impl Confirms {
         }
     }
 
-    /// Tells of all that the client does not know of.
+    /// Calls `tell` with all confirms that are not sent yet.
     pub(crate) fn tell(&mut self, tell: impl FnMut(Confirmation)) {
         self.earlier.drain(..).chain(self.untold.take()).for_each(tell);
     }
 }
 
 impl Confirmation {
-    /// Adds the messages that follow, if their fate is the same. Whether it is.
+    /// Extends the confirm by the following messages, if their outcome is the same. Returns whether it is.
     pub(crate) fn absorb(&mut self, next: Self) -> bool {
         let is_same = self.is_refused == next.is_refused && self.last + next.count == next.last;
         if is_same {
@@ -48,7 +48,7 @@ impl Confirmation {
         is_same
     }
 
-    /// Tells the client, in one method.
+    /// Sends it as one method.
     pub(crate) fn send(self, outlet: &mut Outlet<'_>) {
         let (delivery_tag, multiple) = (self.last, self.count > 1);
         if self.is_refused {

@@ -8,14 +8,14 @@ use crate::protocol::amqp::frame::{self, ContentHeader, Frame, Kind, Outlet};
 use crate::protocol::amqp::method::{BasicPublish, BasicReturn};
 use crate::protocol::amqp::reply::{Refusal, ReplyCode};
 
-/// What a channel expects next of a message that arrives in pieces.
+/// The next part that a channel expects of a message that arrives in pieces.
 pub(super) enum Content {
     Idle,
     Header(Envelope),
     Body(Incoming),
 }
 
-/// What `basic.publish` said.
+/// Arguments of `basic.publish`.
 #[derive(Default)]
 pub(super) struct Envelope {
     exchange: Box<str>,
@@ -23,7 +23,7 @@ pub(super) struct Envelope {
     mandatory: bool,
 }
 
-/// A message whose body is not complete. What is there of it is reserved in the broker's memory.
+/// A message whose body is incomplete. The bytes received so far are reserved in the broker's memory.
 pub(super) struct Incoming {
     envelope: Envelope,
     properties: Box<[u8]>,
@@ -33,7 +33,7 @@ pub(super) struct Incoming {
 }
 
 impl Content {
-    /// Gives back what was reserved.
+    /// Releases the reserved memory.
     pub(super) fn discard(&mut self, broker: &mut Broker) {
         if let Self::Body(incoming) = std::mem::replace(self, Self::Idle) {
             broker.release(incoming.reserved);
@@ -73,7 +73,7 @@ impl Incoming {
         Ok(())
     }
 
-    /// Grows by doubling, but never beyond what was announced.
+    /// Grows by doubling, but never beyond the announced size.
     fn append(&mut self, part: &[u8]) {
         let length = self.body.len() + part.len();
         if length > self.body.capacity() {
@@ -84,15 +84,15 @@ impl Incoming {
     }
 }
 
-/// A message that lies in the input as a whole.
+/// A message that is in the input as a whole.
 struct Whole<'a> {
     properties: Properties<'a>,
     body: &'a [u8],
     size: usize,
 }
 
-/// Looks whether content header and body follow at once, and in one frame each. Whatever is wrong with them is left to
-/// the longer way, which takes them one by one.
+/// Returns the message if its content header and its body follow immediately, in one frame each. Errors in them are
+/// left to the slower path, which takes the frames one by one.
 fn whole(channel: u16, input: &[u8], frame_max: usize) -> Option<Whole<'_>> {
     let is_ours = |frame: &Frame<'_>, kind| frame.kind == kind && frame.channel == channel;
     let header = frame::split(input, frame_max).ok()??;
@@ -133,7 +133,7 @@ impl Channel {
         Ok(size)
     }
 
-    /// A part of a message that is refused changes nothing, as there may be memory for it later.
+    /// Takes a part of a message. If it is refused nothing changes, as there may be memory for it later.
     pub(super) fn take_content(&mut self, frame: Frame<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
         match &mut self.content {
             Content::Header(envelope) => {
@@ -177,7 +177,7 @@ impl Channel {
     }
 }
 
-/// Returns a mandatory message that no queue took.
+/// Returns an unroutable mandatory message to its publisher.
 pub(super) fn send_back(
     exchange: &str,
     routing_key: &str,
@@ -190,7 +190,7 @@ pub(super) fn send_back(
     outlet.send_content(&returned, properties, body);
 }
 
-/// Begins a message with its content header, if there is room for all of it; only what is there takes memory.
+/// Begins a message with its content header, if there is room for all of it; only the bytes received take memory.
 fn begin(envelope: &mut Envelope, payload: &[u8], broker: &mut Broker) -> Result<Incoming, Refusal> {
     let ContentHeader { body_size, properties } = ContentHeader::decode(payload)?;
     broker.check_message_size(body_size)?;
@@ -201,7 +201,7 @@ fn begin(envelope: &mut Envelope, payload: &[u8], broker: &mut Broker) -> Result
     Ok(Incoming { envelope, properties, body: Vec::new(), body_size, reserved })
 }
 
-/// There must be room for a message before anything else is looked at.
+/// Checks that there is room for a message, before any other check.
 fn check_room(publication: &Publication<'_>, broker: &mut Broker) -> Result<(), Refusal> {
     let bytes = publication.memory_bytes();
     broker.reserve(bytes)?;
@@ -210,7 +210,7 @@ fn check_room(publication: &Publication<'_>, broker: &mut Broker) -> Result<(), 
 }
 
 impl Context<'_> {
-    /// Nobody may publish in another's name, but for users of whom the host says so.
+    /// Checks that `user-id` names the user, except for users that the host allows to publish for others.
     fn check_user(&mut self, properties: Properties<'_>) -> Result<(), Refusal> {
         let user = &*self.pass.user;
         match properties.user_id() {

@@ -1,4 +1,4 @@
-//! Topology: exchanges, queues and bindings, and who may change them.
+//! Topology: declarations, bindings and deletions of exchanges and queues, and the permissions for them.
 
 use super::{Channel, Context};
 use crate::access::Permission;
@@ -139,7 +139,7 @@ impl Channel {
             check_queue_declaration(name, arguments, is_new, context)?;
             return Ok(context.broker.declare_queue(self.id, declaration)?);
         }
-        // What is permitted depends on its name, and that it gets by being declared.
+        // Permission depends on the name, which the queue only gets when it is declared.
         let status = context.broker.declare_queue(self.id, declaration)?;
         let checked = check_queue_declaration(&status.name, arguments, true, context);
         if checked.is_err() {
@@ -160,7 +160,7 @@ fn check_queue_declaration(name: &str, arguments: &Table, is_new: bool, context:
     }
 }
 
-/// The default exchange is refused to everybody, and that is told first.
+/// Refuses the default exchange for everyone, before permissions are checked.
 fn check_source(name: &str, routing_key: &str, context: &mut Context<'_>) -> Done {
     if name.is_empty() {
         return Ok(());
