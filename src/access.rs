@@ -1,69 +1,71 @@
-//! Access: who may come in, and what they may do there; the host knows, the core asks.
+//! Access: users and their permissions, which the host knows and the core asks for.
 
 use std::fmt::Debug;
 
-/// What a user may do with an exchange or a queue.
+/// A permission for an exchange or a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
-    /// Declare and delete it.
+    /// To declare and delete it.
     Configure,
-    /// Publish to an exchange, bind a queue.
+    /// To publish to an exchange, or bind a queue.
     Write,
-    /// Consume from a queue, bind to an exchange.
+    /// To consume from a queue, or bind to an exchange.
     Read,
 }
 
 /// A limit of a user, over all virtual hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limited {
-    /// Connections that are open.
+    /// Open connections.
     Connections,
-    /// Channels that are open.
+    /// Open channels.
     Channels,
 }
 
-/// Knows the users of AMQP connections. Embedding programs are trusted and never asked about.
+/// Knows the users of AMQP connections. Embedding programs are trusted: nothing is asked for them.
 pub trait Access: Debug {
-    /// The user whom these credentials name, if they are right. `loopback` says that the peer is on this machine.
+    /// Returns the user with these credentials, if they are correct. `loopback` means that the peer is on this machine.
     fn log_in(&mut self, user: &str, password: &str, loopback: bool) -> Option<Box<str>>;
 
-    /// The user of a verified client certificate of this name, if there is one.
+    /// Returns the user of a verified client certificate with this name, if there is one.
     fn log_in_by_certificate(&mut self, name: &str) -> Option<Box<str>>;
 
-    /// Whether a user may open a connection to a virtual host.
+    /// Returns whether a user may open a connection to a virtual host.
     fn may_enter(&mut self, user: &str, virtual_host: &str) -> bool;
 
-    /// Whether a user may do everything in a virtual host: then [`permits`](Self::permits) is never asked about it.
+    /// Returns whether a user may do everything in a virtual host: then [`permits`](Self::permits) is never called for
+    /// it.
     fn permits_all(&mut self, user: &str, virtual_host: &str) -> bool;
 
-    /// Whether a user has a permission for the exchange or queue of this name; the default exchange is `amq.default`.
+    /// Returns whether a user has a permission for the exchange or queue of this name; the default exchange is
+    /// `amq.default`.
     fn permits(&mut self, user: &str, virtual_host: &str, permission: Permission, name: &str) -> bool;
 
-    /// Whether a user may publish in the name of others.
+    /// Returns whether a user may publish in the name of others.
     fn may_impersonate(&mut self, _user: &str) -> bool {
         false
     }
 
-    /// How many of these a user may have; none is as many as it likes.
+    /// Returns the user's limit on these; `None` is unlimited.
     fn limit(&mut self, _user: &str, _limited: Limited) -> Option<usize> {
         None
     }
 
-    /// Whether routing keys are looked at, too: otherwise [`permits_topic`](Self::permits_topic) is never asked.
+    /// Returns whether routing keys are checked, too: otherwise [`permits_topic`](Self::permits_topic) is never called.
     fn limits_topics(&mut self, _user: &str, _virtual_host: &str) -> bool {
         false
     }
 
-    /// Whether a user may publish to an exchange of type `topic`, or bind to it, by this routing key.
+    /// Returns whether a user may publish to an exchange of type `topic`, or bind to it, with this routing key.
     fn permits_topic(&mut self, _user: &str, _virtual_host: &str, _: Permission, _exchange: &str, _key: &str) -> bool {
         true
     }
 
-    /// A user who is logged in has a new secret. Whether it is accepted.
+    /// Passes on the new secret of a user who is logged in. Returns whether it is accepted.
     fn update_secret(&mut self, user: &str, secret: &str) -> bool;
 }
 
-/// One user, `guest` with the password `guest`, who may do everything and comes from this machine only.
+/// One user, `guest` with the password `guest`, who may do everything, from this machine only.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GuestOnly;
 
@@ -93,19 +95,19 @@ impl Access for GuestOnly {
     }
 }
 
-/// Answers that a [`Pass`] keeps; a connection that uses more names at a time asks more often.
+/// Number of results that a [`Pass`] caches; a connection that uses more names at a time calls `Access` more often.
 const ANSWERS_MAX: usize = 16;
 
-/// A user's stay in a virtual host, with the last answers to what it may do there.
+/// A user in a virtual host, with a cache of the user's permissions there.
 #[derive(Debug)]
 pub struct Pass {
-    /// Who it is.
+    /// The user.
     pub user: Box<str>,
-    /// Where.
+    /// The virtual host.
     pub virtual_host: Box<str>,
     is_unlimited: bool,
     limits_topics: bool,
-    /// The one used last comes first.
+    /// The most recently used one first.
     answers: Vec<Answer>,
 }
 
@@ -113,42 +115,42 @@ pub struct Pass {
 struct Answer {
     permission: Permission,
     name: Box<str>,
-    /// Of a topic, in the exchange of that name.
+    /// Routing key, if the answer is for a topic exchange of that name.
     routing_key: Option<Box<str>>,
     is_yes: bool,
 }
 
 impl Pass {
-    /// The stay of a user who may enter.
+    /// Makes the pass of a user who may enter the virtual host.
     pub fn new(access: &mut dyn Access, user: &str, virtual_host: &str) -> Self {
         let is_unlimited = access.permits_all(user, virtual_host);
         let limits_topics = access.limits_topics(user, virtual_host);
         Self { user: user.into(), virtual_host: virtual_host.into(), is_unlimited, limits_topics, answers: Vec::new() }
     }
 
-    /// Forgets what it knew, as it may no longer be so.
+    /// Clears the cache, as permissions may have changed.
     pub fn renew(&mut self, access: &mut dyn Access) {
         *self = Self::new(access, &self.user, &self.virtual_host);
     }
 
-    /// Whether there is anything that the user may not do.
+    /// Returns whether the user lacks any permission.
     #[must_use]
     pub fn is_limited(&self) -> bool {
         !self.is_unlimited
     }
 
-    /// Whether the user has a permission for the exchange or queue of this name.
+    /// Returns whether the user has a permission for the exchange or queue of this name.
     pub fn permits(&mut self, access: &mut dyn Access, permission: Permission, name: &str) -> bool {
         self.is_unlimited || self.knows(access, permission, name, None)
     }
 
-    /// Whether routing keys are looked at.
+    /// Returns whether routing keys are checked.
     #[must_use]
     pub fn limits_topics(&self) -> bool {
         self.limits_topics
     }
 
-    /// Whether the user may publish to an exchange of type `topic`, or bind to it, by this routing key.
+    /// Returns whether the user may publish to an exchange of type `topic`, or bind to it, with this routing key.
     pub fn permits_topic(
         &mut self,
         access: &mut dyn Access,
@@ -182,7 +184,7 @@ impl Pass {
 mod tests {
     use super::*;
 
-    /// Permits to read what begins with `r`, and counts how often it was asked.
+    /// Permits to read names that begin with `r`, and counts the calls.
     #[derive(Debug, Default)]
     struct Reader {
         asked: usize,

@@ -1,6 +1,6 @@
-//! Arena: things by their id; an id whose thing has gone finds nothing.
+//! Arena: a collection of things by id, in which the id of a removed thing finds nothing.
 //!
-//! An id is the slot that the thing stands in, and above that a sequence number that no other thing of the arena gets:
+//! An id consists of the thing's slot and, above that, a sequence number that no other thing of the arena gets:
 //!
 //! ```text
 //!   63                    24 23          0
@@ -9,11 +9,11 @@
 //!  +------------------------+-------------+
 //! ```
 //!
-//! So finding is one look into a vector, slots are used again and ids never are, and a later thing has a greater id.
+//! So a lookup is one access to a vector, slots are used again but ids never are, and a later thing has a greater id.
 
 use std::marker::PhantomData;
 
-/// A number that names a thing in an arena.
+/// A number that identifies a thing in an arena.
 pub(crate) trait Id: Copy + Ord {
     fn from_number(number: u64) -> Self;
     fn number(self) -> u64;
@@ -25,11 +25,11 @@ fn slot_of(id: impl Id) -> usize {
     (id.number() & ((1 << SLOT_BITS) - 1)) as usize
 }
 
-/// Things by their id, in boxes, so that arenas share their code.
+/// Things by id, boxed so that arenas share their code.
 #[derive(Debug)]
 pub(crate) struct Arena<I, T> {
     slots: Vec<Option<(u64, Box<T>)>>,
-    /// Slots that are empty.
+    /// Empty slots.
     free: Vec<usize>,
     next_sequence: u64,
     ids: PhantomData<I>,
@@ -44,17 +44,17 @@ impl<I: Id, T> Arena<I, T> {
         self.slots.len() - self.free.len()
     }
 
-    /// The id that the next new thing gets.
+    /// Returns the id that the next new thing gets.
     pub(crate) fn next_id(&self) -> I {
         self.id_after(0)
     }
 
-    /// The ids that so many new things get.
+    /// Returns the ids that the next `count` new things get.
     pub(crate) fn next_ids(&self, count: usize) -> Vec<I> {
         (0..count).map(|others| self.id_after(others)).collect()
     }
 
-    /// The id of a new thing when so many others have come before it.
+    /// Returns the id of a new thing after `others` more were added.
     fn id_after(&self, others: usize) -> I {
         let slot = match self.free.len().checked_sub(others + 1) {
             Some(place) => self.free[place],
@@ -71,7 +71,7 @@ impl<I: Id, T> Arena<I, T> {
         id
     }
 
-    /// Adds a thing under an id that this arena, or one that it follows, has given it.
+    /// Adds a thing under an id that this arena, or one that it continues, has assigned.
     ///
     /// # Panics
     /// When its slot is taken.
@@ -87,7 +87,7 @@ impl<I: Id, T> Arena<I, T> {
         self.next_sequence = self.next_sequence.max((id.number() >> SLOT_BITS) + 1);
     }
 
-    /// No new thing gets an id that is not greater than this one.
+    /// Makes new things get ids greater than this one.
     pub(crate) fn go_on_after(&mut self, id: I) {
         self.next_sequence = self.next_sequence.max((id.number() >> SLOT_BITS) + 1);
     }
@@ -113,7 +113,7 @@ impl<I: Id, T> Arena<I, T> {
         self.slots[slot].take().map(|(_, thing)| *thing)
     }
 
-    /// All ids, the oldest first.
+    /// Returns all ids, the oldest first.
     pub(crate) fn ids(&self) -> Vec<I> {
         let mut numbers: Vec<u64> = self.slots.iter().flatten().map(|&(number, _)| number).collect();
         numbers.sort_unstable();

@@ -1,4 +1,23 @@
 //! Broker: exchanges, queues and consumers, without I/O, a clock or randomness.
+//!
+//! # How to drive it
+//!
+//! Time, a seed and the peers' requests come in as arguments. The methods are of three kinds:
+//!
+//! - **Verbs** are what a peer requests on one of its channels: [`declare_queue`](Broker::declare_queue),
+//!   [`publish`](Broker::publish), [`ack`](Broker::ack) and so on. They return at once, and when they return an
+//!   [`Error`] nothing has changed.
+//! - **[`turn`](Broker::turn)** sets the time and does what is due; [`deadline_ms`](Broker::deadline_ms) returns when it
+//!   wants to be called again.
+//! - **[`poll`](Broker::poll)** returns what is to be sent to consumers, one event at a time, until there is none.
+//!   Nothing is delivered unless the caller polls, so a caller that does not poll is never overrun.
+//!
+//! # Facts
+//!
+//! Exchanges, bindings, queues and messages form the *state*. It changes only by [`Record`]s, through `State::apply`,
+//! which cannot fail. A verb checks the request, then commits facts and continues with the changed state. Applying the
+//! [observed](Broker::observe) facts to another broker makes it equal to this one, its twin. Connections, channels,
+//! consumers and their unacked deliveries are *transient*: they end with their connection, and no fact mentions them.
 
 mod durable;
 mod model;

@@ -1,9 +1,8 @@
 //! Embedded: the embedding program as a peer of the broker, without a protocol.
 //!
-//! It has one connection and one channel of its own in each virtual host that it enters, and its verbs act in the one
-//! that it entered last. What it publishes and what is delivered to it crosses between
-//! the program and the core in batches, packed into one buffer, as each crossing costs more than a message does. All
-//! numbers are little-endian:
+//! It has one connection and one channel in each virtual host that it enters, and its verbs apply to the one that it
+//! entered last. Messages to publish and deliveries cross between the program and the core in batches, packed into one
+//! buffer, as each crossing costs more than a message does. All numbers are little-endian:
 //!
 //! ```text
 //! to publish, a message:
@@ -21,7 +20,8 @@
 //! followed by exchange, routing key, properties, body.
 //! ```
 //!
-//! A consumer's handle counts the consumers of all virtual hosts in the order in which they started; what was got has [`GOT`].
+//! A consumer's handle is its number in the order in which consumers started, over all virtual hosts; a message taken
+//! by `get` has [`GOT`].
 
 use std::collections::HashMap;
 
@@ -33,15 +33,15 @@ use crate::properties::Properties;
 use crate::server::Embedder;
 use crate::virtual_host::{Seat, VirtualHost, VirtualHosts};
 
-/// Stands where a delivery has no consumer, as it was got.
+/// Handle of messages that were taken by `get`, without a consumer.
 pub const GOT: u32 = u32::MAX;
 
-/// The embedding program's side of a server.
+/// Server side of the embedding program.
 #[derive(Debug)]
 pub struct Embedded {
-    /// One in each virtual host that it has used; the first is in `/`.
+    /// One for each virtual host that it has used; the first is for `/`.
     places: Vec<Place>,
-    /// Where its verbs act.
+    /// Index of the place that its verbs apply to.
     current: usize,
     next_handle: u32,
     batch: Vec<u8>,
@@ -71,7 +71,7 @@ impl Embedded {
         Self { places: vec![first], current: 0, next_handle: 0, batch, cancelled, refused: 0 }
     }
 
-    /// Has the verbs that follow act in the virtual host of this name. Whether there is one.
+    /// Makes further verbs apply to the virtual host of this name. Returns whether it exists.
     pub fn enter(&mut self, virtual_hosts: &mut VirtualHosts, name: &str) -> bool {
         let Some(host) = virtual_hosts.iter_mut().find(|host| host.name() == name) else { return false };
         self.current = self.places.iter().position(|place| place.seat.virtual_host == host.id).unwrap_or_else(|| {
@@ -81,7 +81,7 @@ impl Embedded {
         true
     }
 
-    /// A virtual host was deleted: its consumers have ended, and verbs do not act there any more, but in `/`.
+    /// Forgets a deleted virtual host: its consumers have ended, and verbs that applied to it now apply to `/`.
     pub fn leave(&mut self, virtual_host: VirtualHostId) {
         if let Some(place) = self.places.iter().position(|place| place.seat.virtual_host == virtual_host) {
             let gone = self.places.remove(place).consumers.into_values();
@@ -90,22 +90,22 @@ impl Embedded {
         }
     }
 
-    /// The virtual host that its verbs act in.
+    /// Returns the virtual host that its verbs apply to.
     #[must_use]
     pub fn virtual_host(&self) -> VirtualHostId {
         self.places[self.current].seat.virtual_host
     }
 
-    /// The broker that its verbs act in, and its channel there, for those that need no batch.
+    /// Returns the broker that its verbs apply to, and its channel there, for verbs without a batch.
     pub fn at<'a>(&self, virtual_hosts: &'a mut VirtualHosts) -> (&'a mut Broker, ChannelId) {
         let Place { seat, channel, .. } = self.places[self.current];
         (virtual_hosts.broker_of(seat), channel)
     }
 
-    /// Publishes a message and answers how many queues took it.
+    /// Publishes a message and returns how many queues took it.
     ///
     /// # Errors
-    /// As [`Broker::publish`], and when the properties are malformed.
+    /// As for [`Broker::publish`], and when the properties are malformed.
     pub fn publish(
         &mut self,
         virtual_hosts: &mut VirtualHosts,
@@ -127,10 +127,10 @@ impl Embedded {
         }
     }
 
-    /// Publishes packed messages, all of them or none, and answers how many queues took one, summed up.
+    /// Publishes packed messages, all of them or none, and returns the sum of the numbers of queues that took each.
     ///
     /// # Errors
-    /// As [`publish`](Self::publish), and when the batch is not packed as it should be.
+    /// As for [`publish`](Self::publish), and when the batch is malformed.
     pub fn publish_batch(
         &mut self,
         virtual_hosts: &mut VirtualHosts,
@@ -157,11 +157,11 @@ impl Embedded {
         })
     }
 
-    /// Takes up to `max` ready messages into the batch and answers how many. Without `no_ack`, each is requeued unless
-    /// it is settled within `visibility_timeout_ms`; 0 waits for ever.
+    /// Takes up to `max` ready messages into the batch and returns how many. Without `no_ack`, each is requeued unless
+    /// it is settled within `visibility_timeout_ms`; 0 is without a limit.
     ///
     /// # Errors
-    /// As [`Broker::get`].
+    /// As for [`Broker::get`].
     pub fn get(
         &mut self,
         virtual_hosts: &mut VirtualHosts,
@@ -182,10 +182,10 @@ impl Embedded {
         Ok(max)
     }
 
-    /// Starts a consumer and answers its tag.
+    /// Starts a consumer and returns its tag.
     ///
     /// # Errors
-    /// As [`Broker::consume`].
+    /// As for [`Broker::consume`].
     pub fn consume(
         &mut self,
         virtual_hosts: &mut VirtualHosts,
@@ -201,17 +201,17 @@ impl Embedded {
         Ok(tag)
     }
 
-    /// Ends a consumer.
+    /// Cancels a consumer.
     pub fn cancel(&mut self, virtual_hosts: &mut VirtualHosts, consumer_tag: &str) {
         self.places[self.current].consumers.remove(consumer_tag);
         let (broker, channel) = self.at(virtual_hosts);
         broker.cancel(channel, consumer_tag);
     }
 
-    /// Acks these deliveries, all that it can.
+    /// Acks these deliveries as far as possible.
     ///
     /// # Errors
-    /// When there is nothing unacked under one of the tags; the others are acked all the same.
+    /// When there is nothing unacked under one of the tags; the others are acked nevertheless.
     pub fn ack_batch(
         &self,
         virtual_hosts: &mut VirtualHosts,
@@ -221,29 +221,29 @@ impl Embedded {
         delivery_tags.map(|tag| broker.ack(channel, tag, false)).fold(Ok(()), Result::and)
     }
 
-    /// What was delivered and got since the batch was last cleared.
+    /// Returns the deliveries and got messages since the batch was last cleared.
     #[must_use]
     pub fn batch(&self) -> &[u8] {
         &self.batch
     }
 
-    /// Makes room for the next batch.
+    /// Clears the batch for the next deliveries.
     pub fn clear_batch(&mut self) {
         self.batch.clear();
     }
 
-    /// How many messages full queues refused since they were taken last.
+    /// Returns how many messages full queues have refused since the last call of [`take_refused`](Self::take_refused).
     #[must_use]
     pub fn refused(&self) -> u32 {
         self.refused
     }
 
-    /// How many messages full queues refused since it was last asked.
+    /// Returns how many messages full queues have refused since the last call.
     pub fn take_refused(&mut self) -> u32 {
         std::mem::take(&mut self.refused)
     }
 
-    /// The handles of consumers whose queues have gone since it was last asked.
+    /// Returns the handles of consumers whose queues were deleted since the last call.
     pub fn take_cancelled(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.cancelled)
     }
@@ -280,7 +280,7 @@ impl Embedder for Embedded {
     }
 }
 
-/// Properties from the program; none at all are the empty ones.
+/// Parses properties from the program; no bytes mean no properties.
 fn parse(properties: &[u8]) -> Result<Properties<'_>, Error> {
     if properties.is_empty() {
         return Ok(Properties::EMPTY);
@@ -288,7 +288,7 @@ fn parse(properties: &[u8]) -> Result<Properties<'_>, Error> {
     Properties::parse(properties).map_err(|malformed| Error::BadArgument("properties", malformed.to_string().into()))
 }
 
-/// The messages of a batch to publish: properties and body.
+/// Messages of a batch to publish: properties and body.
 struct Packed<'a>(&'a [u8]);
 
 impl<'a> Iterator for Packed<'a> {

@@ -1,7 +1,6 @@
-//! Ids: numbers that name a connection, channel, queue or consumer for as long as the broker lives, and what a server
-//! holds besides.
+//! Ids: numbers that identify a connection, channel, queue or consumer of a broker, and a server's other things.
 //!
-//! They rise with time and are never used twice, so a stale id finds nothing rather than somebody else.
+//! They rise with time and are never used twice, so a stale id finds nothing instead of something else.
 
 use crate::arena::Id;
 
@@ -12,13 +11,13 @@ macro_rules! id {
         pub struct $name(u64);
 
         impl $name {
-            /// The id with this number, for a host that keeps only numbers.
+            /// Makes the id with this number, for a host that stores only numbers.
             #[must_use]
             pub fn from_index(index: u64) -> Self {
                 Self(index)
             }
 
-            /// Its number.
+            /// Returns its number.
             #[must_use]
             pub fn index(self) -> u64 {
                 self.0
@@ -38,11 +37,11 @@ macro_rules! id {
 }
 
 id!(
-    /// A virtual host, from its making to its deletion.
+    /// A virtual host, from its creation to its deletion.
     VirtualHostId
 );
 id!(
-    /// A transport of a server and the connection over it, from its opening until it is gone.
+    /// A transport of a server and its connection, until the transport is closed.
     TransportId
 );
 id!(

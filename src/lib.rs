@@ -1,8 +1,8 @@
 //! PocketMQ: a message broker that fits in a browser tab, an edge function or a test.
 //!
-//! [`broker`] holds exchanges, queues and consumers, each [`virtual_host`] has one, [`protocol`] speaks AMQP 0-9-1, and
-//! [`server`] joins them into what a host drives; by [`access`] the host says who may do what. None of them does I/O or
-//! reads a clock. The whole drive loop, with a transport that is a slice:
+//! [`broker`] has exchanges, queues and consumers, each [`virtual_host`] has one, [`protocol`] speaks AMQP 0-9-1, and
+//! [`server`] joins them for a host to drive; through [`access`] the host decides about users and permissions. None of
+//! them does I/O or reads a clock. The whole drive loop, with a transport that is a slice:
 //!
 //! ```
 //! use pocketmq::broker::Config;
@@ -24,8 +24,8 @@
 //! assert_eq!(deadline_ms, Some(10_000), "by then the peer must have logged in");
 //! ```
 //!
-//! [`embedded`] is the way in for a program in the same thread, without a protocol; [`model`] predicts what the queues
-//! will do. With JavaScript speaks only the module `wasm`, which exists on that target alone.
+//! [`embedded`] is for programs in the same thread, without a protocol; [`model`] predicts the behaviour of queues.
+//! Only the module `wasm`, which exists on that target alone, calls JavaScript.
 
 pub mod access;
 mod arena;

@@ -1,6 +1,6 @@
-//! Limits: what one broker grants its peers, so that none of them can exhaust the host.
+//! Limits: bounds on what peers of a broker may use, so that none of them can exhaust the host.
 
-/// Every bound that the broker and its connections keep. Sizes are in bytes.
+/// All limits of the broker and its connections. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The largest frame, header and end octet included, that a peer may agree on.
@@ -13,12 +13,12 @@ pub struct Limits {
     pub login_timeout_ms: u64,
     /// The largest message body.
     pub message_max_bytes: usize,
-    /// All messages together with the content that is still being received. Everything else, queues and connections for
-    /// example, may take half as much again.
+    /// Maximum of all messages together with content that is being received. Everything else, such as queues and
+    /// connections, may take half as much in addition.
     pub memory_max_bytes: usize,
     /// Above this, connections that publish have to wait until messages have left.
     pub memory_high_bytes: usize,
-    /// Above this, bodies of messages that are written down stay only there.
+    /// Above this, bodies of messages that were written down stay only in the store.
     pub memory_page_bytes: usize,
     /// A connection with more unsent output than this gets no deliveries, and its input waits.
     pub output_high_bytes: usize,

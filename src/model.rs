@@ -1,6 +1,6 @@
-//! Model: what queueing theory predicts for a queue, from its rates alone; no broker in sight.
+//! Model: predictions of queueing theory for a queue, from its rates alone, without a broker.
 //!
-//! One file a model family. A model is made from its rates, which are checked once, and then answers:
+//! Each family of models has a file. A model is made from its rates, which are checked once, and then computes:
 //!
 //! ```
 //! use pocketmq::model::{LongRun, MultiServer};
@@ -13,13 +13,13 @@
 //! # Ok::<(), pocketmq::model::InvalidInput>(())
 //! ```
 //!
-//! **Units.** A rate is a number of messages per unit of time; every time in an answer is in that same unit. Rates per
+//! **Units.** A rate is a number of messages per unit of time; every time in a result is in that same unit. Rates per
 //! second give seconds, rates per hour give hours.
 //!
 //! **What the numbers mean in a broker**, with prefetch 1 and instant dispatch only: *in the system* is ready + unacked,
 //! *waiting* is ready, a *sojourn* runs from publish to ack, a *wait* from publish to delivery.
 //!
-//! A model never clamps: a load that its servers cannot carry is answered by the rate at which the queue grows.
+//! A model never clamps: for a load that its servers cannot carry it returns the rate at which the queue grows.
 
 mod multi_server;
 
@@ -36,10 +36,10 @@ pub const RATE_MIN: f64 = 1e-100;
 /// The greatest rate that a model takes: above it, squares would overflow.
 pub const RATE_MAX: f64 = 1e100;
 
-/// The most probabilities that are listed at once.
+/// The most probabilities that are computed at once.
 pub const MAX_PROBABILITIES: u32 = 1_000_000;
 
-/// An input that no queue can have: says which one, and what would do.
+/// An invalid input; says which one, and what is valid.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum InvalidInput {
@@ -47,17 +47,17 @@ pub enum InvalidInput {
     Rate {
         /// Which rate: `lambda` or `mu`.
         name: &'static str,
-        /// The value that was given.
+        /// The given value.
         value: f64,
     },
     /// A number of servers that is not a whole number from 1 to [`MAX_SERVERS`].
     Servers {
-        /// The value that was given.
+        /// The given value.
         value: f64,
     },
     /// A number of probabilities that is not a whole number from 0 to [`MAX_PROBABILITIES`].
     Count {
-        /// The value that was given.
+        /// The given value.
         value: f64,
     },
 }

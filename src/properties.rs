@@ -1,4 +1,4 @@
-//! Properties: what a message says of itself (content type, headers, reply-to ...), kept as bytes until somebody asks.
+//! Properties: a message's properties (content type, headers, reply-to ...), kept as bytes and read when needed.
 //!
 //! ```text
 //! octets   2      in the order of their flags, only those whose flag is set
@@ -7,15 +7,15 @@
 //!        +-------+--------------+------------------+---------+---------------+-----+------------+
 //! flag             15             14                 13        12                    2
 //! ```
-//! Most messages pass through a broker without any of this being looked at, so the bytes stay exactly as they came and
-//! each question walks over them anew.
+//! Most messages pass through a broker without any of this being read, so the bytes stay as they are, and each access
+//! searches them anew.
 
 use std::borrow::Cow;
 
 use crate::table::{self, Table, Value};
 use crate::wire::{Malformed, Reader, put_short_string, put_sized};
 
-/// A property, by the bit of its flag.
+/// A property, by the index of its flag.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Property {
     ContentType = 15,
@@ -36,7 +36,7 @@ enum Property {
 
 use Property::*;
 
-/// In the order in which they are laid out.
+/// In the order of their bytes.
 const ALL: [Property; 14] = [
     ContentType,
     ContentEncoding,
@@ -72,23 +72,23 @@ impl Property {
     }
 }
 
-/// Appends a property, if it shall be there: the answer.
+/// Appends a property, if it is present, and returns whether it is.
 type Put<'a> = dyn FnMut(Property, &mut Vec<u8>) -> Result<bool, Malformed> + 'a;
 
-/// The two lowest bits: no property is behind them.
+/// The two lowest bits, which belong to no property.
 const UNKNOWN_FLAGS: u16 = 0b11;
 
-/// The properties of one message, borrowed as they are on the wire.
+/// The properties of one message, borrowed in their wire format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Properties<'a> {
     raw: &'a [u8],
 }
 
 impl<'a> Properties<'a> {
-    /// No property at all.
+    /// No properties.
     pub const EMPTY: Properties<'static> = Properties { raw: &[0, 0] };
 
-    /// Takes bytes from a peer, flags first, after checking all of them. No bytes stand for no properties.
+    /// Checks bytes from a peer, flags first, and borrows them. An empty slice means no properties.
     pub fn parse(raw: &'a [u8]) -> Result<Self, Malformed> {
         if raw.is_empty() {
             return Ok(Properties::EMPTY);
@@ -111,108 +111,108 @@ impl<'a> Properties<'a> {
         Ok(Self { raw })
     }
 
-    /// Takes bytes that [`parse`](Self::parse) has accepted before. Of any others some properties may seem absent.
+    /// Borrows bytes that [`parse`](Self::parse) has accepted before. Properties in other bytes may seem absent.
     pub const fn trusted(raw: &'a [u8]) -> Self {
         if raw.is_empty() { Properties::EMPTY } else { Self { raw } }
     }
 
-    /// The bytes, flags first.
+    /// Returns the bytes, flags first.
     pub const fn raw(&self) -> &'a [u8] {
         self.raw
     }
 
-    /// The MIME type of the body.
+    /// Returns the MIME type of the body.
     pub fn content_type(&self) -> Option<&'a str> {
         self.text(ContentType)
     }
 
-    /// How the body is encoded, for example `gzip`.
+    /// Returns the encoding of the body, for example `gzip`.
     pub fn content_encoding(&self) -> Option<&'a str> {
         self.text(ContentEncoding)
     }
 
-    /// The headers, decoded.
+    /// Returns the headers, decoded.
     pub fn headers(&self) -> Option<Table> {
         Table::decode(self.raw_headers()?).ok()
     }
 
-    /// The value of one header; the others are not decoded.
+    /// Returns the value of one header; the others are not decoded.
     pub fn header(&self, key: &str) -> Option<Value> {
         let [value] = self.headers_named([key]);
         value
     }
 
-    /// The values of some headers, found in one go; the others are not decoded.
+    /// Returns the values of some headers, found in one pass; the others are not decoded.
     pub fn headers_named<const N: usize>(&self, keys: [&str; N]) -> [Option<Value>; N] {
         table::find(self.raw_headers().unwrap_or_default(), keys)
     }
 
-    /// The names of the headers.
+    /// Returns the names of the headers.
     pub fn header_names(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         table::names(self.raw_headers().unwrap_or_default())
     }
 
-    /// Bytes that are the same for equivalent values of one header, for who only compares them.
+    /// Returns bytes that are the same for equivalent values of one header, for comparisons only.
     pub fn header_key(&self, key: &str) -> Option<Cow<'a, [u8]>> {
         table::find_key(self.raw_headers()?, key)
     }
 
-    /// The entries of the headers as bytes, without their length.
+    /// Returns the entries of the headers as bytes, without their length.
     pub fn raw_headers(&self) -> Option<&'a [u8]> {
         self.find(Headers)?.long_string().ok()
     }
 
-    /// 2 is persistent, all else transient.
+    /// Returns the delivery mode: 2 is persistent, any other transient.
     pub fn delivery_mode(&self) -> Option<u8> {
         self.find(DeliveryMode)?.octet().ok()
     }
 
-    /// Higher goes first, in queues that have priorities.
+    /// Returns the priority; higher ones are delivered first, in queues that have priorities.
     pub fn priority(&self) -> Option<u8> {
         self.find(Priority)?.octet().ok()
     }
 
-    /// Which request a reply belongs to.
+    /// Returns the id of the request that a reply is for.
     pub fn correlation_id(&self) -> Option<&'a str> {
         self.text(CorrelationId)
     }
 
-    /// The queue for replies.
+    /// Returns the queue for replies.
     pub fn reply_to(&self) -> Option<&'a str> {
         self.text(ReplyTo)
     }
 
-    /// Milliseconds to live, in decimal digits.
+    /// Returns the time to live in milliseconds, as decimal digits.
     pub fn expiration(&self) -> Option<&'a str> {
         self.text(Expiration)
     }
 
-    /// The application's name for the message.
+    /// Returns the application's id of the message.
     pub fn message_id(&self) -> Option<&'a str> {
         self.text(MessageId)
     }
 
-    /// Seconds since 1970, as the publisher says.
+    /// Returns the publisher's timestamp, in seconds since 1970.
     pub fn timestamp(&self) -> Option<u64> {
         self.find(Timestamp)?.longlong().ok()
     }
 
-    /// The property `type`: the application's word for the sort of message.
+    /// Returns the property `type`: the application's name for the kind of message.
     pub fn kind(&self) -> Option<&'a str> {
         self.text(Kind)
     }
 
-    /// The user who published, as the publisher says.
+    /// Returns the user who published, as the publisher states.
     pub fn user_id(&self) -> Option<&'a str> {
         self.text(UserId)
     }
 
-    /// The application that published.
+    /// Returns the application that published.
     pub fn app_id(&self) -> Option<&'a str> {
         self.text(AppId)
     }
 
-    /// A leftover of older protocols.
+    /// Returns a property from older protocols.
     pub fn cluster_id(&self) -> Option<&'a str> {
         self.text(ClusterId)
     }
@@ -222,8 +222,8 @@ impl<'a> Properties<'a> {
         self.with(ReplyTo.flag(), &mut |_, out| put_short_string(out, reply_to).map(|()| true), out)
     }
 
-    /// Appends these properties to `out` with other headers, and on demand without the expiration. Empty headers are
-    /// left out.
+    /// Appends these properties to `out` with other headers, and if `no_expiration` without the expiration. Empty
+    /// headers are left out.
     pub fn with_headers(&self, headers: &Table, no_expiration: bool, out: &mut Vec<u8>) -> Result<(), Malformed> {
         let changed = if no_expiration { Headers.flag() | Expiration.flag() } else { Headers.flag() };
         let put = &mut |property, out: &mut Vec<u8>| {
@@ -235,7 +235,8 @@ impl<'a> Properties<'a> {
         self.with(changed, put, out)
     }
 
-    /// Appends these properties to `out`. Those whose flag is in `changed` are put anew, if they shall be there at all.
+    /// Appends these properties to `out`. Those whose flag is in `changed` are written by `put`, if they are present at
+    /// all.
     fn with(&self, changed: u16, put: &mut Put<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
         let start = out.len();
         let mut reader = Reader::new(self.raw);
@@ -261,7 +262,7 @@ impl<'a> Properties<'a> {
         self.find(property)?.short_string().ok()
     }
 
-    /// The bytes from where `wanted` is.
+    /// Returns a reader at the property `wanted`, if it is present.
     fn find(&self, wanted: Property) -> Option<Reader<'a>> {
         let (flags, rest) = self.raw.split_first_chunk()?;
         let flags = u16::from_be_bytes(*flags);
@@ -269,7 +270,7 @@ impl<'a> Properties<'a> {
             return None;
         }
         let mut reader = Reader::new(rest);
-        // Mostly there is nothing before it.
+        // Usually no property is before it.
         if flags >> wanted as u16 > 1 {
             let before = ALL.into_iter().take_while(|&property| property != wanted);
             for property in before.filter(|property| flags & property.flag() != 0) {
@@ -286,7 +287,7 @@ impl Default for Properties<'_> {
     }
 }
 
-/// The properties of one message, owned and each in its place: for building and for showing.
+/// The properties of one message, owned and decoded: to build and to show them.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[expect(missing_docs, reason = "as in `Properties`")]
 pub struct PropertyValues {
@@ -307,12 +308,12 @@ pub struct PropertyValues {
 }
 
 impl PropertyValues {
-    /// Appends the bytes that [`Properties::parse`] accepts. Refuses only a text or a header's key over 255 bytes.
+    /// Appends the bytes that [`Properties::parse`] accepts. Only fails for a text or a header's key over 255 bytes.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), Malformed> {
         Properties::EMPTY.with(u16::MAX, &mut |property, out| self.put(property, out), out)
     }
 
-    /// Appends one property, if it is there: the answer.
+    /// Appends a property, if it is present, and returns whether it is.
     fn put(&self, property: Property, out: &mut Vec<u8>) -> Result<bool, Malformed> {
         let text = match property {
             Headers => return put_some(&self.headers, |table| put_sized(out, |out| table.encode(out))),

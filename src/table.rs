@@ -6,9 +6,9 @@
 //! tags      t bool   b i8   B u8   s i16   u u16   I i32   i u32   l i64   f f32   d f64   D decimal
 //!           S text   x bytes   A array   T timestamp   F table   V void
 //! ```
-//! The tags are RabbitMQ's, which differ from the specification's; of the latter `U` (i16) and `L` (i64) are understood
-//! where they occur. A table keeps its order, and its first entry wins where a key is there twice.
-//! Nesting and the number of values are bounded, so that a small frame cannot become a big structure.
+//! The tags are RabbitMQ's, which differ from the specification's; of the latter `U` (i16) and `L` (i64) are also read.
+//! A table keeps its order, and its first entry counts if a key occurs twice. Nesting and the number of values are
+//! bounded, so that a small frame cannot become a large structure.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,9 +16,10 @@ use std::fmt;
 pub use crate::wire::Malformed;
 use crate::wire::{Reader, put_short_string, put_sized};
 
-/// Deepest nesting of tables and arrays; a peer must not choose how deep our stack grows.
+/// Maximum nesting of tables and arrays; a peer must not choose how deep the stack grows.
 const DEPTH_MAX: usize = 32;
-/// Values in one table, nested ones included: a frame of the usual size reaches it with one-byte values only.
+/// Maximum number of values in a table, nested ones included; a frame of the usual size reaches it with one-byte values
+/// only.
 const VALUES_MAX: usize = 32_768;
 
 /// One value of a table or an array.
@@ -43,7 +44,7 @@ pub enum Value {
     },
     /// Seconds since 1970.
     Timestamp(u64),
-    /// A long string: text by intention, any bytes in fact.
+    /// A long string: intended for text, but any bytes are allowed.
     Text(Box<[u8]>),
     Bytes(Box<[u8]>),
     Array(Vec<Value>),
@@ -61,7 +62,7 @@ impl Value {
         size_of::<Self>() + beside
     }
 
-    /// The value of any integer type.
+    /// Returns the value of any integer type.
     pub fn as_integer(&self) -> Option<i64> {
         match *self {
             Self::I8(n) => Some(n.into()),
@@ -75,7 +76,7 @@ impl Value {
         }
     }
 
-    /// The text, where it is one.
+    /// Returns the text, if it is one.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::Text(bytes) => std::str::from_utf8(bytes).ok(),
@@ -83,7 +84,7 @@ impl Value {
         }
     }
 
-    /// The truth value, where it is one.
+    /// Returns the boolean, if it is one.
     pub fn as_bool(&self) -> Option<bool> {
         match *self {
             Self::Bool(truth) => Some(truth),
@@ -91,7 +92,7 @@ impl Value {
         }
     }
 
-    /// The word for its type in the texts of errors.
+    /// Returns the name of its type in the texts of errors.
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::Void => "void",
@@ -114,7 +115,7 @@ impl Value {
         }
     }
 
-    /// Whether both mean the same: clients of different languages write one number in different widths.
+    /// Returns whether both mean the same: clients of different languages write the same number in different widths.
     pub fn equivalent(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Array(a), Self::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.equivalent(b)),
@@ -129,13 +130,13 @@ impl Value {
         }
     }
 
-    /// Appends bytes that are the same for equivalent values, and mostly others for others.
+    /// Appends bytes that are the same for equivalent values, and usually differ for others.
     pub(crate) fn put_key(&self, out: &mut Vec<u8>) {
         let canonical = match (self, self.as_integer(), self.as_float()) {
             (Self::Array(_), ..) => return out.push(b'A'),
             (Self::Table(_), ..) => return out.push(b'F'),
             (_, Some(integer), _) => &Self::I64(integer),
-            // The negative zero becomes the other one, as both are equal.
+            // Negative zero is written as zero, as both are equal.
             (_, _, Some(float)) => &Self::F64(float + 0.0),
             _ => self,
         };
@@ -210,7 +211,7 @@ impl Value {
     }
 }
 
-/// For the texts of errors, and to compare what clients of different languages write differently.
+/// Used in the texts of errors, and to compare values that clients of different languages write differently.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -230,7 +231,7 @@ impl fmt::Display for Value {
 }
 
 impl From<&str> for Value {
-    // Called from everywhere.
+    // Inlining would repeat this code in each of its callers.
     #[inline(never)]
     fn from(text: &str) -> Self {
         Self::Text(text.as_bytes().into())
@@ -280,27 +281,27 @@ fn decode_array(bytes: &[u8], depth: usize) -> Result<Vec<Value>, Malformed> {
     Ok(values)
 }
 
-/// Named values in their order.
+/// Named values in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table(Vec<(Box<str>, Value)>);
 
 impl Table {
-    /// A table without entries.
+    /// Makes a table without entries.
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// The value of `key`.
+    /// Returns the value of `key`.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.iter().find(|(name, _)| &**name == key).map(|(_, value)| value)
     }
 
-    /// Sets the value of `key`, in its old place where it had one.
+    /// Sets the value of `key`, at its old position if it had one.
     pub fn insert(&mut self, key: impl AsRef<str>, value: impl Into<Value>) {
         self.put(key.as_ref(), value.into());
     }
 
-    // Called from everywhere.
+    // Inlining would repeat this code in each of its callers.
     #[inline(never)]
     fn put(&mut self, key: &str, value: Value) {
         match self.0.iter_mut().find(|(name, _)| **name == *key) {
@@ -309,39 +310,39 @@ impl Table {
         }
     }
 
-    /// Takes the value of `key` out.
+    /// Removes `key`.
     pub fn remove(&mut self, key: &str) {
         self.0.retain(|(name, _)| **name != *key);
     }
 
-    /// The entries in their order.
+    /// Returns the entries in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (&**name, value))
     }
 
-    /// How many entries there are.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// About what it takes in memory.
+    /// Returns an estimate of its memory.
     pub(crate) fn memory_bytes(&self) -> usize {
         let entry_bytes =
             |(name, value): &(Box<str>, Value)| size_of::<Box<str>>() + 8 + name.len() + value.memory_bytes();
         self.0.iter().map(entry_bytes).sum()
     }
 
-    /// Whether there is no entry.
+    /// Returns whether it has no entries.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether both hold equivalent values under the same keys, in the same order.
+    /// Returns whether both have equivalent values under the same keys, in the same order.
     pub fn equivalent(&self, other: &Self) -> bool {
         self.len() == other.len() && self.iter().zip(other.iter()).all(|(a, b)| a.0 == b.0 && a.1.equivalent(b.1))
     }
 
-    /// Reads the entries, without the four octets of length that precede them on the wire.
+    /// Reads the entries, without the four octets of length before them on the wire.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         check(bytes)?;
         Self::decode_checked(bytes, 0)
@@ -356,8 +357,8 @@ impl Table {
         Ok(Self(entries))
     }
 
-    /// Appends the entries, without the four octets of length that precede them on the wire. Refuses only a key longer
-    /// than 255 bytes, which no decoded table has.
+    /// Appends the entries, without the four octets of length before them on the wire. Only fails for a key longer than
+    /// 255 bytes, which no decoded table has.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), Malformed> {
         self.0.iter().try_for_each(|(key, value)| {
             put_short_string(out, key)?;
@@ -402,7 +403,7 @@ fn check_value(reader: &mut Reader<'_>, depth: usize, budget: &mut usize) -> Res
     }
 }
 
-/// Reads over one value: its tag and its bytes, without their length where they have one.
+/// Skips one value, and returns its tag and its bytes, without their length if they have one.
 fn value_bytes<'a>(reader: &mut Reader<'a>) -> Result<(u8, &'a [u8]), Malformed> {
     let tag = reader.octet()?;
     let count = match tag {
@@ -418,7 +419,7 @@ fn value_bytes<'a>(reader: &mut Reader<'a>) -> Result<(u8, &'a [u8]), Malformed>
     Ok((tag, reader.bytes(count)?))
 }
 
-/// The encoded entries of a table, one by one: each name, and its value with the tag in front. Allocates nothing.
+/// Iterator over the encoded entries of a table: each name, and its value after its tag. Allocates nothing.
 struct Entries<'a>(Reader<'a>);
 
 impl<'a> Iterator for Entries<'a> {
@@ -434,7 +435,7 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
-/// The values of some keys in the encoded entries of a table. Decodes no others.
+/// Returns the values of some keys in the encoded entries of a table. Decodes no others.
 pub(crate) fn find<const N: usize>(entries: &[u8], keys: [&str; N]) -> [Option<Value>; N] {
     let mut found = [None; N];
     for (name, value) in Entries(Reader::new(entries)) {
@@ -445,12 +446,12 @@ pub(crate) fn find<const N: usize>(entries: &[u8], keys: [&str; N]) -> [Option<V
     found.map(|value| decode(value?))
 }
 
-/// The names in the encoded entries of a table.
+/// Returns the names in the encoded entries of a table.
 pub(crate) fn names(entries: &[u8]) -> impl Iterator<Item = &[u8]> {
     Entries(Reader::new(entries)).map(|(name, _)| name)
 }
 
-/// As [`Value::put_key`] for the value of `key`; of a text it is borrowed.
+/// Returns the bytes of [`Value::put_key`] for the value of `key`; those of a text are borrowed.
 pub(crate) fn find_key<'a>(entries: &'a [u8], key: &str) -> Option<Cow<'a, [u8]>> {
     let (_, value) = Entries(Reader::new(entries)).find(|(name, _)| *name == key.as_bytes())?;
     if value.starts_with(b"S") {

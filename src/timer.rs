@@ -1,8 +1,8 @@
-//! Timers: what is to happen at a later time, in order of time.
+//! Timers: values that become due at later times, in order of time.
 //!
-//! The host never holds a timer of its own per message: it asks for the next deadline and sleeps until then.
+//! The host has no timer for each message: it asks for the next deadline and sleeps until then.
 //!
-//! Timers hang in a hierarchical timing wheel, so that setting and cancelling one costs the same with ten and with ten
+//! Timers are in a hierarchical timing wheel, so that setting and cancelling one costs the same with ten and with ten
 //! million others. A deadline is written in digits of five bits. The highest digit in which it differs from the present
 //! is its *level*, and the value of that digit its *slot* on that level:
 //!
@@ -22,24 +22,24 @@ use std::num::NonZeroU64;
 const DIGIT_BITS: u32 = 5;
 const SLOTS: usize = 1 << DIGIT_BITS;
 const LEVELS: usize = u64::BITS.div_ceil(DIGIT_BITS) as usize;
-/// The ring of nodes that are not in use, behind all slots.
+/// The ring of unused nodes, after all slots.
 const FREE: usize = LEVELS * SLOTS;
-/// Nodes begin here: before them stand the ends of the rings.
+/// Index of the first node: before it are the ends of the rings.
 const FIRST_NODE: usize = FREE + 1;
-/// So many timers of the first slot are looked at to tell the deadline exactly.
+/// Number of timers of the first slot that are compared to compute the exact deadline.
 const EXACT_MAX: usize = 16;
-/// So many nodes may stay allocated for nothing.
+/// Number of unused nodes that may stay allocated.
 const SPARE_NODES: usize = 1024;
 
-/// Names one timer, so that it can be cancelled.
+/// Identifies one timer, so that it can be cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimerKey {
-    /// No other timer has the same.
+    /// Unique among timers.
     sequence: NonZeroU64,
     node: u32,
 }
 
-/// Pending timers, each with what it is for.
+/// Pending timers with their values.
 #[derive(Debug)]
 pub struct Timers<T> {
     wheel: Wheel,
@@ -49,14 +49,14 @@ pub struct Timers<T> {
 }
 
 impl<T> Timers<T> {
-    /// No timers yet, at time 0.
+    /// Makes an empty set of timers, at time 0.
     #[must_use]
     pub fn new() -> Self {
         Self { wheel: Wheel::new(), pending: Vec::new(), next_sequence: NonZeroU64::MIN }
     }
 
-    /// Sets a timer. A deadline before the time that was told last counts as that time. Timers of one deadline fire in
-    /// the order in which they were set.
+    /// Sets a timer. A deadline before the last known time counts as that time. Timers of one deadline fire in the
+    /// order in which they were set.
     pub fn insert(&mut self, deadline_ms: u64, what: T) -> TimerKey {
         let node = self.wheel.insert(deadline_ms);
         let sequence = self.next_sequence;
@@ -68,7 +68,7 @@ impl<T> Timers<T> {
         TimerKey { sequence, node: node as u32 }
     }
 
-    /// Forgets a timer; one that has fired already is no error.
+    /// Cancels a timer; one that has fired already is no error.
     pub fn cancel(&mut self, key: TimerKey) {
         let node = key.node as usize;
         if matches!(self.pending.get(node - FIRST_NODE), Some(Some((sequence, _))) if *sequence == key.sequence) {
@@ -76,14 +76,14 @@ impl<T> Timers<T> {
         }
     }
 
-    /// Takes the first timer that is due at `now_ms`.
+    /// Removes and returns the first timer that is due at `now_ms`.
     pub fn pop_due(&mut self, now_ms: u64) -> Option<T> {
         let node = self.wheel.due(now_ms)?;
         self.take(node)
     }
 
-    /// When the first timer is due, or earlier where many are waiting: then [`pop_due`](Self::pop_due) finds nothing at
-    /// that time, and the next answer is a later one.
+    /// Returns when the first timer is due, or an earlier time if many are waiting: then [`pop_due`](Self::pop_due)
+    /// finds nothing at that time, and the next result is a later one.
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
         self.wheel.deadline()
@@ -102,7 +102,7 @@ impl<T> Timers<T> {
     }
 }
 
-/// Gives memory back after a flood.
+/// Frees memory after a flood.
 fn give_back<N>(nodes: &mut Vec<N>) {
     if nodes.capacity() > SPARE_NODES && nodes.len() < nodes.capacity() / 4 {
         nodes.shrink_to(nodes.len() * 2);
@@ -115,14 +115,14 @@ impl<T> Default for Timers<T> {
     }
 }
 
-/// Which node is due when, whatever for.
+/// Nodes by their deadlines, without their values.
 #[derive(Debug)]
 struct Wheel {
-    /// The ends of the rings: one a slot, and that of the free nodes. Behind them the nodes.
+    /// The ends of the rings, one for each slot and one for the free nodes, followed by the nodes.
     links: Vec<Link>,
     /// A bit for each ring that is not empty.
     occupied: [u32; LEVELS + 1],
-    /// No pending deadline is before it.
+    /// No pending deadline is earlier.
     present: u64,
 }
 
@@ -139,7 +139,7 @@ impl Wheel {
         Self { links: (0..FIRST_NODE as u32).map(end).collect(), occupied: [0; LEVELS + 1], present: 0 }
     }
 
-    /// Hangs up a free node, or a new one behind the last.
+    /// Puts a free node, or a new one, into its slot.
     fn insert(&mut self, deadline: u64) -> usize {
         let node = self.first(FREE).unwrap_or(self.links.len());
         if node == self.links.len() {
@@ -152,20 +152,21 @@ impl Wheel {
         node
     }
 
-    /// Takes a node out of its slot.
+    /// Removes a node from its slot.
     fn remove(&mut self, node: usize) {
         self.unlink(node);
-        // Who is free for longest is used first. After a flood those were the first ones set, so that the end gets free.
+        // The node that was free for longest is used first. After a flood those were set first, so the end becomes
+        // free.
         self.link(node, FREE);
     }
 
-    /// Forgets the last node, which is free.
+    /// Removes the last node, which is free.
     fn drop_last(&mut self) {
         self.unlink(self.links.len() - 1);
         self.links.pop();
     }
 
-    /// Moves the present on to the first timer that is due at `now`, or to `now`.
+    /// Advances the present to the first timer that is due at `now`, or to `now`.
     fn due(&mut self, now: u64) -> Option<usize> {
         while let Some((level, ring, start)) = self.first_slot().filter(|&(_, _, start)| start <= now) {
             self.present = start;
@@ -187,12 +188,12 @@ impl Wheel {
         if is_start { Some(start) } else { self.ring(ring).map(|node| self.links[node].deadline).min() }
     }
 
-    /// The slot of the first timers: its level, its ring and when it begins.
+    /// Returns the slot of the first timers: its level, its ring and the time at which it begins.
     fn first_slot(&self) -> Option<(u32, usize, u64)> {
         let level = self.occupied[..LEVELS].iter().position(|&slots| slots != 0)?;
         let slot = self.occupied[level].trailing_zeros() as usize;
         let shift = level as u32 * DIGIT_BITS;
-        // The higher digits are the present's; on the highest level there are none.
+        // The higher digits are those of the present; the highest level has none.
         let higher = u64::MAX.checked_shl(shift + DIGIT_BITS).unwrap_or(0);
         Some((level as u32, level * SLOTS + slot, self.present & higher | (slot as u64) << shift))
     }
@@ -205,7 +206,7 @@ impl Wheel {
         self.link(node, ring);
     }
 
-    /// Puts a node at the end of a ring.
+    /// Appends a node to a ring.
     fn link(&mut self, node: usize, ring: usize) {
         self.occupied[ring / SLOTS] |= 1 << (ring % SLOTS);
         let last = std::mem::replace(&mut self.links[ring].previous, node as u32);
@@ -314,7 +315,7 @@ mod properties {
         Set {
             in_ms: u64,
         },
-        /// One of those that were ever set.
+        /// One of the timers that were ever set.
         Cancel(usize),
         Pop {
             after_ms: u64,

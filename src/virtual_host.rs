@@ -1,7 +1,7 @@
-//! Virtual host: a name with a broker of its own, so that nothing in it meets anything of another.
+//! Virtual host: a name with a broker of its own, so that virtual hosts share nothing.
 //!
-//! A server begins with [`DEFAULT`], which stays. Ids of connections are each broker's own; here is written down which
-//! transport is behind which.
+//! A server begins with [`DEFAULT`], which cannot be deleted. Each broker has its own ids of connections; here they are
+//! mapped to transports.
 
 use std::cell::Cell;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::broker::{Broker, Config, Image, Location, Pager, Totals};
 use crate::id::{ConnectionId, TransportId, VirtualHostId};
 use crate::limits::Limits;
 
-/// The one that is always there.
+/// The virtual host that always exists.
 pub const DEFAULT: &str = "/";
 
 /// A virtual host.
@@ -24,45 +24,45 @@ pub struct VirtualHost {
     pub(crate) id: VirtualHostId,
     pub(crate) name: Box<str>,
     pub(crate) broker: Broker,
-    /// Who is behind a connection of the broker's; who has none is the embedding program.
+    /// Peers by the broker's connections; a connection without one is the embedding program's.
     pub(crate) guests: Arena<ConnectionId, Guest>,
-    /// How many connections it takes; none is as many as come.
+    /// Maximum number of connections; `None` is unlimited.
     pub(crate) connections_max: Option<usize>,
-    /// The last write with facts that somebody may wait for, and how many there were up to it.
+    /// The last write with facts that an answer may wait for, and the number of facts up to it.
     awaited: (u64, u64),
 }
 
 impl VirtualHost {
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Which it is.
+    /// Returns its id.
     #[must_use]
     pub fn id(&self) -> VirtualHostId {
         self.id
     }
 
-    /// Whether it takes no more connections.
+    /// Returns whether it accepts no more connections.
     pub(crate) fn is_full(&self) -> bool {
         self.connections_max.is_some_and(|max| self.guests.ids().len() >= max)
     }
 
-    /// What is in it.
+    /// Returns its broker.
     #[must_use]
     pub fn broker(&self) -> &Broker {
         &self.broker
     }
 
-    /// The write that everything is in which is so here now and outlives the broker.
+    /// Returns the write that contains everything which is here now and outlives the broker.
     pub(crate) fn awaited_write(&self, next_write: u64) -> u64 {
         let (write, facts) = self.awaited;
         if self.broker.noted().facts > facts { next_write } else { write }
     }
 
-    /// The facts up to now were written down in this write, from this location on.
+    /// Notes that the facts up to now are in this write, from this location on.
     pub(crate) fn facts_written(&mut self, write: u64, at: Location) {
         let facts = self.broker.noted().facts;
         if facts > self.awaited.1 {
@@ -72,46 +72,46 @@ impl VirtualHost {
     }
 }
 
-/// The peer behind a connection of a broker.
+/// The peer of a broker's connection.
 #[derive(Debug)]
 pub(crate) struct Guest {
     pub(crate) transport: TransportId,
     user: Box<str>,
 }
 
-/// A connection's place in a virtual host.
+/// The presence of a connection in a virtual host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seat {
-    /// Where.
+    /// The virtual host.
     pub virtual_host: VirtualHostId,
-    /// What its broker calls it.
+    /// The broker's id of the connection.
     pub connection: ConnectionId,
 }
 
-/// The virtual hosts of a server, in the order in which they were made.
+/// The virtual hosts of a server, in the order of their creation.
 #[derive(Debug)]
 pub struct VirtualHosts {
-    /// Their ids rise.
+    /// With rising ids.
     hosts: Vec<VirtualHost>,
     made: u64,
-    /// What has happened in those that are gone.
+    /// Counters of those that were deleted.
     gone: Totals,
     config: Config,
     now_ms: u64,
     keeping: Option<Keeping>,
-    /// What everything but messages takes in all of them.
+    /// Memory of everything but messages in all of them.
     room: Rc<Cell<u64>>,
-    /// And messages.
+    /// Memory of messages in all of them.
     memory: Rc<Cell<u64>>,
 }
 
-/// Where brokers get back what is written down.
+/// Makes the pager with which a broker reads back what was written down.
 pub(crate) type Pagers = Box<dyn Fn() -> Box<dyn Pager>>;
 
-/// Facts are to outlive the brokers.
+/// State that exists only if facts are to outlive the brokers.
 struct Keeping {
     pagers: Pagers,
-    /// Those that have gone since this was asked last.
+    /// Virtual hosts deleted since the last call of `take_gone`.
     gone: Vec<VirtualHostId>,
 }
 
@@ -122,7 +122,7 @@ impl fmt::Debug for Keeping {
 }
 
 impl VirtualHosts {
-    /// Only the default one.
+    /// Makes the default one only.
     #[must_use]
     pub fn new(config: Config) -> Self {
         let (hosts, gone) = (Vec::new(), Totals::default());
@@ -132,8 +132,8 @@ impl VirtualHosts {
         hosts
     }
 
-    /// Goes on with what facts say of the virtual hosts that there were, and has their brokers note facts from now on.
-    /// Nobody must have used them yet.
+    /// Restores the virtual hosts from facts, and makes their brokers note facts from now on. They must not have been
+    /// used yet.
     pub(crate) fn restore(&mut self, mut images: Vec<(VirtualHostId, Image)>, was_closed: bool, pagers: Pagers) {
         for (id, image) in &mut images {
             self.made = self.made.max(id.index() + 1);
@@ -150,12 +150,12 @@ impl VirtualHosts {
         self.keeping = Some(Keeping { pagers, gone: Vec::new() });
     }
 
-    /// Those that have gone since this was asked last, where facts are kept.
+    /// Returns the virtual hosts deleted since the last call, if facts are kept.
     pub(crate) fn take_gone(&mut self) -> Vec<VirtualHostId> {
         self.keeping.as_mut().map(|keeping| std::mem::take(&mut keeping.gone)).unwrap_or_default()
     }
 
-    /// Makes one, unless there is one of this name. Whether it was made.
+    /// Adds a virtual host, unless there is one of this name. Returns whether it was added.
     pub fn add(&mut self, name: &str) -> bool {
         let is_new = self.named(name).is_none();
         if is_new {
@@ -183,7 +183,7 @@ impl VirtualHosts {
         &mut self.hosts[place]
     }
 
-    /// Each has its own, out of that of the server: no two make the same names.
+    /// Derives the seed of a virtual host from that of the server, so that no two generate the same names.
     fn seed(&self, id: VirtualHostId) -> [u8; 32] {
         let mut seed = self.config.seed;
         if id.index() > 0 {
@@ -194,7 +194,7 @@ impl VirtualHosts {
         seed
     }
 
-    /// Deletes one with everything in it. Who was in it must have left.
+    /// Deletes a virtual host with everything in it. Its connections must have left.
     pub(crate) fn remove(&mut self, id: VirtualHostId) {
         if let Some(place) = self.place(id) {
             self.gone = self.gone.plus(self.hosts.remove(place).broker.totals().past());
@@ -204,19 +204,19 @@ impl VirtualHosts {
         }
     }
 
-    /// What has happened in virtual hosts that were deleted.
+    /// Returns the counters of the virtual hosts that were deleted.
     #[must_use]
     pub fn gone(&self) -> Totals {
         self.gone
     }
 
-    /// The one of this name.
+    /// Returns the virtual host of this name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&VirtualHost> {
         self.iter().find(|host| &*host.name == name)
     }
 
-    /// The one that was there from the beginning.
+    /// Returns the default virtual host.
     #[must_use]
     pub fn first(&self) -> &VirtualHost {
         self.hosts.first().expect("the default one stays")
@@ -226,7 +226,7 @@ impl VirtualHosts {
         self.hosts.first_mut().expect("the default one stays")
     }
 
-    /// All of them.
+    /// Returns all virtual hosts.
     pub fn iter(&self) -> impl Iterator<Item = &VirtualHost> {
         self.hosts.iter()
     }
@@ -239,7 +239,7 @@ impl VirtualHosts {
         self.hosts.binary_search_by_key(&id, |host| host.id).ok()
     }
 
-    /// One of them, if it is still there.
+    /// Returns a virtual host, if it still exists.
     #[must_use]
     pub fn get(&self, id: VirtualHostId) -> Option<&VirtualHost> {
         self.place(id).map(|place| &self.hosts[place])
@@ -249,34 +249,34 @@ impl VirtualHosts {
         self.place(id).map(|place| &mut self.hosts[place])
     }
 
-    /// The broker of one, if it is still there.
+    /// Returns the broker of a virtual host, if it still exists.
     pub fn broker_mut(&mut self, id: VirtualHostId) -> Option<&mut Broker> {
         self.place(id).map(|place| &mut self.hosts[place].broker)
     }
 
-    /// The virtual host of a seat that is taken.
+    /// Returns the virtual host of a connection.
     ///
     /// # Panics
-    /// When it was left.
+    /// When the connection has left it.
     pub(crate) fn host_of(&mut self, seat: Seat) -> &mut VirtualHost {
         self.get_mut(seat.virtual_host).expect("a virtual host goes after all who are in it")
     }
 
-    /// The broker of a seat that is taken.
+    /// Returns the broker of a connection.
     ///
     /// # Panics
-    /// When it was left.
+    /// When the connection has left it.
     pub(crate) fn broker_of(&mut self, seat: Seat) -> &mut Broker {
         &mut self.host_of(seat).broker
     }
 
-    /// Whether something is to be written down.
+    /// Returns whether there are facts to be written down.
     pub(crate) fn has_facts(&self) -> bool {
         let has_gone = self.keeping.as_ref().is_some_and(|keeping| !keeping.gone.is_empty());
         has_gone || self.iter().any(|host| !host.broker.facts().is_empty())
     }
 
-    /// The connection over a transport enters the virtual host of this name, if there is one.
+    /// Adds the connection of a transport to the virtual host of this name, if it exists.
     pub(crate) fn enter(&mut self, name: &str, transport: TransportId, user: &str) -> Option<Seat> {
         let host = self.hosts.iter_mut().find(|host| &*host.name == name)?;
         let connection = host.broker.open_connection();
@@ -284,7 +284,8 @@ impl VirtualHosts {
         Some(Seat { virtual_host: host.id, connection })
     }
 
-    /// Limits the connections to the virtual host of this name and its queues, and says whether quorum queues are preferred.
+    /// Limits the connections to the virtual host of this name and its queues, and sets whether quorum queues are
+    /// preferred.
     pub fn limit(&mut self, name: &str, connections: Option<usize>, queues: Option<usize>, prefers_quorum: bool) {
         if let Some(host) = self.hosts.iter_mut().find(|host| &*host.name == name) {
             host.connections_max = connections;
@@ -293,7 +294,7 @@ impl VirtualHosts {
         }
     }
 
-    /// How many connections and channels a user has.
+    /// Returns how many connections and channels a user has.
     pub(crate) fn held_by(&self, user: &str) -> (usize, usize) {
         let (mut connections, mut channels) = (0, 0);
         for host in &self.hosts {
@@ -307,7 +308,7 @@ impl VirtualHosts {
         (connections, channels)
     }
 
-    /// A connection leaves; what the broker held for it goes.
+    /// Removes a connection, and releases everything that the broker has for it.
     pub(crate) fn leave(&mut self, seat: Seat) {
         let Some(place) = self.place(seat.virtual_host) else { return };
         let host = &mut self.hosts[place];
@@ -315,46 +316,46 @@ impl VirtualHosts {
         host.guests.remove(seat.connection);
     }
 
-    /// What peers are granted.
+    /// Returns the limits of the brokers.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.config.limits
     }
 
-    /// Tells the time and does nothing else.
+    /// Sets the time and does nothing else.
     pub fn set_now(&mut self, now_ms: u64) {
         self.now_ms = now_ms;
         self.iter_mut().for_each(|host| host.broker.set_now(now_ms));
     }
 
-    /// Does what is due everywhere.
+    /// Does what is due in all virtual hosts.
     pub(crate) fn turn(&mut self, now_ms: u64) {
         self.iter_mut().for_each(|host| host.broker.turn(now_ms));
     }
 
-    /// When there will be something due next.
+    /// Returns when something is due next.
     pub(crate) fn deadline_ms(&self) -> Option<u64> {
         self.iter().filter_map(|host| host.broker.deadline_ms()).min()
     }
 
-    /// What messages, and content that is being received, take in memory.
+    /// Returns the memory of messages, and of content that is being received.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.iter().map(|host| host.broker.memory_bytes()).sum()
     }
 
-    /// Whether publishing connections should wait: for messages to leave, so there must be some.
+    /// Returns whether publishing connections should wait for messages to leave; only if there are any.
     pub(crate) fn is_low_on_memory(&self) -> bool {
         self.memory_bytes() > self.limits().memory_high_bytes && self.holds_messages()
     }
 
-    /// The same for a publisher. Only if the last measurements say so are all virtual hosts asked.
+    /// Returns the same for a publisher. Measures the virtual hosts anew only if the last measurements are too high.
     pub(crate) fn is_low_on_memory_for(&mut self, seat: Seat) -> bool {
         let used = self.broker_of(seat).measure_memory();
         used > self.limits().memory_high_bytes as u64 && self.is_low_on_memory()
     }
 
-    /// Whether there are messages that may leave.
+    /// Returns whether there are messages that may leave.
     pub(crate) fn holds_messages(&self) -> bool {
         self.iter().any(|host| host.broker.queued_bytes() > 0)
     }
@@ -373,7 +374,7 @@ mod tests {
         hosts
     }
 
-    /// The names that the brokers give to queues.
+    /// The names that the brokers generate for queues.
     fn names(hosts: &mut VirtualHosts) -> Vec<Box<str>> {
         let name_of = |host: &mut VirtualHost| {
             let connection = host.broker.open_connection();

@@ -1,12 +1,11 @@
-//! Wasm: the core's face towards JavaScript, and the only code that knows it.
+//! Wasm: the core's interface to JavaScript, and the only code that knows it.
 //!
-//! One class, `Server`, has what a host needs to drive connections (`wasm/transport.rs`) and to operate it
-//! (`wasm/operator.rs`, `wasm/access.rs`), and what a program in the same thread needs to use the broker without a
-//! protocol (`wasm/topology.rs`, `wasm/verbs.rs`). `startWorker` (`wasm/worker.rs`) makes a dedicated worker a whole host
-//! (`wasm/host.rs`). Times are milliseconds of one clock of the
-//! host; ids and delivery tags are numbers.
+//! One class, `Server`, has everything that a host needs to drive connections (`wasm/transport.rs`) and to operate a
+//! server (`wasm/operator.rs`, `wasm/access.rs`), and that a program in the same thread needs to use the broker without
+//! a protocol (`wasm/topology.rs`, `wasm/verbs.rs`). `startWorker` (`wasm/worker.rs`) makes a dedicated worker a
+//! complete host (`wasm/host.rs`). Times are milliseconds of one clock of the host; ids and delivery tags are numbers.
 //!
-//! Everything here only translates: what decides anything is below.
+//! Everything here only translates: decisions are made in the modules below.
 
 mod access;
 mod convert;
@@ -50,14 +49,14 @@ impl Server {
         Self { server, embedded, restored: None }
     }
 
-    /// Lets the program ask the broker that it uses on its own channel.
+    /// Calls a verb of the program's current broker, on the program's channel.
     fn ask<T>(&mut self, verb: impl FnOnce(&mut Broker, ChannelId) -> Result<T, Error>) -> Result<T, JsValue> {
         let (broker, channel) = self.embedded.at(self.server.virtual_hosts_mut());
         let answer = verb(broker, channel);
         self.answer(answer)
     }
 
-    /// As [`ask`](Self::ask), of what consumers that are ready have left.
+    /// As [`ask`](Self::ask), after the deliveries that are due.
     fn ask_after_deliveries<T>(
         &mut self,
         verb: impl FnOnce(&mut Broker, ChannelId) -> Result<T, Error>,
@@ -66,7 +65,7 @@ impl Server {
         self.ask(verb)
     }
 
-    /// What the program is answered; a refusal names the virtual host in use.
+    /// Converts a verb's result; an error names the virtual host in use.
     fn answer<T>(&self, answer: Result<T, Error>) -> Result<T, JsValue> {
         answer.map_err(|error| {
             let virtual_host = self.server.virtual_hosts().get(self.embedded.virtual_host());
@@ -75,7 +74,7 @@ impl Server {
     }
 }
 
-/// A refusal as JavaScript's `Error`, of which the name says the kind.
+/// Converts an error to JavaScript's `Error`, whose name is the kind.
 fn thrown(error: &Error, virtual_host: &str) -> JsValue {
     let name = match error.kind() {
         ErrorKind::NotFound => "NotFound",
@@ -96,7 +95,7 @@ fn named_error(name: &str, text: &str) -> JsValue {
     error.into()
 }
 
-/// A misuse of the interface as JavaScript's `TypeError`.
+/// Makes a `TypeError` for a misuse of the interface.
 fn type_error(text: &str) -> JsValue {
     js_sys::TypeError::new(text).into()
 }

@@ -1,12 +1,12 @@
 //! Wire: AMQP's elementary types, read from bytes and appended to bytes.
 //!
 //! All numbers are big-endian. A *short string* has an octet of length and is UTF-8; a *long string* has four octets of
-//! length and is opaque. Readers borrow from their input and never allocate; what they meet they check, so that whatever
-//! a peer sends ends in a value or in [`Malformed`].
+//! length and is opaque. Readers borrow from their input and never allocate, and check everything, so any input of a
+//! peer yields a value or [`Malformed`].
 
 use std::fmt;
 
-/// Bytes that are not what they should be; `Display` says what they should have been.
+/// Invalid bytes; `Display` says what was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed(pub(crate) &'static str);
 
@@ -18,7 +18,7 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// What is left to read of some bytes.
+/// The rest of some bytes to be read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(bytes).map_err(|_| Malformed("a short string is not UTF-8"))
     }
 
-    /// Also how a table and an array are laid out, seen from outside.
+    /// Tables and arrays have the same outer format.
     #[inline(never)]
     pub(crate) fn long_string(&mut self) -> Result<&'a [u8], Malformed> {
         let length = self.long()?;
@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Appends a short string; one over 255 bytes cannot be told on the wire.
+/// Appends a short string; fails if it is over 255 bytes.
 pub(crate) fn put_short_string(out: &mut Vec<u8>, text: &str) -> Result<(), Malformed> {
     let length = u8::try_from(text.len()).map_err(|_| Malformed("a short string is longer than 255 bytes"))?;
     out.push(length);
@@ -88,7 +88,8 @@ pub(crate) fn put_short_string(out: &mut Vec<u8>, text: &str) -> Result<(), Malf
     Ok(())
 }
 
-/// Appends a short string, cut to 255 bytes between two characters: for texts and names that no decoder has measured.
+/// Appends a short string, cut to 255 bytes between two characters: for texts and names whose length nothing has
+/// checked.
 pub(crate) fn put_name(out: &mut Vec<u8>, text: &str) {
     let mut length = text.len().min(255);
     while !text.is_char_boundary(length) {

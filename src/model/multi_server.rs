@@ -22,14 +22,14 @@ pub struct MultiServer {
     servers: u32,
 }
 
-/// What becomes of the queue when it runs on and on.
+/// Behaviour of the queue in the long run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LongRun {
     /// rho < 1: it has a steady state.
     Settles(SteadyState),
     /// rho >= 1: it has none.
     Grows {
-        /// lambda - c mu, in messages per unit of time. At rho = 1 it is 0, and the queue still wanders without bound.
+        /// lambda - c mu, in messages per unit of time. At rho = 1 it is 0, and the queue still varies without bound.
         messages_per_unit: f64,
     },
 }
@@ -55,7 +55,8 @@ pub struct SteadyState {
 }
 
 impl MultiServer {
-    /// A queue with `servers` servers. Both rates are per unit of time, from [`super::RATE_MIN`] to [`super::RATE_MAX`].
+    /// Makes a queue with `servers` servers. Both rates are per unit of time, from [`super::RATE_MIN`] to
+    /// [`super::RATE_MAX`].
     pub fn new(lambda: f64, mu: f64, servers: u32) -> Result<Self, InvalidInput> {
         if !(1..=MAX_SERVERS).contains(&servers) {
             return Err(InvalidInput::Servers { value: f64::from(servers) });
@@ -103,8 +104,9 @@ impl MultiServer {
 
     /// P(0) to P(c), from P(n) n = P(n-1) a.
     ///
-    /// They are reckoned relative to the greatest, P(floor(a)), and from there both ways, so they only get smaller: what
-    /// underflows is nothing beside what does not. From either end a large load, or a small one, would begin at 0.
+    /// They are computed relative to the greatest, P(floor(a)), and from there in both directions, so they only get
+    /// smaller: numbers that underflow are negligible beside the others. From either end a large load, or a small one,
+    /// would begin at 0.
     fn probabilities(&self, idle: f64) -> Vec<f64> {
         let (load, servers) = (self.offered_load(), self.servers as usize);
         let mode = (load as usize).min(servers);
@@ -136,7 +138,7 @@ impl SteadyState {
         }
     }
 
-    /// Var N, in messages squared: how far the number in the system scatters about L.
+    /// Var N, in messages squared: the variance of the number in the system about L.
     pub fn variance(&self) -> f64 {
         let below: f64 = self.below_all_busy().iter().enumerate().map(|(n, p)| p * self.deviation(n).powi(2)).sum();
         below + self.probability_all_busy() * self.tail_of_squares(self.deviation(self.queue.servers as usize))
@@ -145,9 +147,9 @@ impl SteadyState {
     /// The asymptotic variance of the time average of N, in messages squared times time: an average over a time T
     /// scatters about L with variance near this / T, so a 95 % half-width e needs T = (1.96/e)^2 times this.
     ///
-    /// 2 sum over n of (sum over i <= n of (i - L) P(i))^2 / (lambda P(n)), where the inner sum is as well minus the sum
-    /// over i > n. Each state takes the side on which no deviation changes its sign, so nothing cancels; from c on the
-    /// tail is geometric and the sum is closed. For one server it is 2 rho (1 + rho)/(mu (1 - rho)^4).
+    /// 2 sum over n of (sum over i <= n of (i - L) P(i))^2 / (lambda P(n)), where the inner sum also equals minus the
+    /// sum over i > n. Each state uses the side on which no deviation changes its sign, so nothing cancels; from c on
+    /// the tail is geometric and the sum is closed. For one server it is 2 rho (1 + rho)/(mu (1 - rho)^4).
     pub fn time_average_variance(&self) -> f64 {
         let (rho, load, scale) = (self.queue.utilisation(), self.queue.offered_load(), self.idle.recip());
         let all_busy = self.probability_all_busy();

@@ -1,4 +1,4 @@
-//! Access: an object of the host's that knows the users.
+//! Access: the host's object that knows the users.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::access::{Access, Limited, Permission};
 
 #[wasm_bindgen]
 extern "C" {
-    /// What it throws counts as a refusal.
+    /// An exception from it counts as a refusal.
     pub type AccessObject;
 
     #[wasm_bindgen(method, catch, js_name = logIn)]
@@ -112,14 +112,14 @@ fn word(permission: Permission) -> &'static str {
 
 #[wasm_bindgen]
 impl Server {
-    /// Has this object say who may do what; until then there is only `guest` of this machine. Its methods must not call
-    /// the server.
+    /// Sets the object that decides about users and permissions; until then there is only `guest` of this machine. Its
+    /// methods must not call the server.
     #[wasm_bindgen(js_name = setAccess)]
     pub fn set_access(&mut self, access: AccessObject) {
         self.server.set_access(Box::new(access));
     }
 
-    /// Users have gained or lost permissions: what was known of them is asked again.
+    /// Makes connections ask for permissions again, as they may have changed.
     #[wasm_bindgen(js_name = accessChanged)]
     pub fn access_changed(&mut self) {
         self.server.access_changed();

@@ -11,8 +11,8 @@
 //! | timestamp | `Date` |
 //! | array, table | array, plain object |
 //!
-//! The other way, a whole `number` becomes the narrower of the two signed integers that hold it, and a `Number` object a float.
-//! *Exactly* written, for JSON, a whole float is such an object, and a timestamp an integer.
+//! In the other direction, a whole `number` becomes the narrower of the two signed integers that hold it, and a
+//! `Number` object a float. Written *exactly*, for JSON, a whole float is such an object, and a timestamp an integer.
 
 use js_sys::{Array, BigInt, Date, Object, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -21,7 +21,7 @@ use super::type_error;
 use crate::table::{Table, Value};
 
 const EXACT: f64 = 9_007_199_254_740_991.0;
-/// As deep as tables that come over a wire may be.
+/// The maximum depth of tables, as on the wire.
 const DEPTH_MAX: u32 = 32;
 
 #[wasm_bindgen]
@@ -36,7 +36,7 @@ extern "C" {
     fn value(this: &Float) -> f64;
 }
 
-/// A plain object as a table; `undefined` and `null` are the empty one.
+/// Converts a plain object to a table; `undefined` and `null` to an empty one.
 pub(super) fn table(object: &JsValue) -> Result<Table, JsValue> {
     read_table(object, 0)
 }
@@ -109,7 +109,7 @@ fn read_number(number: f64) -> Value {
     }
 }
 
-/// Names as JavaScript has them: to make one for each entry of each table of a list is most of the work.
+/// Cache of names as JavaScript strings: to make one for each entry of each table of a list is most of the work.
 #[derive(Default)]
 struct Names<'a> {
     known: Vec<(&'a str, JsValue)>,
@@ -117,7 +117,7 @@ struct Names<'a> {
     is_exact: bool,
 }
 
-/// Tables of one kind have no more; of others, which peers make, no more are kept.
+/// Enough for tables of one kind; of other tables, which peers make, no more names are cached.
 const NAMES_MAX: usize = 32;
 
 impl<'a> Names<'a> {
@@ -133,12 +133,12 @@ impl<'a> Names<'a> {
     }
 }
 
-/// A table as a plain object.
+/// Converts a table to a plain object.
 pub(super) fn write_table(table: &Table) -> JsValue {
     write_entries(table, &mut Names::default())
 }
 
-/// Tables as an array of plain objects, exactly.
+/// Converts tables to an array of plain objects, exactly.
 pub(super) fn write_tables(tables: &[Table]) -> Array {
     let mut names = Names { is_exact: true, ..Names::default() };
     tables.iter().map(|table| write_entries(table, &mut names)).collect()
@@ -176,12 +176,12 @@ fn write_float(number: f64, is_exact: bool) -> JsValue {
     if is_exact && number.fract() == 0.0 { Float::new(number).into() } else { number.into() }
 }
 
-/// A timestamp as an integer.
+/// Converts a timestamp to an integer.
 pub(super) fn seconds_of(timestamp: u64) -> JsValue {
     i64::try_from(timestamp).map_or_else(|_| BigInt::from(timestamp).into(), integer)
 }
 
-/// An integer, as a bigint where a number is not exact.
+/// Converts an integer, to a bigint if a number is not exact.
 fn integer(number: i64) -> JsValue {
     if number.unsigned_abs() as f64 <= EXACT { (number as f64).into() } else { BigInt::from(number).into() }
 }

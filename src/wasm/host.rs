@@ -1,11 +1,11 @@
-//! Host: moves bytes between a broker and `MessagePort`s, and wakes it in time.
+//! Host: moves bytes between a broker and `MessagePort`s, and calls it in time.
 //!
 //! ```text
-//!   port:   bytes either way; null: closed; from the client also a number: so many bytes of yours I have read
+//!   port:   bytes in both directions; null: closed; from the client also a number: how many of the bytes it has read
 //! ```
 //!
-//! A port tells nobody how much waits in it, so the client says what it has read, and one that is far behind gets no
-//! deliveries. One task sleeps until the deadline or until something arrives: the only timer there is.
+//! The number of bytes that wait in a port cannot be known, so the client reports what it has read, and one that is far
+//! behind gets no deliveries. One task sleeps until the deadline or until something arrives: there is no other timer.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -32,7 +32,7 @@ const UNREAD_MAX: f64 = 1_048_576.0;
 /// A timer of more than 2^31 ms would fire at once.
 const SLEEP_MAX_MS: f64 = 86_400_000.0;
 
-/// A broker at work in a worker.
+/// A broker in a worker.
 #[derive(Clone)]
 pub struct Host(Rc<RefCell<Inner>>);
 
@@ -41,7 +41,7 @@ struct Inner {
     server: Server,
     ports: HashMap<TransportId, Box<Port>, FixedState>,
     wake: mpsc::Sender<()>,
-    /// Told once the last port is closed.
+    /// Notified once the last port is closed.
     closed: Vec<oneshot::Sender<()>>,
 }
 
@@ -53,7 +53,7 @@ struct Port {
 }
 
 impl Host {
-    /// Starts a broker; its seed the worker draws.
+    /// Starts a broker; the worker generates its seed.
     pub fn start(options: &JsValue) -> Result<Self, JsValue> {
         let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
         let mut seed = [0; 32];
@@ -66,7 +66,7 @@ impl Host {
         Ok(host)
     }
 
-    /// Turns when something arrived or is due, for as long as the worker lives.
+    /// Calls `turn` whenever something arrived or is due, for as long as the worker lives.
     async fn drive(self, mut woken: mpsc::Receiver<()>) {
         loop {
             let sleep_ms = self.0.borrow_mut().turn();
@@ -88,12 +88,12 @@ impl Host {
         inner.wake();
     }
 
-    /// How everything stands, as a plain object.
+    /// Returns the state of the server as a plain object.
     pub(super) fn stats(&self) -> JsValue {
         stats(&mut self.0.borrow_mut().server.server)
     }
 
-    /// Asks every peer to close, and resolves when the last one has gone.
+    /// Asks every peer to close, and resolves when the last one has closed.
     pub fn shutdown(&self) -> impl Future<Output = ()> + use<> {
         let (closed, last_closed) = oneshot::channel();
         let mut inner = self.0.borrow_mut();
@@ -114,13 +114,13 @@ impl Inner {
             self.tell_time();
             self.server.server.receive(id, &Uint8Array::new(data).to_vec());
         } else {
-            // It is closed, or says what no client says.
+            // It is closed, or the message is not one of a client's.
             self.close(id);
         }
         self.wake();
     }
 
-    /// Does what is due and answers how long there is nothing to do.
+    /// Does what is due, and returns for how long there is nothing to do.
     fn turn(&mut self) -> u32 {
         let now = now_ms(&self.scope);
         let deadline = self.server.turn(now);
@@ -129,7 +129,7 @@ impl Inner {
         }
         if self.ports.is_empty() {
             for closed in self.closed.drain(..) {
-                // Who asked may have gone meanwhile.
+                // The receiver may be gone meanwhile.
                 let _ = closed.send(());
             }
         }
@@ -159,7 +159,7 @@ impl Inner {
         port.port.set_onmessage(None);
         port.port.post_message(&JsValue::NULL).expect("null can be posted");
         port.port.close();
-        // Its closure may be running right now: it is let go of when nothing is.
+        // Its closure may be running right now: it is dropped when nothing runs.
         spawn_local(async move { drop(port) });
     }
 
@@ -173,7 +173,7 @@ impl Inner {
     }
 }
 
-/// Since 1970, by a clock that nobody sets back.
+/// Milliseconds since 1970, by a clock that is never set back.
 fn now_ms(scope: &WorkerGlobalScope) -> f64 {
     let clock = scope.performance().expect("a worker has a clock");
     clock.time_origin() + clock.now()

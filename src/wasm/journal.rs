@@ -1,4 +1,4 @@
-//! Journal: a store that is an object of the host's, and what the host does about durability.
+//! Journal: the host's object that is the store, and the host's part in durability.
 
 use wasm_bindgen::prelude::*;
 
@@ -13,7 +13,7 @@ use crate::table::{Table, Value};
 
 #[wasm_bindgen]
 extern "C" {
-    /// The text of what it throws is for the operator.
+    /// The text of its exceptions is for the operator.
     pub type StoreObject;
 
     #[wasm_bindgen(method, catch)]
@@ -32,7 +32,7 @@ extern "C" {
     fn remove(this: &StoreObject, number: u32, leadership: u32) -> Result<(), JsValue>;
 }
 
-/// What a store threw, in words.
+/// Converts an exception of a store to text.
 fn reason(thrown: &JsValue) -> StoreError {
     let error = thrown.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
     StoreError(error.or_else(|| thrown.as_string()).unwrap_or_else(|| "The store failed.".into()).into())
@@ -71,7 +71,7 @@ impl Store for StoreObject {
 
 #[wasm_bindgen]
 impl Server {
-    /// A server that keeps what is durable in `store`. `options`: those of the constructor, and `segmentBytes`,
+    /// Makes a server that keeps what is durable in `store`. `options`: those of the constructor, and `segmentBytes`,
     /// `leadership`, `salvage`.
     pub fn open(options: &JsValue, store: StoreObject, now_ms: f64) -> Result<Self, JsValue> {
         let (fields, usual) = (Fields(options), Options::default());
@@ -89,7 +89,8 @@ impl Server {
         Ok(Self { server, embedded, restored: Some(restored) })
     }
 
-    /// What was in the store: `segments`, `bytes`, `cutBytes`, `wasClosed`, `leadership`, `queues`, `messages`, `orphans`.
+    /// Returns the contents of the store when it was opened: `segments`, `bytes`, `cutBytes`, `wasClosed`,
+    /// `leadership`, `queues`, `messages`, `orphans`.
     pub fn restored(&self) -> JsValue {
         let Some(restored) = &self.restored else { return JsValue::UNDEFINED };
         let recovery = restored.recovery;
@@ -107,48 +108,48 @@ impl Server {
         super::convert::write_table(&report)
     }
 
-    /// Whether to flush the store now, unless that is under way.
+    /// Returns whether to flush the store now, unless that is under way.
     #[wasm_bindgen(js_name = wantsFlush)]
     pub fn wants_flush(&self) -> bool {
         self.server.wants_flush()
     }
 
-    /// A flush begins; the answer is for `flushed`.
+    /// Begins a flush, and returns the mark for `flushed`.
     #[wasm_bindgen(js_name = startFlush)]
     pub fn start_flush(&mut self) -> f64 {
         self.server.start_flush() as f64
     }
 
-    /// A flush has ended well. A turn has to follow.
+    /// Confirms that a flush has succeeded. A turn has to follow.
     pub fn flushed(&mut self, mark: f64) {
         self.server.flushed(mark as u64);
     }
 
-    /// A flush has failed: nothing durable is done from now on. A turn has to follow.
+    /// Reports that a flush has failed: nothing durable is done from now on. A turn has to follow.
     #[wasm_bindgen(js_name = storeFailed)]
     pub fn store_failed(&mut self, reason: &str) {
         self.server.store_failed(reason);
     }
 
-    /// Why nothing durable is done any more, if the store has failed.
+    /// Returns why nothing durable is done any more, if the store has failed.
     #[wasm_bindgen(js_name = storeFailure)]
     pub fn store_failure(&self) -> Option<String> {
         self.server.store_failure().map(String::from)
     }
 
-    /// Names all that was done so far, which is to be flushed.
+    /// Returns a number for everything done so far, which is to be flushed.
     #[wasm_bindgen(js_name = currentWrite)]
     pub fn current_write(&mut self) -> f64 {
         self.server.current_write() as f64
     }
 
-    /// Whether what that names is durable.
+    /// Returns whether everything up to that number is durable.
     #[wasm_bindgen(js_name = isDurable)]
     pub fn is_durable(&self, write: f64) -> bool {
         self.server.is_durable(write as u64)
     }
 
-    /// Writes the journal to its end, after all connections have left; flushes have to follow as long as they are wanted.
+    /// Ends the journal cleanly, after all connections have closed; flushes have to follow as long as they are wanted.
     #[wasm_bindgen(js_name = closeJournal)]
     pub fn close_journal(&mut self) {
         self.server.close_journal();

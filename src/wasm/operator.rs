@@ -17,7 +17,7 @@ thread_local! {
     static MATCHER: RefCell<Option<Function>> = const { RefCell::new(None) };
 }
 
-/// Takes the option `matches`, where it is given.
+/// Takes the option `matches`, if it is given.
 pub(super) fn learn_to_match(options: &JsValue) {
     if let Some(matcher) = Fields(options).value("matches").and_then(|matcher| matcher.dyn_into().ok()) {
         MATCHER.set(Some(matcher));
@@ -47,13 +47,13 @@ fn read_policy(policy: &JsValue) -> Result<Policy, JsValue> {
 
 #[wasm_bindgen]
 impl Server {
-    /// Makes a virtual host, unless there is one of this name; whether it was made.
+    /// Adds a virtual host, unless there is one of this name; returns whether it was added.
     #[wasm_bindgen(js_name = addVirtualHost)]
     pub fn add_virtual_host(&mut self, name: &str) -> bool {
         self.server.virtual_hosts_mut().add(name)
     }
 
-    /// Deletes a virtual host with all that is in it; whether there was one. `/` stays.
+    /// Deletes a virtual host with everything in it; returns whether it existed. `/` is not deleted.
     #[wasm_bindgen(js_name = deleteVirtualHost)]
     pub fn delete_virtual_host(&mut self, name: &str) -> bool {
         let gone = self.server.virtual_hosts().named(name).map(VirtualHost::id);
@@ -64,26 +64,27 @@ impl Server {
         is_deleted
     }
 
-    /// The names of the virtual hosts, in the order in which they were made.
+    /// Returns the names of the virtual hosts, in the order of their creation.
     #[wasm_bindgen(js_name = virtualHosts)]
     pub fn virtual_hosts(&self) -> Vec<String> {
         self.server.virtual_hosts().iter().map(|host| host.name().into()).collect()
     }
 
-    /// Has the program's verbs act in this virtual host from now on.
+    /// Makes the program's further verbs apply to this virtual host.
     #[wasm_bindgen(js_name = useVirtualHost)]
     pub fn use_virtual_host(&mut self, name: &str) -> Result<(), JsValue> {
         let is_there = self.embedded.enter(self.server.virtual_hosts_mut(), name);
         is_there.then_some(()).ok_or_else(|| named_error("NotFound", &format!("no vhost '{name}'")))
     }
 
-    /// Asks a peer to close and tells it why; whether there is such a connection.
+    /// Asks a peer to close and gives the reason; returns whether the connection exists.
     #[wasm_bindgen(js_name = closeConnection)]
     pub fn close_connection(&mut self, id: f64, reason: &str) -> bool {
         self.server.close(transport(id), reason)
     }
 
-    /// Limits a virtual host and says of which type its queues are: `maxConnections`, `maxQueues`, `quorumQueues`.
+    /// Sets the limits of a virtual host and the default type of its queues: `maxConnections`, `maxQueues`,
+    /// `quorumQueues`.
     #[wasm_bindgen(js_name = limitVirtualHost)]
     pub fn limit_virtual_host(&mut self, name: &str, limits: &JsValue) -> Result<(), JsValue> {
         let limits = Fields(limits);
@@ -102,7 +103,7 @@ impl Server {
         })
     }
 
-    /// Sets a policy of the operator's, or deletes it where `policy` is undefined.
+    /// Sets an operator policy, or deletes it if `policy` is undefined.
     #[wasm_bindgen(js_name = setOperatorPolicy)]
     pub fn set_operator_policy(&mut self, name: &str, policy: &JsValue) -> Result<(), JsValue> {
         let policy = if policy.is_undefined() { None } else { Some(read_policy(policy)?) };
@@ -112,20 +113,20 @@ impl Server {
         })
     }
 
-    /// Deletes a policy in the virtual host in use; whether there was one.
+    /// Deletes a policy in the virtual host in use; returns whether it existed.
     #[wasm_bindgen(js_name = deletePolicy)]
     pub fn delete_policy(&mut self, name: &str) -> Result<bool, JsValue> {
         self.ask(|broker, _| broker.delete_policy(name))
     }
 
-    /// How everything stands, in numbers.
+    /// Returns the state of the whole server, in numbers.
     pub fn overview(&self) -> JsValue {
         write_table(&self.server.overview())
     }
 
-    /// What there is of a kind, in one virtual host or in all: plain objects. The kinds are `connections`, `channels`,
-    /// `consumers`, `queues`, `exchanges`, `bindings`, `policies` and `vhosts`; of queues and exchanges one may be chosen
-    /// by its name.
+    /// Lists everything of a kind, in one virtual host or in all, as plain objects. The kinds are `connections`,
+    /// `channels`, `consumers`, `queues`, `exchanges`, `bindings`, `policies` and `vhosts`; a queue or an exchange may
+    /// be selected by its name.
     pub fn list(&self, kind: &str, virtual_host: Option<String>, name: Option<String>) -> Result<Array, JsValue> {
         let reports = self.server.list(kind, virtual_host.as_deref(), name.as_deref());
         let reports = reports.ok_or_else(|| type_error(&format!("there is no list of '{kind}'")))?;

@@ -1,4 +1,4 @@
-//! Options: the plain objects that JavaScript passes, and those that it gets.
+//! Options: conversion of plain objects that JavaScript passes or gets.
 
 use js_sys::Reflect;
 use wasm_bindgen::prelude::*;
@@ -10,7 +10,7 @@ use crate::limits::Limits;
 use crate::server::Server;
 use crate::table::{Table, Value};
 
-/// A plain object's fields, each of the type that it must have. None at all have their defaults.
+/// The fields of a plain object, checked for their types. Without an object all have their defaults.
 pub(super) struct Fields<'a>(pub(super) &'a JsValue);
 
 impl Fields<'_> {
@@ -35,7 +35,7 @@ impl Fields<'_> {
         T::try_from(number).map(Some).map_err(|_| out_of_range(name))
     }
 
-    // For all types of numbers: where there are so many, each copy counts.
+    // Shared by all types of numbers: there are many, and each copy would add to the size.
     #[inline(never)]
     fn whole(&self, name: &str) -> Result<Option<u64>, JsValue> {
         let Some(value) = self.value(name) else { return Ok(None) };
@@ -55,10 +55,11 @@ fn out_of_range(name: &str) -> JsValue {
     type_error(&format!("'{name}' must be a whole number in its range"))
 }
 
-/// With what deliveries of small messages take, and half as much for everything else, this fits in what wasm can address.
+/// With the memory of deliveries of small messages, and half as much for everything else, this fits into the memory
+/// that wasm can address.
 const MEMORY_MAX_BYTES: usize = 1 << 30;
 
-/// What peers are granted, by a server's options.
+/// Reads the limits from a server's options.
 pub(super) fn limits(options: &JsValue) -> Result<Limits, JsValue> {
     let options = Fields(options);
     let usual = Limits::default();
@@ -72,7 +73,7 @@ pub(super) fn limits(options: &JsValue) -> Result<Limits, JsValue> {
         memory_page_bytes: 0,
         ..usual
     };
-    // With little memory the usual marks would be above the limit.
+    // With little memory the default marks would be above the limit.
     let high_bytes = options.number("memoryHighBytes")?.unwrap_or(limits.memory_max_bytes / 5 * 4);
     let page_bytes = options.number("memoryPageBytes")?.unwrap_or(limits.memory_max_bytes / 2);
     let limits = Limits { memory_high_bytes: high_bytes, memory_page_bytes: page_bytes, ..limits };
@@ -96,7 +97,7 @@ pub(super) fn limits(options: &JsValue) -> Result<Limits, JsValue> {
     Ok(limits)
 }
 
-/// How a server stands, as a plain object.
+/// Returns the state of a server as a plain object.
 pub(super) fn stats(server: &mut Server) -> JsValue {
     let live_bytes = server.live_bytes();
     let report = server.broker().report();

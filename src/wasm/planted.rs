@@ -1,4 +1,4 @@
-//! Planted: a panic that tests ask for, in the lab alone.
+//! Planted: a panic that tests can cause, in the lab only.
 
 use wasm_bindgen::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Properties: those of a message as AMQP's bytes and as a plain object.
+//! Properties: conversion between AMQP's bytes and plain objects.
 
 use js_sys::{Object, Reflect};
 use wasm_bindgen::prelude::*;
@@ -7,7 +7,7 @@ use super::convert::{seconds_of, table, write_table, write_tables};
 use super::options::Fields;
 use crate::properties::{Properties, PropertyValues};
 
-/// A plain object as properties.
+/// Reads properties from a plain object.
 pub(super) fn read_properties(object: &JsValue) -> Result<PropertyValues, JsValue> {
     let fields = Fields(object);
     Ok(PropertyValues {
@@ -28,7 +28,7 @@ pub(super) fn read_properties(object: &JsValue) -> Result<PropertyValues, JsValu
     })
 }
 
-/// Properties as a plain object; those that a message does not have are absent.
+/// Converts properties to a plain object, without those that the message does not have.
 pub(super) fn write_properties(properties: Properties<'_>, exact: bool) -> JsValue {
     let object = Object::new();
     let set = |name: &str, value: Option<JsValue>| {

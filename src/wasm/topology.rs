@@ -11,7 +11,7 @@ use crate::table::Table;
 
 #[wasm_bindgen]
 impl Server {
-    /// `options`: `passive`, `durable`, `autoDelete`, `internal`, `arguments`.
+    /// Declares an exchange. `options`: `passive`, `durable`, `autoDelete`, `internal`, `arguments`.
     #[wasm_bindgen(js_name = declareExchange)]
     pub fn declare_exchange(&mut self, name: &str, kind: &str, options: &JsValue) -> Result<(), JsValue> {
         let options = Fields(options);
@@ -70,8 +70,8 @@ impl Server {
         self.ask(|broker, channel| verb(broker, channel, &binding))
     }
 
-    /// `options`: `passive`, `durable`, `exclusive`, `autoDelete`, `arguments`, and `anyName` for a queue that another broker has named. Returns `queue`, `messageCount` and
-    /// `consumerCount`.
+    /// Declares a queue. `options`: `passive`, `durable`, `exclusive`, `autoDelete`, `arguments`, and `anyName` for a
+    /// queue that another broker has named. Returns `queue`, `messageCount` and `consumerCount`.
     #[wasm_bindgen(js_name = declareQueue)]
     pub fn declare_queue(&mut self, name: &str, options: &JsValue) -> Result<JsValue, JsValue> {
         let options = Fields(options);
@@ -95,13 +95,13 @@ impl Server {
         Ok(write_table(&answer))
     }
 
-    /// Takes all ready messages from a queue and answers how many there were.
+    /// Removes all ready messages from a queue and returns how many there were.
     #[wasm_bindgen(js_name = purgeQueue)]
     pub fn purge_queue(&mut self, name: &str) -> Result<usize, JsValue> {
         self.ask_after_deliveries(|broker, channel| broker.purge_queue(channel, name))
     }
 
-    /// Deletes a queue and answers how many messages were ready.
+    /// Deletes a queue and returns how many messages were ready.
     #[wasm_bindgen(js_name = deleteQueue)]
     pub fn delete_queue(&mut self, name: &str, if_unused: bool, if_empty: bool) -> Result<usize, JsValue> {
         self.ask_after_deliveries(|broker, channel| broker.delete_queue(channel, name, if_unused, if_empty))

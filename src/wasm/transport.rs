@@ -22,14 +22,15 @@ pub(super) fn seed(options: &JsValue) -> Result<[u8; 32], JsValue> {
 
 #[wasm_bindgen]
 impl Server {
-    /// `options`: `seed` (32 random bytes), `matches` (whether a name matches the pattern of a policy), and limits.
+    /// Makes a server. `options`: `seed` (32 random bytes), `matches` (whether a name matches the pattern of a policy),
+    /// and limits.
     #[wasm_bindgen(constructor)]
     pub fn new(options: &JsValue, now_ms: f64) -> Result<Self, JsValue> {
         learn_to_match(options);
         Ok(Self::create(Config { seed: seed(options)?, limits: limits(options)? }, now_ms))
     }
 
-    /// A transport was opened; answers the connection's id. `peer`: `loopback`, `name`, `host`, `port`, `tls`,
+    /// Adds a connection for a new transport, and returns its id. `peer`: `loopback`, `name`, `host`, `port`, `tls`,
     /// `certificateName`, `mechanisms`.
     pub fn connect(&mut self, peer: &JsValue) -> Result<f64, JsValue> {
         let peer = Fields(peer);
@@ -45,23 +46,23 @@ impl Server {
         Ok(self.server.connect(peer).index() as f64)
     }
 
-    /// Bytes arrived.
+    /// Takes input of a connection.
     pub fn receive(&mut self, id: f64, bytes: &[u8]) {
         self.server.receive(transport(id), bytes);
     }
 
-    /// The transport is gone, whoever closed it.
+    /// Removes a connection whose transport is closed, by whichever side.
     pub fn disconnected(&mut self, id: f64) {
         self.server.disconnected(transport(id));
     }
 
-    /// Tells the time and does nothing else: what follows until the next turn reckons from it.
+    /// Sets the time and does nothing else: what follows until the next turn counts from it.
     #[wasm_bindgen(js_name = setNow)]
     pub fn set_now(&mut self, now_ms: f64) {
         self.server.set_now(now_ms as u64);
     }
 
-    /// Does what is due, makes deliveries, and answers the next deadline, or infinity. Call it once after a batch of
+    /// Does what is due, makes deliveries, and returns the next deadline, or infinity. Call it once after a batch of
     /// input.
     pub fn turn(&mut self, now_ms: f64) -> f64 {
         let deadline = self.server.turn(now_ms as u64, &mut self.embedded);
@@ -69,59 +70,59 @@ impl Server {
         deadline.map_or(f64::INFINITY, |deadline| deadline as f64)
     }
 
-    /// Whether another turn is due once the output is written, as deliveries were held back until then.
+    /// Returns whether another turn is due once the output is written, as deliveries were held back until then.
     #[wasm_bindgen(js_name = wantsTurn)]
     pub fn wants_turn(&self) -> bool {
         self.server.wants_turn()
     }
 
-    /// The id of the next connection with something to write or to close; -1 when there is none.
+    /// Returns the id of the next connection with something to write or to close; -1 if there is none.
     #[wasm_bindgen(js_name = nextOutput)]
     pub fn next_output(&mut self) -> f64 {
         self.server.next_output().map_or(-1.0, |id| id.index() as f64)
     }
 
-    /// Where in memory a connection's output begins. Memory may grow: make the view right before using it.
+    /// Returns the address of a connection's output. Memory may grow: make the view right before using it.
     #[wasm_bindgen(js_name = outputPointer)]
     pub fn output_pointer(&self, id: f64) -> usize {
         self.server.output(transport(id)).as_ptr() as usize
     }
 
-    /// How many bytes of output a connection has.
+    /// Returns how many bytes of output a connection has.
     #[wasm_bindgen(js_name = outputLength)]
     pub fn output_length(&self, id: f64) -> usize {
         self.server.output(transport(id)).len()
     }
 
-    /// So many bytes of it are with the transport.
+    /// Removes output that was passed to the transport.
     #[wasm_bindgen(js_name = outputTaken)]
     pub fn output_taken(&mut self, id: f64, bytes: usize) {
         self.server.output_taken(transport(id), bytes);
     }
 
-    /// Whether to close the transport once what is left of the output is written.
+    /// Returns whether to close the transport once the rest of the output is written.
     #[wasm_bindgen(js_name = isClosed)]
     pub fn is_closed(&self, id: f64) -> bool {
         self.server.is_closed(transport(id))
     }
 
-    /// Whether to go on reading from the transport.
+    /// Returns whether to read from the transport.
     #[wasm_bindgen(js_name = wantsInput)]
     pub fn wants_input(&self, id: f64) -> bool {
         self.server.wants_input(transport(id))
     }
 
-    /// The transport is full, or no longer so.
+    /// Stops deliveries to a connection while its transport is full, or resumes them.
     pub fn hold(&mut self, id: f64, held: bool) {
         self.server.hold(transport(id), held);
     }
 
-    /// Asks every peer to close; the next turns give what is to be written.
+    /// Asks every peer to close; the next turns produce the output.
     pub fn shutdown(&mut self) {
         self.server.shutdown();
     }
 
-    /// How everything stands, as a plain object.
+    /// Returns the state of the server as a plain object.
     pub fn stats(&mut self) -> JsValue {
         stats(&mut self.server)
     }

@@ -1,4 +1,4 @@
-//! Worker: a dedicated worker that is nothing but a broker's host, told by its page what to do.
+//! Worker: a dedicated worker as the host of a broker, controlled by messages of its page.
 //!
 //! ```text
 //!   page ── { type: "connect", port } ──> worker            one AMQP connection over that port
@@ -15,7 +15,7 @@ use super::host::Host;
 
 /// Hosts a broker in this dedicated worker, from now on.
 ///
-/// `options` are those of `new Server`, without `seed`: the worker draws its own.
+/// `options` are those of `new Server`, without `seed`, which the worker generates.
 #[wasm_bindgen(js_name = startWorker)]
 pub fn start_worker(options: &JsValue) -> Result<(), JsValue> {
     let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
@@ -30,7 +30,7 @@ pub fn start_worker(options: &JsValue) -> Result<(), JsValue> {
     scope.post_message(&message("ready", &[]))
 }
 
-/// Does what the page says; what is not understood is not for us.
+/// Handles a message of the page; unknown ones are ignored.
 fn obey(scope: &DedicatedWorkerGlobalScope, host: &Host, command: &JsValue) {
     let field = |name: &str| Reflect::get(command, &name.into()).unwrap_or(JsValue::UNDEFINED);
     match field("type").as_string().as_deref() {
