@@ -81,7 +81,7 @@ impl Broker {
         })
     }
 
-    /// Assigns the partitions anew after the consumers of their front changed; `gone` is a consumer that left.
+    /// Makes the partitions appoint their consumers anew after those of the front changed; `gone` is one that left.
     pub(super) fn spread_consumers(&mut self, front: QueueId, gone: Option<ConsumerId>) {
         if !self.is_front(front) {
             return;
@@ -108,8 +108,8 @@ impl Broker {
         }
     }
 
-    /// Prepares for a message to leave a partition: another consumer may then take over, or messages that waited in
-    /// another partition may become ready.
+    /// Marks a partition as changed before a message leaves it: another consumer may then take over, or messages that
+    /// waited in another partition may become ready.
     pub(super) fn part_changes(&mut self, id: QueueId) {
         let Some(part) = self.state.queue(id).and_then(|queue| queue.part.as_ref()) else { return };
         let (front, is_shedding) = (part.front, part.is_shedding());

@@ -14,8 +14,8 @@ use crate::broker::model::settings::QueueKind;
 use crate::id::{ChannelId, ConsumerId, QueueId};
 
 impl Broker {
-    /// Lets a consumer that may have room be given a message. If it is waiting already, its queue has nothing for it or
-    /// is active.
+    /// Offers a message to a consumer that may have room. If it is waiting already, its queue has nothing for it or is
+    /// active.
     pub(super) fn offer(&mut self, id: ConsumerId) {
         let consumer = self.consumers.get(id).expect("a consumer that has room exists");
         if !consumer.is_waiting {
