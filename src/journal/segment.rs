@@ -1,7 +1,7 @@
 //! Segment: the bytes of a journal, from its header to its last batch.
 //!
 //! A segment is a header followed by batches without gaps. All numbers are little-endian, all checksums are the lower
-//! half of XXH64 with seed 0.
+//! half of XXH64 with seed 0: it is as fast as CRC-32 and needs no tables, which take 16 KB of wasm.
 //!
 //! ```text
 //! header  0               8       12      16      20      24      28      32      36      40      44              52
