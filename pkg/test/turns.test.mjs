@@ -7,7 +7,7 @@ import amqplib from "amqplib";
 import { listen } from "pocketmq/node";
 import { Server } from "../wasm/broker/broker.js";
 import { apiOf } from "./support/api.mjs";
-import { floods } from "./support/hostile/floods.mjs";
+import { floods, HEARTBEAT, LOGIN } from "./support/hostile/floods.mjs";
 
 async function started(t) {
   const broker = await listen({ amqpPort: 0, httpPort: 0 });
@@ -104,6 +104,30 @@ test("a connection that sends much is read in pieces, between which others have 
   const total = turns.reduce((sum, bytes) => sum + bytes);
   assert.ok(total > 800_000, `${total} bytes`);
   assert.ok(Math.max(...turns) <= 10 * 16_384, `${Math.max(...turns)} bytes at once`);
+});
+
+test("all that a connection sent before its end is read", async (t) => {
+  const broker = await listen({ amqpPort: 0 });
+  t.after(() => broker.close());
+  let nowMs = performance.now();
+  t.mock.method(performance, "now", () => (nowMs += 20));
+  const { receive, disconnected } = Server.prototype;
+  let bytesRead = 0;
+  t.mock.method(Server.prototype, "receive", function (id, bytes) {
+    bytesRead += bytes.length;
+    return receive.call(this, id, bytes);
+  });
+  const gone = new Promise((resolve) => {
+    t.mock.method(Server.prototype, "disconnected", function (id) {
+      resolve(bytesRead);
+      return disconnected.call(this, id);
+    });
+  });
+  const all = Buffer.concat([LOGIN, ...Array.from({ length: 100_000 }, () => HEARTBEAT)]);
+  const socket = connect(broker.amqpPort, "127.0.0.1");
+  socket.resume();
+  socket.end(all);
+  assert.equal(await gone, all.length);
 });
 
 test("a body that is too large is refused before it is read, and so is that of whoever may not ask", async (t) => {

@@ -118,10 +118,7 @@ export class Connections {
     });
     stream.on("drain", () => this.attempt(stream, () => this.#unblock(connection)));
     stream.on("error", () => stream.destroy());
-    stream.on("end", () => {
-      read();
-      this.attempt(stream, () => this.#gone(connection));
-    });
+    stream.on("end", () => this.attempt(stream, () => this.#ended(connection)));
     stream.on("close", () => this.attempt(stream, () => this.#closed(connection)));
   }
 
@@ -174,6 +171,13 @@ export class Connections {
     const [first, ...more] = connection.unread as [Uint8Array, ...Uint8Array[]];
     connection.unread = [];
     this.#take(connection, more.length > 0 ? Buffer.concat([first, ...more]) : first);
+  }
+
+  // A stream that has ended takes nothing back, so the rest is read at once.
+  #ended(connection: Connection): void {
+    connection.pace.bytes = Number.POSITIVE_INFINITY;
+    this.#receive(connection);
+    this.#gone(connection);
   }
 
   // Too many logins from its address have failed: what it says is read later.

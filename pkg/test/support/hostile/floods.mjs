@@ -4,10 +4,10 @@ import { connect } from "node:net";
 import { ask, inTime, requestText, upgradeText, webSocketFrame } from "./faces.mjs";
 
 const FLOOD_MS = 30_000;
-const HEARTBEAT = frame(8, 0, []);
+export const HEARTBEAT = frame(8, 0, []);
 const OPEN = method(1, 20, 10, [0]);
 const CLOSE = method(1, 20, 40, [0, 200, 0, 0, 0, 0, 0]);
-const LOGIN = Buffer.concat([
+export const LOGIN = Buffer.concat([
   Buffer.from("AMQP\0\0\x09\x01", "latin1"),
   method(0, 10, 11, [0, 0, 0, 0, ...short("PLAIN"), ...long("\0guest\0guest"), ...short("en_US")]),
   method(0, 10, 31, [7, 255, 0, 2, 0, 0, 0, 0]),
