@@ -7,13 +7,13 @@ import type { Palette } from "./palette.ts";
 
 /** One moment on the chart; null where there is nothing to draw. */
 export interface ChartPoint {
-  /** s, of any one clock. */
+  /** Seconds, on any one clock. */
   at: number;
   ready: number | null;
   unacked: number | null;
-  /** What theory expects: L, or where steady growth would have got to. */
+  /** The expected number in the system: L, or steady growth up to this moment. */
   theory: number | null;
-  /** Within so much of it the mean is expected. */
+  /** Half-width of the interval around L in which the mean is expected. */
   halfWidth: number | null;
   /** The mean number in the system so far. */
   mean: number | null;
@@ -23,7 +23,7 @@ const WINDOW_S = 60;
 const TABLE_EVERY_S = 5;
 const STILL_EVERY_S = 1;
 
-/** What the grid's lines may be apart: messages come whole. */
+/** Distances between grid lines: whole numbers, as messages are. */
 const COUNT_STEPS = [1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap((power) => [power, 2 * power, 5 * power]);
 const READING_HINT = "Point at the chart, or focus it and use the arrow keys, to read a moment.";
 
@@ -42,15 +42,15 @@ export interface ChartElements {
 export class Chart {
   readonly #elements: ChartElements;
   readonly #plot: uPlot;
-  /** The size of the axes' text in pixels, as large beside the page's as it is chosen there. */
+  /** Size of the axis labels in pixels, scaled with the page's font size. */
   readonly #em = 0.75 * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
   #palette: Palette;
   #still: boolean;
   #points: ChartPoint[] = [];
   #drawnAt = Number.NEGATIVE_INFINITY;
-  #toldAt = Number.NEGATIVE_INFINITY;
+  #announcedAt = Number.NEGATIVE_INFINITY;
   #tabledAt = Number.NEGATIVE_INFINITY;
-  /** How long ago the cursor points at, s; undefined while there is none. */
+  /** Age of the moment under the cursor, in seconds; undefined without a cursor. */
   #cursorAgo: number | undefined;
 
   constructor(elements: ChartElements, palette: Palette, still: boolean) {
@@ -64,7 +64,7 @@ export class Chart {
     elements.details.addEventListener("toggle", () => this.#fillTable());
   }
 
-  /** Takes a moment in which the load was paused. */
+  /** Adds a gap, for a moment in which the load was paused. */
   pushGap(at: number): void {
     this.push({ at, ready: null, unacked: null, theory: null, halfWidth: null, mean: null });
   }
@@ -72,14 +72,14 @@ export class Chart {
   push(point: ChartPoint): void {
     this.#points.push(point);
     const from = this.#points.findIndex(({ at }) => at >= point.at - WINDOW_S);
-    // One point before the window stays, so that its step reaches the edge.
+    // One point before the window stays, so that the line begins at the edge.
     if (from > 1) this.#points.splice(0, from - 1);
     if (this.#still && point.at - this.#drawnAt < STILL_EVERY_S) return;
     this.#drawnAt = point.at;
     if (document.hidden) return;
     this.#plot.setData(this.#data());
     if (this.#cursorAgo !== undefined) this.#showCursor();
-    if (point.at - this.#toldAt >= STILL_EVERY_S) this.#tellReading();
+    if (point.at - this.#announcedAt >= STILL_EVERY_S) this.#announceReading();
     if (point.at - this.#tabledAt >= TABLE_EVERY_S) this.#fillTable();
   }
 
@@ -157,7 +157,7 @@ export class Chart {
     return {
       ...this.#axis(),
       size: 2.5 * this.#em,
-      // The count axis's lowest number stands beside the first of these: they are below it.
+      // The lowest label of the count axis is next to the first of these: the gap puts them below it.
       gap: 0.9 * this.#em,
       splits: () => ago().map((seconds) => this.#now - seconds),
       values: () => ago().map((seconds) => (seconds === 0 ? "now" : `−${seconds} s`)),
@@ -206,12 +206,12 @@ export class Chart {
     this.#cursorAgo = ago;
     if (ago === undefined) this.#plot.setCursor({ left: -10, top: -10 });
     else this.#showCursor();
-    this.#tellReading();
+    this.#announceReading();
   }
 
-  /** Says to who cannot see it where the cursor is, and what is there by now. */
-  #tellReading(): void {
-    this.#toldAt = this.#now;
+  /** Announces the value at the cursor to screen readers. */
+  #announceReading(): void {
+    this.#announcedAt = this.#now;
     const { plot } = this.#elements;
     const ago = this.#cursorAgo;
     plot.setAttribute("aria-valuenow", String(-(ago ?? 0)));
@@ -271,7 +271,7 @@ function band(theory: number | null, halfWidth: number | null, side: number): nu
   return theory === null || halfWidth === null ? null : Math.max(0, theory + side * halfWidth);
 }
 
-/** The next of 5, 10, 20, 50 ... that leaves a little room above. */
+/** Returns the next of 5, 10, 20, 50 ... that leaves a little room above. */
 function roomFor(most: number | null): number {
   const least = Math.max(4, most ?? 0) * 1.08;
   const power = 10 ** Math.floor(Math.log10(least));

@@ -1,4 +1,4 @@
-// Comparison: the table of what was measured against what theory says, and how far that can be trusted yet.
+// Comparison: the table of measured and predicted values, and how far they can be trusted yet.
 
 import type { SteadyState } from "pocketmq/model";
 import { element, setText } from "./dom.ts";
@@ -20,32 +20,35 @@ const FORMATS: Record<Row, (value: number | undefined) => string> = {
   Wq: duration,
 };
 
-/** Little's law needs so many times W and so many messages: until then, those that are there at the beginning and the end weigh too much. */
+/**
+ * Little's law is shown after this many times W and this many messages: before, those at the beginning and the end
+ * weigh too much.
+ */
 const LITTLE_AFTER_W = 20;
 const LITTLE_MESSAGES = 50;
 
-/** W and Wq that are longer by up to this, in s, are so by the way to the broker and back, and by late timers. */
+/** Delay in seconds that W and Wq may have from the round trip to the broker and late timers. */
 const WAY_S = 0.05;
 
-/** What theory is reckoned for, and what is compared with it. */
+/** A prediction, and the measurements that are compared with it. */
 export interface Compared {
   measured: Measured;
   theory: Theory;
   regime: Regime;
   load: Load;
-  /** All messages are those that the page's own load publishes, at the rates that are set. */
+  /** Whether all messages come from this page's own load, at the rates that are set. */
   isOwn: boolean;
 }
 
-/** How much is known after a run of some length. */
+/** How precise the averages are after a run of some length. */
 export interface Precision {
-  /** The share of L within which the mean is expected, 95 times in 100. */
+  /** The 95 % confidence interval of the mean, as a share of L. */
   share: number;
   converged: boolean;
   text: string;
 }
 
-/** What theory itself says of a mean over so many seconds. */
+/** Returns the precision that theory expects of a mean over this many seconds. */
 export function precision(theory: Theory, seconds: number): Precision | undefined {
   if (theory.kind !== "settles") return undefined;
   if (seconds === 0) return undefined;
@@ -101,7 +104,7 @@ export class Comparison {
     this.#meter.parentElement?.toggleAttribute("hidden", known === undefined);
     setText(this.#note, note(compared));
     if (!known) return;
-    // Each digit that is right takes a hundred times as long as the one before.
+    // Each further digit takes a hundred times as long.
     this.#meter.value = Math.max(0, -Math.log10(known.share));
     setText(this.#meter, known.share > 1 ? "none yet" : `±${percent(known.share)}`);
   }
@@ -118,26 +121,29 @@ function expected(theory: Theory, row: Row): number | undefined {
   return theory.kind === "idle" && (row === "L" || row === "Lq") ? 0 : undefined;
 }
 
-/** What drains or grows has no average, and of what is mixed with others' work theory says nothing. */
+/**
+ * Returns whether averages can be compared: a queue that drains or grows has none, and theory does not cover other
+ * publishers and consumers.
+ */
 function isCompared(compared: Compared): compared is Compared & { theory: Settles } {
   const { theory, regime } = compared;
   return theory.kind === "settles" && (regime === "settles" || regime === "unexplained");
 }
 
-/** A row's last cell. */
+/** Returns the text of a row's last cell. */
 export function difference(compared: Compared, row: Row): string {
   const value = compared.measured[row];
   if (value === undefined || !isCompared(compared)) return "–";
   return offBy(value, compared.theory, row, compared.measured.seconds);
 }
 
-/** How far the averages can be trusted yet, or why there are none. */
+/** Returns a note on the precision of the averages, or why there are none. */
 export function note(compared: Compared): string {
   const known = isCompared(compared) ? precision(compared.theory, compared.measured.seconds) : undefined;
   return known ? `${known.text}${why(compared)}` : withoutSteadyState(compared);
 }
 
-/** Why times are off, where numbers are not. */
+/** Explains times that are off while numbers are not. */
 function why(compared: Compared): string {
   if (!isCompared(compared)) return "";
   const { measured, theory } = compared;
@@ -148,14 +154,14 @@ function why(compared: Compared): string {
     : "";
 }
 
-/** The rates that theory was given. */
+/** Returns the rates that the prediction is for. */
 export function reckonedFor(theory: Theory, { lambda, mu, consumers }: Load): string {
   if (theory.kind === "unknown") return "none, while others consume";
   const served = consumers > 0 ? `, μ = ${quantity(mu)}/s, c = ${consumers}` : ", no consumer";
   return `λ = ${quantity(lambda)}/s${served}`;
 }
 
-/** By how much a mean is off, if that is more than chance explains, 95 times in 100. */
+/** Returns the difference between a mean and its prediction, if it is significant at 95 %. */
 export function offBy(measured: number, { steady, rho }: Settles, row: Row, seconds: number): string {
   const expected = row === "rho" ? rho : steady[row];
   if (seconds === 0 || expected === 0) return "–";
@@ -164,7 +170,10 @@ export function offBy(measured: number, { steady, rho }: Settles, row: Row, seco
   return band(steady, rho, row, seconds) > expected ? "too early" : "as expected";
 }
 
-/** What chance does to a mean over so many seconds. Times vary as the numbers do, by Little's law. */
+/**
+ * Returns the half-width of a mean's confidence interval over this many seconds. Times vary as the numbers do, by
+ * Little's law.
+ */
 function band(steady: SteadyState, rho: number, row: Row, seconds: number): number {
   const lambda = steady.L / steady.W;
   if (row === "rho") return Z_95 * Math.sqrt(Math.min((2 * rho * rho) / (lambda * seconds), rho * (1 - rho)));
@@ -184,7 +193,7 @@ function withoutSteadyState({ theory, regime, measured: { seconds, growth } }: C
   return `${averages} Measured over ${longDuration(seconds)}: ${quantity(growth)} a second, theory ${quantity(theory.growth)}.`;
 }
 
-/** Little's law from three sources: the broker's totals, its counts, and the clients' clocks. */
+/** Returns both sides of Little's law, from three sources: the broker's totals, its counts, and the clients' clocks. */
 export function little({ measured: { lambda, L, W, seconds }, theory, regime, load, isOwn }: Compared): string {
   if (theory.kind !== "settles" || regime !== "settles") return "only where the queue settles";
   if (!isOwn) return "only where all messages are timed";

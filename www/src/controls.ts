@@ -1,12 +1,13 @@
-// Controls: a slider and a number for each of lambda, mu and the consumers. The slider walks through round values, close
-// together where it matters; the number takes any value.
+// Controls: a slider and a number field for each of lambda, mu and the consumers. The slider stops at round values,
+// close
+// together where it matters; the number field accepts any value.
 import { element, setText } from "./dom.ts";
 import { plain } from "./format.ts";
 import { LIMITS, type LimitName, problemWith } from "./settings.ts";
 
 export type ControlName = LimitName;
 
-/** The rates that the slider stops at. */
+/** The rates at which the slider stops. */
 const RATES = [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5, 7, 7.5, 8, 8.5, 9, 9.5, 10, 11, 12, 13, 14, 15, 16]
   .concat([17, 18, 19, 20, 22, 24, 26, 28, 30, 33, 36, 40, 45, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95, 100])
   .concat([110, 120, 130, 140, 150, 160, 180, 200, 220, 250, 280, 300, 350, 400, 450, 500, 600, 700, 800, 900, 1000]);
@@ -23,7 +24,7 @@ const UNITS: Record<ControlName, string> = {
   consumers: "consumers",
 };
 
-/** One pair of inputs, kept equal. */
+/** A slider and a number field with the same value. */
 export class Control {
   readonly #name: ControlName;
   readonly #slider: HTMLInputElement;
@@ -59,14 +60,14 @@ export class Control {
     return STOPS[this.#name][index] ?? 0;
   }
 
-  /** Says what is wrong with what was asked for, or with "" that nothing is. The load stays as it was. */
+  /** Shows a problem with the value that was typed, or clears it with "". The load stays as it was. */
   refuse(problem: string): void {
     this.#number.setAttribute("aria-invalid", String(problem !== ""));
     this.#problem.hidden = problem === "";
     setText(this.#problem, problem && `${problem} It stays at ${plain(this.#value)}.`);
   }
 
-  // What cannot be is left standing, and said to be wrong: nothing is changed that was not asked for.
+  // An invalid value stays in the field and is marked; the load does not change.
   #typed(): void {
     const problem = problemWith(this.#name, this.#number.value);
     if (problem) this.refuse(problem);

@@ -1,6 +1,6 @@
-// DOM: the page's elements by id, and texts that are only written when they change.
+// DOM: access to the page's elements by id, and texts that are written only when they change.
 
-/** The element with this id, which index.html has. */
+/** Returns the element with this id; index.html must have it. */
 export function element<T extends HTMLElement = HTMLElement>(id: string): T {
   const found = document.getElementById(id);
   if (!found) throw new Error(`The page has no #${id}.`);

@@ -1,4 +1,4 @@
-// Figures: the numbers above the picture and beside the controls, and the sentences about the broker.
+// Figures: the numbers above the picture and beside the controls, and the status texts of the broker.
 import { element, setText } from "./dom.ts";
 import { count, longDuration, percent, plain, quantity } from "./format.ts";
 import type { LinkState } from "./link.ts";
@@ -6,13 +6,13 @@ import type { Settings } from "./settings.ts";
 import type { Measured, Sample } from "./statistics.ts";
 import type { Verdict } from "./verdict.ts";
 
-/** A measured mu further off than this is marked. */
+/** A measured mu that is further off than this is marked. */
 const MU_OFF = 0.02;
 
-/** Within so many messages' work, a few late acks are nothing to talk about. */
+/** Within this time's work, a few late acks are not worth mentioning. */
 const MU_WORTH_A_WORD_S = 2;
 
-/** The three brokers that there are. */
+/** Where the broker runs. */
 type Where = "memory" | "durable" | "server";
 
 const CONNECTING: Record<Where, string> = {
@@ -41,7 +41,7 @@ export class Figures {
   readonly #storage = element("storage");
   readonly #secondTab = element("second-tab");
 
-  /** The broker's counts; `fullBar` when the picture shows bars. */
+  /** Shows the broker's counts; `fullBar` is set when the picture shows bars. */
   counts({ ready, unacked }: Sample, consumers: number, fullBar: number | undefined): void {
     setText(this.#ready, count(ready));
     setText(this.#readyUnit, fullBar === undefined ? "waiting" : `of ${count(fullBar)} in a full bar`);
@@ -49,7 +49,7 @@ export class Figures {
     setText(this.#unackedUnit, unacked > consumers ? "in hand, others’ too" : `of ${count(consumers)} in hand`);
   }
 
-  /** Nothing is counted yet. */
+  /** Shows dashes, as nothing is counted yet. */
   unknown(): void {
     for (const figure of [this.#ready, this.#unacked]) setText(figure, "–");
   }
@@ -78,19 +78,19 @@ export class Figures {
     setText(this.#noticeText, texts[state]);
   }
 
-  /** Who has the durable broker: this many tabs, or another one in a moment. */
+  /** Shows that this many tabs share the durable broker, or that another tab takes over. */
   tabs(count: number, takeover = false): void {
     const shared =
       count > 1 ? `${plain(count)} tabs share this queue; the broker keeps it in the browser’s files.` : "";
     setText(this.#noticeText, takeover ? TAKEOVER : shared || CONNECTED.durable);
   }
 
-  /** What a reload of the page did to the queue. */
+  /** Shows the length of the queue before and after a reload of the page. */
   reloaded(before: number, after: number): void {
     setText(element("reload-text"), `Messages before the reload: ${count(before)}; after it: ${count(after)}.`);
   }
 
-  /** How soon after the page began to load the first message was delivered. */
+  /** Shows the time from the page's load to the first delivery. */
   firstDelivery(ms: number): void {
     setText(
       this.#noticeText,

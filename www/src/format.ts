@@ -1,14 +1,14 @@
-// Format: numbers and times as people read them.
+// Format: numbers and times for people to read.
 
-/** A narrow space that no line breaks at, between a number and its unit. */
+/** A narrow no-break space, between a number and its unit. */
 const GAP = "\u202f";
 
-/** A count, with thousands apart. */
+/** Formats a count, with thousands separated. */
 export function count(value: number): string {
   return Math.round(value).toLocaleString("en");
 }
 
-/** A quantity with three digits that mean something, or a dash for none. */
+/** Formats a quantity with three significant digits, or as a dash if there is none. */
 export function quantity(value: number | undefined): string {
   if (value === undefined || Number.isNaN(value)) return "–";
   const size = Math.abs(value);
@@ -17,13 +17,13 @@ export function quantity(value: number | undefined): string {
   return value.toFixed(size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.9995 ? 2 : 3);
 }
 
-/** A rate as somebody would have typed it: no more digits than it has. */
+/** Formats a rate without trailing zeros. */
 export function plain(value: number): string {
   if (value > 0 && value < 0.0005) return "under 0.001";
   return value.toLocaleString("en", { maximumFractionDigits: 3 });
 }
 
-/** A time in the unit that suits it. */
+/** Formats a time in the unit that suits it. */
 export function duration(seconds: number | undefined): string {
   if (seconds === undefined || Number.isNaN(seconds)) return "–";
   if (seconds >= 999.5) return longDuration(seconds);
@@ -38,10 +38,10 @@ const UNITS: [string, number][] = [
   ["s", 1],
 ];
 
-/** Nobody watches a queue for longer. */
+/** A longer time is not shown exactly. */
 const MONTH_S = 30 * 86_400;
 
-/** A long time in its two largest units. */
+/** Formats a long time in its two largest units. */
 export function longDuration(seconds: number): string {
   if (seconds > MONTH_S) return "over a month";
   const whole = Math.max(0, Math.round(seconds));
@@ -56,23 +56,23 @@ export function longDuration(seconds: number): string {
   return parts.filter(Boolean).join(" ");
 }
 
-/** Steps of a time that is only known roughly, in seconds: in a minute, in an hour, in a day and in a month. */
+/** Steps to round an estimate to, in seconds. */
 const STEPS = [1, 5, 60, 300, 3600, 43_200, 86_400];
 
-/** A time that is an estimate: rounded, to at most a tenth of it or a second, so that it does not change all the time. */
+/** Formats an estimated time, rounded so that it does not change all the time. */
 export function roughly(seconds: number): string {
   const step = STEPS.findLast((each) => each <= seconds / 5) ?? 1;
   return longDuration(Math.max(1, Math.round(seconds / step)) * step);
 }
 
-/** A share, such as 0.123, as a percentage. */
+/** Formats a share, such as 0.123, as a percentage. */
 export function percent(share: number): string {
   const value = share * 100;
   const nearlyAll = value > 98 && value < 100;
   return `${value.toFixed(Math.abs(value) < 9.95 || nearlyAll ? 1 : 0)}${GAP}%`;
 }
 
-/** A difference with its sign: a real minus, so that the digits line up; far above, as a multiple. */
+/** Formats a difference as a signed percentage, with a real minus so that digits line up; large ones as a multiple. */
 export function signedPercent(share: number): string {
   if (share >= 3) return share < 999 ? `${count(share + 1)} times` : "over 1,000 times";
   const text = percent(Math.abs(share));

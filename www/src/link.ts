@@ -1,5 +1,6 @@
-// Link: the page's one connection to whichever broker it shows: the load worker that publishes and consumes there, and the
-// broker's own counts, asked for ten times a second.
+// Link: the page's only connection to the broker that it shows: the load worker, which publishes and consumes there,
+// and the
+// broker's counts, ten times a second.
 import type { Command, Counts, Events, Load, Report } from "./load/messages.ts";
 import type { Settings } from "./settings.ts";
 import { ServerSource, SharedSource, type Source, TabSource } from "./sources.ts";
@@ -10,24 +11,24 @@ const SAMPLE_EVERY_MS = 100;
 export type LinkState = "connecting" | "connected" | "lost";
 
 export interface LinkCallbacks {
-  /** With a reason where it is lost, or connected to less than what was asked for. */
+  /** The reason says why the connection was lost, or in which way it is limited. */
   onState(state: LinkState, reason?: string): void;
-  /** Another tab leads the shared broker from now on, or will in a moment. */
+  /** Another tab takes over the shared broker, or has taken it over. */
   onTakeover(done: boolean): void;
   onEvents(events: Events): void;
   onSample(sample: Sample): void;
-  /** What was ready is gone, because the page asked for it. */
+  /** The page's purge has removed the ready messages. */
   onPurged(): void;
   onFirstDelivery(at: number): void;
 }
 
 export class Link {
-  /** Resolves once the first attempt to connect has an end. */
+  /** Resolves when the first attempt to connect has succeeded or failed. */
   readonly settled: Promise<void>;
   #settle: () => void = () => {};
   #callbacks: LinkCallbacks | undefined;
-  /** What happened before anybody was there to be told. */
-  #untold: ((callbacks: LinkCallbacks) => void)[] = [];
+  /** Events from before `attach`. */
+  #early: ((callbacks: LinkCallbacks) => void)[] = [];
   #worker: Worker | undefined;
   #tab: Promise<TabSource> | undefined;
   #source: Source | undefined;
@@ -43,19 +44,19 @@ export class Link {
     });
   }
 
-  /** Tells of all that happens, and first of all that has. */
+  /** Reports all events from now on, and those from before. */
   attach(callbacks: LinkCallbacks): void {
     this.#callbacks = callbacks;
-    for (const tell of this.#untold.splice(0)) tell(callbacks);
+    for (const notify of this.#early.splice(0)) notify(callbacks);
   }
 
-  /** Leaves the broker it is connected to, if any, and connects to this one. */
+  /** Disconnects from the current broker, if any, and connects to this one. */
   connect(settings: Settings, paused: boolean, epoch: number): Promise<void> {
     this.#switching = this.#switching.then(() => this.#switch(settings, paused, epoch));
     return this.#switching;
   }
 
-  /** Changes the load, and begins the averages of this number. */
+  /** Changes the load, and starts the averages of this epoch. */
   setLoad({ lambda, mu, consumers }: Load, epoch: number): void {
     this.#send({ kind: "load", load: { lambda, mu, consumers }, epoch });
   }
@@ -112,7 +113,7 @@ export class Link {
     return worker;
   }
 
-  // A worker that failed answers nothing any more: trying again starts another one.
+  // A worker that failed does not reply any more: connecting again starts another one.
   #replace(worker: Worker, reason: string): void {
     worker.terminate();
     this.#worker = undefined;
@@ -141,16 +142,16 @@ export class Link {
         this.#onCounts?.(report.counts);
         break;
       case "takeover":
-        this.#tell((callbacks) => callbacks.onTakeover(report.done));
+        this.#notify((callbacks) => callbacks.onTakeover(report.done));
         break;
       case "events":
-        this.#tell((callbacks) => callbacks.onEvents(report.events));
+        this.#notify((callbacks) => callbacks.onEvents(report.events));
         break;
       case "purged":
-        this.#tell((callbacks) => callbacks.onPurged());
+        this.#notify((callbacks) => callbacks.onPurged());
         break;
       case "first-delivery":
-        this.#tell((callbacks) => callbacks.onFirstDelivery(report.at));
+        this.#notify((callbacks) => callbacks.onFirstDelivery(report.at));
         break;
       case "disconnected":
         this.#onDisconnected?.();
@@ -160,7 +161,7 @@ export class Link {
     }
   }
 
-  // One question at a time: a slow answer makes fewer samples, not a queue of them.
+  // One request at a time: a slow reply makes fewer samples, not a queue of requests.
   async #sample(): Promise<void> {
     const source = this.#source;
     if (!source || this.#state !== "connected") return;
@@ -168,7 +169,7 @@ export class Link {
       const counts = await source.counts();
       if (source !== this.#source) return;
       const sample = { at: performance.now(), ...counts };
-      this.#tell((callbacks) => callbacks.onSample(sample));
+      this.#notify((callbacks) => callbacks.onSample(sample));
       this.#sampleTimer = setTimeout(() => this.#sample(), SAMPLE_EVERY_MS);
     } catch (error) {
       if (source === this.#source) this.#lost(error instanceof Error ? error.message : String(error));
@@ -183,12 +184,12 @@ export class Link {
   #enter(state: LinkState, reason?: string): void {
     this.#state = state;
     if (state !== "connecting") this.#settle();
-    this.#tell((callbacks) => callbacks.onState(state, reason));
+    this.#notify((callbacks) => callbacks.onState(state, reason));
   }
 
-  #tell(tell: (callbacks: LinkCallbacks) => void): void {
-    if (this.#callbacks) tell(this.#callbacks);
-    else this.#untold.push(tell);
+  #notify(notify: (callbacks: LinkCallbacks) => void): void {
+    if (this.#callbacks) notify(this.#callbacks);
+    else this.#early.push(notify);
   }
 
   #send(command: Command, transfer: Transferable[] = []): void {

@@ -1,11 +1,11 @@
-// Load worker: connects to the broker that the page names, and runs the load there; away from the page's drawing.
+// Load worker: connects to the broker that the page chose and runs the load there, off the page's main thread.
 import { AMQPWebSocketClient } from "@cloudamqp/amqp-client/amqp-websocket-client";
 import { connectPort, connect as connectShared, type Connection as SharedConnection } from "pocketmq/browser";
 import type { Connection } from "./load/connection.ts";
 import { Driver } from "./load/driver.ts";
 import { type Command, countsOf, type Report, type Target } from "./load/messages.ts";
 
-/** The broker that all tabs share; in memory where the browser keeps no files, as in a private window. */
+/** The broker that all tabs share; in memory where the browser has no file system, as in a private window. */
 const SHARED = { name: "page", storage: "durable-or-memory", connectionName: "page" } as const;
 
 let driver: Driver | undefined;
@@ -13,7 +13,7 @@ let shared: SharedConnection | undefined;
 let wanted = false;
 let commands: Promise<void> = Promise.resolve();
 
-// One after the other: a change of load must not overtake the connect before it.
+// One command at a time: a change of the load must not overtake the connect before it.
 self.onmessage = ({ data }: MessageEvent<Command>) => {
   if (data.kind === "count") return void count().catch(lost);
   commands = commands.then(() => run(data)).catch(lost);
@@ -49,13 +49,13 @@ async function connect({ target, load, seed, paused, epoch }: Command & { kind: 
   report({ kind: "connected", warning: shared?.warning });
 }
 
-/** Says what the shared broker counts; nothing once it is left. */
+/** Reports the shared broker's counts, unless it was left meanwhile. */
 async function count(): Promise<void> {
-  const asked = shared;
-  const stats = await asked?.stats().catch((error) => {
-    if (asked === shared) throw error;
+  const connection = shared;
+  const stats = await connection?.stats().catch((error) => {
+    if (connection === shared) throw error;
   });
-  if (stats && asked === shared) report({ kind: "counts", counts: countsOf(stats) });
+  if (stats && connection === shared) report({ kind: "counts", counts: countsOf(stats) });
 }
 
 async function disconnect(): Promise<void> {
@@ -78,7 +78,7 @@ async function open(target: Target): Promise<Connection> {
   return connection;
 }
 
-/** This one goes on by itself when another tab takes over. */
+/** Connects to the shared broker; the connection outlives a change of the leading tab. */
 async function openShared(): Promise<Connection> {
   shared = await connectShared(SHARED);
   shared.onerror = lost;
@@ -87,7 +87,7 @@ async function openShared(): Promise<Connection> {
   return shared;
 }
 
-// Many answers fail when a connection goes; the page hears of the first.
+// When a connection ends, many calls fail; the page gets the first error only.
 function lost(error: unknown): void {
   if (!wanted) return;
   wanted = false;

@@ -1,5 +1,4 @@
-// Start: the broker and its load begin before anything that is drawn has even been fetched: drawing takes the time that
-// the workers need to start.
+// Start: the broker and the load start before any drawing code is fetched: it arrives while the workers start.
 import { Link } from "./link.ts";
 import { readSettings } from "./settings.ts";
 import { applyTheme } from "./theme.ts";

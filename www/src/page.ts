@@ -1,4 +1,4 @@
-// Page: joins what happens at the broker to what is seen.
+// Page: connects the broker's events to the elements that show them.
 import { Chart, type ChartPoint } from "./chart.ts";
 import { Comparison } from "./comparison.ts";
 import { Control, type ControlName } from "./controls.ts";
@@ -18,12 +18,12 @@ import { halfWidth, type Mmc, predict, type Regime, type Theory } from "./theory
 import { accepted, Strangers } from "./traffic.ts";
 import { verdict } from "./verdict.ts";
 
-/** The polite live region says how things stand this often. */
+/** Interval of the spoken summaries. */
 const SUMMARY_EVERY_MS = 10_000;
-/** And first so soon after the averages have begun. */
+/** Delay of the first one after the averages have begun. */
 const SUMMARY_AFTER_MS = 2000;
 
-/** Other tabs are looked for this often. */
+/** Interval at which other tabs are looked for. */
 const TABS_EVERY_MS = 500;
 
 export class Page {
@@ -32,19 +32,19 @@ export class Page {
   #paused = false;
   #mmc: Mmc | undefined;
   #theory: Theory | undefined;
-  /** What theory is reckoned for, and what becomes of the queue. */
+  /** The load that the prediction is for, and how the queue behaves. */
   #accepted: Load;
   #regime: Regime = "idle";
-  /** These averages began while the queue was draining; undefined before its first count. */
+  /** Whether these averages began while the queue was draining; undefined before its first count. */
   #beganDraining: boolean | undefined;
-  /** These averages began because others began or ended to publish. */
+  /** Whether these averages began because other publishers came or left. */
   #unsure = false;
-  /** Numbers the averages: the load worker's events of earlier ones are left out. */
+  /** The number of the current averages: the load worker's events of earlier ones are ignored. */
   #epoch = 0;
   #frozenMs = 0;
   #summaryAt = 0;
   #tabsAt = 0;
-  /** What other tabs do with the same queue. */
+  /** The loads of other tabs on the same queue. */
   #others: TabLoad[] = [];
   readonly #strangers = new Strangers();
   #inQueue = 0;
@@ -82,12 +82,12 @@ export class Page {
     });
   }
 
-  /** Whether the queue is that of all tabs. */
+  /** Whether all tabs share the queue. */
   get #isShared(): boolean {
     return this.#settings.broker === "tab" && this.#settings.storage === "durable";
   }
 
-  /** What is done with the queue, by all tabs that share it; what this one does, or will do once it goes on. */
+  /** The load on the queue by all tabs that share it, this one included even while it is paused. */
   get #load(): Load {
     return this.#others.length > 0 ? together([{ ...this.#settings, paused: false }, ...this.#others]) : this.#settings;
   }
@@ -96,12 +96,12 @@ export class Page {
     return isMixed([{ ...this.#settings, paused: false }, ...this.#others]);
   }
 
-  /** All consumers that tabs have, paused ones, too. */
+  /** All consumers of tabs, paused ones included. */
   get #knownConsumers(): number {
     return [this.#settings, ...this.#others].reduce((sum, { consumers }) => sum + consumers, 0);
   }
 
-  /** The model is wasm, too: it comes when the broker is there, so as not to be in its way. */
+  /** The model is wasm, too: it is loaded after the broker, so as not to delay it. */
   async #loadModel(): Promise<void> {
     const { mmc } = await import("pocketmq/model");
     this.#mmc = mmc;
@@ -167,7 +167,7 @@ export class Page {
     this.#startAverages();
   }
 
-  /** Tells the other tabs what this one does. */
+  /** Announces this tab's load to the others. */
   #announce(): void {
     if (this.#isShared) this.#tabs.announce({ ...this.#settings, paused: this.#paused });
   }
@@ -178,7 +178,7 @@ export class Page {
     this.#linkSecondTab();
   }
 
-  /** It opens as this one is. */
+  /** Lets the second tab open with the same settings. */
   #linkSecondTab(): void {
     element<HTMLAnchorElement>("second-tab").href = writeSettings(this.#settings);
   }
@@ -199,7 +199,7 @@ export class Page {
     this.#scene.purged();
   }
 
-  /** Nothing that was measured up to now is compared with what comes. */
+  /** Forgets all measurements. */
   #startAverages(): void {
     this.#unsure = false;
     this.#beginAverages();
@@ -255,7 +255,7 @@ export class Page {
     setText(element("model-name"), others > 0 ? "no model" : model);
   }
 
-  /** Whether what was measured so far is of another time: before others began or ended to publish or to consume, or before the queue had drained. */
+  /** Whether the averages began before other publishers or consumers came or left, or before the queue had drained. */
   #isOutdated({ at, consumers }: Sample, before: Regime): boolean {
     const isSteady = this.#regime === "settles" || this.#regime === "idle";
     const drained = isSteady && (this.#beganDraining || before === "unexplained");
@@ -279,7 +279,7 @@ export class Page {
     if (state !== "connecting" && !this.#mmc) void this.#loadModel();
   }
 
-  /** Whoever leads next counts anew. */
+  /** The next leader starts its counts anew. */
   #onTakeover(done: boolean): void {
     this.#figures.tabs(this.#others.length + 1, !done);
     this.#startAverages();
@@ -316,7 +316,7 @@ export class Page {
     this.#beforeReload = undefined;
   }
 
-  /** Looks for other tabs; the theory is of all of them. */
+  /** Looks for other tabs; the prediction is for all of them. */
   async #meetTabs(at: number): Promise<void> {
     if (at - this.#tabsAt < TABS_EVERY_MS) return;
     this.#tabsAt = at;
@@ -369,7 +369,7 @@ function chartPoint(
   }
 }
 
-/** Where steady growth since the last change would have got to by now. */
+/** Returns the queue's length now, had it grown steadily since the last change. */
 function grownTo(now: number, { growth = 0, seconds }: Measured, expected: number): number {
   return now + (expected - growth) * seconds;
 }

@@ -1,10 +1,10 @@
-// Palette: the style sheet's colours, for what is drawn on canvas. There is one colour for each role, everywhere.
+// Palette: the style sheet's colours, for the canvases. There is one colour for each role, everywhere.
 
 const NAMES = ["ink", "muted", "line", "lane", "surface", "producer", "ready", "unacked", "theory"] as const;
 
 export type Palette = Record<(typeof NAMES)[number], string>;
 
-/** The colours as they are now, in the theme in force. */
+/** Returns the colours of the current theme. */
 export function readPalette(): Palette {
   const probe = document.createElement("span");
   probe.hidden = true;

@@ -1,25 +1,26 @@
-// Recent: the last minute of the averages, moment by moment. It tells how fast the queue grows of late, and when the messages
-// begin to arrive at another rate than before, because somebody else begins or ends to publish.
+// Recent: the last minute of the averages. It measures how fast the queue grows at present, and detects that the
+// arrival rate
+// has changed because another publisher came or left.
 
-/** What has happened since the averages began. */
+/** Totals since the averages began. */
 export interface Moment {
-  /** s of running time. */
+  /** Running time in seconds. */
   seconds: number;
   arrived: number;
   grown: number;
 }
 
-/** Growth is told of so many seconds. */
+/** Time span over which growth is measured. */
 const GROWTH_S = 10;
 
-/** The last so many seconds are compared with all before: what changes little is only seen over a long time. */
+/** The windows that are compared with all time before them: a small change shows only over a long time. */
 const WINDOWS_S = [1, 3, 10, 30];
 const LONGEST_S = 30;
 
-/** Less than this, in s, is nothing to compare with. */
+/** A shorter time before a window, in seconds, is not compared. */
 const BEFORE_S = 2;
 
-/** So many standard deviations, so many messages, and so many seconds' arrivals that are late together, are still chance. */
+/** A difference of up to this many standard deviations, messages, or seconds' arrivals in one burst is still chance. */
 const SIGMAS = 5;
 const MESSAGES = 5;
 const LATE_S = 0.5;
@@ -33,7 +34,7 @@ export class Recent {
     if (from > 1) this.#moments.splice(0, from - 1);
   }
 
-  /** The span that growth is told of, and the messages a second by which the queue has grown in it. */
+  /** Returns the span over which growth was measured, and the growth in messages per second. */
   growth(): { seconds: number; growth: number } {
     const now = this.#now;
     const then = this.#before(GROWTH_S) ?? this.#moments[0] ?? now;
@@ -41,7 +42,7 @@ export class Recent {
     return { seconds, growth: seconds > 0 ? (now.grown - then.grown) / seconds : 0 };
   }
 
-  /** Whether more or fewer messages arrived of late than at the rate that is known, or than before, by more than chance explains. */
+  /** Whether the arrival rate of late differs from the known one, or from before, by more than chance explains. */
   changed(rate: number | undefined): boolean {
     return WINDOWS_S.some((window) => {
       const then = this.#before(window);

@@ -1,16 +1,16 @@
-// Reload: how many messages were in the queue before the page was loaded again, to be held against how many are there after it.
+// Reload: the length of the queue before the page was reloaded, to compare it with the length after it.
 
 const KEY = "pocketmq.before-reload";
 
-/** Loads the page again. */
+/** Reloads the page. */
 export function reloadWith(messages: number): void {
   sessionStorage.setItem(KEY, String(messages));
   location.reload();
 }
 
-/** How many there were before, once after each time. */
+/** Returns the length before the reload, once after each. */
 export function beforeReload(): number | undefined {
-  const kept = sessionStorage.getItem(KEY);
+  const stored = sessionStorage.getItem(KEY);
   sessionStorage.removeItem(KEY);
-  return kept === null ? undefined : Number(kept);
+  return stored === null ? undefined : Number(stored);
 }

@@ -1,10 +1,11 @@
-// Settings: what the page shows, kept in its address so that a link brings it back. The version is there to change its
-// meaning one day without breaking links.
+// Settings: the page's settings, stored in its URL so that a link restores them. The version allows their meaning to
+// change one
+// day without breaking links.
 import type { Load } from "./load/messages.ts";
 
 export type BrokerChoice = "tab" | "server";
 
-/** Where a broker in the tab keeps its messages; the durable one is shared by all tabs. */
+/** The storage of a broker in the tab; the durable one is shared by all tabs. */
 export type Storage = "memory" | "durable";
 
 export interface Settings extends Load {
@@ -13,10 +14,10 @@ export interface Settings extends Load {
   seed: number;
 }
 
-/** The seed is one of those whose first minute is neither lucky nor unlucky. */
+/** The first minute of this seed's run is typical. */
 export const DEFAULTS: Settings = { lambda: 8, mu: 10, consumers: 1, broker: "tab", storage: "memory", seed: 12 };
 
-/** What the controls allow; a mu of 0 would be no service at all. Less than the least lambda is nothing. */
+/** The range of each control. A mu of 0 would be no service at all, and a lambda below the least one counts as 0. */
 export const LIMITS = {
   lambda: { min: 0.001, max: 1000 },
   mu: { min: 0.1, max: 1000 },
@@ -29,7 +30,7 @@ const VERSION = "1";
 
 export type LimitName = keyof typeof LIMITS;
 
-/** The queries' names that ask for what cannot be, each with what is wrong. */
+/** Returns the query's parameters that are invalid, each with the problem. */
 export function problemsIn(query: string): [LimitName, string][] {
   const values = new URLSearchParams(query);
   if ((values.get("v") ?? VERSION) !== VERSION) return [];
@@ -40,7 +41,7 @@ export function problemsIn(query: string): [LimitName, string][] {
   });
 }
 
-/** What is wrong with such a value, if anything is. */
+/** Returns the problem with a value, if there is one. */
 export function problemWith(name: LimitName, text: string): string | undefined {
   const value = text.trim() === "" ? Number.NaN : Number(text);
   const { min, max } = LIMITS[name];
@@ -50,7 +51,7 @@ export function problemWith(name: LimitName, text: string): string | undefined {
   return fits ? undefined : `Choose ${kind} from ${min} to ${max.toLocaleString("en")}.`;
 }
 
-/** Reads an address's query; what is missing, or cannot be, is the default. */
+/** Parses a URL's query; missing or invalid values are the defaults. */
 export function readSettings(query: string): Settings {
   const values = new URLSearchParams(query);
   if ((values.get("v") ?? VERSION) !== VERSION) return DEFAULTS;
@@ -64,7 +65,7 @@ export function readSettings(query: string): Settings {
   };
 }
 
-/** The query that brings these settings back. */
+/** Returns the query for these settings. */
 export function writeSettings(settings: Settings): string {
   const { lambda, mu, consumers, broker, storage, seed } = settings;
   const values = new URLSearchParams({

@@ -1,4 +1,4 @@
-// Sources: the brokers that the page can show. Each says where its AMQP is, and what it counts for the page's queue.
+// Sources: the brokers that the page can show. Each has an AMQP address and the counts of the page's queue.
 import { openBroker, type WorkerBroker } from "pocketmq/browser";
 import { type Counts, countsOf, QUEUE, type Target } from "./load/messages.ts";
 
@@ -28,7 +28,7 @@ export class TabSource implements Source {
   }
 }
 
-/** The broker that all tabs share, and that keeps its messages: the load's own connection asks it. */
+/** The broker that all tabs share, with storage: the load's own connection asks for its counts. */
 export class SharedSource implements Source {
   readonly counts: () => Promise<Counts>;
 
@@ -41,7 +41,7 @@ export class SharedSource implements Source {
   }
 }
 
-/** What `/api/queues` says of a queue, as far as it is used here. */
+/** The fields of a queue in `/api/queues` that are used here. */
 interface QueueReport {
   name: string;
   messages_ready: number;
@@ -50,7 +50,7 @@ interface QueueReport {
   message_stats?: { publish?: number };
 }
 
-/** The broker that serves this page, as `npm start` does. */
+/** The broker that serves this page, as with `npm start`. */
 export class ServerSource implements Source {
   target(): Target {
     const url = new URL("/ws/amqp", location.href);
@@ -59,9 +59,9 @@ export class ServerSource implements Source {
   }
 
   async counts(): Promise<Counts> {
-    const answer = await fetch("/api/queues");
-    if (!answer.ok) throw new Error(`/api/queues answers ${answer.status}.`);
-    const queues: QueueReport[] = await answer.json();
+    const response = await fetch("/api/queues");
+    if (!response.ok) throw new Error(`/api/queues answers ${response.status}.`);
+    const queues: QueueReport[] = await response.json();
     const queue = queues.find(({ name }) => name === QUEUE);
     return {
       ready: queue?.messages_ready ?? 0,

@@ -1,34 +1,35 @@
-// Statistics: what was measured since the load last changed. Three sources that know nothing of each other: the broker's
-// counts (how many are ready and unacked), the clients' clocks (how long), and the broker's total (how many arrived).
+// Statistics: measurements since the last change of the load. They come from three independent sources: the broker's
+// counts
+// (ready and unacked), the clients' clocks (times), and the broker's total (arrivals).
 import type { Acked, Counts, Events } from "./load/messages.ts";
 import { Recent } from "./recent.ts";
 
 /** The broker's figures for the queue at a moment. */
 export interface Sample extends Counts {
-  /** ms, of any one clock. */
+  /** Milliseconds, on any one clock. */
   at: number;
 }
 
 /** Averages since the last change; undefined where there is nothing to average yet. */
 export interface Measured {
-  /** s of running time that the broker's averages span. */
+  /** Seconds of running time that the broker's averages cover. */
   seconds: number;
-  /** The share of their time in which this page's consumers were busy. */
+  /** The share of time in which this page's consumers were busy. */
   rho: number | undefined;
   L: number | undefined;
   Lq: number | undefined;
   W: number | undefined;
   Wq: number | undefined;
   lambda: number | undefined;
-  /** Work done in each second of busy time: what the consumers really serve. It is free of the luck of the draw. */
+  /** Work done per second of busy time: the consumers' real rate, whatever services the random stream drew. */
   mu: number | undefined;
   /** Messages per second by which the queue has grown. */
   growth: number | undefined;
-  /** The same of the last seconds only, and how many these are. */
+  /** Growth in the last seconds alone, and their number. */
   recent: { seconds: number; growth: number };
 }
 
-/** A mean of values that need not be kept. */
+/** A weighted mean that does not store its values. */
 class Mean {
   #sum = 0;
   #weight = 0;
@@ -47,7 +48,7 @@ class Mean {
   }
 }
 
-/** What is summed up over one epoch. */
+/** Sums over one epoch. */
 class Totals {
   readonly ready = new Mean();
   readonly unacked = new Mean();
@@ -57,13 +58,13 @@ class Totals {
   grown = 0;
   work = 0;
   busyMs = 0;
-  /** Busy time of all consumers, and the time that they were there. */
+  /** Busy time and presence of all consumers. */
   allBusyMs = 0;
   presentMs = 0;
   readonly recent = new Recent();
 }
 
-/** Sampling gaps longer than this, in ms, are of a page that slept: what was in between is not known. */
+/** After a gap between samples longer than this, in ms, the page has slept and what happened meanwhile is unknown. */
 const GAP_MS = 5000;
 
 export class Statistics {
@@ -71,14 +72,14 @@ export class Statistics {
   #totals = new Totals();
   #last: Sample | undefined;
 
-  /** Forgets everything, and takes only events of this number from now on. */
+  /** Forgets everything, and takes only events of this epoch from now on. */
   begin(epoch: number): void {
     this.#epoch = epoch;
     this.#totals = new Totals();
     this.#last = undefined;
   }
 
-  /** Takes what the broker counts. Time in which the load does not run is left out. */
+  /** Takes the broker's counts. Time in which the load does not run is left out. */
   sample(sample: Sample, running: boolean): void {
     const last = this.#last;
     this.#last = running ? sample : undefined;
@@ -93,7 +94,7 @@ export class Statistics {
     totals.recent.push({ seconds: totals.ready.weight / 1000, arrived: totals.arrived, grown: totals.grown });
   }
 
-  /** Takes what the clients saw; what they saw before the averages began is left out. */
+  /** Takes the clients' events, without those of earlier averages. */
   events(events: Events): void {
     if (events.epoch !== this.#epoch) return;
     this.#totals.allBusyMs += events.busyMs;
@@ -101,7 +102,9 @@ export class Statistics {
     for (const acked of events.acked) this.#acked(acked);
   }
 
-  /** Whether messages arrive at another rate than is known, or than before: then these averages are of two different loads. */
+  /**
+   * Whether the arrival rate differs from the known one, or from before: then these averages mix two different loads.
+   */
   arrivalsChanged(rate: number | undefined): boolean {
     return this.#totals.recent.changed(rate);
   }

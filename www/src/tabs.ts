@@ -1,8 +1,9 @@
-// Tabs: what the tabs do together that share the durable broker. Each says its load in the name of a Web Lock that it holds:
-// in whichever way a tab ends, the browser takes its lock back.
+// Tabs: the loads of the tabs that share the durable broker. Each tab writes its load into the name of a Web Lock that
+// it holds:
+// however a tab ends, the browser releases its lock.
 import type { Load } from "./load/messages.ts";
 
-/** What a tab says of itself. While it is paused its consumers are there, but take nothing. */
+/** The load of one tab. While it is paused, its consumers exist but take nothing. */
 export interface TabLoad extends Load {
   paused: boolean;
 }
@@ -13,7 +14,7 @@ export class Tabs {
   readonly #me = crypto.randomUUID();
   #release = () => {};
 
-  /** Says what this tab does from now on; undefined when it does not take part. */
+  /** Announces this tab's load; undefined when it does not take part. */
   announce(load: TabLoad | undefined): void {
     this.#release();
     if (!load) return;
@@ -25,7 +26,7 @@ export class Tabs {
     void navigator.locks.request(name, () => released);
   }
 
-  /** What each of the others says. */
+  /** Returns the loads of the other tabs. */
   async others(): Promise<TabLoad[]> {
     const { held = [] } = await navigator.locks.query();
     const names = held.flatMap(({ name }) => (name?.startsWith(PREFIX) ? [name.slice(PREFIX.length)] : []));
@@ -33,7 +34,7 @@ export class Tabs {
   }
 }
 
-/** Several loads as one: rates add up and consumers do, and these serve at the mean of their rates. */
+/** Returns the sum of several loads: rates and consumers add up, and the consumers serve at the mean of their rates. */
 export function together(loads: TabLoad[]): Load {
   const active = loads.filter(({ paused }) => !paused);
   const sum = (of: (load: Load) => number) => active.reduce((total, load) => total + of(load), 0);

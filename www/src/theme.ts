@@ -1,17 +1,17 @@
-// Theme: dark or light as the system says, until the button says otherwise; the choice is kept in this browser.
+// Theme: dark or light by the system's setting, or by the button; the choice is stored in this browser.
 
 const KEY = "pocketmq.theme";
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 type Theme = "dark" | "light";
 
-/** Applies what was chosen before. */
+/** Applies the stored choice. */
 export function applyTheme(): void {
   const chosen = chosenTheme();
   if (chosen) document.documentElement.dataset.theme = chosen;
 }
 
-/** Wires the button, and tells of each change. */
+/** Wires the button, and reports each change. */
 export function wireTheme(button: HTMLButtonElement, onChange: () => void): void {
   const show = () => button.setAttribute("aria-pressed", String(currentTheme() === "dark"));
   const change = () => {
@@ -28,8 +28,8 @@ export function wireTheme(button: HTMLButtonElement, onChange: () => void): void
 }
 
 function chosenTheme(): Theme | undefined {
-  const kept = localStorage.getItem(KEY);
-  return kept === "dark" || kept === "light" ? kept : undefined;
+  const stored = localStorage.getItem(KEY);
+  return stored === "dark" || stored === "light" ? stored : undefined;
 }
 
 function currentTheme(): Theme {

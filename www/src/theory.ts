@@ -1,4 +1,5 @@
-// Theory: what the model says of a load, the cases that the formulas leave out included, and how far off an average may be.
+// Theory: the model's prediction for a load, including the cases that the formulas do not cover, and the spread of an
+// average.
 import type { Prediction, SteadyState } from "pocketmq/model";
 import type { Load } from "./load/messages.ts";
 
@@ -6,27 +7,27 @@ import type { Load } from "./load/messages.ts";
 export type Mmc = (lambda: number, mu: number, servers: number) => Prediction;
 
 export type Theory =
-  /** No arrivals: it empties and stays empty. */
+  /** No arrivals: the queue drains and stays empty. */
   | { kind: "idle"; rho: 0 }
   | { kind: "settles"; rho: number; steady: SteadyState }
-  /** It grows by so many messages per second; without consumers there is no rho. */
+  /** The queue grows by this many messages per second; without consumers there is no rho. */
   | { kind: "grows"; rho: number | undefined; growth: number }
-  /** So many consumers are others', of which nobody here knows how fast they are. */
+  /** Some consumers are not this page's, and their rate is unknown. */
   | { kind: "unknown"; rho: undefined; others: number };
 
-/** How a queue goes on. */
+/** How the queue behaves. */
 export type Regime =
   | "idle"
   | "settles"
   | "drains"
   | "grows"
   | "early"
-  /** Others consume, at rates that nobody here knows. */
+  /** Other clients consume, at unknown rates. */
   | "others"
-  /** The queue does what neither theory nor chance explains. */
+  /** The queue behaves in a way that neither theory nor chance explains. */
   | "unexplained";
 
-/** What the model predicts for a load. */
+/** Returns the model's prediction for a load. */
 export function predict(mmc: Mmc, { lambda, mu, consumers }: Load): Theory {
   if (lambda === 0) return { kind: "idle", rho: 0 };
   if (consumers === 0) return { kind: "grows", rho: undefined, growth: lambda };
@@ -35,21 +36,21 @@ export function predict(mmc: Mmc, { lambda, mu, consumers }: Load): Theory {
   return { kind: "grows", rho: prediction.rho, growth: prediction.growth };
 }
 
-/** Two-sided 95 % of the normal distribution. */
+/** Two-sided 95 % quantile of the normal distribution. */
 export const Z_95 = 1.96;
 
-/** A run is called converged when its average is expected within this share of L. */
+/** An average has converged when its 95 % interval is within this share of L. */
 export const CONVERGED = 0.01;
 
 /**
- * The half-width, in messages, within which the average of a run of so many seconds is expected 95 times in 100, by the
- * model itself. A run too short for the asymptotic variance cannot scatter more than the number itself does.
+ * Returns the half-width, in messages, of the 95 % interval of a run's average after this many seconds, by the model
+ * itself. In a run too short for the asymptotic variance the average scatters no more than the number itself.
  */
 export function halfWidth(steady: SteadyState, seconds: number): number {
   return Z_95 * Math.sqrt(Math.min(steady.timeAverageVariance / seconds, steady.variance));
 }
 
-/** The seconds that a run takes until its average is expected within this share of L. */
+/** Returns the seconds until a run's 95 % interval is within this share of L. */
 export function secondsTo(share: number, steady: SteadyState): number {
   return (Z_95 / (share * steady.L)) ** 2 * steady.timeAverageVariance;
 }

@@ -1,17 +1,21 @@
-// Traffic: the load that theory is reckoned for. It is the one that is set, until what the broker accepts, or what the consumers
-// really take for a message, differs from it by more than chance explains. Of others' consumers nobody knows how fast they are.
+// Traffic: the load that the prediction is for. It is the load that is set, until the measured arrivals or service
+// times differ from
+// it by more than chance explains. The rates of other clients' consumers are unknown.
 import type { Load } from "./load/messages.ts";
 import type { Measured } from "./statistics.ts";
 
-/** So many standard deviations, and so many messages, are still chance. */
+/** A difference of up to this many standard deviations and messages is still chance. */
 const SIGMAS = 4;
 const MESSAGES = 5;
-/** A service that differs by less is as it was set. */
+/** A service rate that differs by less is taken as set. */
 const SERVICE_OFF = 0.02;
-/** Before so many seconds a few late acks weigh too much, and nothing is said to be measured. */
+/** Earlier, a few late acks weigh too much, and nothing counts as measured. */
 export const MEASURED_AFTER_S = 2;
 
-/** What really arrives, others' messages too, and how fast the consumers really are; of all that is set a part is our own. */
+/**
+ * Returns the real arrival rate, including others' messages, and the consumers' real rate; `own` is this page's part of
+ * `set`.
+ */
 export function accepted(set: Load, own: Load, { lambda, mu, seconds }: Measured): Load {
   const expected = set.lambda * seconds;
   const arrived = (lambda ?? set.lambda) * seconds;
@@ -24,16 +28,16 @@ export function accepted(set: Load, own: Load, { lambda, mu, seconds }: Measured
   };
 }
 
-/** Whether a measured rate is still too near to what the consumers can do to say on which side of it the truth is. */
+/** Whether a measured rate is still too close to the consumers' capacity to know on which side of it the truth is. */
 export function tooEarly(load: Load, set: Load, seconds: number): boolean {
   if (load.lambda === set.lambda || load.consumers === 0) return false;
   return Math.abs(load.lambda - load.consumers * load.mu) * seconds <= 2 * Math.sqrt(load.lambda * seconds);
 }
 
-/** Consumers that come and go with a change of our own are not others', as they would be for so many ms. */
+/** The consumers of our own that come and go with a change of the load settle within this many ms; others stay. */
 const STEADY_MS = 1000;
 
-/** How many consumers there are that nobody here has started. */
+/** Counts the consumers that no tab has started. */
 export class Strangers {
   #count = 0;
   #next = 0;
@@ -43,7 +47,10 @@ export class Strangers {
     return this.#count;
   }
 
-  /** Takes how many consumers the broker counts, and how many of them are known; returns whether there are more or fewer others now. */
+  /**
+   * Takes the broker's number of consumers and the number of known ones; returns whether the number of others has
+   * changed.
+   */
   sample(at: number, counted: number, known: number): boolean {
     const others = Math.max(0, counted - known);
     if (others !== this.#next) this.#since = at;

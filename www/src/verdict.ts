@@ -1,4 +1,4 @@
-// Verdict: what becomes of the queue, in one sentence; by theory, as long as nothing that is measured speaks against it.
+// Verdict: how the queue behaves, in one sentence; by theory, as long as no measurement contradicts it.
 import { offBy } from "./comparison.ts";
 import { count, duration, percent, plain, quantity, roughly } from "./format.ts";
 import type { Load } from "./load/messages.ts";
@@ -9,35 +9,37 @@ import { MEASURED_AFTER_S, tooEarly } from "./traffic.ts";
 export interface Verdict {
   regime: Regime;
   tone: "settles" | "grows" | "idle";
-  /** The point, short. */
+  /** The main point, in a few words. */
   headline: string;
   detail: string;
 }
 
-/** What was seen so far. */
+/** What the verdict is based on. */
 export interface Seen {
-  /** The load as it is set; `load` is what really happens. */
+  /** The load that is set; `load` is the real one. */
   set: Load;
   inQueue: number;
   seconds: number;
   /** The mean number of messages. */
   L: number | undefined;
   recent: Measured["recent"];
-  /** The page's own load stands still. */
+  /** Whether the page's own load is paused. */
   paused: boolean;
-  /** Others began or ended to publish, and it is not measured yet how much arrives now. */
+  /** Whether other publishers came or left, and the new arrival rate is not measured yet. */
   unsure: boolean;
-  /** The queue was draining just now: it does so until it is where it settles. */
+  /** Whether the queue was draining just now: it still is, until it has settled. */
   draining: boolean;
-  /** Consumers of different rates serve together. */
+  /** Whether consumers of different rates serve together. */
   mixed: boolean;
 }
 
-/** A queue this much fuller than it settles at, in standard deviations and in messages, is not there by chance. */
+/** A queue this much longer than its settled length, in standard deviations and in messages, is no chance. */
 const FULLER_SIGMAS = 5;
 const FULLER_MESSAGES = 10;
 
-/** Before so many seconds the growth of the queue says nothing; nor do differences of so many standard deviations and messages. */
+/**
+ * Earlier, the growth of the queue means nothing; nor do differences within this many standard deviations and messages.
+ */
 const GROWTH_AFTER_S = 5;
 const GROWTH_SIGMAS = 5;
 const GROWTH_MESSAGES = 10;
@@ -75,7 +77,9 @@ function judge(theory: Theory, load: Load, seen: Seen): Verdict {
   return (hasDrained ? undefined : unexplained(expected.growth, load, seen)) ?? expected;
 }
 
-/** What theory says, and by how many messages a second the queue grows then; undefined where nobody can say. */
+/**
+ * Returns the verdict of theory and the growth in messages per second that it expects; undefined where it is unknown.
+ */
 function expectedRegime(theory: Theory, load: Load, seen: Seen): Verdict & { growth: number | undefined } {
   const { inQueue, draining } = seen;
   const capacity = load.consumers * load.mu;
@@ -111,7 +115,7 @@ function settling(theory: Theory & { kind: "settles" }, load: Load, { seconds, L
   };
 }
 
-/** It takes as long as the queue is measured to take; before that can be said, as long as the consumers need. */
+/** Estimates the time to drain by the measured rate or, before that is known, by the consumers' capacity. */
 function drains(settlesAt: number, { lambda, mu, consumers }: Load, seen: Seen): Verdict {
   const { inQueue, recent, seconds: total } = seen;
   const { seconds, growth } = recent;
@@ -126,7 +130,7 @@ function drains(settlesAt: number, { lambda, mu, consumers }: Load, seen: Seen):
   };
 }
 
-/** A difference this much smaller than the rate is what decimal fractions lose in binary: rho is 1. */
+/** A difference this much smaller than the rate is a rounding error: rho is 1. */
 const ROUNDING = 1e-12;
 
 function growing(rho: number | undefined, growth: number, load: Load, { set, seconds }: Seen): Verdict {
@@ -149,7 +153,7 @@ function growing(rho: number | undefined, growth: number, load: Load, { set, sec
   return grown(headline, detail);
 }
 
-/** What is measured alone: theory does not know how fast the others are. */
+/** The verdict from measurements alone: the rates of the other consumers are unknown. */
 function amongOthers(others: number, { inQueue, recent: { seconds, growth } }: Seen): Verdict {
   const who =
     others === 1
@@ -171,7 +175,7 @@ function change(growth: number): string {
   return `${growth > 0 ? "grew" : "shrank"} by ${quantity(Math.abs(growth))} messages a second`;
 }
 
-/** The queue grows or shrinks otherwise than it should, by more than chance explains. */
+/** The verdict on a queue that grows or shrinks otherwise than it should, by more than chance explains. */
 function unexplained(expected: number | undefined, load: Load, { recent }: Seen): Verdict | undefined {
   const { seconds, growth } = recent;
   if (expected === undefined || seconds < GROWTH_AFTER_S) return undefined;
@@ -189,7 +193,7 @@ function unexplained(expected: number | undefined, load: Load, { recent }: Seen)
   };
 }
 
-/** How what really happens differs from what is set. */
+/** Returns the differences between the real load and the one that is set. */
 function differences({ regime, headline }: Verdict, load: Load, { set, mixed }: Seen): string[] {
   if (regime === "early") return [];
   const said = [];
@@ -204,7 +208,7 @@ function differences({ regime, headline }: Verdict, load: Load, { set, mixed }: 
   return said;
 }
 
-/** Before anything is measured, theory says what should be. */
+/** Before anything is measured, the sentence says "should". */
 function says(verb: "settles" | "grows" | "drains", seconds: number): string {
   return seconds < MEASURED_AFTER_S ? `should ${verb.slice(0, -1)}` : verb;
 }

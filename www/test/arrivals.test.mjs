@@ -5,7 +5,7 @@ import { source } from "./load-source.mjs";
 const { Arrivals } = await source("load/arrivals.ts");
 const { RandomStream } = await source("load/random.ts");
 
-/** Takes all that is due at each of these times. */
+/** Takes every arrival that is due at each of these times. */
 function taken(arrivals, wakes) {
   const times = [];
   for (const now of wakes) for (let at = arrivals.take(now); at !== undefined; at = arrivals.take(now)) times.push(at);
@@ -15,7 +15,7 @@ function taken(arrivals, wakes) {
 const stream = () => new RandomStream(7, "arrivals");
 const every = (ms, until) => Array.from({ length: until / ms }, (_, n) => (n + 1) * ms);
 
-test("the same seed gives the same numbers, and each name its own", () => {
+test("the same seed gives the same numbers, and each name has its own", () => {
   const draw = (random) => Array.from({ length: 5 }, () => random.uniform());
   assert.deepEqual(draw(stream()), draw(stream()));
   assert.notDeepEqual(draw(stream()), draw(new RandomStream(7, "service")));

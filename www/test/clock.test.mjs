@@ -4,7 +4,7 @@ import { source } from "./load-source.mjs";
 
 const { RunningClock } = await source("load/clock.ts");
 
-test("a pause and a freeze are no time", () => {
+test("a pause and a freeze do not count", () => {
   let world = 1000;
   const clock = new RunningClock(() => world);
   world += 50;

@@ -11,19 +11,19 @@ const MEASURED = { seconds: 60, rho: 0.79, L: 4.1, Lq: 3.3, W: 0.51, Wq: 0.41, l
 const GROWS = { load: { ...LOAD, lambda: 12 }, regime: "grows" };
 const OTHERS = { theory: { kind: "unknown", rho: undefined, others: 1 }, regime: "others" };
 
-/** The page after a minute at 80 %, but for what is given. */
+/** The page after a minute at 80 %, except for what the test gives. */
 function compared({ measured, load = LOAD, theory = predict(mm1, load), regime = "settles", isOwn = true }) {
   return { measured: { ...MEASURED, ...measured }, theory, regime, load, isOwn };
 }
 const spaced = (text) => text.replaceAll("\u202f", " ");
 
-test("Little's law stands where it can hold, and nowhere else", () => {
+test("Little's law is shown only where it can hold", () => {
   const law = (more) => spaced(little(compared(more)));
   assert.equal(law({}), "8.02/s × 510 ms = 4.09, and L = 4.10");
   // W is 500 ms: twenty times this are 10 s.
   assert.equal(law({ measured: { seconds: 9.9 } }), "after 10 s");
   assert.match(law({ measured: { seconds: 10.1 } }), /^8\.02/);
-  // Of 0.5 a second, 50 take 100 s.
+  // At 0.5 a second, 50 messages take 100 s.
   assert.equal(law({ load: { lambda: 0.5, mu: 10, consumers: 1 } }), "after 1 min 40 s");
   assert.equal(law({ measured: { W: undefined } }), "–");
   assert.equal(law(GROWS), "only where the queue settles");
@@ -34,7 +34,7 @@ test("Little's law stands where it can hold, and nowhere else", () => {
   assert.equal(law({ isOwn: false }), "only where all messages are timed");
 });
 
-test("a difference is told only of a queue that should settle", () => {
+test("a difference is shown only for a queue that should settle", () => {
   const off = (more) => difference(compared({ measured: { L: 400 }, ...more }), "L");
   assert.equal(off({}), "100 times");
   assert.equal(off({ regime: "unexplained" }), "100 times");
@@ -59,7 +59,7 @@ test("the note says how far the averages can be trusted, or why there are none",
   assert.equal(noted({ measured: { seconds: 0 } }), "Nothing is measured yet.");
 });
 
-test("times that are off by what the way takes are said to be so", () => {
+test("times that are off by the round trip are explained", () => {
   const fast = { load: { lambda: 800, mu: 1000, consumers: 1 } };
   const way = / The way to the broker and back, and timers that fire late, add to each time, and so to the numbers\.$/;
   assert.match(note(compared({ ...fast, measured: { W: 0.012, Wq: 0.011 } })), way);
@@ -67,7 +67,7 @@ test("times that are off by what the way takes are said to be so", () => {
   assert.doesNotMatch(note(compared({ ...fast, measured: { W: 1, Wq: 1 } })), way, "this is no way");
 });
 
-test("it is said what theory is reckoned for", () => {
+test("the load that theory is for is named", () => {
   assert.equal(reckonedFor(predict(mm1, LOAD), { ...LOAD, mu: 9.5123 }), "λ = 8.00/s, μ = 9.51/s, c = 1");
   assert.equal(reckonedFor(predict(mm1, LOAD), { ...LOAD, consumers: 0 }), "λ = 8.00/s, no consumer");
   assert.equal(reckonedFor(OTHERS.theory, LOAD), "none, while others consume");

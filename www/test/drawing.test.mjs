@@ -1,4 +1,5 @@
-// What is drawn, stroke by stroke, against what is counted: a canvas that keeps its strokes, and a clock that the test moves.
+// The picture, stroke by stroke, against the counts: a canvas that records its strokes, and a clock that the test
+// moves.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { source } from "./load-source.mjs";
@@ -14,7 +15,7 @@ const { layOut } = await source("scene/layout.ts");
 const { Scene } = await source("scene/scene.ts");
 const LANE = layOut(WIDTH, HEIGHT, 3, 0).lane;
 
-/** A canvas whose context keeps what was filled and stroked since it was cleared. */
+/** A canvas that records the fills and strokes since it was cleared. */
 function canvas() {
   const strokes = [];
   let path = [];
@@ -54,7 +55,9 @@ function canvas() {
   return { strokes, element: { clientWidth: WIDTH, clientHeight: HEIGHT, dataset: {}, getContext: () => context } };
 }
 
-/** A scene in a page without a browser; `run` draws the frames of so many ms, and returns whether another is wanted. */
+/**
+ * A scene in a page without a browser; `run` draws the frames of this many ms and returns whether another is requested.
+ */
 function stage({ consumers, still = false }) {
   const frames = [];
   const observer = class {
@@ -84,7 +87,9 @@ function stage({ consumers, still = false }) {
 
 const isWhole = ({ from, to }) => from === 0 && to === TURN;
 
-/** How many messages are seen: discs in their colours, or the length of a bar and the levels in the rings. */
+/**
+ * Returns how many messages are visible: discs in their colours, or the length of a bar and the levels in the rings.
+ */
 function seenIn(strokes, picture, full) {
   const arcs = (style) =>
     strokes.filter((stroke) => stroke.shape === "arc" && stroke.how === "fill" && stroke.style === style);
@@ -97,7 +102,10 @@ function seenIn(strokes, picture, full) {
   return { ready: Math.round((bar.width / LANE.width) * full.ready), unacked: Math.round(level * full.unacked) };
 }
 
-/** A queue with its own dice, from which others take all but a few in every other second. Each call is its next count. */
+/**
+ * A queue with its own random numbers; others take nearly all of it in every other second. Each call returns its next
+ * count.
+ */
 function queue(rate, consumers) {
   let dice = 1;
   const random = () => {
@@ -158,7 +166,7 @@ for (const still of [false, true]) {
   }
 }
 
-/** The forms and colours of the picture's circles: a message's, or a consumer's ring and what it shows of the service. */
+/** The forms and colours of the picture's circles: a message, or a consumer's ring and the progress of its service. */
 const CIRCLES = {
   "fill ready": "ready",
   "fill unacked": "unacked",
@@ -200,7 +208,7 @@ test("a bar is as long as the count when the picture comes to rest", () => {
   assert.deepEqual(seenIn(strokes, said.picture, { ready: scene.fullBar, unacked: 1 }), { ready: 47_000, unacked: 1 });
 });
 
-test("messages that only others hold are seen, as discs and in a flow", () => {
+test("unacked messages of other clients are drawn, as discs and in a flow", () => {
   const { scene, strokes, said, run } = stage({ consumers: 0 });
   for (let n = 0; n < 10; n++) scene.counted({ at: 0, ready: 5, unacked: 7, published: 12 });
   run(FRAME_MS);
@@ -218,7 +226,7 @@ test("messages that only others hold are seen, as discs and in a flow", () => {
   }
 });
 
-test("a consumer that is gone is drawn as long as it holds a message, and no longer", () => {
+test("a removed consumer is drawn until its message is acked", () => {
   const { scene, strokes, run } = stage({ consumers: 2 });
   const rings = () => strokes.filter(({ how, style }) => how === "fill" && style === "surface").length - 3;
   const events = { published: [], acked: [], delivered: [{ id: 1, consumer: 1, serviceMs: 100 }] };

@@ -1,4 +1,4 @@
-// Load source: a TypeScript module of the page, as the tests import it.
+// Load source: imports a TypeScript module of the page for the tests.
 import { fileURLToPath } from "node:url";
 import { runnerImport } from "vite";
 

@@ -1,4 +1,4 @@
-// Models: closed forms of queueing theory, to compare the page with; they know nothing of the model in Rust.
+// Models: closed forms of queueing theory to compare the page with, independent of the model in Rust.
 
 /** M/M/1 by its closed forms. */
 export function mm1(lambda, mu) {

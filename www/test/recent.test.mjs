@@ -7,7 +7,10 @@ const { RandomStream } = await source("load/random.ts");
 
 const EVERY_MS = 100;
 
-/** Arrivals by chance at a rate that a function of the time gives, counted as the page does; tells when they are seen to have changed. */
+/**
+ * Simulates random arrivals at a rate that depends on the time, counted as the page does; returns when a change is
+ * detected.
+ */
 function seenAt(rate, seconds, seed, known) {
   const random = new RandomStream(seed, "arrivals");
   const statistics = new Statistics();
@@ -21,7 +24,7 @@ function seenAt(rate, seconds, seed, known) {
   return undefined;
 }
 
-test("arrivals that go on as they were are never said to have changed", () => {
+test("arrivals at a steady rate never count as changed", () => {
   for (const rate of [0.5, 8, 100, 1000]) {
     for (const known of [rate, undefined]) {
       for (let seed = 0; seed < 20; seed++) {
@@ -35,7 +38,7 @@ test("arrivals that go on as they were are never said to have changed", () => {
   }
 });
 
-test("where the rate is known, others are seen at once, however early they come", () => {
+test("where the rate is known, other publishers are detected at once, however early they come", () => {
   for (const since of [0, 1, 5, 60]) {
     for (let seed = 0; seed < 20; seed++) {
       const seen = seenAt((at) => (at < since ? 8 : 28), since + 60, seed, 8);
@@ -53,7 +56,7 @@ for (const [before, after, within] of [
   [8, 14, 30],
   [0.5, 20, 1.5],
 ]) {
-  test(`others who come or go are seen: from ${before} to ${after} a second, within ${within} s`, () => {
+  test(`other publishers that come or go are detected: from ${before} to ${after} a second, within ${within} s`, () => {
     for (const since of [60, 300]) {
       for (let seed = 0; seed < 20; seed++) {
         const seen = seenAt((at) => (at < since ? before : after), since + 60, seed);
@@ -63,12 +66,12 @@ for (const [before, after, within] of [
   });
 }
 
-test("a burst is a change, too", () => {
+test("a burst counts as a change, too", () => {
   const seen = seenAt((at) => (at >= 30 && at < 30.1 ? 10_000 : 8), 60, 1);
   assert.ok(seen >= 30 && seen <= 31.5, String(seen));
 });
 
-test("growth is that of the last ten seconds", () => {
+test("growth is measured over the last ten seconds", () => {
   const statistics = new Statistics();
   for (let at = 0; at <= 100_000; at += EVERY_MS) {
     const ready = at < 90_000 ? at / 1000 : 90 - (3 * (at - 90_000)) / 1000;

@@ -66,7 +66,7 @@ function picture() {
   };
 }
 
-test("a message is ready, then in hand, then gone", () => {
+test("a message is ready, then at a consumer, then gone", () => {
   const { dots, events, counted } = picture();
   events({ published: [published(1), published(2)] });
   counted(2, 0);
@@ -80,7 +80,7 @@ test("a message is ready, then in hand, then gone", () => {
   assert.deepEqual([dots.hands.size, dots.leaving.length], [0, 1]);
 });
 
-test("there are as many discs as the broker counts, whatever the events say and whoever holds the messages", () => {
+test("there are as many discs as the broker counts, whatever the events say and whichever client they concern", () => {
   const { dots, events, counted } = picture();
   let seed = 7;
   const below = (limit) => {
@@ -99,7 +99,7 @@ test("there are as many discs as the broker counts, whatever the events say and 
   assert.ok(dots.leaving.length <= 24, "what nobody animates does not heap up");
 });
 
-test("what others hold stands apart from the page's consumers once it lasts", () => {
+test("messages of other clients are drawn apart from the page's consumers once they last", () => {
   const { dots, counted } = picture();
   for (let n = 0; n < 5; n++) counted(0, 1);
   assert.deepEqual([dots.hands.size, dots.elsewhere.length], [0, 1]);

@@ -24,7 +24,7 @@ test("a message to an idle consumer starts when it was published", () => {
   assert.equal(service.end(513), 11, "busy from the publish to the ack");
 });
 
-test("a message of others starts when the consumer was free if it was waiting, else when it came", () => {
+test("a message of another publisher starts when the consumer was free if it was waiting, else when it came", () => {
   const service = new Service(100, 0);
   service.begin({ work: 1 }, 0);
   service.end(10 + LATE_MS);
@@ -35,7 +35,7 @@ test("a message of others starts when the consumer was free if it was waiting, e
   assert.equal(service.endsAt, 1010);
 });
 
-test("another rate changes the message in hand, too", () => {
+test("another rate changes the current message, too", () => {
   const service = new Service(100, 0);
   service.begin({ work: 1, dueAt: 0, sentAt: 0 }, 0);
   service.setRate(50, 5);
@@ -45,7 +45,7 @@ test("another rate changes the message in hand, too", () => {
   assert.equal(service.endsAt, Infinity);
 });
 
-test("the measured mu is the one asked for, however late the timers are", () => {
+test("the measured mu is the one that is set, however late the timers are", () => {
   const random = new RandomStream(3, "service");
   const service = new Service(100, 0);
   let now = 0;
@@ -62,7 +62,7 @@ test("the measured mu is the one asked for, however late the timers are", () => 
   assert.ok(Math.abs(measured / 100 - 1) < 0.001, `${measured}/s`);
 });
 
-test("a consumer that cannot keep up is measured to be slower", () => {
+test("a consumer that cannot keep up is measured as slower", () => {
   const service = new Service(1000, 0);
   let now = 0;
   let busyMs = 0;

@@ -4,13 +4,13 @@ import { source } from "./load-source.mjs";
 
 const { DEFAULTS, problemsIn, readSettings, writeSettings } = await source("settings.ts");
 
-test("an address brings its settings back", () => {
+test("a URL restores its settings", () => {
   const settings = { lambda: 2.5, mu: 0.75, consumers: 7, broker: "server", storage: "durable", seed: 42 };
   assert.deepEqual(readSettings(writeSettings(settings)), settings);
   assert.deepEqual(readSettings(writeSettings(DEFAULTS)), DEFAULTS);
 });
 
-test("what is missing or cannot be is the default, and is said to be so", () => {
+test("missing and invalid values become the default, and are reported", () => {
   assert.deepEqual(readSettings(""), DEFAULTS);
   const query = "?v=1&lambda=many&mu=&consumers=2.6&broker=mars";
   assert.deepEqual(readSettings(query), DEFAULTS);
@@ -25,6 +25,6 @@ test("what is missing or cannot be is the default, and is said to be so", () => 
   assert.deepEqual(problemsIn("?lambda=0.001&mu=3&consumers=0"), []);
 });
 
-test("another version is not guessed at", () => {
+test("the settings of another version are ignored", () => {
   assert.deepEqual(readSettings("?v=2&lambda=3"), DEFAULTS);
 });

@@ -44,7 +44,7 @@ test("paused time and a sleep of the page are left out", () => {
   assert.equal(lambda, 0);
 });
 
-test("mu is work by busy time, and times are only those of our own messages", () => {
+test("mu is work by busy time, and times are only measured for our own messages", () => {
   const statistics = new Statistics();
   statistics.events(events(0, acked({ work: 2, times: { waitMs: 50, sojournMs: 150 } }), acked({ busyMs: 200 })));
   const { mu, W, Wq } = statistics.measured();
@@ -53,7 +53,7 @@ test("mu is work by busy time, and times are only those of our own messages", ()
   assert.equal(Wq, 0.05);
 });
 
-test("rho is the time in which the consumers were busy, whatever the broker calls unacked", () => {
+test("rho is the time in which the consumers were busy, whatever the broker counts as unacked", () => {
   const statistics = new Statistics();
   statistics.sample(sample(0, 0, 2), true);
   statistics.sample(sample(1000, 0, 2), true);
@@ -62,7 +62,7 @@ test("rho is the time in which the consumers were busy, whatever the broker call
   assert.equal(statistics.measured().rho, 0.2);
 });
 
-test("averages that have begun again take nothing of what was before", () => {
+test("averages that have begun again ignore everything from before", () => {
   const statistics = new Statistics();
   statistics.sample(sample(0, 9, 1), true);
   statistics.sample(sample(1000, 9, 1), true);

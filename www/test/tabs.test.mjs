@@ -4,7 +4,7 @@ import { source } from "./load-source.mjs";
 
 const { isMixed, together } = await source("tabs.ts");
 
-test("several tabs' loads are one", () => {
+test("several tabs' loads add up to one", () => {
   const loads = [
     { lambda: 8, mu: 10, consumers: 1 },
     { lambda: 4, mu: 20, consumers: 3 },
@@ -13,7 +13,7 @@ test("several tabs' loads are one", () => {
   assert.deepEqual(together(loads), { lambda: 13, mu: 17.5, consumers: 4 });
 });
 
-test("a tab that is paused takes no part, and tabs that serve at different rates are told from others", () => {
+test("a tab that is paused takes no part, and tabs that serve at different rates are recognised", () => {
   const tab = { lambda: 8, mu: 10, consumers: 2, paused: false };
   const paused = { lambda: 40, mu: 20, consumers: 1, paused: true };
   assert.deepEqual(together([tab, paused]), { lambda: 8, mu: 10, consumers: 2 });

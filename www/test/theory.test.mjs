@@ -34,7 +34,7 @@ test("a mean is called converged only when theory says so", () => {
   assert.equal(precision(theoryOf(8, 10), 4.4e5).converged, true);
 });
 
-test("a mean is said to be off only where chance does not explain it", () => {
+test("a mean counts as off only where chance does not explain it", () => {
   const theory = theoryOf(8, 10);
   assert.equal(offBy(4.1, theory, "L", 5), "too early");
   assert.equal(offBy(4.1, theory, "L", 3600), "as expected");
@@ -45,7 +45,7 @@ test("a mean is said to be off only where chance does not explain it", () => {
   assert.equal(offBy(0.5, theory, "W", 0), "–");
 });
 
-test("what is long or far off is said in words", () => {
+test("long times and large differences are put into words", () => {
   const day = 86_400;
   assert.deepEqual(
     [30, 31, 889, 1e9].map((days) => longDuration(days * day)),

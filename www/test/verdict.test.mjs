@@ -10,7 +10,7 @@ const { verdict } = await source("verdict.ts");
 const LOAD = { lambda: 8, mu: 10, consumers: 1 };
 const RECENT = { seconds: 0, growth: 0 };
 
-/** What is said of a load, after so much was seen. */
+/** Returns the verdict on a load after these observations. */
 function said(load, seen = {}, theory = predict(load.consumers === 1 ? mm1 : mmc, load)) {
   const seenSoFar = {
     inQueue: 0,
@@ -30,7 +30,7 @@ const SETTLES =
   "The queue settles at 4.00 messages on average. " +
   "The consumer is busy 80 % of the time, and a message takes 500 ms from publish to ack, 400 ms of it waiting.";
 
-test("the verdict says what becomes of the queue, to the digit", () => {
+test("the verdict says how the queue behaves, to the digit", () => {
   assert.equal(said({ ...LOAD, variance: 0 }), SETTLES);
   assert.equal(
     said(
@@ -56,7 +56,7 @@ test("the verdict says what becomes of the queue, to the digit", () => {
   assert.match(said({ ...LOAD, lambda: 0, consumers: 0 }), /^Nothing arrives\. There is no consumer either/);
 });
 
-test("before anything is measured, and while the load is paused, it is only said what should be", () => {
+test("before anything is measured, and while the load is paused, the verdict only says what should happen", () => {
   assert.equal(said(LOAD, { seconds: 0 }), SETTLES.replace("settles", "should settle"));
   assert.match(said({ ...LOAD, lambda: 12 }, { seconds: 1.9 }), /^The queue should grow by 2 messages a second\./);
   assert.match(said({ ...LOAD, lambda: 12 }, { seconds: 2 }), /^The queue grows by 2 messages a second\./);
@@ -64,19 +64,19 @@ test("before anything is measured, and while the load is paused, it is only said
   assert.equal(said(LOAD, { paused: true }), `This page’s load is paused. Once it goes on: ${SETTLES}`);
 });
 
-test("theory takes what is accepted and measured, where chance does not explain the difference", () => {
+test("theory uses the measured rates, where chance does not explain the difference", () => {
   const of = (measured) => accepted(LOAD, LOAD, measured);
   assert.deepEqual(of({ lambda: undefined, mu: undefined, seconds: 0 }), LOAD);
   assert.deepEqual(of({ lambda: 9.5, mu: 10.1, seconds: 10 }), LOAD);
   assert.deepEqual(of({ lambda: 28, mu: 9, seconds: 10 }), { lambda: 28, mu: 9, consumers: 1 });
   assert.deepEqual(of({ lambda: 9.5, mu: 9, seconds: 1 }), LOAD, "too short to tell");
-  // Chance ends at 4 standard deviations and 5 messages: 400 expected, 80 and 5 of chance.
+  // Chance ends at 4 standard deviations and 5 messages: of 400 expected ones, that is 80 and 5.
   assert.equal(of({ lambda: 484 / 50, mu: 10, seconds: 50 }).lambda, 8);
   assert.equal(of({ lambda: 486 / 50, mu: 10, seconds: 50 }).lambda, 486 / 50);
   assert.equal(of({ lambda: 314 / 50, mu: 10, seconds: 50 }).lambda, 314 / 50);
 });
 
-test("of what several tabs serve, only the own consumers are measured", () => {
+test("with several tabs, only the page's own consumers are measured", () => {
   const set = { lambda: 12, mu: 15, consumers: 4 };
   const own = { lambda: 8, mu: 10, consumers: 2 };
   assert.deepEqual(accepted(set, own, { lambda: 12, mu: 10.1, seconds: 60 }), set);
@@ -89,7 +89,7 @@ test("of what several tabs serve, only the own consumers are measured", () => {
 
 test("it is too early only while a measured rate may be on either side of what can be served", () => {
   assert.equal(tooEarly(LOAD, LOAD, 0), false, "what is set is exact");
-  // 9 arrive where 10 can be served: 1 a second, against 2 standard deviations of 9 a second, is clear after 36 s.
+  // 9 of at most 10 a second: the difference of 1 exceeds 2 standard deviations of 9 a second after 36 s.
   assert.equal(tooEarly({ ...LOAD, lambda: 9 }, LOAD, 35.9), true);
   assert.equal(tooEarly({ ...LOAD, lambda: 9 }, LOAD, 36.1), false);
   assert.equal(tooEarly({ ...LOAD, lambda: 11 }, LOAD, 43.9), true);
@@ -103,7 +103,7 @@ test("it is too early only while a measured rate may be on either side of what c
   );
 });
 
-test("the verdict names how what happens differs from what is set", () => {
+test("the verdict names the differences between the real load and the settings", () => {
   assert.match(
     said({ ...LOAD, mu: 6 }, { set: { mu: 10 } }),
     /^The consumers cannot keep up\. Each was measured to serve 6\.00 a second, not 10, so the queue grows by 2\.00 messages a second\.$/,
@@ -135,7 +135,7 @@ test("the verdict names how what happens differs from what is set", () => {
   );
 });
 
-test("a queue drains until it is where it settles, and as fast as it is measured to", () => {
+test("a queue drains until it has settled, at the measured pace", () => {
   // L is 4 and its deviation 4.47: up to 36 messages are chance.
   assert.match(said(LOAD, { inQueue: 36 }), /^The queue settles at 4\.00/);
   assert.match(said(LOAD, { inQueue: 37 }), /^The queue drains/);
@@ -156,7 +156,7 @@ test("a queue drains until it is where it settles, and as fast as it is measured
   );
 });
 
-test("where others consume, nothing is said but what is measured", () => {
+test("where others consume, the verdict only reports measurements", () => {
   const among = (others, seen) => said(LOAD, seen, { kind: "unknown", rho: undefined, others });
   assert.equal(
     among(1, { inQueue: 300, recent: { seconds: 10, growth: -10 } }),
@@ -170,9 +170,9 @@ test("where others consume, nothing is said but what is measured", () => {
   assert.match(among(3, { seconds: 0 }), /nobody here knows how fast\.$/);
 });
 
-test("a queue that does otherwise than it should is not said to do what it should", () => {
+test("a queue that contradicts theory is reported as it is", () => {
   const grows = { lambda: 60, mu: 10, consumers: 2 };
-  // 80 events a second: in 10 s 5 standard deviations are 141, and 10 messages more are chance.
+  // 80 events a second: in 10 s, up to 5 standard deviations (141 messages) and 10 more are chance.
   assert.match(said(grows, { recent: { seconds: 10, growth: 25 } }), /^The queue grows by 40/);
   assert.match(
     said(grows, { recent: { seconds: 10, growth: 0 } }),
@@ -188,7 +188,7 @@ test("a queue that does otherwise than it should is not said to do what it shoul
   assert.match(said(grows, { recent: { seconds: 4.9, growth: 0 } }), /^The queue grows by 40/, "too early to tell");
 });
 
-test("consumers that the page does not know are others', once they have been there for a second", () => {
+test("consumers that the page does not know count as others' after a second", () => {
   const strangers = new Strangers();
   assert.equal(strangers.sample(0, 3, 1), false);
   assert.equal(strangers.sample(900, 3, 1), false);

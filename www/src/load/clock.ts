@@ -1,4 +1,4 @@
-// Clock: milliseconds in which the load runs; they stand still while it is paused or while the browser froze it.
+// Clock: milliseconds in which the load runs; it stops while the load is paused or the browser freezes the worker.
 
 export class RunningClock {
   readonly #source: () => number;
@@ -28,7 +28,7 @@ export class RunningClock {
     this.#stoppedAt = undefined;
   }
 
-  /** Takes back time in which nothing could run. */
+  /** Subtracts time in which nothing could run. */
   takeBack(ms: number): void {
     this.#behind += ms;
   }

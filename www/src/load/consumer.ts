@@ -1,11 +1,11 @@
-// Consumer: one channel with prefetch 1 that holds each message for its service time and then acks it.
+// Consumer: a channel with prefetch 1 that acks each message after its service time.
 import type { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
 import type { AMQPMessage } from "@cloudamqp/amqp-client/amqp-message";
 import type { Connection } from "./connection.ts";
 import { type Body, QUEUE } from "./messages.ts";
 import type { Service } from "./service.ts";
 
-/** What a consumer has in hand. */
+/** The message that a consumer is working on. */
 export interface InHand {
   message: AMQPMessage;
   id: number;
@@ -15,7 +15,7 @@ export interface InHand {
 }
 
 export class Consumer {
-  /** Its place in the picture. */
+  /** The index of the consumer in the picture. */
   readonly place: number;
   readonly service: Service;
   inHand: InHand | undefined;
@@ -28,7 +28,7 @@ export class Consumer {
     this.service = service;
   }
 
-  /** Starts to consume. */
+  /** Starts consuming. */
   async join(connection: Connection, onMessage: (message: AMQPMessage) => void): Promise<void> {
     const channel = await connection.channel();
     this.#channel = channel;
@@ -38,13 +38,13 @@ export class Consumer {
     if (this.#leaving) await this.#cancel();
   }
 
-  /** Takes no more messages, and is gone once the one in hand is acked. */
+  /** Cancels the consumer, and closes the channel after the current message is acked. */
   async leave(): Promise<void> {
     this.#leaving = true;
     if (this.#tag) await this.#cancel();
   }
 
-  /** Acks what it has in hand. */
+  /** Acks the current message. */
   async ack(): Promise<void> {
     const message = this.inHand?.message;
     this.inHand = undefined;

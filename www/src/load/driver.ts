@@ -1,7 +1,8 @@
-// Driver: real producers and consumers on one AMQP connection, run on absolute event times.
+// Driver: producers and consumers on one AMQP connection, scheduled by absolute times.
 //
-// One timer is set for the earliest event that is due: an arrival, or the end of a service. When it fires, late as timers
-// are, everything that is due by then is done.
+// One timer is set for the earliest event: an arrival, or the end of a service. When it fires, which may be late,
+// everything
+// that is due by then is done.
 import type { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
 import type { AMQPMessage } from "@cloudamqp/amqp-client/amqp-message";
 import { Arrivals } from "./arrivals.ts";
@@ -12,13 +13,13 @@ import { type Body, type Events, type Load, ownBody, PRODUCERS, QUEUE } from "./
 import { RandomStream } from "./random.ts";
 import { Service } from "./service.ts";
 
-/** Events are reported this often at most. */
+/** Events are reported at most this often. */
 const REPORT_EVERY_MS = 33;
 
-/** A broker that keeps messages keeps those of this delivery mode. */
+/** The delivery mode of persistent messages. */
 const PERSISTENT = 2;
 
-/** A wake-up this late means that the browser had frozen the worker: that time never was. */
+/** A timer this late means that the browser froze the worker: that time is not counted. */
 const FROZEN_MS = 1000;
 
 export interface DriverCallbacks {
@@ -39,7 +40,7 @@ export class Driver {
   #load: Load;
   #producers: AMQPChannel[] = [];
   #consumers: Consumer[] = [];
-  /** Consumers that were taken away while they had a message in hand. */
+  /** Consumers that were removed while working on a message. */
   #leaving = new Set<Consumer>();
   #nextId = 1;
   #nextOutsideId = -1;
@@ -49,7 +50,7 @@ export class Driver {
   #stopped = false;
   #epoch = 0;
   #epochStart = 0;
-  /** Up to when, and up to how much, busy time has been reported. */
+  /** Time and amount up to which busy time has been reported. */
   #busySince = 0;
   #busyReported = 0;
   #busyOfGone = 0;
@@ -67,7 +68,7 @@ export class Driver {
     this.#events = this.#noEvents();
   }
 
-  /** Declares the queue, opens the channels and starts. */
+  /** Declares the queue, opens the channels and starts the load. */
   async start(paused: boolean): Promise<void> {
     this.#clock.pause();
     const control = await this.#connection.channel();
@@ -78,7 +79,7 @@ export class Driver {
     this.#reportSoon();
   }
 
-  /** Changes rates and the number of consumers, at once, and begins new averages. */
+  /** Changes the rates and the number of consumers at once, and starts new averages. */
   setLoad(load: Load, epoch: number): void {
     this.#report();
     const now = this.#clock.now();
@@ -103,14 +104,14 @@ export class Driver {
     this.#wakeWhenDue();
   }
 
-  /** Empties the queue of messages that are ready. */
+  /** Purges the queue's ready messages. */
   async purge(): Promise<void> {
     const channel = await this.#connection.channel();
     await channel.queuePurge(QUEUE);
     await channel.close();
   }
 
-  /** Stops for good and closes the connection; the broker requeues what was in hand. */
+  /** Stops for good and closes the connection; the broker requeues unacked messages. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#wakeTimer);
@@ -185,7 +186,7 @@ export class Driver {
     if (!this.#delivered) this.#callbacks.onFirstDelivery();
     this.#delivered = true;
     const deliveredAt = this.#clock.now();
-    // A redelivered message did not wait for this consumer all the time since it was published.
+    // A redelivered message has not waited for this consumer since it was published.
     const body = message.redelivered ? undefined : ownBody(message.body, this.#run);
     const id = body?.id ?? this.#nextOutsideId--;
     const work = body?.work ?? this.#outsideStream.exponential();
@@ -204,7 +205,7 @@ export class Driver {
     const now = this.#clock.now();
     const busyMs = consumer.service.end(now);
     const times = this.#times(inHand, now);
-    // What was in hand when the averages began was partly served at another rate.
+    // The service of a message delivered before the averages began was partly at another rate.
     const counts = inHand.deliveredAt >= this.#epochStart;
     this.#events.acked.push({
       id: inHand.id,
@@ -260,9 +261,9 @@ export class Driver {
     };
   }
 
-  /** Nobody waits for these answers; a failure ends the run unless it was ended anyway. */
-  #guard(answer: Promise<unknown>): void {
-    answer.catch((error) => {
+  /** Handles the result of a call that nothing waits for: a failure ends the run, unless it has ended already. */
+  #guard(call: Promise<unknown>): void {
+    call.catch((error) => {
       if (!this.#stopped) this.#callbacks.onError(error);
     });
   }

@@ -1,12 +1,12 @@
-// Messages: what the page and its load worker say to each other, and what a published message carries.
+// Messages: what the page and its load worker post to each other, and the body of a published message.
 
 /** The queue that the page publishes to and consumes from. */
 export const QUEUE = "pocketmq.demo";
 
-/** How many channels publish; each arrival comes from one of them by chance. */
+/** Number of channels that publish; each arrival is assigned to one of them at random. */
 export const PRODUCERS = 3;
 
-/** What the load does; rates are per second. */
+/** The load to run; rates are per second. */
 export interface Load {
   lambda: number;
   mu: number;
@@ -17,35 +17,35 @@ export interface Load {
 export interface Counts {
   ready: number;
   unacked: number;
-  /** Messages that ever arrived. */
+  /** Messages that arrived since the queue was declared. */
   published: number;
-  /** Consumers of the queue, whosever they are. */
+  /** All consumers of the queue, including those of other clients. */
   consumers: number;
 }
 
-/** What a broker's figures say of that queue. */
+/** Returns the counts of the page's queue from a broker's report. */
 export function countsOf({ queues }: { queues: ({ name: string } & Counts)[] }): Counts {
   return queues.find(({ name }) => name === QUEUE) ?? { ready: 0, unacked: 0, published: 0, consumers: 0 };
 }
 
-/** Where the broker is: the other end of a port, the address of a WebSocket, or the one that all tabs share. */
+/** The address of the broker: the other end of a port, a WebSocket URL, or the broker that all tabs share. */
 export type Target = { port: MessagePort } | { url: string } | { shared: true };
 
-/** To the worker. */
+/** Messages to the worker. */
 export type Command =
   | { kind: "connect"; target: Target; load: Load; seed: number; paused: boolean; epoch: number }
   | { kind: "load"; load: Load; epoch: number }
   | { kind: "pause" }
   | { kind: "resume" }
   | { kind: "purge" }
-  /** Asks the shared broker; others are asked by the page itself. */
+  /** Requests the shared broker's counts; the page requests those of others itself. */
   | { kind: "count" }
   | { kind: "disconnect" };
 
-/** From the worker. */
+/** Messages from the worker. */
 export type Report =
   | { kind: "connected"; warning?: string | undefined }
-  /** Another tab leads the shared broker, or will in a moment. */
+  /** Another tab takes over the shared broker, or has taken it over. */
   | { kind: "takeover"; done: boolean }
   | { kind: "counts"; counts: Counts }
   | { kind: "purged" }
@@ -55,15 +55,15 @@ export type Report =
   | { kind: "disconnected" }
   | { kind: "events"; events: Events };
 
-/** What happened since the last report. */
+/** Events since the last report. */
 export interface Events {
-  /** Numbers the averages, as the page does: each change of load begins new ones, and nothing of the old is mixed in. */
+  /** The number of the averages that these events belong to: each change of the load starts new ones. */
   epoch: number;
-  /** How long this epoch has been running, in ms; pauses are not counted. */
+  /** Running time of this epoch in ms, without pauses. */
   runningMs: number;
-  /** Time that the browser took away from the worker, in ms; it is not counted either. */
+  /** Time in ms in which the browser froze the worker; not counted either. */
   frozenMs: number;
-  /** How long the consumers were busy, and how long they were there, summed up over all of them, in ms. */
+  /** Busy time and presence of the consumers, summed over all of them, in ms. */
   busyMs: number;
   presentMs: number;
   published: Published[];
@@ -71,37 +71,37 @@ export interface Events {
   acked: Acked[];
 }
 
-/** A message that left a producer. */
+/** A message that a producer has sent. */
 export interface Published {
   id: number;
   producer: number;
 }
 
-/** A message that a consumer has in hand. Ids below 0 are of messages that others published. */
+/** A message that was delivered to a consumer. Ids below 0 are those of messages that others published. */
 export interface Delivered {
   id: number;
   consumer: number;
-  /** How long its service will take. */
+  /** The duration of its service. */
   serviceMs: number;
 }
 
-/** A message that is done. */
+/** A message that was acked. */
 export interface Acked {
   id: number;
   consumer: number;
-  /** The service it needed at rate 1, and for how long the consumer was really busy with it; 0 if it began in an earlier epoch. */
+  /** The service it needed at rate 1, and the time that the consumer really took; 0 if it began in an earlier epoch. */
   work: number;
   busyMs: number;
-  /** Publish to delivery and publish to ack; only for our own messages of this epoch. */
+  /** Times from publish to delivery and from publish to ack; only for our own messages of this epoch. */
   times?: { waitMs: number; sojournMs: number };
 }
 
 /** The body of a message, as JSON. */
 export interface Body {
-  /** Which run published it: times of another run's clock mean nothing here. */
+  /** The run that published it: times of another run's clock mean nothing here. */
   run: string;
   id: number;
-  /** The service that it needs at rate 1: drawn at arrival, so that more consumers meet the very same work. */
+  /** The service that it needs at rate 1: drawn at arrival, so that more consumers get the very same work. */
   work: number;
   dueAt: number;
   sentAt: number;
@@ -109,7 +109,7 @@ export interface Body {
 
 const decoder = new TextDecoder();
 
-/** The body, if this run published it. */
+/** Parses the body, if this run published the message. */
 export function ownBody(bytes: Uint8Array | null, run: string): Body | undefined {
   if (bytes?.[0] !== 0x7b) return undefined;
   try {

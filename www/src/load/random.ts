@@ -1,6 +1,6 @@
-// Random: a seeded stream of numbers for each cause of chance, so that a run can be repeated and compared.
+// Random: a seeded stream of numbers for each random variable, so that a run can be repeated and compared.
 
-/** One stream: the same seed and name always give the same numbers. */
+/** A stream of numbers: the same seed and name always give the same numbers. */
 export class RandomStream {
   readonly #state: Uint32Array;
 
@@ -9,19 +9,19 @@ export class RandomStream {
     for (let round = 0; round < 16; round++) this.#next();
   }
 
-  /** Above 0, up to 1. */
+  /** Returns a uniform number, above 0 and up to 1. */
   uniform(): number {
     const high = this.#next() >>> 6;
     const low = this.#next() >>> 5;
     return (high * 2 ** 27 + low + 1) / 2 ** 53;
   }
 
-  /** Exponential with mean 1. */
+  /** Returns an exponential number with mean 1. */
   exponential(): number {
     return -Math.log(this.uniform());
   }
 
-  /** A whole number from 0 up to, but without, the limit. */
+  /** Returns a whole number from 0 to below the limit. */
   below(limit: number): number {
     return Math.min(limit - 1, Math.floor(this.uniform() * limit));
   }

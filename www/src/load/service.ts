@@ -1,33 +1,34 @@
-// Service: when one consumer is busy, on absolute times.
+// Service: the times at which one consumer is busy, as absolute times.
 //
 //   scheduled  ──freeAt──[ work / mu ]──endsAt = the next freeAt──[ work / mu ]──
 //   real       ────────────────────────────────ack──delivery────────────────────
 //
-// The ack leaves when a timer gets to it, a little after `endsAt`, and the next delivery takes its way. Both are the page's
-// lateness, not the model's: so the next service starts at the scheduled end, and its lateness is not added to the last one's.
-// What is *measured* is the real time between acks, so a consumer that cannot keep up is seen to be slower than mu.
+// The ack leaves when a timer fires, a little after `endsAt`, and the next delivery needs its round trip. Both delays
+// come from
+// the page, not from the model: so the next service starts at the scheduled end, and delays do not add up.
+// The *measured* time is the real one between acks, so a consumer that cannot keep up shows up as slower than mu.
 
-/** A delivery this soon after an ack was already waiting: the way to the broker and back takes no longer. */
+/** A delivery this soon after an ack was already waiting: a round trip to the broker takes no longer. */
 const ROUND_TRIP_MS = 10;
 
-/** More lateness than this is no timer's: the consumer cannot keep up, and does not try to catch up later. */
+/** A delay beyond this does not come from a timer: the consumer cannot keep up, and does not try to catch up later. */
 const LATENESS_MAX_MS = 250;
 
-/** A message as the consumer takes it; without times when it does not come from our own producers. */
+/** A message as the consumer gets it; without times when it does not come from our own producers. */
 export interface Taken {
   /** The service that it needs at rate 1. */
   work: number;
-  /** When it was due to be published. */
+  /** Scheduled time of its publish. */
   dueAt?: number | undefined;
-  /** When it was really published. */
+  /** Real time of its publish. */
   sentAt?: number | undefined;
 }
 
 export class Service {
   #ratePerMs: number;
-  /** When the consumer was, or will be, scheduled to be free. */
+  /** Scheduled time at which the consumer is free. */
   #freeAt: number;
-  /** When it really became free. */
+  /** Real time at which it became free. */
   #reallyFreeAt: number;
   #reallyStartedAt = 0;
   #endsAt = Infinity;
@@ -40,17 +41,17 @@ export class Service {
     this.#reallyFreeAt = now;
   }
 
-  /** When the message in hand is done; Infinity with none. */
+  /** Time at which the current message is done; Infinity without one. */
   get endsAt(): number {
     return this.#endsAt;
   }
 
-  /** For how long the consumer has been busy so far, with the message in hand, too. */
+  /** Busy time of the consumer so far, including the current message. */
   busyMs(now: number): number {
     return this.#busyBeforeMs + (this.#inHand ? now - this.#reallyStartedAt : 0);
   }
 
-  /** Takes a message in hand. */
+  /** Starts to work on a message. */
   begin(message: Taken, now: number): void {
     const waiting = now - this.#reallyFreeAt <= ROUND_TRIP_MS;
     const start = Math.max(this.#freeAt, message.dueAt ?? (waiting ? this.#freeAt : now));
@@ -59,7 +60,7 @@ export class Service {
     this.#inHand = true;
   }
 
-  /** Is done with it, now that its ack leaves; answers how long the consumer really could not take another. */
+  /** Finishes the message, as its ack leaves, and returns how long the consumer was really busy with it. */
   end(now: number): number {
     this.#freeAt = Math.max(this.#endsAt, now - LATENESS_MAX_MS);
     this.#endsAt = Infinity;
@@ -70,7 +71,7 @@ export class Service {
     return busyMs;
   }
 
-  /** Works at another rate from now on, also on the message in hand. */
+  /** Changes the rate, also for the current message. */
   setRate(perSecond: number, now: number): void {
     const rate = perSecond / 1000;
     this.#endsAt = now + ((this.#endsAt - now) * this.#ratePerMs) / rate;

@@ -1,31 +1,34 @@
-// Dots: the messages that the picture shows, and where each is heading. How many there are is what the broker counts, and
-// nothing else; the clients' events only say where they come from and which consumer has them.
+// Dots: the messages that the picture shows, and where each is heading. Their number always follows the broker's
+// counts; the
+// clients' events only say which producer a message came from and which consumer has it.
 import type { Acked, Delivered, Events, Published } from "../load/messages.ts";
 import type { Point } from "./layout.ts";
 
-/** So many counts in a row must be higher than the page's own consumers explain, before others are seen to hold messages. */
+/**
+ * Number of counts in a row that must exceed the unacked messages of the page's own consumers before others are shown.
+ */
 const AGREEING_COUNTS = 5;
 
-/** More acked messages than this are not shown on their way out. */
+/** At most this many acked messages are shown leaving. */
 const LEAVING_MAX = 24;
 
 export interface Dot extends Point {
-  /** Where it is heading. */
+  /** The place that it moves to. */
   target: Point;
-  /** 1 when it is whole, 0 when it is gone. */
+  /** From 1 when it is fully visible to 0 when it is gone. */
   presence: number;
 }
 
-/** A message in a consumer's hands. */
+/** A message that a consumer is working on. */
 export interface Hand {
   dot: Dot;
-  /** 0 while the picture knows only that it is there. */
+  /** 0 while its delivery event has not arrived yet. */
   id: number;
   elapsedMs: number;
   serviceMs: number;
 }
 
-/** Where messages come from. */
+/** Where messages appear. */
 export interface Places {
   producer(place: number): Point;
   head: Point;
@@ -33,34 +36,34 @@ export interface Places {
 }
 
 export class Dots {
-  /** The head of the queue comes first. */
+  /** Ready messages; the head of the queue comes first. */
   readonly ready: Dot[] = [];
-  /** By the consumer's place. */
+  /** Messages of this page's consumers, by the consumer's place. */
   readonly hands = new Map<number, Hand>();
-  /** Held by consumers that are not the page's. */
+  /** Unacked messages of other consumers. */
   readonly elsewhere: Dot[] = [];
-  /** Acked: no longer counted. */
+  /** Acked messages, which are no longer counted. */
   readonly leaving: Dot[] = [];
-  /** What the page's consumers have in hand, as far as their events say. */
-  readonly #held = new Map<number, Delivered>();
-  /** Which producers have published since the last count. */
+  /** The messages that this page's consumers are working on, by their events. */
+  readonly #inHand = new Map<number, Delivered>();
+  /** Publishes since the last count. */
   #published: Published[] = [];
   #surplus: number[] = [];
 
-  /** Takes what happened to the messages; it is seen with the next count. */
+  /** Takes events; they show with the next count. */
   events({ published, delivered, acked }: Pick<Events, "published" | "delivered" | "acked">): void {
     this.#published.push(...published);
-    // Of one consumer, a delivery always follows the ack before it.
+    // A consumer's delivery always follows its previous ack.
     const acks = new Map(acked.map((message): [number, Acked] => [message.id, message]));
-    for (const { id, consumer } of acked) if (this.#held.get(consumer)?.id === id) this.#held.delete(consumer);
-    for (const message of delivered) if (!acks.has(message.id)) this.#held.set(message.consumer, message);
+    for (const { id, consumer } of acked) if (this.#inHand.get(consumer)?.id === id) this.#inHand.delete(consumer);
+    for (const message of delivered) if (!acks.has(message.id)) this.#inHand.set(message.consumer, message);
   }
 
-  /** Shows exactly as many as the broker counts. */
+  /** Shows exactly as many messages as the broker counts. */
   counted(ready: number, unacked: number, consumers: number, places: Places): void {
-    const held = [...this.#held.values()].slice(0, unacked);
-    const others = this.#others(unacked - held.length);
-    const wanted = new Map(held.map((message): [number, Delivered | undefined] => [message.consumer, message]));
+    const inHand = [...this.#inHand.values()].slice(0, unacked);
+    const others = this.#others(unacked - inHand.length);
+    const wanted = new Map(inHand.map((message): [number, Delivered | undefined] => [message.consumer, message]));
     for (let place = 0; place < consumers && wanted.size < unacked - others; place++) {
       if (!wanted.has(place)) wanted.set(place, undefined);
     }
@@ -70,14 +73,14 @@ export class Dots {
     const elsewhere = unacked - wanted.size;
     while (this.elsewhere.length > elsewhere) this.#leave(this.elsewhere.shift());
     while (this.elsewhere.length < elsewhere) this.elsewhere.push(taken());
-    // What has gone from the head since the last count went through consumers' hands, or was purged.
+    // Messages that left the head since the last count went through consumers, or were purged.
     const gone = this.ready.splice(0, Math.max(0, this.ready.length - ready));
     for (const dot of gone.slice(0, LEAVING_MAX)) this.#leave(dot);
     while (this.ready.length < ready) this.ready.push(dotAt(this.#origin(places)));
     this.#published = [];
   }
 
-  /** Shows none, as where there are too many; what the consumers have in hand is remembered. */
+  /** Shows no messages, as when there are too many; deliveries are remembered. */
   hide(): void {
     this.ready.length = 0;
     this.hands.clear();
@@ -89,10 +92,12 @@ export class Dots {
 
   clear(): void {
     this.hide();
-    this.#held.clear();
+    this.#inHand.clear();
   }
 
-  /** Of so many more than the page's own consumers have, those that others must have. */
+  /**
+   * Returns the number of unacked messages that other consumers must have, by a surplus over those of the page's own.
+   */
   #others(surplus: number): number {
     this.#surplus = [...this.#surplus, Math.max(0, surplus)].slice(-AGREEING_COUNTS);
     return this.#surplus.length < AGREEING_COUNTS ? 0 : Math.min(...this.#surplus);
@@ -118,14 +123,14 @@ export class Dots {
     if (dot && this.leaving.length < LEAVING_MAX) this.leaving.push(dot);
   }
 
-  /** A disc for a message that consumers hold: it has left its producer, however soon that was, and is seen in the lane. */
+  /** A disc for a message that a consumer got: even if it left its producer just now, it starts in the lane. */
   #taken({ head, tail }: Places): Dot {
     const dot = this.ready.shift() ?? dotAt(this.#published.shift() ? tail : head);
     if (dot.x < tail.x) Object.assign(dot, tail);
     return dot;
   }
 
-  /** Where a message that has become ready is seen first. */
+  /** Where a message that has become ready appears first. */
   #origin({ producer, tail }: Places): Point {
     const published = this.#published.shift();
     return published ? producer(published.producer) : tail;

@@ -1,4 +1,4 @@
-// Layout: where the picture's parts are, by arithmetic alone.
+// Layout: the places of the picture's parts, by arithmetic alone.
 
 export interface Point {
   x: number;
@@ -20,7 +20,7 @@ export interface Layout {
   consumerRadius: number;
 }
 
-/** How ready messages stand in the lane. */
+/** The arrangement of ready messages in the lane. */
 export interface Grid {
   /** Distance between neighbours. */
   pitch: number;
@@ -28,7 +28,7 @@ export interface Grid {
   rows: number;
 }
 
-/** The columns of the picture, as the figures above it have them in CSS. */
+/** The columns of the picture, equal to those of the figures above it in CSS. */
 const PRODUCERS_SHARE = 0.14;
 const PRODUCERS_MIN = 64;
 const CONSUMERS_SHARE = 0.22;
@@ -45,7 +45,9 @@ export function layOut(width: number, height: number, producers: number, consume
   return { producers: column(left * 0.4, height, producers), lane, consumers: points, consumerRadius: radius };
 }
 
-/** The roomiest grid that holds so many; it goes back to a roomier one only when that would be well short of full. */
+/**
+ * Returns the roomiest grid for this many messages; it returns to a roomier one only when that is well short of full.
+ */
 export function gridFor(messages: number, lane: Lane, before?: Grid): Grid {
   for (const pitch of PITCHES) {
     const columns = Math.max(1, Math.floor((lane.width - pitch) / pitch));
@@ -60,7 +62,7 @@ export function gridFor(messages: number, lane: Lane, before?: Grid): Grid {
   return { pitch, columns: Math.floor(lane.width / pitch), rows: Math.floor(lane.height / pitch) };
 }
 
-/** The place of the message that is n-th from the head: the queue winds up and down, column by column, like a snake. */
+/** Returns the place of the n-th message from the head: the queue winds up and down, column by column, like a snake. */
 export function slot(n: number, lane: Lane, grid: Grid): Point {
   const column = Math.floor(n / grid.rows);
   const along = n % grid.rows;
@@ -71,13 +73,16 @@ export function slot(n: number, lane: Lane, grid: Grid): Point {
   };
 }
 
-/** The most messages that the lane has room for as discs. */
+/** Returns the largest number of messages that the lane can show as discs. */
 export function readyMax(lane: Lane): number {
   const pitch = PITCHES.at(-1) ?? 1;
   return Math.floor((lane.width - pitch) / pitch) * Math.floor((lane.height - pitch) / pitch);
 }
 
-/** What a full bar stands for: the next of 10, 20, 50, 100 ...; it goes back to less only when it would be well short of full. */
+/**
+ * Returns the scale of a full bar: the next of 10, 20, 50, 100 ...; it shrinks only when the smaller one is well short
+ * of full.
+ */
 export function fullFor(messages: number, before = 0): number {
   const power = 10 ** Math.floor(Math.log10(Math.max(10, messages)));
   const least = [1, 2, 5].map((step) => step * power).find((full) => full >= messages) ?? 10 * power;
@@ -86,12 +91,12 @@ export function fullFor(messages: number, before = 0): number {
 
 const ELSEWHERE_PITCH = 8;
 
-/** The most messages of other clients that there is room for as discs: in a row below the lane's end. */
+/** Returns the largest number of other clients' messages that can be shown as discs, in a row below the lane's end. */
 export function elsewhereMax(lane: Lane): number {
   return Math.floor(lane.width / ELSEWHERE_PITCH / 2);
 }
 
-/** The place of the n-th of them. */
+/** Returns the place of the n-th of them. */
 export function elsewhereSlot(n: number, { left, top, width, height }: Lane): Point {
   return { x: left + width - ELSEWHERE_PITCH * (n + 0.5), y: top + height + LANE_MARGIN / 2 };
 }

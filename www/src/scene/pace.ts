@@ -1,9 +1,9 @@
-// Pace: whether messages come and go slowly enough to be followed one by one, by the broker's counts alone.
+// Pace: whether messages come and go slowly enough for the eye to follow each, by the broker's counts alone.
 import type { Sample } from "../statistics.ts";
 
-/** Over so long a time, in ms, messages that come and messages that go are counted. */
+/** Time span in ms over which arrivals and departures are counted. */
 const WINDOW_MS = 2000;
-/** More of either cannot be followed; and they can again when there are less than these. */
+/** Above the first, messages cannot be followed; below the second, they can again. */
 const TOO_MANY = 40;
 const FEW_AGAIN = 24;
 
@@ -11,7 +11,7 @@ export class Pace {
   #samples: Sample[] = [];
   #tooFast = false;
 
-  /** Whether it is too fast by now. */
+  /** Returns whether messages are too fast now. */
   sample(sample: Sample): boolean {
     if ((this.#samples.at(-1)?.published ?? 0) > sample.published) this.#samples = [];
     this.#samples.push(sample);

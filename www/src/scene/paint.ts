@@ -1,20 +1,20 @@
-// Paint: the strokes of the picture. Nothing here remembers anything.
+// Paint: the strokes of the picture. Nothing here has state.
 import type { Palette } from "../palette.ts";
 import type { Dot, Hand } from "./dots.ts";
 import type { Lane, Layout, Point } from "./layout.ts";
 
 const TURN = 2 * Math.PI;
 const PRODUCER_SIZE = 22;
-/** Of a consumer's ring, what is filled when its bar is full. */
+/** The share of a consumer's ring that a full bar fills. */
 const BOWL = 0.8;
 
-/** Messages, or what a full bar of them stands for. */
+/** Numbers of messages, or the scales of full bars. */
 export interface Bars {
   ready: number;
   unacked: number;
 }
 
-/** What does not move: the ways to the lane and from it, and the consumers' rings. */
+/** The static parts: the ways to the lane and from it, and the consumers' rings. */
 export function scenery(context: CanvasRenderingContext2D, layout: Layout, palette: Palette, consumers: number): void {
   const { lane } = layout;
   const middle = lane.top + lane.height / 2;
@@ -38,7 +38,7 @@ export function scenery(context: CanvasRenderingContext2D, layout: Layout, palet
   }
 }
 
-/** The lane in which messages wait, as thick as it has to be. */
+/** The lane in which messages wait, as thick as needed. */
 export function tube(context: CanvasRenderingContext2D, lane: Lane, thickness: number, palette: Palette): void {
   context.fillStyle = palette.lane;
   context.strokeStyle = palette.line;
@@ -74,7 +74,7 @@ export function producers(
   }
 }
 
-/** Messages, one disc each; returns how many it has drawn. */
+/** Draws messages, one disc each, and returns their number. */
 export function dots(context: CanvasRenderingContext2D, all: Iterable<Dot>, radius: number, colour: string): number {
   let drawn = 0;
   context.fillStyle = colour;
@@ -88,7 +88,7 @@ export function dots(context: CanvasRenderingContext2D, all: Iterable<Dot>, radi
   return drawn;
 }
 
-/** More messages than can be followed: dashes on the ways to the lane and from it. */
+/** Dashes on the ways to the lane and from it, for more messages than the eye can follow. */
 export function flow(context: CanvasRenderingContext2D, layout: Layout, moved: number, palette: Palette): void {
   const { lane } = layout;
   const middle = lane.top + lane.height / 2;
@@ -107,8 +107,8 @@ export function flow(context: CanvasRenderingContext2D, layout: Layout, moved: n
 }
 
 /**
- * How much is ready, as a bar in the lane from its head, and how much is unacked, in each ring; `full` is what a full one
- * stands for. Returns how many messages the bar and the rings stand for as they are drawn.
+ * Draws ready messages as a bar in the lane, from its head, and unacked ones as a level in each ring; `full` is the
+ * scale of a full bar. Returns the numbers of messages that the bar and the rings show as drawn.
  */
 export function bars(
   context: CanvasRenderingContext2D,
@@ -129,7 +129,7 @@ export function bars(
   };
 }
 
-/** Returns its length in pixels. */
+/** Draws the bar and returns its length in pixels. */
 function readyBar(
   context: CanvasRenderingContext2D,
   { left, top, width, height }: Lane,
@@ -149,7 +149,7 @@ function readyBar(
   return length;
 }
 
-/** A consumer's ring, filled from below up to a level in pixels. */
+/** Draws a consumer's ring, filled from below up to a level in pixels. */
 function bowl(
   context: CanvasRenderingContext2D,
   { x, y }: Point,
@@ -170,7 +170,10 @@ function bowl(
   context.fill();
 }
 
-/** Messages that consumers hold: a disc, and around it the ring of how much of the service is done. Returns how many. */
+/**
+ * Draws messages of consumers: a disc, and around it a ring for the part of the service that is done. Returns their
+ * number.
+ */
 export function hands(
   context: CanvasRenderingContext2D,
   inHand: ReadonlyMap<number, Hand>,
@@ -197,7 +200,7 @@ export function hands(
   return drawn;
 }
 
-/** Acked messages, on their way out: outlines, as they are no longer counted. */
+/** Draws acked messages on their way out, as outlines because they are no longer counted. */
 export function leaving(context: CanvasRenderingContext2D, gone: Dot[], radius: number, palette: Palette): void {
   context.strokeStyle = palette.muted;
   context.lineWidth = 1;

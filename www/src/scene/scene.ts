@@ -1,6 +1,6 @@
-// Scene: producers, queue and consumers on one canvas, with the messages moving, in one animation loop.
+// Scene: producers, queue and consumers on one canvas, with moving messages, in one animation loop.
 //
-// The loop runs only while something moves, can be seen and may move; the load goes on without it.
+// The loop runs only while something moves and is visible; the load does not depend on it.
 import { type Events, PRODUCERS } from "../load/messages.ts";
 import type { Palette } from "../palette.ts";
 import type { Sample } from "../statistics.ts";
@@ -20,15 +20,15 @@ import {
 import { Pace } from "./pace.ts";
 import * as paint from "./paint.ts";
 
-/** How quickly a dot closes in on its place: two thirds of the way in this time. */
+/** Time in which a dot covers two thirds of the way to its place. */
 const APPROACH_MS = 90;
-/** How long an acked message takes to fade, and a producer's flash to pass. */
+/** Time that an acked message takes to fade, and a producer's flash to pass. */
 const FADE_MS = 260;
-/** So near, in pixels, a dot has arrived as far as anybody can see. */
+/** A dot this near to its place, in pixels, counts as arrived. */
 const ARRIVED = 6;
-/** The dashes of a flow move so far in a second. */
+/** Speed of a flow's dashes. */
 const FLOW_PX_S = 60;
-/** The lane is a tube that swells with the queue; this is how thick it is beyond its rows, and how thin at least. */
+/** The lane is a tube that swells with the queue: its thickness beyond the rows, and its least one. */
 const TUBE_WALLS = 26;
 const TUBE_MIN = 52;
 
@@ -44,10 +44,10 @@ export class Scene {
   #height = 0;
   #consumers = 0;
   #sample: Sample | undefined;
-  /** Whether there are bars and a flow, because discs could not be followed, or would not fit. */
+  /** Whether bars and a flow are drawn, because discs would be too fast or too many. */
   #flows = false;
   #moves = false;
-  /** What a full bar stands for. */
+  /** The scales of full bars. */
   #full: paint.Bars = { ready: 0, unacked: 0 };
   #dashes = 0;
   #grid: Grid | undefined;
@@ -71,7 +71,7 @@ export class Scene {
     document.addEventListener("visibilitychange", () => this.#move());
   }
 
-  /** How many messages a full bar stands for; undefined while every message has its own disc. */
+  /** The number of messages that a full bar shows; undefined while every message has its own disc. */
   get fullBar(): number | undefined {
     return this.#flows ? this.#full.ready : undefined;
   }
@@ -81,7 +81,7 @@ export class Scene {
     this.#move();
   }
 
-  /** Without motion every message is drawn where it belongs, and only when the counts come in. */
+  /** Without motion every message is drawn in its place, and only when the counts arrive. */
   setStill(still: boolean): void {
     this.#still = still;
     this.#move();
@@ -97,14 +97,14 @@ export class Scene {
     this.#move();
   }
 
-  /** Takes what happened to the messages. */
+  /** Takes the clients' events. */
   events(events: Events): void {
     for (const { producer } of events.published) this.#flashes[producer] = 1;
     this.#dots.events(events);
     if (!this.#still) this.#move();
   }
 
-  /** Takes the broker's counts: from the next frame on they are what is drawn. */
+  /** Takes the broker's counts: the next frame shows them. */
   counted(sample: Sample): void {
     this.#moves = this.#pace.sample(sample);
     this.#sample = sample;
@@ -112,7 +112,7 @@ export class Scene {
     this.#move();
   }
 
-  /** Takes that the queue was emptied at once: that is not a flow. What is drawn still is what was counted last. */
+  /** Handles a purge, which is not a flow. The picture still shows the last counts. */
   purged(): void {
     this.#pace.reset();
   }
@@ -125,7 +125,7 @@ export class Scene {
     this.#move();
   }
 
-  /** Brings the discs in line with the counts, once there is a picture to draw them in. */
+  /** Updates the discs by the counts, once the canvas has a size. */
   #settle(): void {
     const sample = this.#sample;
     if (!sample || this.#width === 0) return;
@@ -139,7 +139,7 @@ export class Scene {
     const places = { producer: (place: number) => this.#producer(place), head: this.#head(), tail: this.#tail() };
     if (this.#flows) this.#dots.hide();
     else this.#dots.counted(ready, unacked, this.#consumers, places);
-    // Nobody sees the acked ones go, so they have gone.
+    // While the canvas is not visible, acked messages disappear at once.
     if (!this.#seen) this.#dots.leaving.length = 0;
   }
 
@@ -180,7 +180,7 @@ export class Scene {
     this.#move();
   }
 
-  /** Sees to it that the next change is drawn: in the loop, or at once when nothing may move. */
+  /** Makes sure that the next change is drawn: in the loop, or at once when motion is reduced. */
   #move(): void {
     if (!this.#seen) return;
     if (this.#still) {
@@ -200,7 +200,7 @@ export class Scene {
     if (moving && this.#seen && !this.#still) this.#frame = requestAnimationFrame((next) => this.#loop(next));
   }
 
-  /** Moves everything on by so many ms and draws it; answers whether anything is still moving. */
+  /** Advances everything by this many ms, draws it, and returns whether anything is still moving. */
   #draw(passedMs: number): boolean {
     const scale = window.devicePixelRatio || 1;
     const context = this.#context;
@@ -219,7 +219,9 @@ export class Scene {
     return moving;
   }
 
-  /** How many consumers are drawn: also those that are gone and hold a message still, and one for others in a flow. */
+  /**
+   * Number of consumers that are drawn, including removed ones that still have a message, and one for others in a flow.
+   */
   #rings(): number {
     const elsewhere = this.#flows && (this.#sample?.unacked ?? 0) > 0 ? 1 : 0;
     return Math.max(this.#consumers, elsewhere, ...[...this.#dots.hands.keys()].map((place) => place + 1));
@@ -239,7 +241,7 @@ export class Scene {
     this.#say("discs", waiting, inHand + elsewhere);
   }
 
-  /** The length of a bar is the count itself: only the dashes and the lane's width move on by themselves. */
+  /** The bars show the counts themselves: only the dashes and the lane's width are animated. */
   #paintFlow(): void {
     const { ready = 0, unacked = 0 } = this.#sample ?? {};
     paint.flow(this.#context, this.#layout, this.#dashes, this.#palette);
@@ -247,7 +249,10 @@ export class Scene {
     this.#say("bars", drawn.ready, drawn.unacked);
   }
 
-  /** The canvas says how many messages its discs or bars stand for as they were drawn, to be compared with the figures. */
+  /**
+   * Writes the numbers of messages in the picture to the canvas' data attributes, where tests compare them with the
+   * figures.
+   */
   #say(picture: string, ready: number, unacked: number): void {
     Object.assign(this.#canvas.dataset, { picture, ready: String(ready), unacked: String(unacked) });
   }
@@ -309,7 +314,7 @@ export class Scene {
 
   #advanceLeaving(passedMs: number): boolean {
     const { leaving } = this.#dots;
-    // Its work may be done before it is seen to arrive: it fades only where its consumer is.
+    // A message may be acked before its dot arrives: it fades only at its consumer.
     for (const dot of leaving) if (!approach(dot, passedMs, ARRIVED)) dot.presence -= passedMs / FADE_MS;
     const left = leaving.filter((dot) => dot.presence > 0);
     leaving.splice(0, leaving.length, ...left);
@@ -317,12 +322,12 @@ export class Scene {
   }
 }
 
-/** What a full bar of unacked messages stands for: one for each consumer, or more where others hold more. */
+/** Returns the scale of the unacked bar: one message for each consumer, or more where others have more. */
 function fullUnacked(unacked: number, consumers: number, before: number): number {
   return unacked <= consumers ? Math.max(1, consumers) : fullFor(unacked, before);
 }
 
-/** Moves a dot towards its target; answers whether it is still further off than this many pixels. */
+/** Moves a dot towards its target, and returns whether it is still further off than this many pixels. */
 function approach(dot: Dot, passedMs: number, near = 0.3): boolean {
   const share = 1 - Math.exp(-passedMs / APPROACH_MS);
   dot.x += (dot.target.x - dot.x) * share;
