@@ -1,4 +1,5 @@
-//! Core: how fast it is natively, how flat that stays, and the memory and the allocations of a message. Prints one line
+//! Core: the native speed of the core, how flat it stays under load, and memory and allocations per message. Prints one
+//! line
 //! of JSON.
 
 mod flat;
@@ -11,7 +12,7 @@ use std::time::Instant;
 use flat::Row;
 use workload::{BODY_BYTES, Setup, Workload};
 
-/// Counts what the system's allocator hands out.
+/// Counts the allocations of the system's allocator.
 struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
@@ -22,13 +23,13 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
         LIVE_BYTES.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promised to us.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         LIVE_BYTES.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promised to us.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -39,14 +40,14 @@ static ALLOCATOR: Counting = Counting;
 const MESSAGES: usize = 500_000;
 const QUEUED: usize = 1_000_000;
 const BATCH: usize = 100;
-/// What the gates allow: bytes of a queued message beside its body, and allocations of a message.
+/// Limits of the gates: bytes of a queued message beside its body, and allocations per message.
 const OVERHEAD_MAX_BYTES: f64 = 100.0;
 const ALLOCATIONS_MAX: f64 = 1.01;
 
 fn main() {
-    // `cargo test` wants the gates alone, and `--quick` to see that it runs.
-    let is_asked = |option: &str| std::env::args().any(|argument| argument == option);
-    let scale = if is_asked("--bench") && !is_asked("--quick") { 1 } else { 100 };
+    // `cargo test` runs the gates only, and `--quick` only checks that the benchmark runs.
+    let has = |option: &str| std::env::args().any(|argument| argument == option);
+    let scale = if has("--bench") && !has("--quick") { 1 } else { 100 };
     let one_by_one = rate(MESSAGES / scale, 1);
     let in_batches = rate(MESSAGES / scale, BATCH);
     let (overhead_bytes, allocations) = memory(QUEUED / scale);
@@ -78,7 +79,7 @@ fn json(Row { name, nanoseconds, ratio, allocations, .. }: &Row) -> String {
     format!("[\"{name}\",{nanoseconds:.0},{ratio:.2},{allocations:.2}]")
 }
 
-/// Messages a second: the best of five runs, as everything else on the machine only makes it slower.
+/// Returns messages per second: the best of five runs, as other work on the machine only makes a run slower.
 fn rate(count: usize, batch: usize) -> f64 {
     let mut workload = Workload::new(&Setup::default());
     workload.consume();
@@ -91,7 +92,7 @@ fn rate(count: usize, batch: usize) -> f64 {
     (0..5).map(run).fold(0.0, f64::max)
 }
 
-/// Bytes beside the body of a message that waits in the queue, and allocations of one that passes through.
+/// Returns the bytes of a queued message beside its body, and the allocations of a message that passes through.
 fn memory(count: usize) -> (f64, f64) {
     let mut workload = Workload::new(&Setup::default());
     let live = LIVE_BYTES.load(Ordering::Relaxed);
@@ -106,7 +107,7 @@ fn memory(count: usize) -> (f64, f64) {
     (overhead, (allocations() - before) as f64 / count as f64)
 }
 
-/// How many there were so far.
+/// Returns the number of allocations so far.
 fn allocations() -> usize {
     ALLOCATIONS.load(Ordering::Relaxed)
 }

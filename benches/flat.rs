@@ -1,4 +1,4 @@
-//! Flat: what a message costs in a broker that is full of other things, and in queues that do more than others.
+//! Flat: the cost of a message in a broker that is full of other things, and in queues that do more than others.
 
 use std::time::Instant;
 
@@ -9,10 +9,10 @@ use crate::allocations;
 use crate::workload::{Exchange, Setup, Workload};
 
 const BATCH: usize = 100;
-/// Rounds are shorter than what else the machine does, so that some have it for themselves; and many.
+/// Rounds are short and many, so that some run without interruption by the rest of the machine.
 const MESSAGES: usize = 500;
 const ROUNDS: usize = 500;
-/// Besides those that are measured.
+/// In addition to those that are measured.
 const BACKLOG: usize = 1_000_000;
 const QUEUES: usize = 10_000;
 const BINDINGS: usize = 100_000;
@@ -20,16 +20,16 @@ const BINDINGS: usize = 100_000;
 /// One measurement.
 pub struct Row {
     pub name: String,
-    /// Of one message, published, delivered and acked.
+    /// Time of one message, published, delivered and acked.
     pub nanoseconds: f64,
-    /// To the plain case, the best round of each.
+    /// Ratio to the plain case, between the best round of each.
     pub ratio: f64,
     pub allocations: f64,
-    /// What is deterministic is asserted.
+    /// Allocations are deterministic, so they are asserted.
     pub allocations_max: f64,
 }
 
-/// A case and its plain one.
+/// A case and the plain case to compare it with.
 struct Case {
     name: String,
     setup: Setup,
@@ -44,7 +44,7 @@ pub fn measure(scale: usize) -> Vec<Row> {
     cases(scale).into_iter().map(|case| case.measure(ROUNDS / scale.min(10))).collect()
 }
 
-/// Nanoseconds that deleting a queue takes, with ten bindings each: the only one, and one of many.
+/// Returns the nanoseconds to delete a queue with ten bindings: of a single one, and of one among many.
 pub fn deletion(scale: usize) -> (f64, f64) {
     let delete = |others: usize| {
         let mut workload = Workload::new(&exchange_setup("direct"));
@@ -108,7 +108,7 @@ fn case(name: String, setup: Setup) -> Case {
     Case { name, setup, plain: Setup::default(), fill: Box::new(|_| {}), allocations_max: 1.01 }
 }
 
-/// An exchange with many bindings of which one matches, beside one with that binding alone.
+/// An exchange with many bindings of which one matches, compared with that binding alone.
 fn bindings_case(kind: &'static str, bindings: usize) -> Case {
     let setup = exchange_setup(kind);
     let fill = Box::new(move |workload: &mut Workload| {
@@ -129,7 +129,7 @@ fn exchange_setup(kind: &'static str) -> Setup {
     Setup { exchange: Some(exchange), message, ..Setup::default() }
 }
 
-/// One of many queues, with bindings that have much in common with what is published and do not match.
+/// Declares one of many queues, with bindings that are similar to the published messages and do not match.
 fn declare_bound(workload: &mut Workload, number: usize, bindings: usize) {
     let name = format!("other-{number}");
     workload.declare(&name, &Table::new());
@@ -145,7 +145,7 @@ fn declare_bound(workload: &mut Workload, number: usize, bindings: usize) {
     }
 }
 
-/// Queues with an argument, none of which has anything to do but to be ready for it.
+/// Queues with an argument that has no effect on these messages.
 fn argument_cases() -> Vec<Case> {
     let dead_letters = [("x-dead-letter-exchange", "amq.fanout".into()), ("x-dead-letter-routing-key", "dead".into())];
     let classic: [(&str, Vec<(&str, Value)>); 10] = [
@@ -173,7 +173,7 @@ fn argument_cases() -> Vec<Case> {
     classic.into_iter().chain(others).map(case_of).collect()
 }
 
-/// Messages that say something which their queue minds.
+/// Messages with properties that affect their queue.
 fn message_cases() -> Vec<Case> {
     let expiring = PropertyValues { expiration: Some("60000".into()), ..PropertyValues::default() };
     let urgent = PropertyValues { priority: Some(7), ..PropertyValues::default() };
@@ -190,7 +190,7 @@ fn message_cases() -> Vec<Case> {
         beside_plain("expiration on the message", Setup { message: expiring, ..Setup::default() }),
         beside_plain("x-max-priority 255, priority on the message", urgent),
         beside_plain("a header on the message", Setup { message: task, ..Setup::default() }),
-        // Beside the same message. Its id is kept as long as it is in the queue.
+        // Compared with the same message. Its id is stored as long as it is in the queue.
         Case {
             plain: named,
             allocations_max: 2.01,

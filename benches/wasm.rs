@@ -1,4 +1,4 @@
-//! Wasm: the same workload for JavaScript to call, so that the core's speed can be told from the cost of crossing.
+//! Wasm: the same workload as a wasm export, so that the core's speed can be told from the cost of crossing.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -13,7 +13,7 @@ pub struct CoreWorkload(Workload);
 
 #[wasm_bindgen]
 impl CoreWorkload {
-    /// With its consumer.
+    /// Makes the broker and its consumer.
     #[wasm_bindgen(constructor)]
     pub fn start() -> Self {
         let mut workload = Workload::new(&Setup::default());
@@ -21,7 +21,7 @@ impl CoreWorkload {
         Self(workload)
     }
 
-    /// Passes so many messages, a batch at a time.
+    /// Passes this many messages through, a batch at a time.
     pub fn run(&mut self, count: usize, batch: usize) {
         self.0.run(count, batch);
     }

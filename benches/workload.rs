@@ -12,16 +12,16 @@ pub const BODY_BYTES: usize = 100;
 const QUEUE: &str = "bench";
 const EXCHANGE: &str = "bench-exchange";
 
-/// What the message passes through.
+/// The path of the message.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
-    /// Of its queue.
+    /// Arguments of its queue.
     pub arguments: Table,
-    /// What it says of itself.
+    /// Properties of the message.
     pub message: PropertyValues,
-    /// Whether that ends in digits of a number that rises from message to message.
+    /// Whether the properties end in digits that count up from message to message.
     pub is_numbered: bool,
-    /// The exchange that it is published to, if not to the default one.
+    /// The exchange that it is published to, if not the default one.
     pub exchange: Option<Exchange>,
 }
 
@@ -105,7 +105,7 @@ impl Workload {
         self.broker.publish(self.channel, &publication).expect("a queue that takes it");
     }
 
-    /// Takes the next delivery and answers its tag.
+    /// Takes the next delivery and returns its tag.
     pub fn deliver(&mut self) -> u64 {
         match self.broker.poll() {
             Some(Event::Delivery(delivery)) => {
@@ -116,7 +116,7 @@ impl Workload {
         }
     }
 
-    /// `batch` messages are published, then delivered, then acked at once; so often that it makes `count` messages.
+    /// Publishes `batch` messages, delivers them and acks them at once, repeatedly, until `count` messages have passed.
     /// Each batch takes a millisecond of the broker's time.
     pub fn run(&mut self, count: usize, batch: usize) {
         for _ in 0..count / batch {
@@ -129,7 +129,7 @@ impl Workload {
     }
 }
 
-/// Adds one to the digits at the end.
+/// Increments the number that the digits form.
 fn count_up(digits: &mut [u8]) {
     for digit in digits.iter_mut().rev() {
         if *digit != b'9' {

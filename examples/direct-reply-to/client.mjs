@@ -1,4 +1,4 @@
-// Asks and gets the answer straight to this channel, without a reply queue: client.mjs hello
+// Sends a request and gets the reply straight to this channel, without a reply queue: client.mjs hello
 import amqp from "amqplib";
 
 const connection = await amqp.connect(process.env.AMQP_URL ?? "amqp://localhost");

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Asks and gets the answer straight to this channel, without a reply queue: client.py hello"""
+"""Sends a request and gets the reply straight to this channel, without a reply queue: client.py hello"""
 import os
 import sys
 

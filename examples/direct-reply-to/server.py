@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Answers requests in capital letters. It need not know how the asker gets its answer."""
+"""Replies to requests in capital letters. It need not know how the client receives its reply."""
 import os
 
 import pika

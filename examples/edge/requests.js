@@ -1,4 +1,4 @@
-// Requests: what was asked for, checked; what cannot be understood is refused with a status and one sentence.
+// Requests: parses and validates requests; an invalid one is refused with a status and one sentence.
 
 const ROUTE = /^\/queues\/([\w.-]{1,64})\/messages(?:\/(pull|ack))?$/;
 const MESSAGES_MAX = 100;
@@ -13,7 +13,7 @@ export class Refusal extends Error {
   }
 }
 
-/** Which queue a request is for, and what to do with it. */
+/** Returns the queue that a request is for, and what to do with it. */
 export function routeOf(request) {
   const [, name, verb = "send"] = ROUTE.exec(new URL(request.url).pathname) ?? [];
   if (!name)
@@ -22,14 +22,14 @@ export function routeOf(request) {
   return { name, verb };
 }
 
-/** One message, or `messages`, as bytes with their MIME type. */
+/** Parses one message, or `messages`, into bytes with their MIME type. */
 export function parseMessages(body) {
   const messages = list(body.messages ?? [body], "messages");
   if (messages.length === 0) throw new Refusal(400, "messages must not be empty.");
   return messages.map(parseMessage);
 }
 
-/** How many messages to lease, and for how long. */
+/** Parses the number of messages to lease, and the duration. */
 export function parsePull({ batch_size = 5, visibility_timeout_ms = 30_000 }) {
   return {
     batchSize: whole(batch_size, "batch_size", 1, MESSAGES_MAX),
@@ -37,7 +37,7 @@ export function parsePull({ batch_size = 5, visibility_timeout_ms = 30_000 }) {
   };
 }
 
-/** Which leases to ack, and which to give back. */
+/** Parses the leases to ack, and those to requeue. */
 export function parseAck({ acks = [], retries = [] }) {
   return { acks: list(acks, "acks").map(leaseOf), retries: list(retries, "retries").map(leaseOf) };
 }

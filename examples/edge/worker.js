@@ -10,7 +10,7 @@ import { parseAck, parseMessages, parsePull, Refusal, routeOf } from "./requests
 const QUEUE = "messages";
 
 export default {
-  /** Checks a request, has its queue's Durable Object do it, and answers JSON. */
+  /** Validates a request, passes it to its queue's Durable Object, and responds with JSON. */
   async fetch(request, env) {
     try {
       const { name, verb } = routeOf(request);
@@ -18,7 +18,7 @@ export default {
       const queue = env.QUEUES.get(env.QUEUES.idFromName(name));
       return Response.json({ success: true, errors: [], result: await VERBS[verb](queue, body) });
     } catch (error) {
-      // What is no refusal of ours came from the queue's object: out of memory, or gone in between.
+      // Other errors come from the queue's object: it is out of memory, or was evicted meanwhile.
       const status = error instanceof Refusal ? error.status : 503;
       const errors = [{ code: status, message: error.message }];
       return Response.json({ success: false, errors, result: null }, { status });
@@ -32,11 +32,11 @@ const VERBS = {
   ack: (queue, body) => queue.settle(parseAck(body)),
 };
 
-/** One queue. Its clock moves when it is asked something, or by the object's alarm: a timer would keep it from sleeping. */
+/** One queue. Its clock moves on each request and by the object's alarm: a timer would keep it from hibernating. */
 export class PullQueue extends DurableObject {
   #broker = new Broker({ clock: "manual" });
   #nowMs = Date.now();
-  // A lease of an earlier life of this object must not settle a message of this one.
+  // A lease from an earlier life of this object must not settle a message of this one.
   #life = crypto.randomUUID().slice(0, 8);
 
   constructor(ctx, env) {
@@ -55,7 +55,7 @@ export class PullQueue extends DurableObject {
     return { message_count: messages.length };
   }
 
-  /** Leases messages out: what is not acked in time is ready again. */
+  /** Leases messages: those that are not acked in time are ready again. */
   async pull({ batchSize, visibilityTimeoutMs }) {
     this.#catchUp();
     const taken = this.#broker.getBatch(QUEUE, batchSize, { visibilityTimeoutMs });
@@ -64,7 +64,7 @@ export class PullQueue extends DurableObject {
     return { message_backlog_count: this.#broker.stats().queues[0].ready, messages };
   }
 
-  /** Acks leases, and gives others back to the queue. */
+  /** Acks leases, and returns others to the queue. */
   settle({ acks, retries }) {
     this.#catchUp();
     const warnings = {};
@@ -74,7 +74,7 @@ export class PullQueue extends DurableObject {
     return { ackCount, retryCount, warnings };
   }
 
-  /** What falls due while nobody asks. */
+  /** Handles what falls due between requests. */
   async alarm() {
     this.#catchUp();
     await this.#setAlarm();

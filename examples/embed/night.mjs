@@ -1,4 +1,4 @@
-// A night in a moment: what happens to a job whose worker dies, by a clock that the program moves.
+// A night in a moment: a job whose worker dies is delivered again, by a clock that the program moves.
 //
 //   node examples/embed/night.mjs
 import { Broker } from "pocketmq";

@@ -1,4 +1,4 @@
-// A pipeline inside one program: resize three pictures at a time, and count what was done. No server, no port.
+// A pipeline inside one program: resizes three pictures at a time, and counts the results. No server, no port.
 //
 //   node examples/embed/pipeline.mjs
 import { setTimeout as work } from "node:timers/promises";

@@ -6,7 +6,7 @@ const channel = await connection.createChannel();
 
 await channel.assertExchange("logs", "fanout", { durable: false });
 
-// A queue of our own: the server makes up its name, and it goes away with this connection.
+// A queue of our own: the server generates its name, and deletes it with this connection.
 const { queue } = await channel.assertQueue("", { exclusive: true });
 await channel.bindQueue(queue, "logs", "");
 

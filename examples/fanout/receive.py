@@ -9,7 +9,7 @@ channel = connection.channel()
 
 channel.exchange_declare(exchange='logs', exchange_type='fanout')
 
-# A queue of our own: the server makes up its name, and it goes away with this connection.
+# A queue of our own: the server generates its name, and deletes it with this connection.
 queue = channel.queue_declare(queue='', exclusive=True).method.queue
 channel.queue_bind(exchange='logs', queue=queue)
 

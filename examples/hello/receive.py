@@ -4,7 +4,7 @@ import pika
 connection = pika.BlockingConnection(pika.ConnectionParameters('localhost'))
 channel = connection.channel()
 
-# Declaring is idempotent: whoever starts first makes the queue.
+# Declaring is idempotent: the first program to start makes the queue.
 channel.queue_declare(queue='hello')
 
 

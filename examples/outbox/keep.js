@@ -1,6 +1,6 @@
-// Keeps the page itself: a service worker answers with its files when there is no network.
+// Stores the page itself: a service worker serves its files when there is no network.
 
-/** Resolves when the page would open offline, too. What is loaded from then on is kept as it comes. */
+/** Resolves when the page would open offline, too. Files that are loaded later are stored as well. */
 export async function keepForOffline() {
   const controlled = new Promise((resolve) => {
     navigator.serviceWorker.addEventListener("controllerchange", resolve, { once: true });

@@ -1,4 +1,4 @@
-// The page: a form that always works, and what became of its posts.
+// The page: a form that always works, and the status of its posts.
 import { keepForOffline } from "./keep.js";
 import { openOutbox } from "./outbox.js";
 
@@ -27,15 +27,15 @@ async function submit(event) {
   await opening.then(({ add }) => add(text)).catch(complain);
 }
 
-/** Sends one post; the server knows by its id whether it had it already. To be offline is no failure. */
+/** Sends one post; by its id the server recognises one that it already has. Being offline is not a failure. */
 async function post(body, id) {
   await untilOnline();
   const request = { method: "POST", headers: { "idempotency-key": id }, body };
-  const answer = await fetch("posts", request).catch((error) => {
+  const response = await fetch("posts", request).catch((error) => {
     if (navigator.onLine) throw error;
   });
-  if (!answer) return post(body, id);
-  if (!answer.ok) throw new Error(`The server answers ${answer.status}.`);
+  if (!response) return post(body, id);
+  if (!response.ok) throw new Error(`The server responded with ${response.status}.`);
 }
 
 function untilOnline() {
@@ -52,8 +52,8 @@ async function refresh() {
 }
 
 async function showReceived() {
-  const answer = await fetch("posts", { cache: "no-store" });
-  const lines = (await answer.json()).map((received) => listItem(received));
+  const response = await fetch("posts", { cache: "no-store" });
+  const lines = (await response.json()).map((received) => listItem(received));
   element("received").replaceChildren(...lines);
 }
 

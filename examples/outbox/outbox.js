@@ -1,5 +1,6 @@
-// The outbox: posts lie in durable queues of the browser until the server has taken them. A try that fails is a nack, and each
-// queue's dead letters go to the next: so they wait longer from try to try, and at last lie in outbox.dead.
+// The outbox: posts stay in durable queues of the browser until the server has accepted them. A failed try is a nack,
+// and each
+// queue's dead letters go to the next: so they wait longer from try to try, and end in outbox.dead.
 //
 //   outbox.try-1 ─nack─> outbox.wait-1 ─0.5 s─> outbox.try-2 ─nack─> outbox.wait-2 ─1 s─> ... outbox.try-4 ─nack─> outbox.dead
 import { connect } from "pocketmq/browser";
@@ -15,13 +16,13 @@ export async function openOutbox() {
   await declare(channel);
   await channel.prefetch(1);
 
-  /** Puts a post into the outbox; it is safe there when the promise is fulfilled. */
+  /** Adds a post to the outbox; it is stored safely when the promise is fulfilled. */
   const add = (text, id = crypto.randomUUID()) => {
     const properties = { messageId: id, deliveryMode: PERSISTENT };
     return channel.basicPublish("", "outbox.try-1", text, properties);
   };
 
-  /** Has `post` send what is there, now and from now on; what it throws is a failed try. */
+  /** Calls `post` for each post, those that are there and those to come; an exception is a failed try. */
   const drain = async (post) => {
     const attempt = async (message) => {
       try {
@@ -34,7 +35,9 @@ export async function openOutbox() {
     for (const queue of numbered("outbox.try")) await channel.basicConsume(queue, { noAck: false }, attempt);
   };
 
-  /** Shows the dead letters: `show` gets each with what puts it into the outbox again. They stay dead until then. */
+  /**
+   * Passes each dead letter to `show`, with a function that puts it into the outbox again. It stays dead until then.
+   */
   const watchDead = async (show) => {
     const dead = await connection.channel();
     await dead.basicConsume("outbox.dead", { noAck: false }, (message) => {
@@ -46,7 +49,7 @@ export async function openOutbox() {
     });
   };
 
-  /** How many posts wait for their first try, how many for another, and how many for none. */
+  /** Returns how many posts wait for their first try, how many for another, and how many are dead. */
   const counts = async () => {
     const { queues } = await connection.stats();
     const there = (...names) =>
@@ -76,7 +79,7 @@ async function declare(channel) {
   await queue(`outbox.try-${TRIES}`, deadTo("outbox.dead"));
 }
 
-/** How often the server refused it: the broker keeps account of that. */
+/** Returns how often the server refused it, as the broker counts. */
 function refusals({ properties: { headers } }) {
   const deaths = headers?.["x-death"] ?? [];
   return deaths.filter(({ reason }) => reason === "rejected").length;

@@ -1,4 +1,5 @@
-// The server that takes the posts: each once, however often it comes. It serves the page, too, and refuses posts on demand.
+// The server that accepts the posts: each once, however often it arrives. It also serves the page, and refuses posts on
+// demand.
 //
 //   node examples/outbox/server.js [--port 8788] [--page FOLDER]
 //   curl -X PUT -d 2 http://127.0.0.1:8788/refusals        the next two posts are refused
@@ -20,7 +21,7 @@ const { values } = parseArgs({
 const posts = new Map();
 let refusals = 0;
 
-const answers = {
+const handlers = {
   "GET /posts": async () => [200, JSON.stringify([...posts.values()]), "application/json"],
   "POST /posts": async (request) => {
     const body = await text(request);
@@ -38,7 +39,7 @@ const answers = {
   },
 };
 
-/** A file of the page: the path of a URL has no `..` left in it. */
+/** Returns a file of the page: the path of a URL has no `..` left in it. */
 async function file(request) {
   const { pathname } = new URL(request.url, "http://localhost");
   const path = join(values.page, pathname.endsWith("/") ? `${pathname}index.html` : pathname);
@@ -46,8 +47,8 @@ async function file(request) {
 }
 
 const server = createServer(async (request, response) => {
-  const answer = answers[`${request.method} ${request.url}`] ?? file;
-  const [status, body, type = "text/plain"] = await answer(request).catch(() => [404, "There is nothing here."]);
+  const handler = handlers[`${request.method} ${request.url}`] ?? file;
+  const [status, body, type = "text/plain"] = await handler(request).catch(() => [404, "There is nothing here."]);
   response.writeHead(status, { "content-type": type }).end(body);
 });
 server.listen(Number(values.port), "127.0.0.1", () => {

@@ -1,4 +1,4 @@
-// Asks for a Fibonacci number and waits for the answer in a queue of its own: client.mjs 30
+// Requests a Fibonacci number and waits for the reply in a queue of its own: client.mjs 30
 import { randomUUID } from "node:crypto";
 import amqp from "amqplib";
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Asks for a Fibonacci number and waits for the answer in a queue of its own: client.py 30"""
+"""Requests a Fibonacci number and waits for the reply in a queue of its own: client.py 30"""
 import os
 import sys
 import uuid
@@ -17,7 +17,7 @@ class FibonacciClient:
         self.answer = None
 
     def on_answer(self, ch, method, properties, body):
-        # An answer to an earlier request that nobody waits for any more is ignored.
+        # A reply to an earlier request that timed out is ignored.
         if properties.correlation_id == self.correlation_id:
             self.answer = int(body)
 

@@ -1,4 +1,4 @@
-// Answers requests for Fibonacci numbers.
+// Replies to requests for Fibonacci numbers.
 import amqp from "amqplib";
 
 const connection = await amqp.connect(process.env.AMQP_URL ?? "amqp://localhost");
@@ -16,7 +16,7 @@ await channel.prefetch(1);
 await channel.consume("rpc_queue", (message) => {
   const n = Number(message.content);
   console.log(` [.] fib(${n})`);
-  // The request says where its answer goes, and which of the asker's requests it was.
+  // The request has the reply's queue, and an id by which the client matches it.
   const { replyTo, correlationId } = message.properties;
   channel.sendToQueue(replyTo, Buffer.from(String(fibonacci(n))), { correlationId });
   channel.ack(message);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Answers requests for Fibonacci numbers."""
+"""Replies to requests for Fibonacci numbers."""
 import os
 
 import pika
@@ -20,7 +20,7 @@ def fibonacci(n):
 def answer(ch, method, properties, body):
     n = int(body)
     print(f' [.] fib({n})')
-    # The request says where its answer goes, and which of the asker's requests it was.
+    # The request has the reply's queue, and an id by which the client matches it.
     ch.basic_publish(
         exchange='',
         routing_key=properties.reply_to,

@@ -1,4 +1,4 @@
-// The server's worker: it is handed a port and speaks AMQP over it.
+// The server's worker: it receives a port and speaks AMQP over it.
 import { connectPort } from "pocketmq/browser";
 
 self.addEventListener("message", async ({ data: port }) => {

@@ -1,4 +1,4 @@
-// Prints what matches any of the patterns: receive.mjs "kern.*" "#.critical"
+// Prints the messages that match any of the patterns: receive.mjs "kern.*" "#.critical"
 // A pattern's words are separated by dots: * stands for one word, # for any number of words.
 import amqp from "amqplib";
 

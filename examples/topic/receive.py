@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints what matches any of the patterns: receive.py "kern.*" "#.critical"
+"""Prints the messages that match any of the patterns: receive.py "kern.*" "#.critical"
 
 A pattern's words are separated by dots: * stands for one word, # for any number of words.
 """

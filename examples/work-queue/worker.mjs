@@ -14,7 +14,7 @@ await channel.consume("tasks", async (message) => {
   console.log(` [x] Received ${task}`);
   await work((task.split(".").length - 1) * 100);
   console.log(" [x] Done");
-  // Only now: if this worker dies before, the task goes to another one.
+  // Acked only now: if this worker dies before, the task goes to another one.
   channel.ack(message);
 });
 console.log(" [*] Waiting for tasks. To exit press CTRL+C");

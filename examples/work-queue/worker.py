@@ -15,7 +15,7 @@ def work(ch, method, properties, body):
     print(f' [x] Received {body.decode()}')
     time.sleep(body.count(b'.') / 10)
     print(' [x] Done')
-    # Only now: if this worker dies before, the task goes to another one.
+    # Acked only now: if this worker dies before, the task goes to another one.
     ch.basic_ack(delivery_tag=method.delivery_tag)
 
 

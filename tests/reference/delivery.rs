@@ -1,10 +1,10 @@
-//! Delivery: consumers, and what they get.
+//! Delivery: consumers, and the messages that they get.
 
 use pocketmq::broker::ErrorKind;
 
 use super::message::Content;
 use super::queue::{Arguments, Message, Place, Queue};
-use super::{Answer, Reference, Unacked, connection_of, forget_holder};
+use super::{Answer, Reference, Unacked, connection_of, forget_consumer};
 
 #[derive(Clone, Debug)]
 pub struct Consumer {
@@ -17,13 +17,13 @@ pub struct Consumer {
     pub since: u64,
 }
 
-/// What somebody gets.
+/// A delivered message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
     pub delivery_tag: u64,
     pub redelivered: bool,
-    /// How often it says that it was requeued.
-    pub requeued: Option<i64>,
+    /// Its `x-delivery-count`.
+    pub delivery_count: Option<i64>,
     pub content: Content,
 }
 
@@ -32,8 +32,8 @@ impl Reference {
         self.channels.iter().flat_map(|channel| &channel.consumers).filter(|consumer| consumer.queue == queue).count()
     }
 
-    /// The first of those is to take a message for which nobody before it has room: with their channels, each in the
-    /// tier of its priority.
+    /// Returns the consumers that may take a message, with their channels; the first one with room gets it, within a
+    /// priority.
     fn candidates(&self, queue: &Queue) -> Vec<(usize, &Consumer)> {
         let all = self.channels.iter().enumerate();
         let all = all.flat_map(|(number, channel)| channel.consumers.iter().map(move |consumer| (number, consumer)));
@@ -50,7 +50,7 @@ impl Reference {
         all.find(|consumer| consumer.since == since).expect("a consumer in line").priority
     }
 
-    /// Whether one of a higher priority waits until the single active consumer has nothing unacked.
+    /// Whether a consumer of a higher priority waits until the single active consumer has nothing unacked.
     fn is_handing_over(&self, queue: &Queue) -> bool {
         let Arguments { is_quorum, has_single_active_consumer, .. } = queue.arguments;
         is_quorum
@@ -58,7 +58,7 @@ impl Reference {
             && queue.line.get(1).is_some_and(|&next| self.priority_of(next) > self.priority_of(queue.line[0]))
     }
 
-    /// A new consumer, or one that was active, gets in line.
+    /// Puts a new consumer, or one that was active, in line.
     fn line_up(&mut self, name: &str, since: u64) {
         let queue = self.queue(name).expect("a queue with consumers");
         let Arguments { is_quorum, has_single_active_consumer, .. } = queue.arguments;
@@ -70,7 +70,7 @@ impl Reference {
         self.queue_mut(name).expect("it was found").line.insert(place, since);
     }
 
-    /// One of a higher priority takes over, if it may.
+    /// Makes the consumer of a higher priority the active one, if it may be.
     pub(super) fn reappoint(&mut self, name: &str) {
         let Some(queue) = self.queue(name).filter(|queue| self.is_handing_over(queue)) else { return };
         let active = queue.line[0];
@@ -87,7 +87,7 @@ impl Reference {
         }
     }
 
-    /// How many messages the consumers of this queue could take at once.
+    /// Returns how many messages the consumers of this queue could take at once.
     pub fn room(&self, queue: &Queue) -> usize {
         let rooms = self.candidates(queue).into_iter().map(|(number, consumer)| self.room_of(number, consumer));
         rooms.fold(0, usize::saturating_add)
@@ -98,7 +98,7 @@ impl Reference {
         self.room(queue) > 0
     }
 
-    /// The same, and it is not the turn of another queue.
+    /// Whether a consumer of this queue could take a message at once, and no other queue can come first.
     pub fn has_sure_taker(&self, queue: &Queue) -> bool {
         let is_sure = |(number, consumer): (usize, &Consumer)| {
             self.room_of(number, consumer) > 0 && !self.takes_turns(number, &queue.name)
@@ -141,11 +141,11 @@ impl Reference {
         let known = &mut self.channels[channel];
         let Some(index) = known.consumers.iter().position(|consumer| consumer.tag == tag) else { return };
         let consumer = known.consumers.remove(index);
-        forget_holder(&mut known.unacked, tag);
+        forget_consumer(&mut known.unacked, tag);
         self.left(&consumer.queue);
     }
 
-    /// A consumer of this queue has left.
+    /// A consumer of this queue was cancelled or closed.
     pub(super) fn left(&mut self, name: &str) {
         let (now, is_last) = (self.now, self.consumers_of(name) == 0);
         let all = self.channels.iter().flat_map(|channel| &channel.consumers).map(|consumer| consumer.since);
@@ -160,7 +160,7 @@ impl Reference {
         self.reappoint(name);
     }
 
-    /// A prefetch of consumers takes the channel's away.
+    /// Sets a prefetch; one for each consumer replaces the channel's.
     pub fn qos(&mut self, channel: usize, prefetch: u16, global: bool) {
         let known = &mut self.channels[channel];
         known.channel_prefetch = if global { prefetch } else { 0 };
@@ -173,26 +173,27 @@ impl Reference {
         self.paused[connection] = paused;
     }
 
-    /// Whether consumers of other queues share the prefetch of a channel, and may have their turn before this queue's.
+    /// Whether consumers of other queues share the channel's prefetch, and may get a message before this queue's.
     fn takes_turns(&self, number: usize, queue: &str) -> bool {
         let channel = &self.channels[number];
         channel.channel_prefetch > 0 && channel.consumers.iter().any(|other| other.queue != queue)
     }
 
-    /// How many messages a consumer can take.
+    /// Returns how many messages a consumer can take.
     fn room_of(&self, number: usize, consumer: &Consumer) -> usize {
         let channel = &self.channels[number];
         if self.paused[connection_of(number)] {
             return 0;
         }
-        let held = |counts: &dyn Fn(&Unacked) -> bool| channel.unacked.iter().filter(|unacked| counts(unacked)).count();
-        let left = |prefetch: u16, held: usize| match prefetch {
+        let count =
+            |counts: &dyn Fn(&Unacked) -> bool| channel.unacked.iter().filter(|unacked| counts(unacked)).count();
+        let left = |prefetch: u16, count: usize| match prefetch {
             0 => usize::MAX,
-            prefetch => usize::from(prefetch).saturating_sub(held),
+            prefetch => usize::from(prefetch).saturating_sub(count),
         };
-        let by_consumer = held(&|unacked| unacked.consumer.as_ref() == Some(&consumer.tag));
-        let by_channel = left(channel.channel_prefetch, held(&|unacked| unacked.is_counted));
-        // Who does not ack is not counted, but waits with the others.
+        let by_consumer = count(&|unacked| unacked.consumer.as_ref() == Some(&consumer.tag));
+        let by_channel = left(channel.channel_prefetch, count(&|unacked| unacked.is_counted));
+        // Deliveries without ack are not counted by the prefetch, but wait like the others.
         match by_channel {
             0 => 0,
             _ if consumer.no_ack => usize::MAX,
@@ -200,7 +201,7 @@ impl Reference {
         }
     }
 
-    /// Answers the message and how many are ready behind it.
+    /// Returns the message, and how many are ready behind it.
     pub fn get(
         &mut self,
         channel: usize,
@@ -219,7 +220,7 @@ impl Reference {
         Ok(Some((delivered, self.queue(&name).expect("it was found").ready().len())))
     }
 
-    /// The broker chose this consumer: checks that it could, and answers what it is to get.
+    /// The broker chose this consumer: checks that it was allowed to, and returns the delivery to expect.
     pub fn deliver(&mut self, channel: usize, tag: &str) -> Delivered {
         let consumers = &self.channels[channel].consumers;
         let consumer = consumers.iter().find(|consumer| consumer.tag == tag).expect("a delivery to a consumer").clone();
@@ -246,11 +247,12 @@ impl Reference {
         deadline: Option<u64>,
     ) -> Delivered {
         let queue = self.queue(name).expect("a delivery from a queue");
-        let Message { position, redelivered, told, ref content, .. } = *queue.head().expect("a ready message");
+        let Message { position, redelivered, delivery_count, ref content, .. } =
+            *queue.head().expect("a ready message");
         assert!(!self.is_expired(queue, queue.head().expect("a ready message")), "an expired message is delivered");
         let content = content.clone();
         let (declared, is_counted) = (queue.declared, consumer.is_some());
-        // A deadline of its own takes the place of the queue's.
+        // A deadline of its own replaces the queue's timeout.
         let timeout = if deadline.is_some() { None } else { self.timeout(declared) };
         let known = self.queue_mut(name).expect("a delivery from a queue");
         if no_ack {
@@ -262,19 +264,19 @@ impl Reference {
         channel.last_tag += 1;
         let tag = channel.last_tag;
         if !no_ack {
-            let unacked = Unacked { tag, declared, position, consumer, is_counted, deadline, timeout, held: None };
+            let unacked = Unacked { tag, declared, position, consumer, is_counted, deadline, timeout, on_commit: None };
             channel.unacked.push(unacked);
         }
-        Delivered { delivery_tag: tag, redelivered, requeued: told, content }
+        Delivered { delivery_tag: tag, redelivered, delivery_count, content }
     }
 
-    /// When who gets a message now has to have acked it, and after how long that is.
+    /// Returns when a message that is delivered now must be acked, and the timeout itself.
     pub(super) fn timeout(&self, declared: u64) -> Option<(u64, u64)> {
         let queue = self.queues.iter().find(|queue| queue.declared == declared)?;
         self.settings(queue).consumer_timeout.map(|ms| (self.now + ms, ms))
     }
 
-    /// Checks that nothing is left that could be delivered, and nothing that should have gone.
+    /// Checks that no queue has a message to deliver, to expire or to drop.
     pub fn check_idle(&self) {
         for queue in &self.queues {
             let Some(head) = queue.head() else { continue };
@@ -292,7 +294,7 @@ impl Reference {
         expires.is_some_and(|expires| self.consumers_of(&queue.name) == 0 && self.now >= queue.used + expires)
     }
 
-    /// The delivery tags that are unacked on a channel.
+    /// Returns the delivery tags that are unacked on a channel.
     pub fn unacked_tags(&self, channel: usize) -> Vec<u64> {
         self.channels[channel].unacked.iter().map(|unacked| unacked.tag).collect()
     }

@@ -1,11 +1,12 @@
-//! Following: the broker's facts, one by one; each must be one that was asked for, or one whose time has come.
+//! Following: checks the broker's facts one by one; each must follow from a command or be due.
 //!
-//! A verb says what is to happen. In which order the parts of it happen, and what they lead to in other queues first, is
-//! the broker's choice, and the facts tell it.
+//! A verb determines what happens. The order of its parts, and of their consequences in other queues, is the broker's
+//! choice:
+//! the facts reveal it.
 
 use super::Reference;
 use super::message::{Content, Reason};
-use super::publishing::{Delayed, Owed, Targets};
+use super::publishing::{Delayed, Pending, Targets};
 use super::queue::{Message, Place, Queue, Room};
 
 /// A message and its queues, sorted by their names.
@@ -15,20 +16,20 @@ pub struct Publication {
     pub queues: Vec<String>,
 }
 
-/// What the broker says has happened; deliveries are checked where they are made.
+/// A fact of the broker; deliveries are checked where they are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
     Published(Box<Publication>),
-    /// A message has left for good, other than by a delivery.
+    /// A message was removed, other than by a delivery.
     Removed(String, u64),
     Requeued(String, u64),
     QueueDeleted(String),
-    /// Of the message that was delayed as the how many-th.
+    /// The message that was delayed as number n is published.
     DelayOver(u64),
 }
 
 impl Reference {
-    /// Follows all facts of a command; nothing may be owed in the end.
+    /// Follows all facts of a command; nothing may be pending in the end.
     pub fn follow(&mut self, facts: impl IntoIterator<Item = Fact>) {
         for fact in facts {
             match fact {
@@ -39,9 +40,9 @@ impl Reference {
                 Fact::DelayOver(number) => self.delay_over(number),
             }
         }
-        self.pay_all();
+        self.resolve_all();
         (self.is_closing, self.is_committing) = (false, false);
-        assert_eq!(self.unexplained, [], "publications that nobody has asked for");
+        assert_eq!(self.unexplained, [], "publications without a cause");
         let late = self.delayed.iter().find(|delayed| delayed.until <= self.now);
         assert!(late.is_none(), "{late:?} has waited for too long");
         for queue in &self.queues {
@@ -54,48 +55,53 @@ impl Reference {
         }
     }
 
-    /// Nothing of what is owed can lead to a fact any more.
-    fn pay_all(&mut self) {
-        self.pay_without(self.owed.len());
+    /// Checks that nothing of what is pending leads to a fact.
+    fn resolve_all(&mut self) {
+        self.resolve_first(self.pending.len());
     }
 
-    /// So much of what is owed leads to no fact.
-    fn pay_without(&mut self, count: usize) {
-        let owed = self.owed.drain(..count).collect();
-        assert_eq!(self.pay(owed, None).err(), None, "a publication is missing, with {:?}", self.unexplained);
+    /// Checks that the first publications that are pending lead to no fact.
+    fn resolve_first(&mut self, count: usize) {
+        let pending = self.pending.drain(..count).collect();
+        assert_eq!(self.resolve(pending, None).err(), None, "a publication is missing, with {:?}", self.unexplained);
     }
 
-    /// Before messages leave or return, what was refused has found other queues, or none; and a transaction publishes
+    /// Before messages leave or return, dead letters of refused messages are published; and a transaction publishes
     /// before it settles.
     fn publishes_before(&mut self, name: &str, position: u64) {
-        let refused = self.owed.iter().take_while(|owed| owed.reason.is_some()).count();
-        self.pay_without(refused);
+        let refused = self.pending.iter().take_while(|pending| pending.reason.is_some()).count();
+        self.resolve_first(refused);
         let queue = self.queue(name).expect("a queue of messages");
         let is_settled = |message: &Message| message.position == position && message.place != Place::Ready;
         if queue.messages.iter().any(is_settled) {
-            self.pay_all();
+            self.resolve_all();
         }
     }
 
-    /// It was owed, or else the next message that leaves, or has waited for long enough, is to explain it.
+    /// Accepts a publication that was pending; others must be explained by the next message that leaves or whose delay
+    /// ends.
     fn published(&mut self, publication: Publication) {
-        let mut paid = self.clone();
-        match paid.pay(self.owed.clone(), Some(&publication)) {
-            Ok(owed) => *self = Self { owed, ..paid },
+        let mut resolved = self.clone();
+        match resolved.resolve(self.pending.clone(), Some(&publication)) {
+            Ok(pending) => *self = Self { pending, ..resolved },
             Err(_) => self.unexplained.push(publication),
         }
     }
 
-    /// Publishes what is owed as far as this fact says, or all, where it must lead to no fact. Answers what is left, or
-    /// what should have come.
-    fn pay(&mut self, mut owed: Vec<Owed>, fact: Option<&Publication>) -> Result<Vec<Owed>, Option<Box<Publication>>> {
-        while !owed.is_empty() {
-            let Owed { mut content, reason, is_given_back, mandatory } = owed.remove(0);
+    /// Publishes what is pending, up to this fact; without one, everything, and it must lead to no fact. Returns what
+    /// is still pending, or the publication that should have come.
+    fn resolve(
+        &mut self,
+        mut pending: Vec<Pending>,
+        fact: Option<&Publication>,
+    ) -> Result<Vec<Pending>, Option<Box<Publication>>> {
+        while !pending.is_empty() {
+            let Pending { mut content, reason, is_given_back, mandatory } = pending.remove(0);
             if self.delays(&content) {
                 self.delay(content);
                 continue;
             }
-            let Targets { mut queues, doubles, refusing } = self.targets_told(&content, reason, fact, is_given_back);
+            let Targets { mut queues, doubles, refusing } = self.targets_by_fact(&content, reason, fact, is_given_back);
             content.bcc.clear();
             self.was_refused |= reason.is_none() && !refusing.is_empty();
             if mandatory && queues.len() + doubles + refusing.len() == 0 {
@@ -103,42 +109,42 @@ impl Reference {
             }
             for name in refusing.iter().rev().filter(|name| self.dead_letters_refused(name)) {
                 let refused = self.dead_letter(content.clone(), name, Reason::MaxLength);
-                owed.splice(0..0, refused.map(|refused| Owed { is_given_back, ..refused }));
+                pending.splice(0..0, refused.map(|refused| Pending { is_given_back, ..refused }));
             }
             if !queues.is_empty() {
                 queues.sort();
                 queues.iter().for_each(|name| self.arrive(name, &content));
                 let expected = Publication { content, queues };
-                return if fact == Some(&expected) { Ok(owed) } else { Err(Some(Box::new(expected))) };
+                return if fact == Some(&expected) { Ok(pending) } else { Err(Some(Box::new(expected))) };
             }
         }
-        if fact.is_none() { Ok(owed) } else { Err(None) }
+        if fact.is_none() { Ok(pending) } else { Err(None) }
     }
 
-    /// Where a message goes. What is given back goes, and leads to more, while its consumer has no room for one more yet,
-    /// or has it already, as others that it holds are settled before. So does what time brings, as acks may be late. Where a connection closes, its
-    /// consumers may be there still.
-    fn targets_told(
+    /// Returns the queues that a message goes to. Those of a dead letter depend on the room of a consumer that is just
+    /// returning messages: it may count as before or after. So do those of a message whose delay is over, as acks may
+    /// be late. While a connection is closed, its consumers may still be there.
+    fn targets_by_fact(
         &self,
         content: &Content,
         reason: Option<Reason>,
         fact: Option<&Publication>,
         is_given_back: bool,
     ) -> Targets {
-        let is_told = |targets: &Targets| {
+        let matches = |targets: &Targets| {
             let mut queues = targets.queues.clone();
             queues.sort();
-            fact.is_some_and(|told| told.content.body == content.body && told.queues == queues)
+            fact.is_some_and(|fact| fact.content.body == content.body && fact.queues == queues)
         };
         let known = self.targets(content, reason, Room::Known);
-        if is_told(&known) || !(is_given_back || self.is_room_unsure()) {
+        if matches(&known) || !(is_given_back || self.is_room_unsure()) {
             return known;
         }
-        let before = self.is_closing.then(|| self.targets(content, reason, Room::Anybodys));
-        before.filter(is_told).unwrap_or_else(|| self.targets(content, reason, Room::Nobodys))
+        let before = self.is_closing.then(|| self.targets(content, reason, Room::Unlimited));
+        before.filter(matches).unwrap_or_else(|| self.targets(content, reason, Room::None))
     }
 
-    /// Whether what happens now may have happened before consumers had room for one more.
+    /// Whether the order of this event and a consumer's getting room is open.
     fn is_room_unsure(&self) -> bool {
         self.is_turning || self.is_closing || self.is_committing
     }
@@ -155,18 +161,17 @@ impl Reference {
         let reasons = match message.place {
             Place::Acked => return drop(self.queue_mut(name).map(|queue| queue.take(position))),
             Place::Rejected => vec![Reason::Rejected],
-            Place::Returning if self.is_worn_out(queue, message) => vec![Reason::DeliveryLimit],
+            Place::Returning if self.exceeds_delivery_limit(queue, message) => vec![Reason::DeliveryLimit],
             Place::Ready => self.reasons(queue, position),
             _ => Vec::new(),
         };
-        // Of two good reasons it is the one that its dead letter gives.
-        let told =
+        // Of two possible reasons, the one in its dead letter counts.
+        let dead =
             self.unexplained.first().and_then(|dead| dead.content.deaths.iter().find(|death| death.queue == name));
-        let is_told = |reason: &&Reason| told.is_none_or(|death| death.reason == reason.name());
-        let reason = reasons.iter().find(is_told);
-        let reason = *reason.unwrap_or_else(|| {
-            panic!("{message:?} leaves {name}, as {:?} tells, not as {reasons:?}", self.unexplained)
-        });
+        let matches = |reason: &&Reason| dead.is_none_or(|death| death.reason == reason.name());
+        let reason = reasons.iter().find(matches);
+        let reason = *reason
+            .unwrap_or_else(|| panic!("{message:?} leaves {name}, by {:?}, not by {reasons:?}", self.unexplained));
         let dead_letter = self.dead_letter(message.content.clone(), name, reason);
         self.explain(Vec::from_iter(dead_letter));
         self.queue_mut(name).expect("a message leaves a queue").take(position);
@@ -177,18 +182,18 @@ impl Reference {
         let Delayed { until, mut content, .. } = self.delayed.remove(place);
         assert!(until <= self.now, "{content:?} has not waited for long enough");
         content.delay = content.delay.map(|delay| -delay);
-        self.explain(vec![Owed { content, reason: None, is_given_back: false, mandatory: false }]);
+        self.explain(vec![Pending { content, reason: None, is_given_back: false, mandatory: false }]);
     }
 
-    /// All that was published without being owed is what this leads to.
-    fn explain(&mut self, mut owed: Vec<Owed>) {
+    /// Checks that all unexplained publications follow from this.
+    fn explain(&mut self, mut pending: Vec<Pending>) {
         for fact in std::mem::take(&mut self.unexplained).iter().map(Some).chain([None]) {
-            let paid = self.pay(owed, fact);
-            owed = paid.unwrap_or_else(|expected| panic!("there is {fact:?} where {expected:?} should be"));
+            let resolved = self.resolve(pending, fact);
+            pending = resolved.unwrap_or_else(|expected| panic!("there is {fact:?} where {expected:?} should be"));
         }
     }
 
-    /// Why a ready message may leave just now.
+    /// Returns the reasons for which a ready message may leave now.
     fn reasons(&self, queue: &Queue, position: u64) -> Vec<Reason> {
         let head = queue.head().expect("a ready message");
         assert_eq!(head.position, position, "{} is left by another than the next", queue.name);
@@ -203,7 +208,7 @@ impl Reference {
         reasons
     }
 
-    /// Whether a queue has too many messages, and drops them.
+    /// Whether a queue is over its limit, and drops messages.
     pub(super) fn drops_head(&self, queue: &Queue) -> bool {
         self.settings(queue).overflow.unwrap_or("drop-head") == "drop-head" && self.overflows(queue)
     }
@@ -213,20 +218,20 @@ impl Reference {
         let queue = self.queue(name).expect("a message returns to a queue");
         let message = queue.messages.iter().find(|message| message.position == position).expect("a message returns");
         assert_eq!(message.place, Place::Returning, "{message:?} returns to {name}");
-        assert!(!self.is_worn_out(queue, message), "{message:?} returns to {name} too often");
+        assert!(!self.exceeds_delivery_limit(queue, message), "{message:?} returns to {name} too often");
         let counts = self.counts(queue);
         let message = self.queue_mut(name).expect("a message returns to a queue").at(position);
         message.place = Place::Ready;
         message.redelivered = true;
         message.requeued += 1;
         if counts {
-            message.told = Some(message.requeued);
+            message.delivery_count = Some(message.requeued);
         }
     }
 
     fn deleted(&mut self, name: &str) {
-        let queue = self.queue(name).expect("a queue goes");
-        assert!(queue.is_doomed || self.is_unused(queue), "{name} goes");
+        let queue = self.queue(name).expect("a queue is deleted");
+        assert!(queue.is_doomed || self.is_unused(queue), "{name} is deleted");
         self.drop_queue(name);
     }
 }

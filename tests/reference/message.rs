@@ -1,6 +1,6 @@
-//! Message: what is published, as the reference and the tests' commands know it.
+//! Message: a published message, for the reference and the tests' commands.
 
-/// What a message says, without its place in a queue.
+/// A message without its place in a queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
     pub exchange: String,
@@ -54,12 +54,12 @@ impl Reason {
 }
 
 impl Content {
-    /// The routing key and those that headers add.
+    /// Returns the routing key and those that headers add.
     pub fn keys(&self) -> Vec<&str> {
         [&self.key].into_iter().chain(&self.cc).chain(&self.bcc).map(String::as_str).collect()
     }
 
-    /// As it goes on when it dies in this queue, but for where it goes.
+    /// Returns its dead letter from this queue, before the exchange and routing key are set.
     pub fn died(mut self, queue: &str, reason: Reason, now_ms: u64) -> Self {
         let keys = [&self.key].into_iter().chain(&self.cc).cloned().collect();
         let place = (queue.to_owned(), reason.name().to_owned(), self.exchange.clone());
@@ -86,7 +86,7 @@ impl Content {
         self
     }
 
-    /// Whether it was in this queue before, and nobody has rejected it since.
+    /// Whether it was in this queue before, and no consumer has rejected it since.
     pub fn is_cycle(&self, queue: &str) -> bool {
         let Some(index) = self.deaths.iter().position(|death| death.queue == queue) else { return false };
         self.deaths[..=index].iter().all(|death| death.reason != Reason::Rejected.name())

@@ -1,8 +1,9 @@
-//! Reference: a broker so simple that one can see that it is right, made of plain vectors.
+//! Reference: a broker that is so simple that it is obviously right, made of plain vectors.
 //!
-//! It predicts every answer of the broker. What is the broker's choice, it checks: which of several consumers with room
-//! gets a message, and in which order the consequences of a command come. Each [`Fact`](following::Fact) must be allowed
-//! when it comes, and afterwards nothing may be left that is owed, that could be delivered, or that should have gone.
+//! It predicts every reply of the broker, and checks its choices: which of several consumers with room gets a message,
+//! and in
+//! which order the consequences of a command come. Each [`Fact`](following::Fact) must be allowed when it comes, and
+//! afterwards nothing may be left to publish, to deliver, to expire or to drop.
 
 pub mod delivery;
 pub mod following;
@@ -16,7 +17,7 @@ use pocketmq::broker::ErrorKind;
 
 use delivery::Consumer;
 use following::Publication;
-use publishing::{Delayed, Owed};
+use publishing::{Delayed, Pending};
 use queue::{Place, Queue};
 use settling::Outcome;
 use topology::{Binding, Exchange, Policy};
@@ -29,13 +30,13 @@ struct Unacked {
     declared: u64,
     position: u64,
     consumer: Option<String>,
-    /// Counted by the channel's prefetch.
+    /// Whether the channel's prefetch counts it.
     is_counted: bool,
     deadline: Option<u64>,
-    /// When the consumer is late, and after how long that was.
+    /// When the consumer is late, and the timeout itself.
     timeout: Option<(u64, u64)>,
-    /// What a transaction will do.
-    held: Option<Outcome>,
+    /// The outcome on commit, if a transaction has settled it.
+    on_commit: Option<Outcome>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -46,7 +47,7 @@ struct Channel {
     last_queue: Option<String>,
     consumer_prefetch: u16,
     channel_prefetch: u16,
-    transaction: Option<Vec<Owed>>,
+    transaction: Option<Vec<Pending>>,
 }
 
 #[derive(Clone, Default)]
@@ -62,18 +63,20 @@ pub struct Reference {
     consumed: u64,
     paused: Vec<bool>,
     now: u64,
-    /// Publications that are to come, one after the other.
-    owed: Vec<Owed>,
-    /// Publications of which it will be seen where they come from.
+    /// Publications to come, in order.
+    pending: Vec<Pending>,
+    /// Publications whose cause is not known yet.
     unexplained: Vec<Publication>,
-    /// The bodies of those that came back.
+    /// The bodies of returned messages.
     unroutable: Vec<Vec<u8>>,
     was_refused: bool,
-    /// Whether time has just passed: what became due at one moment may have come before or after room for it did.
+    /// Whether time has just passed: at one moment a message may become due before or after a consumer gets room for
+    /// it.
     pub is_turning: bool,
-    /// Whether a connection has just been closed: its channels went one after the other, and their consumers with them.
+    /// Whether a connection has just been closed: its channels close one after the other, and their consumers with
+    /// them.
     is_closing: bool,
-    /// Whether a transaction has just been committed: it publishes before it settles, and so makes room for more.
+    /// Whether a transaction has just been committed: it publishes before it settles, which makes room for more.
     is_committing: bool,
     pub cancelled: Vec<(usize, String)>,
     pub timed_out: Vec<(usize, u64)>,
@@ -111,8 +114,8 @@ impl Reference {
     }
 }
 
-fn forget_holder(unacked: &mut [Unacked], tag: &str) {
-    for held in unacked.iter_mut().filter(|held| held.consumer.as_deref() == Some(tag)) {
-        held.consumer = None;
+fn forget_consumer(unacked: &mut [Unacked], tag: &str) {
+    for delivery in unacked.iter_mut().filter(|delivery| delivery.consumer.as_deref() == Some(tag)) {
+        delivery.consumer = None;
     }
 }

@@ -1,4 +1,4 @@
-//! Publishing: where messages go, and what becomes of those that die.
+//! Publishing: routes messages, and dead letters.
 
 use pocketmq::broker::ErrorKind;
 
@@ -7,7 +7,7 @@ use super::queue::{Message, Place, Queue, Room, lower};
 use super::topology::{Binding, Exchange};
 use super::{Answer, Reference};
 
-/// What an exchange holds back.
+/// A message in a delayed exchange.
 #[derive(Clone, Debug)]
 pub struct Delayed {
     pub number: u64,
@@ -16,18 +16,18 @@ pub struct Delayed {
     pub content: Content,
 }
 
-/// A publication that has to come.
+/// A publication to come.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Owed {
+pub struct Pending {
     pub content: Content,
-    /// Of a dead letter.
+    /// The reason of a dead letter.
     pub reason: Option<Reason>,
-    /// It is led to by what a consumer gives back, which may have room for one more yet or not.
+    /// Whether it comes from a message that a consumer returned: that consumer may have room for one more yet or not.
     pub is_given_back: bool,
     pub mandatory: bool,
 }
 
-/// What became of a publication.
+/// The outcome of a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Routed {
     Queued(usize),
@@ -35,12 +35,12 @@ pub enum Routed {
     Deferred,
 }
 
-/// Where a message goes.
+/// The queues that a message goes to.
 #[derive(Debug, Default)]
 pub struct Targets {
-    /// Those that add it to their messages.
+    /// Queues that enqueue it.
     pub queues: Vec<String>,
-    /// Those that have it already.
+    /// Number of queues that drop it as a duplicate.
     pub doubles: usize,
     pub refusing: Vec<String>,
 }
@@ -49,7 +49,7 @@ impl Reference {
     pub fn publish(&mut self, channel: usize, content: Content, mandatory: bool) -> Answer<Routed> {
         self.check_target(&content.exchange)?;
         if let Some(transaction) = &mut self.channels[channel].transaction {
-            transaction.push(Owed { content, reason: None, is_given_back: false, mandatory });
+            transaction.push(Pending { content, reason: None, is_given_back: false, mandatory });
             return Ok(Routed::Deferred);
         }
         Ok(self.distribute(content))
@@ -64,7 +64,7 @@ impl Reference {
         }
     }
 
-    /// Owes a message to its queues, and answers what will become of it.
+    /// Expects a message in its queues, and returns the outcome.
     fn distribute(&mut self, content: Content) -> Routed {
         let targets = self.targets(&content, None, Room::Known);
         let routed = match targets.refusing.len() {
@@ -72,11 +72,11 @@ impl Reference {
             0 => Routed::Queued(targets.queues.len() + targets.doubles),
             _ => Routed::Refused,
         };
-        self.owed.push(Owed { content, reason: None, is_given_back: false, mandatory: false });
+        self.pending.push(Pending { content, reason: None, is_given_back: false, mandatory: false });
         routed
     }
 
-    /// Whether a message waits in its exchange.
+    /// Whether a delayed exchange delays a message.
     pub(super) fn delays(&self, content: &Content) -> bool {
         let mut exchanges = self.exchanges.iter();
         content.delay.is_some_and(|delay| delay > 0)
@@ -90,8 +90,8 @@ impl Reference {
         self.delayed.push(Delayed { number, until: self.now + delay, exchange, content });
     }
 
-    /// What is owed of a message that dies, if its queue has an exchange for that.
-    pub(super) fn dead_letter(&self, content: Content, name: &str, reason: Reason) -> Option<Owed> {
+    /// Returns the dead letter of a message, if its queue has an exchange for that.
+    pub(super) fn dead_letter(&self, content: Content, name: &str, reason: Reason) -> Option<Pending> {
         let settings = self.settings(self.queue(name).expect("a message dies in a queue"));
         let exchange = settings.dead_letter_exchange?;
         if !exchange.is_empty() && !self.exchanges.iter().any(|known| known.name == exchange) {
@@ -104,10 +104,10 @@ impl Reference {
             content.cc.clear();
         }
         let is_given_back = matches!(reason, Reason::Rejected | Reason::DeliveryLimit);
-        Some(Owed { content, reason: Some(reason), is_given_back, mandatory: false })
+        Some(Pending { content, reason: Some(reason), is_given_back, mandatory: false })
     }
 
-    /// Where a message goes; one that is dead goes to no queue where it would only go round.
+    /// Returns the queues that a message goes to; a dead letter does not enter a queue in which it would only cycle.
     pub(super) fn targets(&self, content: &Content, reason: Option<Reason>, room: Room) -> Targets {
         let mut names = Vec::new();
         if content.exchange.is_empty() {
@@ -138,11 +138,11 @@ impl Reference {
             && queue.messages.iter().any(|message| message.content.deduplication == content.deduplication)
     }
 
-    fn route(&self, exchange: &str, content: &Content, asked: &mut Vec<String>, queues: &mut Vec<String>) {
-        if asked.iter().any(|known| known == exchange) {
+    fn route(&self, exchange: &str, content: &Content, visited: &mut Vec<String>, queues: &mut Vec<String>) {
+        if visited.iter().any(|known| known == exchange) {
             return;
         }
-        asked.push(exchange.into());
+        visited.push(exchange.into());
         let Some(exchange) = self.exchanges.iter().find(|known| known.name == exchange) else { return };
         let matching: Vec<_> = self
             .bindings
@@ -152,19 +152,19 @@ impl Reference {
         for binding in &matching {
             match binding.to_queue {
                 true => queues.push(binding.destination.clone()),
-                false => self.route(&binding.destination, content, asked, queues),
+                false => self.route(&binding.destination, content, visited, queues),
             }
         }
         let policy = self.policy_of(&exchange.name, false).and_then(|policy| policy.alternate);
         if let Some(alternate) = exchange.alternate.or(policy).filter(|_| matching.is_empty()) {
-            self.route(alternate, content, asked, queues);
+            self.route(alternate, content, visited, queues);
         }
     }
 
-    /// A message arrives at the end of those of its priority.
+    /// Enqueues a message behind those of its priority.
     pub(super) fn arrive(&mut self, name: &str, content: &Content) {
         let now = self.now;
-        // What the queue says later changes nothing of it.
+        // A later change of the queue's time to live does not apply to it.
         let own = content.expiration.as_ref().map(|text| text.parse().expect("a number of milliseconds"));
         let time_to_live =
             lower(self.settings(self.queue(name).expect("a message arrives in a queue")).message_ttl, own);
@@ -177,7 +177,7 @@ impl Reference {
             content: content.clone(),
             redelivered: false,
             requeued: 0,
-            told: None,
+            delivery_count: None,
             arrived: now,
             time_to_live,
             place: Place::Ready,

@@ -1,9 +1,9 @@
-//! Queue: its messages in one plain list, each with what is becoming of it.
+//! Queue: its messages in one plain list, each with its state.
 
 use super::Reference;
 use super::message::Content;
 
-/// What a queue was declared with, and what a policy may say.
+/// Arguments of a queue, and what a policy may set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Arguments {
     pub message_ttl: Option<u64>,
@@ -15,7 +15,7 @@ pub struct Arguments {
     pub dead_letter_routing_key: Option<&'static str>,
     pub delivery_limit: Option<i64>,
     pub consumer_timeout: Option<u64>,
-    /// The rest is no policy's matter.
+    /// A policy cannot set the rest.
     pub max_priority: Option<u8>,
     pub is_quorum: bool,
     pub has_single_active_consumer: bool,
@@ -25,21 +25,21 @@ pub struct Arguments {
 #[derive(Clone, Debug)]
 pub struct Queue {
     pub name: String,
-    /// Which declaration it came from, as a queue of the same name may follow.
+    /// The number of its declaration, as a queue of the same name may follow.
     pub declared: u64,
     pub owner: Option<usize>,
     pub durable: bool,
     pub auto_delete: bool,
     pub arguments: Arguments,
     pub exclusive_consumer: bool,
-    /// Its consumers, by when they came, in the order in which a single active one is followed by others.
+    /// Its consumers in order of their arrival: when the single active one leaves, the next follows.
     pub line: Vec<u64>,
     pub messages: Vec<Message>,
-    /// How many have arrived, by priority.
+    /// Number of messages that have arrived, by priority.
     pub arrived: [u64; 256],
-    /// When it had a consumer, a get or a declaration last.
+    /// When it last had a consumer, a get or a declaration.
     pub used: u64,
-    /// It has to go: its deletion is still to come.
+    /// Whether its deletion is still to come.
     pub is_doomed: bool,
 }
 
@@ -49,34 +49,34 @@ pub struct Message {
     pub position: u64,
     pub content: Content,
     pub redelivered: bool,
-    /// How often it was requeued, and what it says of that.
+    /// How often it was requeued, and the `x-delivery-count` that it shows.
     pub requeued: i64,
-    pub told: Option<i64>,
+    pub delivery_count: Option<i64>,
     pub arrived: u64,
-    /// By its own wish.
+    /// The time to live of its own property.
     pub time_to_live: Option<u64>,
     pub place: Place,
 }
 
-/// Where a message is. What a verb asked for may take until its fact comes.
+/// State of a message. After a verb it may be transitional, until the fact comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     Ready,
     Unacked,
     /// Nacked with a delay: ready again at that time.
     Asleep(u64),
-    /// To be ready again, unless that was too often.
+    /// To be ready again, unless it was requeued too often.
     Returning,
     Acked,
     Rejected,
 }
 
-/// How much the consumers of a queue are taken to have room for.
+/// The room of a queue's consumers to assume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
-    Nobodys,
+    None,
     Known,
-    Anybodys,
+    Unlimited,
 }
 
 impl Message {
@@ -86,7 +86,7 @@ impl Message {
 }
 
 impl Queue {
-    /// The ready messages, the next to be delivered first.
+    /// Returns the ready messages, the next to be delivered first.
     pub fn ready(&self) -> Vec<&Message> {
         let mut ready: Vec<_> = self.messages.iter().filter(|message| message.place == Place::Ready).collect();
         ready.sort_by_key(|message| message.position);
@@ -124,7 +124,7 @@ impl Reference {
         self.queues.iter_mut().find(|queue| queue.declared == declared)
     }
 
-    /// Arguments and policy together: the lower limit, and else the argument.
+    /// Returns the arguments combined with the policy: of two limits the lower one, otherwise the argument.
     pub fn settings(&self, queue: &Queue) -> Arguments {
         let policy = self.policy_of(&queue.name, true).map(|policy| policy.definition.clone()).unwrap_or_default();
         let own = queue.arguments.clone();
@@ -136,7 +136,7 @@ impl Reference {
             max_length_bytes: lower(own.max_length_bytes, policy.max_length_bytes),
             overflow: own.overflow.or(policy.overflow),
             dead_letter_exchange: own.dead_letter_exchange.or(policy.dead_letter_exchange),
-            // A key belongs to the exchange that it came with.
+            // A routing key belongs to the exchange that it came with.
             dead_letter_routing_key: own
                 .dead_letter_routing_key
                 .or(policy.dead_letter_routing_key.filter(|_| !has_target)),
@@ -150,13 +150,13 @@ impl Reference {
         }
     }
 
-    /// Whether a message more would be too many, or too much, when the consumers have taken what they can.
+    /// Whether one more message would exceed a limit, after consumers have taken what they can.
     pub fn would_overflow(&self, queue: &Queue, body_bytes: usize, room: Room) -> bool {
         let Arguments { max_length, max_length_bytes, .. } = self.settings(queue);
         let taken = match room {
-            Room::Nobodys => 0,
+            Room::None => 0,
             Room::Known => self.room(queue),
-            Room::Anybodys => usize::MAX,
+            Room::Unlimited => usize::MAX,
         };
         let staying: Vec<_> = queue.ready().into_iter().skip(taken).collect();
         let bytes: usize = staying.iter().map(|message| message.content.body.len()).sum();
@@ -170,12 +170,12 @@ impl Reference {
             || max_length_bytes.is_some_and(|max| queue.ready_bytes() > max)
     }
 
-    /// Whether this message's time is over, whoever waits for it.
+    /// Whether this message is past its time to live, whether or not a consumer could take it.
     pub fn is_due(&self, message: &Message) -> bool {
         message.expires().is_some_and(|expires| expires <= self.now)
     }
 
-    /// Whether this message's time is over. One that has no time to live at all may be delivered at once, the first time.
+    /// Whether this message has expired. With a time to live of 0 it may still be delivered at once, the first time.
     pub fn is_expired(&self, queue: &Queue, message: &Message) -> bool {
         match message.expires() {
             Some(expires) if expires == message.arrived && !message.redelivered => {
@@ -186,18 +186,18 @@ impl Reference {
         }
     }
 
-    /// How often a message may be requeued.
+    /// Returns how often a message may be requeued.
     pub fn delivery_limit(&self, queue: &Queue) -> Option<i64> {
         let usual = if queue.arguments.is_quorum { 20 } else { -1 };
         Some(self.settings(queue).delivery_limit.unwrap_or(usual)).filter(|limit| *limit >= 0)
     }
 
-    /// Whether a requeue more is too often.
-    pub fn is_worn_out(&self, queue: &Queue, message: &Message) -> bool {
+    /// Whether one more requeue exceeds the limit.
+    pub fn exceeds_delivery_limit(&self, queue: &Queue, message: &Message) -> bool {
         self.delivery_limit(queue).is_some_and(|limit| message.requeued + 1 > limit)
     }
 
-    /// Whether messages say how often they were requeued.
+    /// Whether messages have an `x-delivery-count`.
     pub fn counts(&self, queue: &Queue) -> bool {
         queue.arguments.is_quorum || self.delivery_limit(queue).is_some()
     }

@@ -1,4 +1,4 @@
-//! Settling: what becomes of deliveries, at once or with a transaction, and when their time has passed.
+//! Settling: acks, nacks and rejects, at once or with a transaction, and acks that are late.
 
 use pocketmq::broker::ErrorKind;
 
@@ -16,37 +16,37 @@ pub enum Outcome {
 impl Reference {
     pub fn settle(&mut self, channel: usize, tag: u64, multiple: bool, outcome: Outcome) -> Answer<()> {
         let known = &mut self.channels[channel];
-        let is_open = |unacked: &Unacked| unacked.held.is_none();
+        let is_open = |unacked: &Unacked| unacked.on_commit.is_none();
         let is_all = multiple && tag == 0;
         if !is_all && !known.unacked.iter().any(|unacked| unacked.tag == tag && is_open(unacked)) {
             return Err(ErrorKind::PreconditionFailed);
         }
-        let goes =
+        let is_over =
             |unacked: &Unacked| is_open(unacked) && (unacked.tag == tag || multiple && (tag == 0 || unacked.tag < tag));
         let is_delayed = matches!(outcome, Outcome::RequeuedAfter(_));
         if known.transaction.is_some() && !is_delayed {
-            for unacked in known.unacked.iter_mut().filter(|unacked| goes(unacked)) {
-                (unacked.held, unacked.deadline, unacked.timeout) = (Some(outcome), None, None);
+            for unacked in known.unacked.iter_mut().filter(|unacked| is_over(unacked)) {
+                (unacked.on_commit, unacked.deadline, unacked.timeout) = (Some(outcome), None, None);
             }
         } else {
-            self.settle_if(channel, goes, |_| outcome);
+            self.settle_if(channel, is_over, |_| outcome);
         }
         Ok(())
     }
 
     pub fn recover(&mut self, channel: usize) {
-        self.settle_if(channel, |unacked| unacked.held.is_none(), |_| Outcome::Requeued);
+        self.settle_if(channel, |unacked| unacked.on_commit.is_none(), |_| Outcome::Requeued);
     }
 
-    /// These deliveries are over; what becomes of their messages, the facts have to say.
+    /// Settles these deliveries; the facts have to say what happens to their messages.
     fn settle_if(
         &mut self,
         channel: usize,
-        goes: impl Fn(&Unacked) -> bool,
+        is_over: impl Fn(&Unacked) -> bool,
         outcome: impl Fn(&Unacked) -> Outcome,
     ) -> Vec<Unacked> {
         let now = self.now;
-        let settled: Vec<_> = self.channels[channel].unacked.extract_if(.., |unacked| goes(unacked)).collect();
+        let settled: Vec<_> = self.channels[channel].unacked.extract_if(.., |unacked| is_over(unacked)).collect();
         for unacked in &settled {
             let Some(queue) = self.declaration_mut(unacked.declared) else { continue };
             queue.at(unacked.position).place = match outcome(unacked) {
@@ -61,7 +61,7 @@ impl Reference {
         settled
     }
 
-    /// Time passes; what was not settled in time is requeued.
+    /// Advances the time; deliveries that were not settled in time are requeued.
     pub fn advance(&mut self, now: u64) {
         self.now = now;
         for channel in 0..self.channels.len() {
@@ -83,18 +83,18 @@ impl Reference {
         self.channels[channel].transaction.get_or_insert_default();
     }
 
-    /// Expects what the transaction holds. Its unroutable messages are known when the facts are.
+    /// Expects the transaction's publications and settlements. Its unroutable messages are known after the facts.
     pub fn commit(&mut self, channel: usize) -> Answer<()> {
         let transaction = self.channels[channel].transaction.as_mut().ok_or(ErrorKind::PreconditionFailed)?;
-        self.owed = std::mem::take(transaction);
+        self.pending = std::mem::take(transaction);
         (self.unroutable, self.was_refused) = (Vec::new(), false);
         self.is_committing = true;
-        let outcome = |unacked: &Unacked| unacked.held.expect("it is held");
-        self.settle_if(channel, |unacked| unacked.held.is_some(), outcome);
+        let outcome = |unacked: &Unacked| unacked.on_commit.expect("a settled delivery");
+        self.settle_if(channel, |unacked| unacked.on_commit.is_some(), outcome);
         Ok(())
     }
 
-    /// What the last commit came to: the bodies of its unroutable messages, unless one was refused.
+    /// Returns the result of the last commit: the bodies of its unroutable messages, unless one was refused.
     pub fn committed(&mut self) -> Answer<Vec<Vec<u8>>> {
         let unroutable = std::mem::take(&mut self.unroutable);
         if std::mem::take(&mut self.was_refused) { Err(ErrorKind::PreconditionFailed) } else { Ok(unroutable) }
@@ -105,7 +105,7 @@ impl Reference {
         known.transaction.as_mut().ok_or(ErrorKind::PreconditionFailed)?.clear();
         let mut unacked = std::mem::take(&mut known.unacked);
         for given_back in &mut unacked {
-            if given_back.held.take().is_some() {
+            if given_back.on_commit.take().is_some() {
                 given_back.timeout = self.timeout(given_back.declared);
             }
         }

@@ -1,9 +1,9 @@
-//! Topology: exchanges, bindings, queues and policies are declared and deleted.
+//! Topology: declares and deletes exchanges, bindings, queues and policies.
 
 use pocketmq::broker::ErrorKind;
 
 use super::queue::{Arguments, Queue};
-use super::{Answer, Reference, connection_of, forget_holder};
+use super::{Answer, Reference, connection_of, forget_consumer};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
@@ -13,7 +13,7 @@ pub struct Exchange {
     pub auto_delete: bool,
     pub internal: bool,
     pub alternate: Option<&'static str>,
-    /// How an exchange that delays routes in the end.
+    /// The type by which a delayed exchange routes.
     pub delayed_kind: Option<&'static str>,
 }
 
@@ -23,11 +23,11 @@ pub struct Binding {
     pub destination: String,
     pub to_queue: bool,
     pub key: String,
-    /// Of a headers exchange: any or all, and what `h` is to be.
+    /// Of a headers exchange: whether any header suffices, and the value of `h`.
     pub wanted: Option<(bool, Option<i64>)>,
 }
 
-/// A queue to be.
+/// A declaration of a queue.
 #[derive(Clone, Debug)]
 pub struct Declaration<'a> {
     pub name: &'a str,
@@ -41,11 +41,11 @@ pub struct Declaration<'a> {
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub name: &'static str,
-    /// What names begin with.
+    /// The prefix of the names that it applies to.
     pub pattern: &'static str,
     pub to_queues: bool,
     pub to_exchanges: bool,
-    /// No two are alike.
+    /// Unique among policies.
     pub priority: i32,
     pub definition: Arguments,
     pub alternate: Option<&'static str>,
@@ -108,10 +108,10 @@ impl Reference {
         self.drop_bindings(|binding| !binding.to_queue && binding.destination == name);
     }
 
-    /// Removes bindings, and the exchanges that lived only as long as theirs.
-    fn drop_bindings(&mut self, goes: impl Fn(&Binding) -> bool) {
-        let (gone, kept) = std::mem::take(&mut self.bindings).into_iter().partition(|binding| goes(binding));
-        self.bindings = kept;
+    /// Removes bindings, and the auto-delete exchanges of which they were the last.
+    fn drop_bindings(&mut self, is_gone: impl Fn(&Binding) -> bool) {
+        let (gone, rest) = std::mem::take(&mut self.bindings).into_iter().partition(|binding| is_gone(binding));
+        self.bindings = rest;
         let gone: Vec<Binding> = gone;
         for source in gone.iter().map(|binding| &binding.source) {
             let is_abandoned = self.exchanges.iter().any(|known| known.name == *source && known.auto_delete)
@@ -122,7 +122,7 @@ impl Reference {
         }
     }
 
-    /// The name of a queue that a peer may use.
+    /// Returns the name of a queue that a peer may use.
     pub fn access(&self, channel: usize, name: &str) -> Answer<String> {
         let last = self.channels[channel].last_queue.as_deref();
         let name = if name.is_empty() { last.ok_or(ErrorKind::NotFound)? } else { name };
@@ -132,7 +132,7 @@ impl Reference {
         }
     }
 
-    /// Answers how many messages are ready and how many consumers there are.
+    /// Returns the number of ready messages and of consumers.
     pub fn declare_queue(&mut self, channel: usize, declaration: &Declaration) -> Answer<(usize, usize)> {
         let &Declaration { name, passive, durable, exclusive, auto_delete, ref arguments } = declaration;
         if passive && name.is_empty() {
@@ -203,12 +203,12 @@ impl Reference {
         Ok(count)
     }
 
-    /// A queue goes, with its messages and bindings; its consumers are told.
+    /// Deletes a queue with its messages and bindings, and cancels its consumers.
     pub(super) fn drop_queue(&mut self, name: &str) {
         self.queues.retain(|queue| queue.name != name);
         for (number, channel) in self.channels.iter_mut().enumerate() {
             for consumer in channel.consumers.extract_if(.., |consumer| consumer.queue == name) {
-                forget_holder(&mut channel.unacked, &consumer.tag);
+                forget_consumer(&mut channel.unacked, &consumer.tag);
                 self.cancelled.push((number, consumer.tag));
             }
         }
@@ -268,13 +268,13 @@ impl Reference {
         exists
     }
 
-    /// How long a queue may be unused, it may be from now on.
+    /// Restarts the time until unused queues expire.
     fn use_all(&mut self) {
         let now = self.now;
         self.queues.iter_mut().for_each(|queue| queue.used = now);
     }
 
-    /// The policy for a queue, or an exchange, of this name.
+    /// Returns the policy for a queue, or an exchange, of this name.
     pub fn policy_of(&self, name: &str, is_queue: bool) -> Option<&Policy> {
         let is_for = |policy: &&Policy| if is_queue { policy.to_queues } else { policy.to_exchanges };
         let meant = self.policies.iter().filter(is_for).filter(|policy| name.starts_with(policy.pattern));

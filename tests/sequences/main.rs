@@ -1,6 +1,6 @@
-//! Random sequences of commands: the broker answers as the reference does, and its facts make a twin.
+//! Sequences: random commands; the broker answers as the reference does, and its facts make a twin.
 //!
-//! Natively proptest makes them, and shrinks one that fails; in browsers they come from seeds.
+//! Natively proptest makes them, and shrinks a failing one; in browsers they come from seeds.
 
 #[cfg(not(target_arch = "wasm32"))]
 #[path = "../fuzz/run/corpus.rs"]
@@ -14,7 +14,7 @@ wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
 mod native {
     use proptest::prelude::*;
 
-    /// `POCKETMQ_SOAK` asks for ten times as many.
+    /// With `POCKETMQ_SOAK`, ten times as many.
     fn cases() -> u32 {
         if std::env::var_os("POCKETMQ_SOAK").is_some() { 100_000 } else { 10_000 }
     }

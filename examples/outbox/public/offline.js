@@ -1,20 +1,20 @@
-// The service worker: files come from the network and are kept; where there is no network they come as they were last.
-const KEPT = "outbox";
+// The service worker: files come from the network and are cached; without a network the cached ones are served.
+const CACHE = "outbox";
 
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
 self.addEventListener("fetch", (event) => {
   const { method, cache } = event.request;
-  if (method === "GET" && cache !== "no-store") event.respondWith(answer(event.request));
+  if (method === "GET" && cache !== "no-store") event.respondWith(load(event.request));
 });
 
-async function answer(request) {
-  const kept = await caches.open(KEPT);
+async function load(request) {
+  const cache = await caches.open(CACHE);
   try {
     const response = await fetch(request);
-    if (response.ok) await kept.put(request, response.clone());
+    if (response.ok) await cache.put(request, response.clone());
     return response;
   } catch {
-    return (await kept.match(request)) ?? Response.error();
+    return (await cache.match(request)) ?? Response.error();
   }
 }

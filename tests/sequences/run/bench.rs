@@ -12,7 +12,7 @@ use super::words::{begins_with, read};
 
 const CONNECTIONS: usize = 2;
 const BEGIN_MS: u64 = 1_700_000_000_500;
-/// All that was delayed is over then.
+/// Time after which every delay is over.
 const LONG_MS: u64 = 100_000;
 const ENDINGS: usize = 8;
 
@@ -26,8 +26,8 @@ pub struct Bench {
     facts: Facts,
 }
 
-pub fn kind<T>(answer: Result<T, Error>) -> Result<T, ErrorKind> {
-    answer.map_err(|error| error.kind())
+pub fn kind<T>(result: Result<T, Error>) -> Result<T, ErrorKind> {
+    result.map_err(|error| error.kind())
 }
 
 fn new_broker() -> Broker {
@@ -50,9 +50,9 @@ impl Bench {
     }
 
     pub fn run(&mut self, command: Command) {
-        self.ask(command);
+        self.run(command);
         self.follow();
-        // What is polled may make something due at once.
+        // Polling may make something due at once.
         loop {
             self.turn();
             self.drain();
@@ -63,13 +63,13 @@ impl Bench {
         self.reference.check_idle();
     }
 
-    /// Has the reference follow what has happened.
+    /// Lets the reference follow the facts.
     pub fn follow(&mut self) {
         let (before, after) = self.facts.take();
         self.reference.follow(before.into_iter().chain(after));
     }
 
-    /// The same, around a delivery that `expect` expects.
+    /// Follows the facts around a delivery that `expect` predicts.
     pub fn follow_around<T>(&mut self, expect: impl FnOnce(&mut Reference) -> T) -> T {
         let (before, after) = self.facts.take();
         self.reference.follow(before);
@@ -86,21 +86,21 @@ impl Bench {
         self.reference.is_turning = false;
     }
 
-    /// Takes what is to be sent; all of it was to be expected, and nothing is left that could be.
+    /// Takes the broker's events; all must be expected, and afterwards none may be left.
     fn drain(&mut self) {
-        let (mut told, mut timed_out) = (Vec::new(), Vec::new());
+        let (mut cancelled, mut timed_out) = (Vec::new(), Vec::new());
         loop {
             match self.broker.poll() {
                 Some(Event::Delivery(delivery)) => {
-                    let (content, requeued) = read(delivery.message);
+                    let (content, delivery_count) = read(delivery.message);
                     let (delivery_tag, redelivered) = (delivery.delivery_tag, delivery.redelivered);
-                    let delivered = Delivered { delivery_tag, redelivered, requeued, content };
+                    let delivered = Delivered { delivery_tag, redelivered, delivery_count, content };
                     let (channel, tag) = (usize::from(delivery.channel), delivery.consumer_tag.to_owned());
                     assert_eq!(delivered, self.follow_around(|reference| reference.deliver(channel, &tag)));
                 }
                 Some(Event::Cancelled { connection, channel, consumer_tag }) => {
                     assert_eq!(self.connections[connection_of(channel.into())], connection);
-                    told.push((usize::from(channel), consumer_tag.into()));
+                    cancelled.push((usize::from(channel), consumer_tag.into()));
                 }
                 Some(Event::AckTimedOut { connection, channel, timeout_ms }) => {
                     assert_eq!(self.connections[connection_of(channel.into())], connection);
@@ -111,10 +111,13 @@ impl Bench {
         }
         self.follow();
         let mut expected = std::mem::take(&mut self.reference.cancelled);
-        told.sort();
+        cancelled.sort();
         expected.sort();
-        // Who has gone meanwhile is not there to be told.
-        assert!(told.iter().all(|consumer| expected.contains(consumer)), "{told:?} of {expected:?} were told");
+        // A consumer that was closed meanwhile gets no notice.
+        assert!(
+            cancelled.iter().all(|consumer| expected.contains(consumer)),
+            "{cancelled:?} of {expected:?} were notified"
+        );
         let mut expected = std::mem::take(&mut self.reference.timed_out);
         timed_out.sort();
         expected.sort();
@@ -142,12 +145,12 @@ impl Bench {
         }
     }
 
-    /// When everything has gone, nothing has been kept.
+    /// Closes everything and checks that nothing is left in memory.
     pub fn close_down(mut self) {
         for connection in 0..CONNECTIONS {
             self.broker.close_connection(self.connections[connection]);
         }
-        // What is dead-lettered may be delayed after that.
+        // Dead letters may be delayed again.
         for _ in 0..ENDINGS {
             self.now += LONG_MS;
             self.broker.turn(self.now);
@@ -164,7 +167,7 @@ impl Bench {
     }
 }
 
-/// What facts alone determine: nothing of connections and consumers.
+/// Returns the part of a report that facts alone determine: no connections, no consumers.
 fn facts(report: &Report) -> impl PartialEq + std::fmt::Debug + use<> {
     let queues = report.queues.iter().map(|queue| (queue.name.clone(), queue.ready, queue.unacked, queue.counters));
     (report.exchanges, queues.collect::<Vec<_>>())

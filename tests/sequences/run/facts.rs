@@ -1,4 +1,4 @@
-//! Facts: what the broker's observer is shown, in the words of the reference.
+//! Facts: the records that the broker's observer gets, in the terms of the reference.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,17 +10,17 @@ use pocketmq::id::QueueId;
 use super::reference::following::{Fact, Publication};
 use super::words::read;
 
-/// What has happened since the last time.
+/// Facts since the last `take`.
 #[derive(Default)]
 pub struct Log {
     names: HashMap<QueueId, String>,
     before: Vec<Fact>,
     after: Vec<Fact>,
-    /// Whether a message was handed over, and what came after that.
+    /// Whether a message was delivered; later facts come after it.
     was_handed_over: bool,
 }
 
-/// Shared with the broker's observer.
+/// The log, shared with the broker's observer.
 #[derive(Clone)]
 pub struct Facts {
     log: Rc<RefCell<Log>>,
@@ -28,7 +28,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Of this broker, which the twin follows.
+    /// Observes this broker, and lets the twin follow.
     pub fn of(broker: &mut Broker, twin: Broker) -> Self {
         let facts = Self { log: Rc::default(), twin: Rc::new(RefCell::new(twin)) };
         let (log, twin) = (Rc::clone(&facts.log), Rc::clone(&facts.twin));
@@ -39,7 +39,7 @@ impl Facts {
         facts
     }
 
-    /// What came before a message was handed over, and what after.
+    /// Returns the facts before the delivery, and those after it.
     pub fn take(&self) -> (Vec<Fact>, Vec<Fact>) {
         let mut log = self.log.borrow_mut();
         log.was_handed_over = false;

@@ -1,4 +1,4 @@
-//! Run: a sequence of commands for the broker, for its twin that knows only the facts, and for the reference.
+//! Run: a sequence of commands for the broker, for its twin that sees only the facts, and for the reference.
 
 mod bench;
 mod facts;
@@ -9,10 +9,10 @@ mod words;
 
 use bench::Bench;
 
-/// What to do, and with which of the words; every value means something.
+/// A verb and its parameters; every value is valid.
 pub type Command = [u8; 8];
 
-/// Follows the commands, and in the end takes everything away.
+/// Runs the commands, and removes everything in the end.
 pub fn check(commands: &[Command]) {
     let mut bench = Bench::new();
     for (index, &command) in commands.iter().enumerate() {
@@ -25,7 +25,7 @@ pub fn check(commands: &[Command]) {
     bench.close_down();
 }
 
-/// The same of bytes; what is left of a last command is ignored.
+/// Runs commands from bytes; an incomplete last command is ignored.
 pub fn check_bytes(bytes: &[u8]) {
     check(bytes.as_chunks().0);
 }

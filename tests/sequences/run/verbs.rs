@@ -1,4 +1,4 @@
-//! Verbs: each is asked of the broker and of the reference, and both have to answer the same.
+//! Verbs: calls each on the broker and on the reference, and compares the results.
 
 use pocketmq::broker::{Binding, Consume, ExchangeDeclaration, Publication, QueueDeclaration, Routed};
 use pocketmq::properties::Properties;
@@ -13,10 +13,10 @@ use super::reference::{CHANNELS_PER_CONNECTION, connection_of, publishing, topol
 use super::words::{self, EXCHANGES, KEYS, PATTERNS, QUEUES, TAGS, bit, pick};
 
 impl Bench {
-    pub fn ask(&mut self, command: Command) {
-        let [what, who, a, b, c, d, e, f] = command;
-        let channel = usize::from(who) % self.channels.len();
-        match what % 64 {
+    pub fn run(&mut self, command: Command) {
+        let [verb, channel, a, b, c, d, e, f] = command;
+        let channel = usize::from(channel) % self.channels.len();
+        match verb % 64 {
             0..=4 => self.exchange(channel, a, b, c, d),
             5..=10 => self.declare(channel, a, b, [c, d, e, f]),
             11 => self.delete_queue(channel, a, b),
@@ -42,14 +42,14 @@ impl Bench {
     fn exchange(&mut self, channel: usize, a: u8, b: u8, c: u8, d: u8) {
         let name = pick(&EXCHANGES, a);
         if c.is_multiple_of(8) {
-            let answer = self.broker.delete_exchange(self.channels[channel], name, bit(b, 0));
-            assert_eq!(kind(answer), self.reference.delete_exchange(name, bit(b, 0)));
+            let result = self.broker.delete_exchange(self.channels[channel], name, bit(b, 0));
+            assert_eq!(kind(result), self.reference.delete_exchange(name, bit(b, 0)));
             return;
         }
         let passive = b.is_multiple_of(8);
         let (arguments, expected) = words::exchange(name, c, d);
         let topology::Exchange { kind: kind_name, durable, auto_delete, internal, .. } = expected;
-        let answer = self.broker.declare_exchange(
+        let result = self.broker.declare_exchange(
             self.channels[channel],
             &ExchangeDeclaration {
                 name,
@@ -61,7 +61,7 @@ impl Bench {
                 arguments: &arguments,
             },
         );
-        assert_eq!(kind(answer), self.reference.declare_exchange(expected, passive));
+        assert_eq!(kind(result), self.reference.declare_exchange(expected, passive));
     }
 
     fn declare(&mut self, channel: usize, a: u8, b: u8, c: [u8; 4]) {
@@ -72,16 +72,16 @@ impl Bench {
         let (durable, exclusive, auto_delete) = (!bit(b, 3), b.is_multiple_of(5), b.is_multiple_of(7));
         let (table, arguments) = words::arguments(c);
         let declaration = QueueDeclaration { name, passive, durable, exclusive, auto_delete, arguments: &table };
-        let answer = self.broker.declare_queue(self.channels[channel], &declaration);
-        let answer = kind(answer).map(|status| (status.message_count, status.consumer_count));
+        let result = self.broker.declare_queue(self.channels[channel], &declaration);
+        let result = kind(result).map(|status| (status.message_count, status.consumer_count));
         let declaration = Declaration { name, passive, durable, exclusive, auto_delete, arguments };
-        assert_eq!(answer, self.reference.declare_queue(channel, &declaration));
+        assert_eq!(result, self.reference.declare_queue(channel, &declaration));
     }
 
     fn delete_queue(&mut self, channel: usize, a: u8, b: u8) {
         let (name, if_unused, if_empty) = (pick(&QUEUES, a), bit(b, 0), bit(b, 1));
-        let answer = self.broker.delete_queue(self.channels[channel], name, if_unused, if_empty);
-        assert_eq!(kind(answer), self.reference.delete_queue(channel, name, if_unused, if_empty));
+        let result = self.broker.delete_queue(self.channels[channel], name, if_unused, if_empty);
+        assert_eq!(kind(result), self.reference.delete_queue(channel, name, if_unused, if_empty));
     }
 
     fn purge(&mut self, channel: usize, a: u8) {
@@ -97,7 +97,7 @@ impl Bench {
         let (arguments, wanted) = words::wanted(d >> 1);
         let binding = Binding { source, destination, routing_key: key, arguments: &arguments };
         let id = self.channels[channel];
-        let answer = match (to_queue, remove) {
+        let result = match (to_queue, remove) {
             (true, false) => self.broker.bind_queue(id, &binding),
             (true, true) => self.broker.unbind_queue(id, &binding),
             (false, false) => self.broker.bind_exchange(id, &binding),
@@ -105,11 +105,11 @@ impl Bench {
         };
         let (source, destination) = (source.into(), destination.into());
         let expected = topology::Binding { source, destination, to_queue, key: key.into(), wanted };
-        assert_eq!(kind(answer), self.reference.bind(channel, expected, remove));
+        assert_eq!(kind(result), self.reference.bind(channel, expected, remove));
     }
 
     fn publish(&mut self, channel: usize, a: u8, b: u8, c: [u8; 3], d: u8) {
-        // Mostly to a queue at once.
+        // Mostly to the default exchange.
         let exchange = if bit(a, 7) { "" } else { pick(&EXCHANGES, a) };
         let mut content = words::content(exchange, pick(&KEYS, b), c);
         self.published += 1;
@@ -123,13 +123,13 @@ impl Bench {
             body: &content.body,
             mandatory,
         };
-        let answer = self.broker.publish(self.channels[channel], &publication);
-        let answer = kind(answer).map(|routed| match routed {
+        let result = self.broker.publish(self.channels[channel], &publication);
+        let result = kind(result).map(|routed| match routed {
             Routed::Queued(count) => publishing::Routed::Queued(count),
             Routed::Refused => publishing::Routed::Refused,
             Routed::Deferred => publishing::Routed::Deferred,
         });
-        assert_eq!(answer, self.reference.publish(channel, content, mandatory));
+        assert_eq!(result, self.reference.publish(channel, content, mandatory));
     }
 
     fn get(&mut self, channel: usize, a: u8, b: u8) {
@@ -138,9 +138,9 @@ impl Bench {
         let id = self.channels[channel];
         let got = kind(self.broker.get(id, queue, no_ack)).map(|got| {
             got.map(|got| {
-                let (content, requeued) = words::read(got.message);
+                let (content, delivery_count) = words::read(got.message);
                 let (delivery_tag, redelivered) = (got.delivery_tag, got.redelivered);
-                (Delivered { delivery_tag, redelivered, requeued, content }, got.message_count)
+                (Delivered { delivery_tag, redelivered, delivery_count, content }, got.message_count)
             })
         });
         if let (Ok(Some((delivered, _))), Some(timeout)) = (&got, timeout) {
@@ -155,10 +155,10 @@ impl Bench {
         let priority = pick(&[None, None, Some(1), Some(-1)], b >> 4);
         let arguments: Table = priority.map(|priority| ("x-priority", priority)).into_iter().collect();
         let consume = Consume { queue, consumer_tag, no_ack, exclusive, arguments: &arguments };
-        let answer = kind(self.broker.consume(self.channels[channel], &consume));
+        let result = kind(self.broker.consume(self.channels[channel], &consume));
         let priority = priority.unwrap_or(0).into();
         let expected = self.reference.consume(channel, queue, consumer_tag, no_ack, exclusive, priority);
-        assert_eq!(answer.map(|tag| assert_eq!(&*tag, consumer_tag)), expected);
+        assert_eq!(result.map(|tag| assert_eq!(&*tag, consumer_tag)), expected);
     }
 
     fn cancel(&mut self, channel: usize, a: u8) {
@@ -170,7 +170,7 @@ impl Bench {
     fn settle(&mut self, channel: usize, a: u8, b: u8, c: u8) {
         let id = self.channels[channel];
         let tags = self.reference.unacked_tags(channel);
-        // Mostly a tag that is unacked; now and then any.
+        // Mostly an unacked tag; now and then any number.
         let tag = if tags.is_empty() || b >= 240 { u64::from(a) } else { pick(&tags, a) };
         let multiple = b.is_multiple_of(4);
         if b == 255 {
@@ -184,13 +184,13 @@ impl Bench {
             4 => (false, Outcome::RequeuedAfter(u64::from(c >> 4))),
             _ => (multiple, Outcome::Requeued),
         };
-        let answer = match outcome {
+        let result = match outcome {
             Outcome::Acked => self.broker.ack(id, tag, multiple),
             Outcome::Rejected => self.broker.nack(id, tag, multiple, false),
             Outcome::Requeued => self.broker.nack(id, tag, multiple, true),
             Outcome::RequeuedAfter(ms) => self.broker.nack_after(id, tag, ms),
         };
-        assert_eq!(kind(answer), self.reference.settle(channel, tag, multiple, outcome));
+        assert_eq!(kind(result), self.reference.settle(channel, tag, multiple, outcome));
     }
 
     fn qos(&mut self, channel: usize, a: u8, b: u8) {
@@ -236,7 +236,7 @@ impl Bench {
         }
     }
 
-    /// On the last channel alone, as from then on everything there waits for a commit.
+    /// Starts a transaction on the last channel only, as everything there then waits for a commit.
     fn transaction(&mut self, a: u8) {
         let channel = self.channels.len() - 1;
         let id = self.channels[channel];

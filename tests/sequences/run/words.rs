@@ -1,4 +1,4 @@
-//! Words: the names and values that commands choose from, for the broker and for the reference alike.
+//! Words: the names and values that commands choose from, for the broker and the reference alike.
 
 use pocketmq::broker::{ApplyTo, Message, Policy};
 use pocketmq::properties::{Properties, PropertyValues};
@@ -24,7 +24,7 @@ pub fn bit(byte: u8, index: u8) -> bool {
     byte >> index & 1 == 1
 }
 
-/// Builds a table and says of each entry what it means.
+/// Builds a table, and returns the meaning of each entry.
 #[derive(Default)]
 struct Entries(Table);
 
@@ -47,7 +47,7 @@ impl Entries {
     }
 }
 
-/// What a queue's arguments and a policy may both say; `prefix` is `x-` or nothing.
+/// Builds the limits that both arguments and policies have; `prefix` is `x-` or empty.
 fn limits(entries: &mut Entries, prefix: &str, limits_deliveries: bool, [a, b, c]: [u8; 3]) -> Arguments {
     let name = |name: &str| format!("{prefix}{name}");
     let numbers = |items: &[i64], by| usize::from(by) < items.len();
@@ -78,11 +78,11 @@ fn limits(entries: &mut Entries, prefix: &str, limits_deliveries: bool, [a, b, c
     }
 }
 
-/// A queue's arguments.
+/// Returns a queue's arguments.
 pub fn arguments([a, b, c, d]: [u8; 4]) -> (Table, Arguments) {
     let mut entries = Entries::default();
     let is_quorum = d >> 6 == 0;
-    // Each type of queue has an argument that the other refuses; mostly it is not asked for.
+    // Each type of queue has an argument that the other refuses; it is mostly left out.
     let limits = limits(&mut entries, "x-", is_quorum, [a, b, c]);
     let priorities =
         if is_quorum { &[None, None, None, None, Some(2)][..] } else { &[None, None, Some(2), Some(5), Some(255)] };
@@ -117,7 +117,7 @@ pub fn policy([a, b, c, d]: [u8; 4]) -> (Policy, topology::Policy) {
     (Policy { pattern: pattern.into(), apply_to, priority, definition: entries.0 }, expected)
 }
 
-/// Without regular expressions, which are the host's.
+/// Stands in for regular expressions, which are the host's.
 pub fn begins_with(pattern: &str, name: &str) -> bool {
     name.starts_with(pattern)
 }
@@ -143,7 +143,7 @@ pub fn exchange(name: &str, a: u8, b: u8) -> (Table, topology::Exchange) {
     (entries.0, expected)
 }
 
-/// A binding's arguments.
+/// Returns a binding's arguments.
 pub fn wanted(a: u8) -> (Table, Option<(bool, Option<i64>)>) {
     let wanted =
         pick(&[None, None, Some((false, Some(1))), Some((true, Some(2))), Some((true, None)), Some((false, None))], a);
@@ -155,7 +155,7 @@ pub fn wanted(a: u8) -> (Table, Option<(bool, Option<i64>)>) {
     (entries.0, wanted)
 }
 
-/// A message, but for its body.
+/// Returns a message without its body.
 pub fn content(exchange: &str, key: &str, [a, b, c]: [u8; 3]) -> Content {
     let texts = |keys: &[&str]| keys.iter().map(|&key| key.to_owned()).collect();
     Content {
@@ -172,7 +172,7 @@ pub fn content(exchange: &str, key: &str, [a, b, c]: [u8; 3]) -> Content {
     }
 }
 
-/// The properties that say so, as bytes.
+/// Returns its properties as bytes.
 pub fn properties(content: &Content) -> Vec<u8> {
     let mut headers = Table::new();
     let keys = |keys: &[String]| Value::Array(keys.iter().map(|key| Value::from(key.as_str())).collect());
@@ -195,7 +195,7 @@ pub fn properties(content: &Content) -> Vec<u8> {
     bytes
 }
 
-/// What a message says, and how often it says that it was requeued.
+/// Reads a message and its `x-delivery-count`.
 pub fn read(message: &Message) -> (Content, Option<i64>) {
     let properties: Properties = message.properties();
     let headers = properties.headers().unwrap_or_default();
