@@ -50,7 +50,7 @@ impl Bench {
     }
 
     pub fn run(&mut self, command: Command) {
-        self.run(command);
+        self.call(command);
         self.follow();
         // Polling may make something due at once.
         loop {

@@ -13,7 +13,7 @@ use super::reference::{CHANNELS_PER_CONNECTION, connection_of, publishing, topol
 use super::words::{self, EXCHANGES, KEYS, PATTERNS, QUEUES, TAGS, bit, pick};
 
 impl Bench {
-    pub fn run(&mut self, command: Command) {
+    pub fn call(&mut self, command: Command) {
         let [verb, channel, a, b, c, d, e, f] = command;
         let channel = usize::from(channel) % self.channels.len();
         match verb % 64 {
