@@ -1,4 +1,4 @@
-//! Client: one connection of the workload, by what it has sent and what it waits for.
+//! Client: one connection of the workload, with the requests that it has sent and the replies that it awaits.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -10,10 +10,10 @@ use super::peer::{self, Answer, Call, call};
 use super::timeline::Turn;
 use super::topology::{BindingSpec, EXCHANGES, LATER, QUEUES, QueueSpec};
 
-/// So many messages that were confirmed are remembered by their publisher.
+/// A publisher remembers at most this many confirmed messages.
 const SENT_MAX: usize = 40;
 
-/// What a channel is used for.
+/// The mode of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Plain,
@@ -21,7 +21,7 @@ pub enum Mode {
     Transactions,
 }
 
-/// What becomes of a delivery.
+/// The settlement of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Acked,
@@ -29,17 +29,17 @@ pub enum Outcome {
     Requeued,
 }
 
-/// A request that has no answer yet.
+/// A request whose reply has not come yet.
 #[derive(Clone, Debug)]
 pub struct Awaited {
     pub expected: Expected,
-    /// What was done up to this turn, by its channel or by others, has to be durable before the answer.
+    /// Everything up to this turn, by its channel or by others, must be durable before the reply.
     pub rests_on: Turn,
-    /// How many requests its channel had made before.
+    /// Number of earlier requests on its channel.
     number: usize,
 }
 
-/// What an answer may have to wait for.
+/// A reason for a reply to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     Published,
@@ -49,30 +49,30 @@ pub enum Cause {
     Bound,
     Unbound,
     Purged,
-    /// What somebody else has done.
+    /// A change by another client.
     Others,
 }
 
 #[derive(Clone, Debug)]
 pub enum Expected {
-    /// An answer of this class and method.
+    /// A reply with this class and method id.
     Answer((u16, u16)),
-    /// One that counts the messages of a queue: at least and at most so many.
+    /// A reply with the message count of a queue: the least and the most it may be.
     Count((u16, u16), usize, usize),
-    /// A message of this queue, or none; acked by being got.
+    /// A message of this queue, or none; with `no_ack` it counts as acked.
     Got { queue: usize, no_ack: bool },
-    /// The channel is closed by 404.
+    /// The channel is closed with 404.
     NotFound,
-    /// The queue has more partitions, or the channel is closed by 406 as they still move since the last time.
+    /// The queue has more partitions, or the channel is closed with 406 as the slots of an earlier change still move.
     Grown,
 }
 
-/// A message that was published and is not confirmed yet.
+/// A published message that is not confirmed yet.
 #[derive(Clone, Debug)]
 pub struct Unconfirmed {
     pub message: Rc<Message>,
     pub tokens: Vec<TokenId>,
-    /// What was done up to this turn has to be durable before it is refused, and up to that one before it is confirmed.
+    /// Everything up to this turn must be durable before it is refused, and up to the next one before it is confirmed.
     pub caused: Turn,
     pub rests_on: Turn,
 }
@@ -82,12 +82,12 @@ pub struct Consumer {
     pub tag: String,
     pub queue: usize,
     pub no_ack: bool,
-    /// How many unacked messages it may have; 0 for any number.
+    /// The limit of its unacked messages; 0 for none.
     pub prefetch: u16,
     pub unacked: usize,
-    /// Its answer has come.
+    /// Whether consume-ok has come.
     pub is_known: bool,
-    /// It is cancelled, but that has no answer yet.
+    /// Whether it is cancelled, but cancel-ok has not come yet.
     pub is_leaving: bool,
 }
 
@@ -96,25 +96,25 @@ pub struct Consumer {
 pub struct Lease {
     pub queue: usize,
     pub token: TokenId,
-    /// The consumer's tag; none for what was got.
+    /// The consumer's tag; none for `basic.get`.
     pub consumer: Option<String>,
-    /// Settled by a transaction that is open.
-    pub is_spoken_for: bool,
+    /// Whether an open transaction settles it.
+    pub is_in_transaction: bool,
 }
 
-/// What a transaction will do.
+/// A publish or settlement in a transaction.
 #[derive(Clone, Debug)]
 pub enum Step {
     Publish(Rc<Message>),
     Settle(u64, Outcome),
 }
 
-/// A message that is arriving.
+/// A message whose frames are arriving.
 #[derive(Clone, Debug, Default)]
 pub struct Content {
     pub queue: usize,
     pub no_ack: bool,
-    /// The consumer's tag; none for what was got.
+    /// The consumer's tag; none for `basic.get`.
     pub consumer: Option<String>,
     pub delivery_tag: u64,
     pub is_redelivered: bool,
@@ -130,21 +130,21 @@ pub struct Channel {
     pub number: u16,
     pub mode: Mode,
     pub awaited: VecDeque<Awaited>,
-    /// How many messages were published since confirms were selected.
+    /// Number of messages published since confirms were selected.
     pub published: u64,
     pub unconfirmed: BTreeMap<u64, Unconfirmed>,
     pub consumers: Vec<Consumer>,
     pub leases: BTreeMap<u64, Lease>,
     last_tag: u64,
-    /// How many consumers there were.
+    /// Number of consumers that were started.
     pub consumed: usize,
     pub prefetch: u16,
-    /// The last turn in which it did something that has to be durable before its next answer.
+    /// The last turn in which it did something that must be durable before its next reply.
     pub caused: Turn,
-    /// For what its answers wait.
+    /// What its replies wait for.
     pub causes: Vec<(Turn, Cause)>,
     requests: usize,
-    /// After so many requests it did something of which nobody knows for what its next answer waits.
+    /// After this many requests it did something that its next reply may or may not wait for.
     doubt: Option<usize>,
     pub transaction: Vec<Step>,
     pub arriving: Option<Content>,
@@ -172,7 +172,7 @@ impl Channel {
         }
     }
 
-    /// A message begins to arrive.
+    /// The method of a message has arrived.
     pub fn begin(&mut self, content: Content) -> Checked {
         self.last_tag += 1;
         if content.delivery_tag != self.last_tag {
@@ -187,7 +187,7 @@ impl Channel {
         self.requests += 1;
     }
 
-    /// An answer has come, and what its channel had done before is durable.
+    /// Takes the request whose reply has come; everything that its channel did before is durable.
     pub fn take_awaited(&mut self) -> Option<Awaited> {
         let awaited = self.awaited.pop_front()?;
         self.doubt.take_if(|after| *after <= awaited.number);
@@ -202,13 +202,13 @@ impl Channel {
         self.doubt.is_some()
     }
 
-    /// Whether an answer is awaited that may be the end of the channel: then the server may ignore what comes on it.
+    /// Whether an awaited reply may close the channel: then the server may ignore later requests on it.
     pub fn may_be_refused(&self) -> bool {
         let is_doubtful = |awaited: &Awaited| matches!(awaited.expected, Expected::Grown | Expected::NotFound);
         self.awaited.iter().any(is_doubtful)
     }
 
-    /// Whether nothing is awaited.
+    /// Whether no reply is awaited.
     pub fn is_quiet(&self) -> bool {
         self.awaited.is_empty() && self.unconfirmed.is_empty()
     }
@@ -227,12 +227,12 @@ impl Channel {
     }
 }
 
-/// Who numbers its messages, and sends again what was not confirmed.
+/// A publisher that numbers its messages, and sends unconfirmed ones again.
 #[derive(Clone, Debug)]
 pub struct Publisher {
     pub name: Rc<str>,
     pub last: u32,
-    /// What it has sent last of all; in their order.
+    /// The messages it sent last, in order.
     pub sent: VecDeque<Rc<Message>>,
     pub unconfirmed: VecDeque<Rc<Message>>,
 }
@@ -242,19 +242,19 @@ impl Publisher {
         Self { name: name.into(), last: 0, sent: VecDeque::new(), unconfirmed: VecDeque::new() }
     }
 
-    /// The place of its oldest message that is not confirmed.
+    /// The index of its oldest unconfirmed message.
     fn first_unconfirmed(&self) -> usize {
         let is_waiting = |sent: &Rc<Message>| self.unconfirmed.iter().any(|message| message.id == sent.id);
         self.sent.iter().position(is_waiting).unwrap_or(self.sent.len())
     }
 
-    /// What it sends again: from the first one on that is not confirmed, and so many messages before.
+    /// Returns the messages to send again: those from the first unconfirmed one on, and `more` before it.
     pub fn repeated(&self, more: usize) -> Vec<Rc<Message>> {
         let first = self.first_unconfirmed().saturating_sub(more);
         self.sent.iter().skip(first).cloned().collect()
     }
 
-    /// It sends a new message.
+    /// Records a new message.
     pub fn send(&mut self, message: &Rc<Message>) {
         self.unconfirmed.push_back(Rc::clone(message));
         self.sent.push_back(Rc::clone(message));
@@ -268,7 +268,7 @@ impl Publisher {
 pub struct Client {
     pub transport: TransportId,
     pub host: usize,
-    /// No two have the same, in all lives.
+    /// Unique through all restarts.
     pub serial: u32,
     pub channels: Vec<Channel>,
     pub next_channel: u16,
@@ -282,7 +282,7 @@ impl Client {
     }
 }
 
-/// The frames of a published message.
+/// Encodes the frames of a published message.
 pub fn publish_frames(channel: u16, message: &Message) -> Vec<u8> {
     let body = message.body();
     let mut flags = 1 << 12 | 1 << 11;
@@ -326,7 +326,7 @@ fn headers(message: &Message) -> Vec<u8> {
     headers
 }
 
-/// The declaration of a queue of the workload, with so many partitions if it has any.
+/// Builds the declaration of a queue of the workload, with this many partitions if it has any.
 pub fn declare_queue(spec: &QueueSpec, partitions: Option<u32>) -> Call {
     let mut arguments = Vec::new();
     let numbers = [
@@ -355,26 +355,26 @@ pub fn declare_queue(spec: &QueueSpec, partitions: Option<u32>) -> Call {
     peer::declare_queue_with(spec.name, if spec.is_transient { 0 } else { 2 }, &arguments)
 }
 
-/// The declaration of an exchange of the workload, durable.
+/// Builds the declaration of an exchange of the workload, which is durable.
 pub fn declare_exchange(place: usize) -> Call {
     let spec = &EXCHANGES[place];
     let arguments = if spec.name == LATER { peer::text_entry("x-delayed-type", "direct").octets() } else { Vec::new() };
     call(40, 10).short(0).text(spec.name).text(spec.kind).octet(2).bytes(&arguments)
 }
 
-/// What a binding of the workload asks of headers.
+/// Builds the arguments of a binding of the workload.
 pub fn binding_arguments(spec: &BindingSpec) -> Vec<u8> {
     spec.label.map_or(Vec::new(), |label| peer::text_entry("label", label).octets())
 }
 
-/// What a header says in encoded properties: the bytes behind its name.
+/// Finds a header in encoded properties, and returns the bytes behind its name.
 fn header<'a>(properties: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let entry = Call::new().text(name).octets();
     let place = properties.windows(entry.len()).position(|window| window == entry)?;
     Some(&properties[place + entry.len()..])
 }
 
-/// How often a message was given back, by its header.
+/// Returns how often a message was requeued, by its header.
 pub fn returns(properties: &[u8]) -> u32 {
     let number = header(properties, "x-delivery-count").and_then(|value| match value.split_first()? {
         (b'l', rest) => rest.first_chunk().map(|bytes| i64::from_be_bytes(*bytes)),
@@ -384,7 +384,7 @@ pub fn returns(properties: &[u8]) -> u32 {
     number.map_or(0, |number| number as u32)
 }
 
-/// The queue in which a message died first, by its header.
+/// Returns the queue in which a message first died, by its header.
 pub fn first_death(properties: &[u8]) -> Option<String> {
     let value = header(properties, "x-first-death-queue")?;
     let length = u32::from_be_bytes(*value.get(1..)?.first_chunk()?) as usize;
@@ -392,7 +392,7 @@ pub fn first_death(properties: &[u8]) -> Option<String> {
 }
 
 impl Content {
-    /// Of `basic.deliver` or `basic.get-ok`.
+    /// Reads a `basic.deliver` or `basic.get-ok`.
     pub fn of(answer: &Answer) -> Self {
         let is_delivery = answer.id() == (60, 60);
         let (consumer, mut at) = if is_delivery {
@@ -409,14 +409,14 @@ impl Content {
         Self { consumer, delivery_tag, is_redelivered, exchange, key, ..Self::default() }
     }
 
-    /// For who follows what happens.
-    pub fn told(&self) -> String {
+    /// Describes it for the trace.
+    pub fn describe(&self) -> String {
         let Self { queue, delivery_tag, is_redelivered, body, .. } = self;
         let id = body.get(..8).unwrap_or_default().escape_ascii();
         format!("{id} from {} as {delivery_tag}, redelivered={is_redelivered}", QUEUES[*queue].name)
     }
 
-    /// Takes a header or body frame; whether it is whole now.
+    /// Takes a header or body frame; returns whether the message is complete.
     pub fn take(&mut self, frame: &Answer) -> bool {
         if frame.kind == 2 {
             self.size = frame.longlong_at(4);

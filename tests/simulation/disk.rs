@@ -1,4 +1,4 @@
-//! Disk: a simulated one, which keeps what is written apart from what is durable, and knows what a crash leaves.
+//! Disk: a simulated disk, which separates what is written from what is durable, and simulates crashes.
 //!
 //! ```text
 //!   create, append, remove ──> live, pending ── flush ──> durable
@@ -20,20 +20,20 @@ use super::random::Random;
 /// A lost or torn write leaves whole sectors.
 const SECTOR_BYTES: usize = 512;
 
-/// What a planted bug makes of a disk: one that lies.
+/// A planted bug of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lie {
     /// A flush does nothing.
     FlushesNothing,
-    /// The last write before each flush is forgotten by it.
+    /// A flush forgets the last write before it.
     ForgetsLastWrite,
-    /// A segment's removal is durable before the copies of what was in it.
+    /// The removal of a segment is durable before the copies of its facts.
     RemovesEarly,
-    /// What is written is not what is true.
+    /// Wrong facts are written or read.
     Forges(Forgery),
 }
 
-/// A handle to it; the server's store is another one.
+/// A handle of the disk; the server's store is another one.
 #[derive(Clone, Debug, Default)]
 pub struct Disk(Rc<RefCell<Platter>>);
 
@@ -43,12 +43,12 @@ type Files = BTreeMap<Segment, Vec<u8>>;
 struct Platter {
     live: Files,
     durable: Files,
-    /// What was durable before the last flush.
+    /// The durable files before the last flush.
     before: Files,
     pending: Vec<Write>,
-    /// So many of the pending writes will be durable by the flush that is under way.
+    /// Number of pending writes that the current flush makes durable.
     flushing: Option<usize>,
-    /// So many more bytes fit.
+    /// Free space in bytes, if it is limited.
     room_bytes: Option<usize>,
     lie: Option<Lie>,
     known: Known,
@@ -62,54 +62,54 @@ enum Write {
 }
 
 impl Disk {
-    /// One that lies.
+    /// Makes a disk with a planted bug.
     pub fn lying(lie: Lie) -> Self {
         Platter { lie: Some(lie), ..Platter::default() }.into()
     }
 
-    /// Begins to make durable what is written so far.
+    /// Starts to flush everything written so far.
     pub fn start_flush(&self) {
         let mut platter = self.0.borrow_mut();
         platter.flushing = Some(platter.pending.len());
     }
 
-    /// What was written before the flush began is durable, unless there is no room for it.
+    /// Makes the writes before the start of the flush durable, unless the disk is full.
     pub fn finish_flush(&self) -> Result<(), StoreError> {
         self.0.borrow_mut().finish_flush()
     }
 
-    /// From now on only so many more bytes can be written.
+    /// Limits the free space.
     pub fn set_room(&self, bytes: Option<usize>) {
         self.0.borrow_mut().room_bytes = bytes;
     }
 
-    /// For who follows what happens: how long each segment is, and how much of it is durable.
-    pub fn told(&self) -> String {
+    /// Describes the length of each segment and how much of it is durable, for the trace.
+    pub fn describe(&self) -> String {
         let platter = self.0.borrow();
         let durable = |segment| platter.durable.get(segment).map_or(0, Vec::len);
-        let told = platter.live.iter().map(|(segment, file)| {
+        let segments = platter.live.iter().map(|(segment, file)| {
             format!("{}/{}: {} of {}", segment.number, segment.leadership, durable(segment), file.len())
         });
-        told.collect::<Vec<_>>().join(", ")
+        segments.collect::<Vec<_>>().join(", ")
     }
 
-    /// What takes room on it now.
+    /// Returns the space in use.
     pub fn live_bytes(&self) -> usize {
         self.0.borrow().live.values().map(Vec::len).sum()
     }
 
-    /// What is left when the machine stops now.
+    /// Returns the disk after a power loss.
     pub fn after_power_loss(&self, random: &mut Random) -> Self {
         self.0.borrow().after_power_loss(random).into()
     }
 
-    /// What is left when only the program stops: everything that was written. Who finds it makes it durable first of all.
+    /// Returns the disk after a kill of the program: all writes are there, and a new program must flush them first.
     pub fn after_kill(&self) -> Self {
         let Platter { live, lie, known, .. } = self.0.borrow().clone();
         Platter { durable: live.clone(), live, lie, known, ..Platter::default() }.into()
     }
 
-    /// A broker begins with what it misreads, where that is the bug.
+    /// Plants the bug of a broker that misreads the disk as it starts.
     pub fn misread(&self) {
         let mut platter = self.0.borrow_mut();
         let Some(Lie::Forges(forgery)) = platter.lie else { return };
@@ -155,7 +155,7 @@ impl Platter {
 
     fn after_power_loss(&self, random: &mut Random) -> Self {
         let mut files = self.durable.clone();
-        // Often the first writes were all made already.
+        // Often the first writes were made already.
         let made = if random.chance(60) { random.below(self.pending.len() + 1) } else { 0 };
         for (place, write) in self.pending.iter().enumerate() {
             match write {
@@ -184,7 +184,7 @@ impl Platter {
     }
 }
 
-/// What is left of an unflushed append.
+/// Writes the part of an unflushed append that survives.
 fn tear(place: &mut [u8], bytes: &[u8], random: &mut Random) {
     match random.below(4) {
         0 => {}
@@ -203,7 +203,7 @@ fn tear(place: &mut [u8], bytes: &[u8], random: &mut Random) {
     }
 }
 
-/// A file whose last writes were lost may be as long as it was to be, or shorter.
+/// A file whose last writes were lost may have its new length, or a shorter one.
 fn cut_zeros(file: &mut Vec<u8>, durable: usize, random: &mut Random) {
     let end = file.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1).max(durable);
     if random.chance(70) {
@@ -279,7 +279,7 @@ mod tests {
     const FIRST: Segment = Segment { number: 1, leadership: 1 };
     const SECOND: Segment = Segment { number: 2, leadership: 1 };
 
-    /// Its first segment is durable, what follows is not.
+    /// A disk with a durable first segment and later writes that are not durable.
     fn disk() -> Disk {
         let mut disk = Disk::default();
         disk.create(FIRST).unwrap();
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_killed_program_leaves_all_that_it_wrote() {
+    fn a_killed_program_leaves_all_writes() {
         let left = disk().after_kill();
         assert_eq!(content(&left, FIRST), None);
         assert_eq!(content(&left, SECOND).as_deref(), Some(&b"new"[..]));
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_full_takes_a_part() {
+    fn a_full_disk_writes_a_part() {
         let mut disk = disk();
         disk.set_room(Some(3));
         assert!(disk.append(SECOND, b"more").is_err());

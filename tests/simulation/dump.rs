@@ -1,17 +1,18 @@
-//! Dump: all that a server keeps, as text, to compare two of them.
+//! Dump: the state of a server as text, to compare two of them.
 
 use pocketmq::server::Server;
 use pocketmq::table::{Table, Value};
 
-/// Topology, policies and messages; of the messages those which are `kept`, by virtual host, queue and body.
-pub fn dump(server: &Server, kept: impl Fn(&str, &str, &[u8]) -> bool) -> String {
+/// Dumps topology, policies and messages; of the messages those for which `is_included` holds, by virtual host, queue
+/// and body.
+pub fn dump(server: &Server, is_included: impl Fn(&str, &str, &[u8]) -> bool) -> String {
     let mut lines = Vec::new();
     for host in server.virtual_hosts().iter() {
         let (name, broker) = (host.name(), host.broker());
         lines.push(format!("virtual host {name}"));
         for queue in broker.report().queues {
             let mut messages = broker.messages(&queue.name).unwrap_or_default();
-            messages.retain(|message| kept(name, &queue.name, &message.body));
+            messages.retain(|message| is_included(name, &queue.name, &message.body));
             lines.push(format!("  queue {}: {} messages", queue.name, messages.len()));
             lines.extend(messages.iter().map(|message| {
                 format!("    {} {}", message.position, message.body[..message.body.len().min(8)].escape_ascii())
@@ -31,7 +32,7 @@ fn texts(table: &Table, names: &[&str]) -> String {
     names.iter().map(|name| format!("{name} '{}' ", table.get(name).and_then(Value::as_str).unwrap_or("?"))).collect()
 }
 
-/// The lines that only one of two dumps has.
+/// Returns the lines that only one of two dumps has.
 pub fn difference(one: &str, other: &str) -> String {
     let only = |sign: &str, these: &str, those: &str| {
         let lines = these.lines().filter(|line| !those.lines().any(|known| known == *line));

@@ -1,41 +1,41 @@
-//! Forge: a planted bug that writes, or reads, other facts than those that came true, in batches that look whole.
+//! Forge: a planted bug that writes, or reads, wrong facts in batches with valid checksums.
 //!
-//! What it knows of the bytes is drawn in `src/journal/segment.rs` and `src/broker/durable/fact.rs`.
+//! The formats are drawn in `src/journal/segment.rs` and `src/broker/durable/fact.rs`.
 
 use std::collections::BTreeSet;
 
 use pocketmq::journal::Segment;
 use xxhash_rust::xxh64::xxh64;
 
-/// What is wrong with what is written or read.
+/// The bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forgery {
     /// Facts of a kind are forgotten.
     Forgets(Kind, Phase),
-    /// A message that goes to several queues misses the last of them.
+    /// A message for several queues misses the last of them.
     HalvesFanOut,
-    /// What is written again, as its segment is about to go, gets another position.
+    /// Cleaning writes another position.
     LosesPositions,
-    /// No batch says that the journal was closed.
+    /// No batch marks a clean end.
     NeverCloses,
-    /// Recovery misses the last batch that is whole.
+    /// Recovery misses the last complete batch.
     MissesLastBatch,
-    /// No batch says what was flushed before, so that a flush that was only said to have been is no damage.
+    /// No batch says how much was flushed before, so that a lost flush does not show as damage.
     HidesFlushes,
 }
 
-/// When facts are forgotten.
+/// The phase in which facts are forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// When they become true.
+    /// When they are first written.
     Write,
-    /// When they are written again, as their segment is about to go.
+    /// When cleaning writes them again.
     Clean,
-    /// When a broker begins with them.
+    /// When recovery reads them.
     Recover,
 }
 
-/// What facts are of; messages and their ends by where they are.
+/// Kinds of facts; messages and their ends by their place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     VirtualHost,
@@ -50,11 +50,11 @@ pub enum Kind {
     Policy,
     PolicyGone,
     Message,
-    /// A message that waits for its slot in a partition that has grown.
+    /// A message that waits for its slot in a partition.
     Waiting,
     Delayed,
     Gone,
-    /// It waits no longer: it was purged, or has got a position.
+    /// The end of its waiting: it was purged, or has a position now.
     WaitingGone,
     DelayGone,
     Returned,
@@ -75,17 +75,17 @@ const GONE: u8 = 14;
 const RETURNED: u8 = 15;
 const PUBLISHER: u8 = 17;
 const PLACE_BYTES: usize = 16;
-/// In the first octet of a place: the message waits.
+/// Flag in the first octet of a place: the message waits for its slot.
 const WAITING: u8 = 0x80;
-/// Where nothing is.
+/// A position that no message has.
 const FAR: u64 = 1 << 40;
-/// The shortest fact that says nothing, and the longest.
+/// Lengths of facts without effect.
 const FILLER_BYTES: std::ops::RangeInclusive<usize> = 10..=265;
 
-/// What was written before and is not over: the virtual host, and what says that it is the same.
+/// Facts that still hold, by virtual host and key.
 pub type Known = BTreeSet<Vec<u8>>;
 
-/// Forges a batch that is about to be written at this place of a segment.
+/// Forges a batch that is about to be written at this offset of a segment.
 pub fn forge(bytes: &mut [u8], segment: Segment, offset: usize, forgery: Forgery, known: &mut Known) {
     if bytes.len() < BATCH_BYTES || bytes[..4] != BATCH_MAGIC || matches!(forgery, Forgery::Forgets(_, Phase::Recover))
     {
@@ -94,13 +94,13 @@ pub fn forge(bytes: &mut [u8], segment: Segment, offset: usize, forgery: Forgery
     forge_batch(bytes, segment, offset, forgery, known);
 }
 
-/// Forges a whole segment, as a broker that begins with it misreads it.
+/// Forges a whole segment, as a broker that misreads it as it starts.
 pub fn forge_segment(file: &mut Vec<u8>, segment: Segment, forgery: Forgery) {
     let (mut at, mut last) = (HEADER_BYTES, None);
     while file.get(at..at + 4) == Some(&BATCH_MAGIC[..]) && file.len() >= at + BATCH_BYTES {
         let facts = u32::from_le_bytes(*file[at + 8..].first_chunk().expect("a length has four bytes")) as usize;
         let Some(batch) = file.get_mut(at..at + BATCH_BYTES + facts) else { break };
-        // What was torn stays so.
+        // A torn batch stays as it is.
         if xxh64(&batch[BATCH_BYTES..], 0) as u32 != u32::from_le_bytes(*batch[12..].first_chunk().expect("a checksum"))
         {
             break;
@@ -199,12 +199,12 @@ fn kind_of(fact: &[u8]) -> Option<Kind> {
     })
 }
 
-/// Notes that something is true, or no longer. Whether it was written before.
+/// Records a fact; returns whether it was written before.
 fn note(fact: &[u8], host: [u8; 8], known: &mut Known) -> bool {
     let name_end = |at: usize| at + 1 + usize::from(fact[at]);
     let of = |kind: u8, rest: &[u8]| [&host[..], &[kind], rest].concat();
     match fact[0] {
-        // Its end is that of what has the same name.
+        // The end of everything with this name.
         4 => {
             let name = fact[1..].to_vec();
             known.remove(&of(3, &name));
@@ -221,7 +221,7 @@ fn note(fact: &[u8], host: [u8; 8], known: &mut Known) -> bool {
             known.retain(|key| !key.starts_with(&start));
             false
         }
-        // One that says something else takes its place.
+        // A new value replaces the old one.
         10 => {
             let start = of(10, &fact[1..name_end(1)]);
             let is_again = known.contains(&of(10, &fact[1..]));
@@ -246,10 +246,10 @@ fn note(fact: &[u8], host: [u8; 8], known: &mut Known) -> bool {
     }
 }
 
-/// Has a fact say nothing, in as many bytes.
+/// Replaces a fact by one of the same length without effect.
 fn forget(mut fact: &mut [u8]) {
     if fact.len() < *FILLER_BYTES.start() {
-        // The end of what there never was, or the name of nothing.
+        // The end of something that never existed, or an unused name.
         let place = if fact[0] == 6 { 2 } else { fact.len() - 1 };
         fact[place] ^= 0x1f;
         return;
@@ -271,7 +271,7 @@ fn move_far(position: &mut [u8]) {
     position.copy_from_slice(&moved.to_be_bytes());
 }
 
-/// How long the fact is that begins here.
+/// Returns the length of the fact that begins here.
 fn fact_bytes(bytes: &[u8]) -> usize {
     let short_string = |at: usize| at + 1 + usize::from(bytes[at]);
     let long_string =

@@ -1,8 +1,11 @@
-//! Ledger: what must be in a virtual host, by what its clients have sent and seen, and by nothing that the broker says.
+//! Ledger: what a virtual host must contain, derived from what its clients have sent and seen, not from the broker's
+//! reports.
 //!
-//! A *token* is one message on its way into one queue. It knows where it may be: after a crash that nobody has seen the
-//! end of there are several [alternatives](super::timeline). Whatever a client sees narrows them; what cannot be is a
-//! [`Violation`].
+//! A *token* is one message on its way into one queue. It has a place, or several possible ones: after a crash the
+//! state it
+//! went back to is unknown, and there are [alternatives](super::timeline). Each observation of a client narrows them;
+//! an
+//! impossible one is a [`Violation`].
 
 mod crash;
 mod delivery;
@@ -18,15 +21,15 @@ use super::topology::{BINDINGS, DEAD, EXCHANGES, QUEUES, TIMED, Target};
 
 pub use delivery::Arrival;
 
-/// What a message takes besides its body, when it is a dead letter with all its headers.
+/// Upper bound of a message's bytes beside its body, as a dead letter with all its headers.
 const HEADERS_BYTES: usize = 400;
-/// So many policies come and go: some that mean nothing to any queue, and one for each of the [`TIMED`] queues.
+/// Number of policies: some that apply to no queue, and one for each of the [`TIMED`] queues.
 pub const POLICIES: usize = IDLE_POLICIES + TIMED.len();
 pub const IDLE_POLICIES: usize = 2;
-/// What the versions of the latter give messages to live.
+/// The times to live that the versions of the latter set.
 pub const TTLS_MS: [u64; 4] = [40, 300, 2_500, 20_000];
 
-/// A promise that was broken, in a sentence.
+/// A broken promise, in a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation(pub String);
 
@@ -42,7 +45,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What a client publishes.
+/// A published message.
 #[derive(Clone, Debug)]
 pub struct Message {
     pub id: u32,
@@ -53,67 +56,67 @@ pub struct Message {
     pub ttl_ms: Option<u64>,
     pub delay_ms: Option<u64>,
     pub body_bytes: usize,
-    /// The publisher's name and its number, where it will send again what was not confirmed.
+    /// The publisher's name and its number, if the publisher sends unconfirmed messages again.
     pub sequence: Option<(Rc<str>, u32)>,
-    /// Queues that take each of these ids once have it once.
+    /// The deduplication id.
     pub unique_id: Option<Rc<str>>,
-    /// By which it is spread over partitions, instead of by its routing key.
+    /// The key that selects the partition, instead of the routing key.
     pub partition_key: Option<&'static str>,
-    /// What bindings by headers look at.
+    /// The header that bindings compare.
     pub label: Option<&'static str>,
 }
 
 impl Message {
-    /// Its id, and then bytes that only this message has.
+    /// The body: its id, and then bytes that only this message has.
     pub fn body(&self) -> Vec<u8> {
         let mut body = format!("{:08} ", self.id).into_bytes();
         body.extend((body.len()..self.body_bytes).map(|place| (self.id as usize * 31 + place * 7) as u8));
         body
     }
 
-    /// Messages of the same one keep their order in partitions.
+    /// Messages with the same key keep their order in partitions.
     fn order_key(&self) -> &'static str {
         self.partition_key.unwrap_or(self.key)
     }
 }
 
-/// What became of a message, as far as it is certain.
+/// The certain results of a publish.
 #[derive(Clone, Debug, Default)]
 pub struct Published {
-    /// On its way to where it has to go.
+    /// Its tokens.
     pub tokens: Vec<TokenId>,
-    /// The turn in which the last of what its confirm says became true.
+    /// The last turn that its confirm depends on.
     pub rests_on: Turn,
-    /// It was written down, for sure.
-    pub is_kept: bool,
-    /// It was here before, or perhaps.
+    /// Whether it was certainly written to the journal.
+    pub is_durable: bool,
+    /// Whether it is, or may be, a duplicate.
     pub is_repeat: bool,
 }
 
-/// Where a token is.
+/// The place of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// Nowhere yet.
     Unborn,
-    /// Held by the delayed exchange.
-    Held,
+    /// In the delayed exchange.
+    Delayed,
     /// In the queue.
     At(usize),
     Gone,
 }
 
-/// How a token may be.
+/// A possible state of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     pub place: Place,
-    /// Its place in the order of arrivals: not before the first and not after the second.
+    /// Bounds of its place in the order of arrivals.
     order: (u64, u64),
-    /// How often it came back: at least and at most.
+    /// Bounds of how often it was requeued.
     returns: (u32, u32),
     was_delivered: bool,
 }
 
-/// The token with this place in the list of all.
+/// The index of a token.
 pub type TokenId = usize;
 
 #[derive(Clone, Debug)]
@@ -122,9 +125,9 @@ pub struct Token {
     /// The queue that it was published to.
     pub origin: usize,
     pub states: Timeline<State>,
-    /// Who has it unacked: client and channel.
+    /// Client and channel that have it unacked.
     pub holder: Option<(u32, u16)>,
-    /// Who has it has asked for it alone.
+    /// Whether it was taken by `basic.get`.
     is_got: bool,
     arrived: Turn,
     arrived_ms: u64,
@@ -132,7 +135,7 @@ pub struct Token {
     due_ms: Option<u64>,
 }
 
-/// The turn that runs, and its time.
+/// The current turn and its time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock {
     pub turn: Turn,
@@ -141,28 +144,28 @@ pub struct Clock {
 
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    /// Whether the virtual host is there.
+    /// Whether the virtual host exists.
     pub lives: Timeline<bool>,
     pub queues: Vec<Timeline<bool>>,
     pub exchanges: Vec<Timeline<bool>>,
     pub bindings: Vec<Timeline<bool>>,
-    /// What the policies of the workload say, by number: which of their versions it is.
+    /// The version of each policy of the workload.
     pub policies: Vec<Timeline<Option<u32>>>,
-    /// How many partitions the queue that grows has.
+    /// Number of partitions of the queue that grows.
     pub partitions: Timeline<u32>,
     pub tokens: Vec<Token>,
-    /// Those that are not gone for good.
+    /// Tokens that may still be somewhere.
     active: Vec<TokenId>,
     by_message: BTreeMap<(u32, usize), TokenId>,
-    /// To which turn the last crash went back.
+    /// The turns that the last crash may have gone back to.
     survived: Span,
-    /// What was done up to this turn was answered in a way that means durable.
+    /// Everything up to this turn is durable, by the replies so far.
     promised: Turn,
-    /// The last turn in which anybody caused something that outlives a crash.
+    /// The last turn in which a client caused something durable.
     pub caused: Turn,
-    /// The journal failed in this turn: what came later is not written any more.
+    /// The turn in which the journal failed: nothing later is written.
     pub failed: Option<Turn>,
-    /// What was delivered since the last turn.
+    /// Deliveries since the last turn.
     fresh: Vec<(usize, TokenId)>,
     arrivals: u64,
 }
@@ -189,7 +192,7 @@ impl Ledger {
         }
     }
 
-    /// What was done in the virtual host up to this turn is durable, as an answer says.
+    /// A reply promises that everything up to this turn is durable.
     pub fn promise(&mut self, turn: Turn) -> Checked {
         self.promised = self.promised.max(turn);
         match self.failed {
@@ -200,12 +203,12 @@ impl Ledger {
         }
     }
 
-    /// Whether what was done up to this turn is known to be durable.
+    /// Whether everything up to this turn is known to be durable.
     pub fn is_promised(&self, turn: Turn) -> bool {
         turn <= self.promised
     }
 
-    /// A queue was made, if there was none. Whether it is certain that this was new.
+    /// Declares a queue; returns whether it is certain that it is new.
     pub fn declare_queue(&mut self, queue: usize, clock: Clock) -> bool {
         let is_new = self.queues[queue].must_be(|&exists| !exists);
         self.queues[queue].set(clock.turn, true);
@@ -215,7 +218,7 @@ impl Ledger {
         is_new && !QUEUES[queue].is_transient
     }
 
-    /// The queue that grows is to have so many partitions; it may be too early.
+    /// The queue that grows gets this many partitions, or refuses because it is too early.
     pub fn grow(&mut self, count: u32, clock: Clock) {
         self.partitions.change(clock.turn, |&known| vec![known, known.max(count)]);
     }
@@ -226,24 +229,24 @@ impl Ledger {
         is_new
     }
 
-    /// A binding comes or goes. Whether it is certain that this was a durable change.
+    /// Binds or unbinds; returns whether it is certain that this changed something durable.
     pub fn bind(&mut self, binding: usize, is_bound: bool, clock: Clock) -> bool {
         let is_new = self.bindings[binding].must_be(|&exists| exists != is_bound);
         self.bindings[binding].set(clock.turn, is_bound);
         is_new && !BINDINGS[binding].is_transient()
     }
 
-    /// An exchange goes, with all bindings of it and to it. Whether it is certain that there was one.
+    /// Deletes an exchange with all its bindings; returns whether it is certain that it existed.
     pub fn delete_exchange(&mut self, exchange: usize, clock: Clock) -> bool {
         let is_there = self.exchanges[exchange].must_be(|&exists| exists);
         self.exchanges[exchange].set(clock.turn, false);
-        for (binding, _) in BINDINGS.iter().enumerate().filter(|(_, spec)| spec.hangs_on(exchange)) {
+        for (binding, _) in BINDINGS.iter().enumerate().filter(|(_, spec)| spec.uses(exchange)) {
             self.bindings[binding].set(clock.turn, false);
         }
         is_there
     }
 
-    /// A queue goes with all that is in it; how much was ready, at least and at most.
+    /// Deletes a queue with its messages; returns the bounds of the number of ready ones.
     pub fn delete_queue(&mut self, queue: usize, clock: Clock) -> (usize, usize) {
         let counts = self.ready_counts(queue);
         self.queues[queue].set(clock.turn, false);
@@ -262,7 +265,7 @@ impl Ledger {
         counts
     }
 
-    /// All that is ready in a queue goes; how much that is at least and at most.
+    /// Purges a queue; returns the bounds of the number of ready messages.
     pub fn purge(&mut self, queue: usize, clock: Clock) -> (usize, usize) {
         let counts = self.ready_counts(queue);
         for id in self.active.clone() {
@@ -273,7 +276,7 @@ impl Ledger {
         counts
     }
 
-    /// How many messages are ready in a queue, at least and at most.
+    /// Returns the least and the greatest number of ready messages in a queue.
     pub fn ready_counts(&self, queue: usize) -> (usize, usize) {
         let ready = self.active.iter().map(|&id| &self.tokens[id]).filter(|token| token.holder.is_none());
         ready.fold((0, 0), |(least, most), token| {
@@ -281,24 +284,24 @@ impl Ledger {
         })
     }
 
-    /// Whether something is ready in a queue that outlives the broker.
-    pub fn has_kept(&self, queue: usize) -> bool {
-        let is_kept = |token: &Token| token.must_be_at(queue) && Self::keeps(queue, &token.message);
-        self.active.iter().map(|&id| &self.tokens[id]).any(|token| token.holder.is_none() && is_kept(token))
+    /// Whether a queue certainly has a durable message that is ready.
+    pub fn has_durable(&self, queue: usize) -> bool {
+        let is_durable = |token: &Token| token.must_be_at(queue) && Self::is_durable(queue, &token.message);
+        self.active.iter().map(|&id| &self.tokens[id]).any(|token| token.holder.is_none() && is_durable(token))
     }
 
-    /// Whether something in a queue may expire.
-    pub fn has_mortals(&self, queue: usize) -> bool {
-        let is_mortal = |token: &Token| token.expires_ms.is_some() && token.may_be_at(queue);
-        self.active.iter().any(|&id| is_mortal(&self.tokens[id]))
+    /// Whether a queue may have a message that expires.
+    pub fn has_expiring(&self, queue: usize) -> bool {
+        let is_expiring = |token: &Token| token.expires_ms.is_some() && token.may_be_at(queue);
+        self.active.iter().any(|&id| is_expiring(&self.tokens[id]))
     }
 
-    /// What the messages that outlive the broker take, written down, at most.
-    pub fn kept_bytes(&self) -> usize {
+    /// Returns the upper bound of the journal's live bytes of messages.
+    pub fn durable_bytes(&self) -> usize {
         let bytes = |token: &Token| {
             let is_there = |state: &State| match state.place {
-                Place::At(queue) => Self::keeps(queue, &token.message),
-                Place::Held => token.message.is_persistent,
+                Place::At(queue) => Self::is_durable(queue, &token.message),
+                Place::Delayed => token.message.is_persistent,
                 Place::Unborn | Place::Gone => false,
             };
             if token.states.may_be(is_there) { token.message.body_bytes.max(9) + HEADERS_BYTES } else { 0 }
@@ -316,7 +319,7 @@ impl Ledger {
         self.die(id, queue, clock);
     }
 
-    /// It is ready again, where it was, unless it came back too often.
+    /// The message is ready again in its old position, unless it was requeued too often.
     pub fn requeued(&mut self, id: TokenId, queue: usize, clock: Clock) {
         self.tokens[id].holder = None;
         let limit = QUEUES[queue].delivery_limit;
@@ -333,12 +336,12 @@ impl Ledger {
         });
     }
 
-    /// It leaves the queue for dead letters, if the queue has any.
+    /// The message is dead-lettered if the queue has an exchange for that, and removed otherwise.
     fn die(&mut self, id: TokenId, queue: usize, clock: Clock) {
         self.leave(id, queue, clock, end_in(queue), true);
     }
 
-    /// Where it is in this queue, it is somewhere else from now on; or, if that is not certain, perhaps.
+    /// The message leaves this queue for another place, certainly or perhaps.
     fn leave(&mut self, id: TokenId, queue: usize, clock: Clock, place: Place, is_certain: bool) {
         let left = State { place, order: some_time_in(clock.turn), returns: (0, 0), was_delivered: false };
         self.tokens[id].states.change(clock.turn, |state| match state.place {
@@ -348,21 +351,21 @@ impl Ledger {
         });
     }
 
-    /// What was to be drained is; nothing that must be there may be missing.
+    /// All queues were drained: no message that must exist may be missing.
     pub fn check_drained(&self) -> Checked {
         let is_missing = |token: &&Token| !token.states.may_be(|s| matches!(s.place, Place::Gone | Place::Unborn));
         match self.active.iter().map(|&id| &self.tokens[id]).find(is_missing) {
-            Some(token) => violation(format!("lost: {}", token.told())),
+            Some(token) => violation(format!("lost: {}", token.describe())),
             None => Ok(()),
         }
     }
 
-    /// For who follows what happens: all that may be somewhere.
-    pub fn told(&self) -> String {
-        self.active.iter().map(|&id| format!("\n    {}", self.tokens[id].told())).collect()
+    /// Describes all tokens that may be somewhere, for the trace.
+    pub fn describe(&self) -> String {
+        self.active.iter().map(|&id| format!("\n    {}", self.tokens[id].describe())).collect()
     }
 
-    /// What the last crash went back to was narrowed: so are all alternatives.
+    /// Narrows the turns that the last crash may have gone back to, and so all alternatives.
     fn narrow(&mut self, span: Span, witness: &dyn Fn() -> String) -> Checked {
         let Some(narrowed) = self.survived.meet(span) else {
             let survived = self.survived;
@@ -380,7 +383,7 @@ impl Ledger {
                 return violation(format!(
                     "half of a turn survived ({narrowed:?}): {} against {}",
                     witness(),
-                    self.tokens[id].told()
+                    self.tokens[id].describe()
                 ));
             }
         }
@@ -394,7 +397,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Somebody who looks at the topology sees this of it.
+    /// A client has observed this part of the topology.
     pub fn see<S: Clone + PartialEq + fmt::Debug>(
         &mut self,
         what: &str,
@@ -418,40 +421,40 @@ impl Token {
         self.comes_to(queue) && self.states.must_be(|state| state.place == Place::At(queue))
     }
 
-    /// Whether it ever is in this queue.
+    /// Whether the message can ever be in this queue.
     fn comes_to(&self, queue: usize) -> bool {
         self.origin == queue || queue == DEAD
     }
 
-    /// Whether its time to live in the queue that it came to is over.
+    /// Whether its time to live in its first queue is over.
     fn is_expired(&self, queue: usize, clock: Clock) -> bool {
         queue == self.origin && self.expires_ms.is_some_and(|expires_ms| expires_ms <= clock.now_ms)
     }
 
-    /// For who reads of a violation.
-    pub fn told(&self) -> String {
+    /// Describes it for a violation.
+    pub fn describe(&self) -> String {
         let Message { id, exchange, key, is_persistent, .. } = &*self.message;
         let kind = if *is_persistent { "persistent" } else { "transient" };
         let (queue, states) = (QUEUES[self.origin].name, self.states.states().collect::<Vec<_>>());
-        let held = if self.holder.is_some() { "unacked" } else { "" };
+        let unacked = if self.holder.is_some() { "unacked" } else { "" };
         let (turn, expires_ms) = (self.arrived, self.expires_ms);
         format!(
-            "{kind} message {id} of '{exchange}' by '{key}' to '{queue}' in turn {turn}, {expires_ms:?}, now {held} {states:?}"
+            "{kind} message {id} of '{exchange}' by '{key}' to '{queue}' in turn {turn}, {expires_ms:?}, now {unacked} {states:?}"
         )
     }
 }
 
-/// The policy that changes the time to live of a queue's messages.
+/// Returns the policy that sets the time to live of a queue's messages.
 pub fn policy_of(queue: usize) -> Option<usize> {
     TIMED.iter().position(|&timed| timed == queue).map(|place| IDLE_POLICIES + place)
 }
 
-/// Where to the dead of a queue go.
+/// Returns the place of a queue's dead letters.
 fn end_in(queue: usize) -> Place {
     if QUEUES[queue].has_dead_letters { Place::At(DEAD) } else { Place::Gone }
 }
 
-/// The place in the order of something that came in this turn, nobody knows when.
+/// Returns the bounds of the order of a message that arrived in this turn, at an unknown moment.
 fn some_time_in(turn: Turn) -> (u64, u64) {
     (order_of(turn, 0), order_of(turn + 1, 0) - 1)
 }

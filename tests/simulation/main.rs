@@ -1,8 +1,8 @@
-//! Simulation: crashes at any moment, on a disk that tears and reorders what was not flushed, and a checker that knows
-//! what clients were promised.
+//! Simulation: crashes at any moment, on a disk that tears and reorders unflushed writes, and a checker that knows what
+//! clients were promised.
 //!
-//! `POCKETMQ_SEEDS` says how many seeds, `POCKETMQ_FIRST_SEED` where they begin, `POCKETMQ_SEED` which one alone,
-//! `POCKETMQ_STEPS` how long each of them goes, and with `POCKETMQ_TELL` one tells what happens.
+//! `POCKETMQ_SEEDS` sets the number of seeds, `POCKETMQ_FIRST_SEED` the first one, `POCKETMQ_SEED` a single one,
+//! `POCKETMQ_STEPS` the length of each run, and `POCKETMQ_TRACE` prints what happens.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod client;
@@ -25,7 +25,7 @@ use ledger::Checked;
 use workload::{Plan, Tally, run, run_every_boundary, run_full};
 
 const SEEDS: u64 = 200;
-/// `POCKETMQ_SOAK` asks for so many times as many.
+/// With `POCKETMQ_SOAK`, this many times as many.
 const SOAK: u64 = 10;
 const STEPS: u64 = 100;
 
@@ -33,7 +33,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-/// Runs each of them, and fails with the lines that replay those that failed.
+/// Runs each seed, and fails with the lines that replay the failed ones.
 fn for_each_seed(test: &str, seeds: u64, steps: u64, run: impl Fn(u64, usize) -> Checked<Tally>) {
     let steps = number("POCKETMQ_STEPS").unwrap_or(steps);
     let seeds = match number("POCKETMQ_SEED") {

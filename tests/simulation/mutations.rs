@@ -1,4 +1,4 @@
-//! Mutations: bugs that are planted around the core, so that one sees that the checker finds them.
+//! Mutations: planted bugs around the core; the checker must find each.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,16 +12,16 @@ use super::random::Random;
 use super::workload::{Plan, run};
 use super::world::{Ending, World};
 
-/// What is wrong.
+/// The bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
-    /// The server is told of a flush before it happened.
+    /// The server hears of a flush before it happened.
     ConfirmsBeforeFlush,
-    /// Answers that wait for nothing but this leave before it is durable.
+    /// Replies that wait for this cause alone leave before it is durable.
     Hastens(Cause),
-    /// A transaction is written as several.
+    /// A transaction is written as several commits.
     CommitsInParts,
-    /// What the disk does.
+    /// A bug of the disk.
     OfDisk(Lie),
 }
 
@@ -43,7 +43,7 @@ const fn forgets(kind: Kind, phase: Phase) -> Mutation {
     forges(Forgery::Forgets(kind, phase))
 }
 
-/// What a crash at random has to find, by the phase in which it goes wrong.
+/// The bugs that random crashes have to find, by the phase in which they act.
 const MUTATIONS: &[Mutation] = &[
     forgets(Kind::VirtualHost, Phase::Write),
     forgets(Kind::VirtualHostGone, Phase::Write),
@@ -65,7 +65,7 @@ const MUTATIONS: &[Mutation] = &[
     forgets(Kind::Returned, Phase::Write),
     forgets(Kind::Era, Phase::Write),
     forges(Forgery::HalvesFanOut),
-    // Answers and flushes.
+    // Replies and flushes.
     Mutation::ConfirmsBeforeFlush,
     Mutation::Hastens(Cause::Published),
     Mutation::Hastens(Cause::Settled),
@@ -113,10 +113,10 @@ const MUTATIONS: &[Mutation] = &[
 ];
 
 const STEPS: usize = 100;
-/// One workload of so many has to find each bug, at least.
+/// At least one in this many workloads must find each bug.
 const SHARE: usize = 25;
 
-/// Without a bug these find nothing, as the other tests prove.
+/// Without a bug these workloads find nothing, as the other tests prove.
 fn crash_at_random(mutation: Mutation, seed: u64) -> Checked {
     run(Plan { seed, steps: STEPS, crashes: 40, mutation: Some(mutation) }).map(|_| ())
 }
@@ -136,7 +136,7 @@ fn crash_after_a_commit(mutation: Mutation, seed: u64) -> Checked {
     world.drain()
 }
 
-/// What is said of each workload in which the bug is seen. What the journal itself refuses does not count.
+/// Returns the violations of the workloads that find the bug. Those that the journal itself refuses do not count.
 fn findings(mutation: Mutation, run: impl Fn(Mutation, u64) -> Checked) -> impl Iterator<Item = String> {
     (0..SEEDS).filter_map(move |seed| {
         let found = match catch_unwind(AssertUnwindSafe(|| run(mutation, seed))) {
@@ -147,7 +147,7 @@ fn findings(mutation: Mutation, run: impl Fn(Mutation, u64) -> Checked) -> impl 
     })
 }
 
-/// A soak counts the workloads that find each bug, and wants a share of all; otherwise the first that does is enough.
+/// A soak requires that a share of all workloads finds each bug; otherwise the first that does is enough.
 #[test]
 fn every_planted_bug_is_found() {
     let is_soak = std::env::var_os("POCKETMQ_SOAK").is_some();
@@ -173,7 +173,7 @@ fn every_planted_bug_is_found() {
 
 #[test]
 fn a_transaction_in_parts_is_found() {
-    let told = findings(Mutation::CommitsInParts, crash_after_a_commit).next().expect("it is found");
+    let found = findings(Mutation::CommitsInParts, crash_after_a_commit).next().expect("it is found");
     let expected = ["lost", "half", "went back", "instead of", "not delivered"];
-    assert!(expected.iter().any(|text| told.contains(text)), "{told}");
+    assert!(expected.iter().any(|text| found.contains(text)), "{found}");
 }

@@ -1,6 +1,6 @@
-//! Random: numbers that a seed gives, the same on every machine.
+//! Random: seeded numbers, the same on every machine.
 
-/// SplitMix64: small, and good enough to choose by.
+/// SplitMix64: small, and good enough to make choices.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
@@ -16,7 +16,7 @@ impl Random {
         mixed ^ mixed >> 31
     }
 
-    /// At least 0 and below `end`.
+    /// Returns a number of at least 0 and below `end`.
     pub fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
@@ -29,7 +29,7 @@ impl Random {
         &all[self.below(all.len())]
     }
 
-    /// The place of one of these, each as likely as its weight says.
+    /// Returns a random index, each as likely as its weight.
     pub fn weighed(&mut self, weights: &[usize]) -> usize {
         let mut rest = self.below(weights.iter().sum());
         for (place, &weight) in weights.iter().enumerate() {

@@ -1,13 +1,14 @@
-//! Timeline: what a thing may be now, and what it was after each turn, as far as a crash may go back.
+//! Timeline: the possible states of a thing, now and after each turn, as far as a crash may go back.
 //!
-//! A crash takes a virtual host back to where it was after *some* turn that nobody has been promised more than. So each
-//! thing has *alternatives* then, with the turns for which they hold, its *span*. Whatever is seen afterwards narrows the
-//! span of the whole virtual host, and with it what all other things may be.
+//! A crash takes a virtual host back to its state after *some* turn, no earlier than promised. So each thing then has
+//! *alternatives*, each with the turns for which it holds, its *span*. Every later observation narrows the span of the
+//! whole
+//! virtual host, and with it the alternatives of all other things.
 
-/// Counts turns of the server, through all its lives.
+/// Number of a turn of the server, counted through all restarts.
 pub type Turn = u32;
 
-/// From a turn to another, both included.
+/// A range of turns, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     pub from: Turn,
@@ -22,7 +23,7 @@ impl Span {
         (met.from <= met.to).then_some(met)
     }
 
-    /// From the beginning of the first to the end of the last.
+    /// Returns the range from the beginning of the first to the end of the last.
     fn hull(self, other: Self) -> Self {
         Self { from: self.from.min(other.from), to: self.to.max(other.to) }
     }
@@ -38,7 +39,7 @@ struct Alternative<S> {
     span: Span,
 }
 
-/// The alternatives since each turn in which they changed. There is always one more turn, and something it may be.
+/// The alternatives since each turn in which they changed. There is always at least one turn, and one alternative.
 #[derive(Clone, Debug)]
 pub struct Timeline<S>(Vec<(Turn, Vec<Alternative<S>>)>);
 
@@ -63,13 +64,13 @@ impl<S: Clone + PartialEq> Timeline<S> {
         self.states().all(is_meant)
     }
 
-    /// Whether it can be but one.
+    /// Whether there is only one possible state.
     pub fn is_clear(&self) -> bool {
         let first = self.states().next();
         self.must_be(|state| Some(state) == first)
     }
 
-    /// Whether it is such for good: no crash can change that any more.
+    /// Whether the state is certain and no crash can change it any more.
     pub fn is_settled(&self, is_meant: impl Fn(&S) -> bool) -> bool {
         self.0.len() == 1 && self.must_be(is_meant)
     }
@@ -78,7 +79,7 @@ impl<S: Clone + PartialEq> Timeline<S> {
         self.change(turn, |_| vec![state.clone()]);
     }
 
-    /// In this turn it became one of what `next` answers, according to what it was.
+    /// In this turn each possible state was replaced by those that `next` returns.
     pub fn change(&mut self, turn: Turn, mut next: impl FnMut(&S) -> Vec<S>) {
         let mut changed = Vec::new();
         for Alternative { state, span } in self.now() {
@@ -93,7 +94,7 @@ impl<S: Clone + PartialEq> Timeline<S> {
         }
     }
 
-    /// It is seen to be such. The span in which it can be, or nothing when it cannot.
+    /// The state is observed; returns the span that fits it, if any.
     pub fn observe(&mut self, is_seen: impl Fn(&S) -> bool) -> Option<Span> {
         let alternatives = &mut self.0.last_mut().expect("a timeline has a beginning").1;
         if !alternatives.iter().any(|alternative| is_seen(&alternative.state)) {
@@ -103,7 +104,7 @@ impl<S: Clone + PartialEq> Timeline<S> {
         alternatives.iter().map(|alternative| alternative.span).reduce(Span::hull)
     }
 
-    /// The last crash went back to a turn in this span. Whether that can be.
+    /// The last crash went back to a turn in this span; returns whether that is possible.
     pub fn narrow(&mut self, span: Span) -> bool {
         for (_, alternatives) in &mut self.0 {
             alternatives.retain(|alternative| alternative.span.meet(span).is_some());
@@ -111,18 +112,18 @@ impl<S: Clone + PartialEq> Timeline<S> {
         !self.now().is_empty()
     }
 
-    /// What was before this turn does not come back.
+    /// Forgets states before this turn: no crash goes back to them.
     pub fn forget_before(&mut self, turn: Turn) {
-        let kept = self.0.iter().rposition(|(since, _)| *since <= turn).unwrap_or(0);
-        self.0.drain(..kept);
+        let first = self.0.iter().rposition(|(since, _)| *since <= turn).unwrap_or(0);
+        self.0.drain(..first);
     }
 
-    /// A crash goes back to a turn in this span; `survive` is what becomes of a state.
+    /// A crash goes back to a turn in this span; `survive` returns the part of a state that survives.
     pub fn crash(&mut self, span: Span, survive: impl Fn(&S) -> S) {
         let mut survived = Vec::new();
         for (place, (since, alternatives)) in self.0.iter().enumerate() {
             let until = self.0.get(place + 1).map_or(Turn::MAX, |(next, _)| next - 1);
-            // What was first has been so before.
+            // The first state has always held.
             let from = if place == 0 { 0 } else { *since };
             let Some(span) = (Span { from, to: until }).meet(span) else { continue };
             alternatives.iter().for_each(|alternative| add(&mut survived, survive(&alternative.state), span));
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_seen_of_one_thing_tells_of_others() {
+    fn an_observation_of_one_thing_narrows_others() {
         let (mut seen, mut other) = (after_crash(0, 9), after_crash(0, 9));
         let span = seen.observe(|&state| state == 'b').unwrap();
         assert_eq!(span, Span { from: 3, to: 4 });
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_after_a_crash_keeps_its_span() {
+    fn a_change_after_a_crash_has_the_same_span() {
         let mut timeline = after_crash(0, 9);
         timeline.change(10, |&state| if state == 'c' { vec!['d'] } else { vec![state] });
         assert_eq!(timeline.observe(|&state| state == 'd'), Some(Span { from: 5, to: 9 }));

@@ -1,22 +1,22 @@
-//! Topology: the queues and exchanges of a workload, and what the checker knows of them.
+//! Topology: the queues and exchanges of a workload, and their properties.
 
-/// What makes a queue of the workload special.
+/// The properties of a queue of the workload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueSpec {
     pub name: &'static str,
     pub is_transient: bool,
     pub is_quorum: bool,
     pub max_length: Option<usize>,
-    /// Refuses instead of dropping what is oldest.
+    /// Whether it refuses messages instead of dropping the oldest.
     pub refuses: bool,
     pub ttl_ms: Option<u64>,
     pub max_priority: Option<u8>,
     pub delivery_limit: Option<u32>,
-    /// As it is declared first; it grows.
+    /// The number of partitions in its first declaration; it grows.
     pub partitions: Option<u32>,
-    /// Takes each deduplication id once.
+    /// Whether it drops messages with a known deduplication id.
     pub deduplicates: bool,
-    /// What is dead goes to the queue `dead`.
+    /// Whether its dead letters go to the queue `dead`.
     pub has_dead_letters: bool,
 }
 
@@ -34,21 +34,21 @@ const PLAIN: QueueSpec = QueueSpec {
     has_dead_letters: false,
 };
 
-/// The queue for dead letters: the first, as its deliveries are looked at last.
+/// The queue for dead letters: the first, as its deliveries are checked last.
 pub const DEAD: usize = 0;
-/// Where the delayed exchange leads to.
+/// The queue of the delayed exchange.
 pub const LATE: usize = 2;
-/// To which bindings come and go.
+/// The queue whose bindings come and go.
 pub const SIDE: usize = 3;
 pub const QUORUM: usize = 9;
-/// That which grows.
+/// The queue whose partitions grow.
 pub const PARTED: usize = 10;
 pub const UNIQUE: usize = 11;
-/// Queues whose messages' time to live policies change: one that has a time to live of its own, and one that has none.
+/// Queues whose time to live is changed by policies: one that has its own as well, and one that has none.
 pub const TIMED: [usize; 2] = [7, 12];
-/// No queue has more partitions.
+/// Upper bound of a queue's partitions.
 pub const PARTITIONS_MAX: u32 = 6;
-/// By these, messages are spread over partitions, whatever their routing keys.
+/// Partition keys, which replace routing keys.
 pub const PARTITION_KEYS: [&str; 8] = ["ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal"];
 
 pub const QUEUES: [QueueSpec; 13] = [
@@ -72,12 +72,12 @@ pub struct ExchangeSpec {
     pub kind: &'static str,
 }
 
-/// What is delayed comes from this one.
+/// The delayed exchange.
 pub const LATER: &str = "later";
 
-/// What comes here goes on to another exchange.
+/// An exchange that is bound to another exchange.
 pub const RELAY: &str = "relay";
-/// Bound by headers.
+/// The headers exchange.
 pub const LABELS: &str = "labels";
 
 pub const EXCHANGES: [ExchangeSpec; 6] = [
@@ -92,7 +92,7 @@ pub const EXCHANGES: [ExchangeSpec; 6] = [
 /// Exchanges that are deleted now and then.
 pub const RENEWED_EXCHANGES: [usize; 3] = [2, 4, 5];
 
-/// Where a binding leads.
+/// The destination of a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     Queue(usize),
@@ -104,7 +104,7 @@ pub struct BindingSpec {
     pub exchange: &'static str,
     pub target: Target,
     pub key: &'static str,
-    /// What the header `label` has to be, in a binding by headers.
+    /// The value of the header `label` that a binding requires.
     pub label: Option<&'static str>,
 }
 
@@ -146,7 +146,7 @@ pub const BINDINGS: [BindingSpec; 20] = [
 /// The bindings from here on come and go.
 pub const MOVING_BINDINGS: usize = 10;
 
-/// Keys by which something is published to each exchange; what goes to a queue itself has its name.
+/// Routing keys of messages to each exchange; the default exchange takes queue names.
 pub fn keys(exchange: &str) -> &'static [&'static str] {
     match exchange {
         "fan" | LABELS => &[""],
@@ -157,7 +157,7 @@ pub fn keys(exchange: &str) -> &'static [&'static str] {
 }
 
 impl BindingSpec {
-    /// Whether a message with this key and this label goes along; the patterns above are all that there are.
+    /// Whether a message with this key and this label matches; the patterns above are all that are needed.
     pub fn matches(&self, key: &str, label: Option<&str>) -> bool {
         match (self.exchange, self.key) {
             (LABELS, _) => self.label == label,
@@ -167,13 +167,13 @@ impl BindingSpec {
         }
     }
 
-    /// Whether it ends with its queue's life, or the broker's.
+    /// Whether it is deleted with its queue, at the latest with the broker.
     pub fn is_transient(&self) -> bool {
         matches!(self.target, Target::Queue(queue) if QUEUES[queue].is_transient)
     }
 
-    /// Whether it goes when this exchange does.
-    pub fn hangs_on(&self, exchange: usize) -> bool {
+    /// Whether it is deleted with this exchange.
+    pub fn uses(&self, exchange: usize) -> bool {
         let name = EXCHANGES[exchange].name;
         self.exchange == name || self.target == Target::Exchange(name)
     }

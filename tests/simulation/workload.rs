@@ -1,4 +1,4 @@
-//! Workload: what clients do, as a seed says, and when everything crashes.
+//! Workload: the clients' actions by a seed, and the moments of crashes.
 
 mod scenes;
 
@@ -16,20 +16,20 @@ use super::world::{Ending, World};
 
 /// Queues that are deleted now and then.
 const RENEWED: [usize; 4] = [5, 6, 7, 10];
-/// Where a message with a time to live of its own may go.
-const FOR_MORTALS: [&str; 3] = ["plain", "side", "quorum"];
+/// Queues that get messages with a time to live of their own.
+const FOR_EXPIRING: [&str; 3] = ["plain", "side", "quorum"];
 
-/// How a workload goes.
+/// The parameters of a workload.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub seed: u64,
     pub steps: usize,
-    /// How likely a crash is at each step, in a thousand.
+    /// The probability of a crash at each step, in thousandths.
     pub crashes: usize,
     pub mutation: Option<Mutation>,
 }
 
-/// What was done, for who counts.
+/// Totals of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
     pub operations: u64,
@@ -45,7 +45,7 @@ pub fn run(plan: Plan) -> Checked<Tally> {
     world.meet()?;
     let mut crashes = 0;
     for _ in 0..plan.steps {
-        // What a transaction does at once must not come apart, and what was just promised must be kept.
+        // A crash must not split a transaction, and must not break a new promise: it is more likely now.
         let has_committed = std::mem::take(&mut world.has_committed);
         let likely = if has_committed {
             10
@@ -72,8 +72,8 @@ pub fn run(plan: Plan) -> Checked<Tally> {
     Ok(Tally { operations: world.operations, crashes })
 }
 
-/// The disk is full at some moment. Whoever waits is told so, nothing is promised any more that cannot be kept, and after
-/// the operator has made room everything is there that was promised before.
+/// The disk becomes full at some moment. Publishers get errors, nothing is promised any more, and after the operator
+/// has made room everything that was promised before is there.
 pub fn run_full(plan: Plan) -> Checked<Tally> {
     let mut world = World::new(Random::new(plan.seed), plan.mutation)?;
     world.live(plan.steps / 4)?;
@@ -109,7 +109,7 @@ pub fn run_every_boundary(plan: Plan) -> Checked<Tally> {
     Ok(tally)
 }
 
-/// The same workload each time, which crashes at this boundary; nothing if there are not so many.
+/// Runs the same workload until this boundary, and crashes; returns nothing if the workload has fewer boundaries.
 fn run_to_boundary(plan: Plan, boundary: usize) -> Checked<Option<u64>> {
     let mut world = World::new(Random::new(plan.seed), plan.mutation)?;
     world.fuse = Some(boundary);
@@ -133,7 +133,7 @@ impl World {
         (0..steps).try_for_each(|_| self.step())
     }
 
-    /// What ends a life at a boundary.
+    /// The violation that ends a run at a boundary.
     pub fn blown() -> super::ledger::Violation {
         super::ledger::Violation("the fuse has blown".into())
     }
@@ -157,7 +157,7 @@ impl World {
         self.ledgers.iter_mut().for_each(|ledger| ledger.forget(clock));
     }
 
-    /// Somebody does something, and the host what it has to.
+    /// A client acts, and then the host.
     pub fn step(&mut self) -> Checked {
         let weights = [20, 12, 4, 70];
         match self.random.weighed(&weights) {
@@ -179,7 +179,7 @@ impl World {
         self.check_bytes()
     }
 
-    /// Publishers go on, though nothing can be kept.
+    /// Publishers go on, though nothing can be durable any more.
     fn step_failed(&mut self) -> Checked {
         if let Some((client, number)) = self.any_channel() {
             self.publish_some(client, number);
@@ -187,13 +187,13 @@ impl World {
         self.turn()
     }
 
-    /// Something that the server takes in, but does not come to end.
+    /// An input that the server receives just before its end.
     pub fn act_unturned(&mut self) {
         let Some((client, number)) = self.any_channel() else { return };
         self.publish_some(client, number);
     }
 
-    /// A channel on which something may be done; not one that may be closed by an error which is still held back.
+    /// Returns a channel to act on; not one that an awaited error may close.
     fn any_channel(&mut self) -> Option<(usize, u16)> {
         let client = self.random.below(self.clients.len().max(1));
         let channels = self.clients.get(client)?.channels.iter().filter(|channel| !channel.may_be_refused());
@@ -211,7 +211,7 @@ impl World {
             1 => {
                 self.settle_some(client, number);
                 if self.random.chance(40) {
-                    // Something that is answered, once what was settled is durable.
+                    // A request whose reply waits until the settlements are durable.
                     self.turn()?;
                     if self.is_open(client, number) {
                         self.set_prefetch(client, number, 5);
@@ -223,7 +223,7 @@ impl World {
             4 => {
                 self.look_at_queue(client, number, queue);
                 if !self.ledger(client).queues[queue].must_be(|&exists| exists) {
-                    // While the error is held back, others get already what the channel had.
+                    // Before the error arrives, others already get the channel's messages.
                     self.turn()?;
                     self.answer_all()?;
                 }
@@ -236,7 +236,7 @@ impl World {
             7 if !is_first => self.close_channel(client, number),
             8 => {
                 if self.random.chance(40) {
-                    // So that it alone is waited for.
+                    // So that this reply alone is awaited.
                     self.answer_all()?;
                 }
                 let is_bound = self.random.chance(50);
@@ -272,7 +272,7 @@ impl World {
         Ok(())
     }
 
-    /// A binding that comes and goes; one that is there, or is not, if there is any.
+    /// Returns a binding that comes and goes, in this state if there is one.
     fn moving_binding(&mut self, client: usize, is_bound: bool) -> usize {
         let bindings = &self.ledgers[self.clients[client].host].bindings;
         let moving = MOVING_BINDINGS..BINDINGS.len();
@@ -281,7 +281,7 @@ impl World {
         if meant.is_empty() { MOVING_BINDINGS + self.random.below(moving.len()) } else { *self.random.pick(&meant) }
     }
 
-    /// Most of what there is goes, so that its segments can.
+    /// Removes most of what exists, so that its segments can be deleted.
     fn sweep(&mut self, client: usize, number: u16) {
         for queue in 0..QUEUES.len() {
             if self.random.chance(70) {
@@ -290,7 +290,7 @@ impl World {
         }
     }
 
-    /// A message to one queue, which nothing else is said of.
+    /// Returns a message to one queue, without further properties.
     fn simple_message(&mut self, client: usize, number: u16, queue: usize) -> Message {
         let mut message = self.message(client, number);
         (message.exchange, message.key, message.sequence) = ("", QUEUES[queue].name, None);
@@ -304,7 +304,7 @@ impl World {
         message
     }
 
-    /// One client does something, and another one the same, before the first can know whether that is durable.
+    /// One client acts, and another one acts likewise before the first can know whether its change is durable.
     fn act_in_turn(&mut self, client: usize, number: u16, queue: usize) -> Checked {
         let host = self.clients[client].host;
         let others: Vec<_> = (0..self.clients.len()).filter(|&other| self.clients[other].host == host).collect();
@@ -313,7 +313,7 @@ impl World {
         let has_turn = self.random.chance(50);
         let what = self.random.below(5);
         let message = self.unique_message(client, number);
-        let twin = Message { id: self.next_message(), ..message.clone() };
+        let duplicate = Message { id: self.next_message(), ..message.clone() };
         let binding = MOVING_BINDINGS + self.random.below(BINDINGS.len() - MOVING_BINDINGS);
         let is_bound = self.random.chance(50);
         for (is_second, (client, number)) in [(false, (client, number)), (true, (other, other_number))] {
@@ -326,7 +326,7 @@ impl World {
                 1 => self.renew_queue(client, number, RENEWED[queue % RENEWED.len()])?,
                 2 if is_second => self.repeat(client, number),
                 2 => self.publish_numbered(client),
-                _ if is_second => self.publish(client, number, &Rc::new(twin.clone())),
+                _ if is_second => self.publish(client, number, &Rc::new(duplicate.clone())),
                 _ => self.publish(client, number, &Rc::new(message.clone())),
             }
             if has_turn && !is_second {
@@ -348,7 +348,7 @@ impl World {
         self.publish(client, number, &message);
     }
 
-    /// What some publisher in the same virtual host has sent last of all comes once more.
+    /// A client publishes again what a publisher in the same virtual host has sent last.
     fn repeat(&mut self, client: usize, number: u16) {
         let host = self.clients[client].host;
         let publishers = self.clients.iter().filter(|other| other.host == host).map(|other| &other.publisher);
@@ -358,7 +358,7 @@ impl World {
         }
     }
 
-    /// A message of which there may be a twin already.
+    /// Returns a message that may be a duplicate.
     fn unique_message(&mut self, client: usize, number: u16) -> Message {
         let queue = if self.random.chance(30) { PARTED } else { UNIQUE };
         let mut message = self.simple_message(client, number, queue);
@@ -366,7 +366,7 @@ impl World {
         message
     }
 
-    /// By which its queue knows it, and to which partition it goes: messages of one id all go to the same.
+    /// Sets its deduplication id and its partition key: messages of one id all go to the same partition.
     fn name_keys(&mut self, message: &mut Message) {
         let id = self.random.below(40);
         if self.random.chance(60) {
@@ -380,7 +380,7 @@ impl World {
         (message.exchange, message.key) = *random.pick(&[("", "plain"), ("fan", ""), ("", "side"), ("", "quorum")]);
         let publisher = &mut clients[client].publisher;
         publisher.last += 1;
-        // Of a queue that keeps everything a transient one may be sent again, too.
+        // In a quorum queue a transient message is durable, and may be sent again, too.
         message.is_persistent = message.key != "quorum" || random.chance(50);
         message.sequence = Some((Rc::clone(&publisher.name), publisher.last));
     }
@@ -404,7 +404,7 @@ impl World {
         let id = self.next_message();
         let mode = self.channel(client, number).mode;
         let is_first = self.clients[client].channels[0].number == number;
-        // One that was deleted as the store failed is not made anew.
+        // One that was deleted as the store failed is not declared anew.
         let exchanges = self.ledger(client).exchanges.iter().zip(&EXCHANGES);
         let exchanges = exchanges.filter(|(exists, _)| exists.must_be(|&exists| exists)).map(|(_, spec)| spec.name);
         let exchanges: Vec<_> = exchanges.collect();
@@ -431,7 +431,7 @@ impl World {
         match random.below(10) {
             0..3 if is_first => self.number(client, &mut message),
             3 => {
-                message.key = *random.pick(&FOR_MORTALS);
+                message.key = *random.pick(&FOR_EXPIRING);
                 message.ttl_ms = Some(*random.pick(&[0, 10, 100, 500]));
             }
             4..7 if !exchanges.is_empty() => {
@@ -457,7 +457,7 @@ impl World {
 
     fn settle_some(&mut self, client: usize, number: u16) {
         let channel = self.channel(client, number);
-        let open = channel.leases.iter().filter(|(_, lease)| !lease.is_spoken_for);
+        let open = channel.leases.iter().filter(|(_, lease)| !lease.is_in_transaction);
         let tags: Vec<_> = open.map(|(&tag, _)| tag).collect();
         if tags.is_empty() {
             return;
@@ -472,13 +472,13 @@ impl World {
         self.settle(client, number, tag, is_multiple, outcome);
     }
 
-    /// While the answer is held back so are the deliveries, though nobody else gets those messages any more: then nothing
-    /// else is done before it comes. What expires as a consumer comes holds it back, too.
+    /// Until consume-ok comes, its deliveries wait, too, though no other consumer gets those messages: so nothing else
+    /// is done before. It also waits for messages that expire as the consumer starts.
     fn consume_some(&mut self, client: usize, number: u16, queue: usize) -> Checked {
         let is_settled = self.is_settled(client, number);
-        // What is held back with the answer is lost when everything ends, unless it is acked.
+        // Deliveries that wait with the reply are lost in a crash, unless they need an ack.
         let no_ack = self.random.chance(10) && is_settled;
-        let is_simple = QUEUES[queue].max_length.is_none() && !self.ledger(client).has_mortals(queue);
+        let is_simple = QUEUES[queue].max_length.is_none() && !self.ledger(client).has_expiring(queue);
         if self.channel(client, number).consumers.len() >= 3 || !is_settled && !is_simple {
             return Ok(());
         }
@@ -490,17 +490,17 @@ impl World {
         self.answer_all()
     }
 
-    /// Whether the next answer on a channel comes at once.
+    /// Whether the next reply on a channel comes at once.
     fn is_settled(&mut self, client: usize, number: u16) -> bool {
         let channel = self.channel(client, number);
         let (is_quiet, caused) = (channel.is_quiet() && !channel.is_in_doubt(), channel.caused);
         is_quiet && self.ledger(client).is_promised(caused)
     }
 
-    /// What is got leaves its queue at once, and is only known with the answer: so nothing else is
-    /// waited for, and nothing dies by it.
+    /// A message leaves its queue at once, but which one is known only by the reply: so no other reply is awaited, and
+    /// none may expire.
     fn get_some(&mut self, client: usize, number: u16, queue: usize) {
-        if self.is_settled(client, number) && !self.ledger(client).has_mortals(queue) {
+        if self.is_settled(client, number) && !self.ledger(client).has_expiring(queue) {
             let no_ack = queue != DEAD && self.random.chance(20);
             self.get(client, number, queue, no_ack);
         }

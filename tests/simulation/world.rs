@@ -1,4 +1,4 @@
-//! World: a server on a simulated disk, its clients, its clock, and the ledger of what was promised to them.
+//! World: a server on a simulated disk, its clients, its clock, and the ledger of promises to them.
 
 mod answers;
 mod operator;
@@ -26,13 +26,13 @@ use restart::ALL_BYTES;
 pub use restart::Ending;
 
 pub const HOSTS: [&str; 2] = ["/", "other"];
-/// A virtual host that comes and goes, in which nobody is. Its ledger is the last one.
+/// A virtual host without connections that comes and goes. Its ledger is the last one.
 const GUEST: &str = "guest";
 const BEGIN_MS: u64 = 1_700_000_000_000;
 /// Longer than any workload.
 const LONG_TIMEOUT_MS: i32 = 100_000_000;
 
-/// How small everything is.
+/// The sizes of a small configuration.
 #[derive(Clone, Debug)]
 pub struct Sizes {
     pub segment_bytes: u64,
@@ -49,29 +49,29 @@ pub struct World {
     pub random: Random,
     pub sizes: Sizes,
     pub mutation: Option<Mutation>,
-    /// The mark of the flush that is under way.
+    /// The mark of the current flush.
     pub flushing: Option<u64>,
     pub messages: u32,
     serials: u32,
-    /// So many boundaries of flushes are passed until everything crashes.
+    /// Number of flush boundaries until a crash.
     pub fuse: Option<usize>,
-    /// An act may end in a crash.
+    /// Whether an action may end in a crash.
     pub may_crash: bool,
-    /// Somebody has just committed a transaction.
+    /// Whether a client has just committed a transaction.
     pub has_committed: bool,
-    /// Somebody has just been told that something is durable.
+    /// Whether a reply has just promised that something is durable.
     pub has_promised: bool,
-    /// What the operator has done: in which write, in which virtual host, in which turn.
-    deeds: Vec<(u64, usize, Turn)>,
-    /// For so many steps there was more on the disk than there should be.
+    /// Changes by the operator that are not durable yet: the write, the virtual host, and the turn.
+    operator_writes: Vec<(u64, usize, Turn)>,
+    /// Number of steps in which the disk had more on it than it should.
     wasteful_steps: usize,
-    /// What happens is told.
-    pub is_told: bool,
-    /// How many requests the clients have made.
+    /// Whether events are printed.
+    pub is_traced: bool,
+    /// Number of requests that the clients have sent.
     pub operations: u64,
 }
 
-/// A delivery as it arrived: at which client, on which channel.
+/// A delivery, with its client and channel.
 pub struct Delivered {
     client: usize,
     channel: u16,
@@ -91,7 +91,7 @@ pub fn options(sizes: &Sizes) -> Options {
 }
 
 impl World {
-    /// An empty one: virtual hosts, but nothing in them.
+    /// Makes an empty world: virtual hosts, but nothing in them.
     pub fn new(mut random: Random, mutation: Option<Mutation>) -> Checked<Self> {
         let sizes = Sizes {
             segment_bytes: *random.pick(&[1 << 10, 2 << 10, 4 << 10, 16 << 10]),
@@ -115,9 +115,9 @@ impl World {
             may_crash: false,
             has_committed: false,
             has_promised: false,
-            deeds: Vec::new(),
+            operator_writes: Vec::new(),
             wasteful_steps: 0,
-            is_told: std::env::var_os("POCKETMQ_TELL").is_some(),
+            is_traced: std::env::var_os("POCKETMQ_TRACE").is_some(),
             messages: 0,
             serials: 0,
             operations: 0,
@@ -134,7 +134,7 @@ impl World {
         Ok(world)
     }
 
-    /// The clients come, none of which has been there before.
+    /// Connects the clients for the first time.
     pub fn meet(&mut self) -> Checked {
         for number in 0..self.sizes.clients {
             let host = number % HOSTS.len();
@@ -143,7 +143,7 @@ impl World {
         Ok(())
     }
 
-    /// A client comes, or comes back.
+    /// Connects a client, or reconnects it.
     pub fn join(&mut self, host: usize, publisher: Publisher) -> Checked {
         self.serials += 1;
         let transport = self.server.connect(Peer { loopback: true, ..Peer::default() });
@@ -178,7 +178,7 @@ impl World {
 
     pub fn send(&mut self, client: usize, bytes: &[u8]) {
         self.operations += 1;
-        self.tell(|world| {
+        self.trace(|world| {
             format!(
                 "{}: {:?}",
                 world.clients[client].serial,
@@ -188,16 +188,16 @@ impl World {
         self.server.receive(self.clients[client].transport, bytes);
     }
 
-    /// Tells what happens, where one seed alone is looked at.
-    pub fn tell(&self, text: impl FnOnce(&Self) -> String) {
-        if self.is_told {
+    /// Prints an event, if one seed alone runs with a trace.
+    pub fn trace(&self, text: impl FnOnce(&Self) -> String) {
+        if self.is_traced {
             eprintln!("turn {} at {}: {}", self.clock.turn, self.clock.now_ms - BEGIN_MS, text(self));
         }
     }
 
-    /// What may be in a client's virtual host, and what is.
-    pub fn told(&self, client: usize) -> String {
-        self.ledgers[self.clients[client].host].told() + "\n" + &dump(&self.server, |_, _, _| true)
+    /// Describes the expected and the actual contents of a client's virtual host.
+    pub fn describe(&self, client: usize) -> String {
+        self.ledgers[self.clients[client].host].describe() + "\n" + &dump(&self.server, |_, _, _| true)
     }
 
     pub fn ledger(&mut self, client: usize) -> &mut Ledger {
@@ -209,7 +209,7 @@ impl World {
         channels.iter_mut().find(|channel| channel.number == number).expect("it is used while it is open")
     }
 
-    /// Has the server do what is due, and checks all that comes of it.
+    /// Runs the server's turn, and checks the results.
     pub fn turn(&mut self) -> Checked {
         loop {
             let clock = self.clock;
@@ -229,7 +229,7 @@ impl World {
         self.turn()
     }
 
-    /// What everybody is sent: answers as they come, then messages, those of the queue for dead letters last.
+    /// Reads all output: replies as they come, then messages, those of the queue for dead letters last.
     fn read(&mut self) -> Checked {
         let mut delivered = Vec::new();
         while let Some(transport) = self.server.next_output() {
@@ -238,7 +238,7 @@ impl World {
                 self.server.output_taken(transport, bytes.len());
             }
             if let Some(client) = self.clients.iter().position(|client| client.transport == transport) {
-                self.hear(client, &bytes, &mut delivered)?;
+                self.receive(client, &bytes, &mut delivered)?;
             } else if self.server.is_closed(transport) {
                 self.server.disconnected(transport);
             }
@@ -260,7 +260,7 @@ impl World {
             self.arrive(each)?;
         }
         for host in 0..HOSTS.len() {
-            // What somebody gave back in this turn may be delivered in the next one, if the server asks for it.
+            // A message that was returned in this turn may be delivered in the next one, if the server requests it.
             let is_over = !self.server.wants_turn();
             let waiting: Vec<_> = self.waiting_queues(host).filter(|_| is_over).collect();
             let ledger = &mut self.ledgers[host];
@@ -270,7 +270,7 @@ impl World {
         Ok(())
     }
 
-    /// Queues of which some consumer would take one more.
+    /// Returns queues with a consumer that has room.
     fn waiting_queues(&self, host: usize) -> impl Iterator<Item = usize> {
         let here = self.clients.iter().filter(move |client| client.host == host);
         let consumers = here.flat_map(|client| &client.channels).flat_map(|channel| &channel.consumers);
@@ -281,10 +281,10 @@ impl World {
         waiting.map(|consumer| consumer.queue)
     }
 
-    /// A message is at its client.
+    /// A message has arrived at its client.
     fn arrive(&mut self, Delivered { client, channel, content }: Delivered) -> Checked {
         let clock = self.clock;
-        self.tell(|world| format!("{} gets on {channel}: {}", world.clients[client].serial, content.told()));
+        self.trace(|world| format!("{} gets on {channel}: {}", world.clients[client].serial, content.describe()));
         let queue = content.queue;
         if !self.is_open(client, channel) {
             return Ok(());
@@ -293,7 +293,7 @@ impl World {
         let holder = (!content.no_ack).then_some((self.clients[client].serial, channel));
         let delivered = self.ledger(client).delivered(&arrival, holder, clock);
         if delivered.is_err() {
-            self.tell(|world| world.told(client));
+            self.trace(|world| world.describe(client));
         }
         let token = delivered?;
         let channel = self.channel(client, channel);
@@ -307,12 +307,12 @@ impl World {
                 return violation(format!("more unacked than the prefetch: {consumer:?}"));
             }
         }
-        let lease = super::client::Lease { queue, token, consumer, is_spoken_for: false };
+        let lease = super::client::Lease { queue, token, consumer, is_in_transaction: false };
         channel.leases.insert(content.delivery_tag, lease);
         Ok(())
     }
 
-    /// Makes all durable that was done so far, as a host does after a turn; it may take its time.
+    /// Makes everything durable, as a host does after a turn; it may take a while.
     pub fn flush(&mut self) -> Checked {
         if self.flushing.is_none() && self.server.wants_flush() {
             self.start_flush()?;
@@ -327,7 +327,7 @@ impl World {
     }
 
     pub fn start_flush(&mut self) -> Checked {
-        self.tell(|_| "flush".into());
+        self.trace(|_| "flush".into());
         self.burn()?;
         let mark = self.server.start_flush();
         self.disk.start_flush();
@@ -339,7 +339,7 @@ impl World {
         Ok(())
     }
 
-    /// A planted bug: what waits for nothing but this is answered at once. Whether it is.
+    /// A planted bug: replies that wait for this cause alone leave at once. Returns whether there were any.
     fn hasten(&mut self) -> bool {
         let Some(Mutation::Hastens(cause)) = self.mutation else { return false };
         let Self { clients, ledgers, .. } = &*self;
@@ -358,17 +358,17 @@ impl World {
         is_hasty
     }
 
-    /// The disk is done, or has failed.
+    /// The disk has finished the flush, or failed.
     pub fn finish_flush(&mut self) -> Checked {
         let mark = self.flushing.take().expect("a flush that ends was begun");
         let flushed = self.disk.finish_flush();
-        self.tell(|world| format!("flushed: {}", world.disk.told()));
+        self.trace(|world| format!("flushed: {}", world.disk.describe()));
         self.burn()?;
         match flushed {
             Ok(()) => self.server.flushed(mark),
             Err(error) => self.server.store_failed(&error.0),
         }
-        self.answer_deeds()?;
+        self.promise_operator_writes()?;
         self.turn()?;
         self.burn()
     }
@@ -386,7 +386,7 @@ impl World {
     }
 }
 
-/// What a client can tell of a message that it got.
+/// Returns what a client knows of a message that it got.
 fn arrival_of(content: &Content) -> Checked<Arrival> {
     let text = std::str::from_utf8(content.body.get(..8).unwrap_or_default()).unwrap_or_default();
     let Ok(message_id) = text.parse() else {

@@ -1,12 +1,12 @@
-//! Crash: what is left of everything when the broker ends, cleanly or not.
+//! Crash: what is left when the broker ends, cleanly or not.
 
 use super::{Checked, Clock, Ledger, Place, State, Token, violation};
 use crate::timeline::{Span, Turn};
 use crate::topology::{BINDINGS, QUEUES};
 
 impl Ledger {
-    /// The broker ended after this turn, as if somebody had pulled the plug: it goes back to where it was after some
-    /// turn that nobody was promised more than.
+    /// The broker ended after this turn as by a power loss: its state goes back to that after some turn, no earlier
+    /// than promised.
     pub fn crash(&mut self, last: Turn) -> Checked {
         let span = Span { from: self.promised, to: self.failed.take().map_or(last, |failed| failed.min(last)) };
         if span.from > span.to {
@@ -16,14 +16,15 @@ impl Ledger {
         Ok(())
     }
 
-    /// The broker ended after this turn, and had the time to write everything down. What was on its way to somebody then
-    /// counts as delivered, though nobody saw it.
+    /// The broker ended cleanly after this turn, and wrote everything. Messages on their way to a client count as
+    /// delivered, though none was seen.
     pub fn close(&mut self, last: Turn) {
         self.restart(Span { from: last, to: last }, false);
         self.doubt_deliveries(last);
     }
 
-    /// It ended once more after a clean end, before anything else was durable: whether that end was clean is not known.
+    /// It ended again right after a clean end, before anything else was durable: it is unknown whether that end counts
+    /// as clean.
     pub fn end_again(&mut self, clock: Clock) {
         self.doubt_deliveries(clock.turn);
     }
@@ -60,15 +61,15 @@ impl Ledger {
             token.holder = None;
             let message = token.message.clone();
             token.states.crash(span, |state| {
-                let is_kept = match state.place {
+                let is_durable = match state.place {
                     Place::Unborn | Place::Gone => return state.clone(),
-                    Place::At(queue) => Self::keeps(queue, &message),
-                    Place::Held => message.is_persistent,
+                    Place::At(queue) => Self::is_durable(queue, &message),
+                    Place::Delayed => message.is_persistent,
                 };
-                let place = if is_kept { state.place } else { Place::Gone };
+                let place = if is_durable { state.place } else { Place::Gone };
                 let was_delivered = state.was_delivered
                     || forgets_deliveries && matches!(place, Place::At(queue) if QUEUES[queue].partitions.is_none());
-                // Who had it may or may not count as one who gave it back.
+                // The end of the connection may or may not count as a return.
                 let counts = matches!(place, Place::At(queue) if QUEUES[queue].is_quorum);
                 let returns = (state.returns.0, state.returns.1 + u32::from(state.was_delivered && counts));
                 State { place, was_delivered, returns, ..state.clone() }
@@ -79,7 +80,7 @@ impl Ledger {
         self.promised = 0;
     }
 
-    /// What cannot come back any more need not be remembered.
+    /// Forgets states that cannot come back any more.
     pub fn forget(&mut self, clock: Clock) {
         let Self { tokens, active, promised, queues, exchanges, bindings, policies, partitions, lives, .. } = self;
         let horizon = (*promised).min(clock.turn);

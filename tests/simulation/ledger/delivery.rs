@@ -1,4 +1,4 @@
-//! Delivery: what a client is given must be there, must be its turn, and must be nobody else's.
+//! Delivery: a delivered message must exist, be the next one, and belong to no other client.
 
 use std::rc::Rc;
 
@@ -10,13 +10,13 @@ use crate::topology::QUEUES;
 #[derive(Clone, Debug)]
 pub struct Arrival {
     pub queue: usize,
-    /// The queue that it was published to, which is another one for dead letters.
+    /// The queue that it was published to; it is another one for dead letters.
     pub origin: usize,
     pub message_id: u32,
-    /// By `basic.get`: then no consumer has a part in it.
+    /// By `basic.get`: then no consumer is involved.
     pub is_got: bool,
     pub is_redelivered: bool,
-    /// What the header `x-delivery-count` says.
+    /// The value of `x-delivery-count`.
     pub returns: u32,
     pub exchange: String,
     pub key: String,
@@ -24,7 +24,7 @@ pub struct Arrival {
 }
 
 impl Ledger {
-    /// A client got a message: to hold it, or for good if there is no `holder`.
+    /// A client got a message: it is unacked, or gone if there is no `holder`.
     pub fn delivered(&mut self, arrival: &Arrival, holder: Option<(u32, u16)>, clock: Clock) -> Checked<TokenId> {
         let Arrival { queue, origin, message_id, .. } = *arrival;
         let Some(&id) = self.by_message.get(&(message_id, origin)) else {
@@ -32,10 +32,10 @@ impl Ledger {
         };
         let token = &mut self.tokens[id];
         if token.holder.is_some() {
-            return violation(format!("delivered while somebody has it: {}", token.told()));
+            return violation(format!("delivered while somebody has it: {}", token.describe()));
         }
         if token.is_expired(queue, clock) && token.arrived_ms != clock.now_ms {
-            return violation(format!("delivered after it expired: {}", token.told()));
+            return violation(format!("delivered after it expired: {}", token.describe()));
         }
         check_content(arrival, &token.message)?;
         let span = see(token, arrival)?;
@@ -49,12 +49,12 @@ impl Ledger {
         self.tokens[id].is_got = arrival.is_got;
         self.check_key_of(id, queue)?;
         self.fresh.push((queue, id));
-        let told = self.tokens[id].told();
-        self.narrow(span, &|| told.clone())?;
+        let described = self.tokens[id].describe();
+        self.narrow(span, &|| described.clone())?;
         Ok(id)
     }
 
-    /// In a partition a key's messages are with the consumers of one client at a time. Anybody may get one beside them.
+    /// In a partition, a key's messages are with the consumers of one client at a time, `basic.get` aside.
     fn check_key_of(&self, id: TokenId, queue: usize) -> Checked {
         if QUEUES[queue].partitions.is_none() {
             return Ok(());
@@ -67,12 +67,12 @@ impl Ledger {
                 && other.holder.is_some_and(|holder| token.holder.is_some_and(|own| own.0 != holder.0))
         };
         match self.active.iter().map(|&id| &self.tokens[id]).find(is_shared) {
-            Some(other) => violation(format!("a key with two clients: {} and {}", token.told(), other.told())),
+            Some(other) => violation(format!("a key with two clients: {} and {}", token.describe(), other.describe())),
             None => Ok(()),
         }
     }
 
-    /// What was delivered in this turn was first in its queue: nothing that is certainly there stands before it.
+    /// Deliveries of this turn were first in their queues: no message that is certainly there was passed over.
     pub fn check_order(&mut self, is_meant: impl Fn(usize) -> bool, clock: Clock) -> Checked {
         let fresh = std::mem::take(&mut self.fresh);
         for &(queue, id) in fresh.iter().filter(|(queue, _)| is_meant(*queue)) {
@@ -84,7 +84,7 @@ impl Ledger {
                     && stands_before(other, token, queue)
             };
             if let Some(other) = self.active.iter().map(|&id| &self.tokens[id]).find(is_passed) {
-                return violation(format!("passed over: {}; delivered: {}", other.told(), token.told()));
+                return violation(format!("passed over: {}; delivered: {}", other.describe(), token.describe()));
             }
         }
         self.fresh = fresh.into_iter().filter(|(queue, _)| !is_meant(*queue)).collect();
@@ -103,27 +103,29 @@ fn check_content(arrival: &Arrival, message: &Rc<Message>) -> Checked {
     Ok(())
 }
 
-/// The token is seen where it arrived; for which turns of the last crash that can be.
+/// Narrows a token's states by an arrival; returns the turns of the last crash that fit it.
 fn see(token: &mut Token, arrival: &Arrival) -> Checked<Span> {
     let is_there = |state: &State| state.place == Place::At(arrival.queue);
     let counts = QUEUES[arrival.queue].is_quorum;
-    // What waited for its slot when the broker ended was never delivered; nobody sees which did.
+    // A message that waited for its slot at the end was never delivered, but which ones did is unknown.
     let is_vague = QUEUES[arrival.queue].partitions.is_some() && arrival.is_redelivered;
-    let is_told = |state: &State| state.was_delivered == arrival.is_redelivered || is_vague;
+    let is_consistent = |state: &State| state.was_delivered == arrival.is_redelivered || is_vague;
     let is_seen = |state: &State| {
-        is_there(state) && is_told(state) && (!counts || (state.returns.0..=state.returns.1).contains(&arrival.returns))
+        is_there(state)
+            && is_consistent(state)
+            && (!counts || (state.returns.0..=state.returns.1).contains(&arrival.returns))
     };
     if let Some(span) = token.states.observe(is_seen) {
         return Ok(span);
     }
     violation(if token.states.may_be(is_there) {
-        format!("redelivered={}, returns={}, but: {}", arrival.is_redelivered, arrival.returns, token.told())
+        format!("redelivered={}, returns={}, but: {}", arrival.is_redelivered, arrival.returns, token.describe())
     } else {
-        format!("returned to '{}': {}", QUEUES[arrival.queue].name, token.told())
+        format!("returned to '{}': {}", QUEUES[arrival.queue].name, token.describe())
     })
 }
 
-/// Whether one message comes before another in a queue, whatever happens.
+/// Whether one message certainly comes before another in a queue.
 fn stands_before(one: &Token, other: &Token, queue: usize) -> bool {
     let spec = &QUEUES[queue];
     if spec.partitions.is_some() && one.message.order_key() != other.message.order_key() {

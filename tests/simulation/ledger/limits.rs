@@ -1,4 +1,4 @@
-//! Limits: what leaves a queue by itself, when it has expired or is too much, and who may not be kept waiting.
+//! Limits: messages that expire or exceed a queue's length, and consumers that must not be left waiting.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{Checked, Clock, Ledger, Place, State, Token, TokenId, end_in, violation};
 use crate::topology::QUEUES;
 
-/// Whether something stands before a message in its queue.
+/// Whether another message is before one in its queue.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ahead {
     Nothing,
@@ -15,7 +15,7 @@ enum Ahead {
 }
 
 impl Ledger {
-    /// After all deliveries of a turn but those of dead letters.
+    /// Applies after all deliveries of a turn except those of dead letters.
     pub fn trim(&mut self, clock: Clock) {
         let tokens = self.active.iter().map(|&id| &self.tokens[id]);
         let overdue: BTreeSet<_> =
@@ -28,7 +28,7 @@ impl Ledger {
         }
     }
 
-    /// What may be ready in a queue, in order.
+    /// Returns the messages that may be ready in a queue, in order.
     fn ready(&self, queue: usize) -> Vec<TokenId> {
         let is_ready = |id: &TokenId| self.tokens[*id].holder.is_none() && self.tokens[*id].may_be_at(queue);
         let mut ready: Vec<_> = self.active.iter().copied().filter(is_ready).collect();
@@ -41,7 +41,7 @@ impl Ledger {
         ready
     }
 
-    /// What has expired leaves from the head.
+    /// Expired messages leave from the head.
     fn expire(&mut self, queue: usize, clock: Clock) {
         let mut ahead = Ahead::Nothing;
         for id in self.ready(queue) {
@@ -58,7 +58,7 @@ impl Ledger {
         }
     }
 
-    /// What is too much leaves from the head.
+    /// Messages beyond the length limit leave from the head.
     fn drop_heads(&mut self, queue: usize, max: usize, clock: Clock) {
         let (mut least, mut most) = (0, 0);
         for id in self.ready(queue).into_iter().rev() {
@@ -71,13 +71,13 @@ impl Ledger {
         }
     }
 
-    /// These queues have a consumer with room: nothing that it may have is left there.
+    /// These queues have a consumer with room: no message that it could take may be left.
     pub fn check_nobody_waits(&self, queues: impl Iterator<Item = usize>, clock: Clock) -> Checked {
         for queue in queues {
             let is_left =
                 |token: &&Token| token.holder.is_none() && token.must_be_at(queue) && !token.is_expired(queue, clock);
             if let Some(token) = self.active.iter().map(|&id| &self.tokens[id]).find(is_left) {
-                return violation(format!("a consumer waits, but not delivered: {}", token.told()));
+                return violation(format!("a consumer waits, but not delivered: {}", token.describe()));
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Routing: where a published message has to go, by the topology of the workload.
+//! Routing: the queues that a published message must reach, by the topology of the workload.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use crate::timeline::{Timeline, Turn};
 use crate::topology::{BINDINGS, BindingSpec, QUEUES, Target};
 
 impl Ledger {
-    /// A message is published: again, where its publisher did not know better, or somebody else has sent it.
+    /// A message is published; it may be a duplicate, from its publisher or from another client.
     pub fn publish(&mut self, message: &Rc<Message>, clock: Clock) -> Published {
         self.arrivals += 1;
         let mut published = Published::default();
@@ -45,18 +45,18 @@ impl Ledger {
 
     fn publish_to(&mut self, queue: usize, message: &Rc<Message>, clock: Clock, published: &mut Published) {
         let spec = &QUEUES[queue];
-        let keeps = Self::keeps(queue, message);
-        let (twin, may_have_twin) = self.twin_in(queue, message);
+        let is_durable = Self::is_durable(queue, message);
+        let (duplicate, may_have_duplicate) = self.duplicate_in(queue, message);
         let id = self.token(queue, message);
-        if let Some(arrived) = twin {
+        if let Some(arrived) = duplicate {
             published.rests_on = published.rests_on.max(arrived);
             published.is_repeat = true;
             return;
         }
         let is_full = spec.refuses && self.ready_counts(queue).1 >= spec.max_length.unwrap_or(usize::MAX);
-        let may_refuse = is_full || may_have_twin || self.failed.is_some() && keeps;
+        let may_refuse = is_full || may_have_duplicate || self.failed.is_some() && is_durable;
         let order = order_of(clock.turn, self.arrivals % (1 << 19));
-        let place = if message.delay_ms.is_some() { Place::Held } else { Place::At(queue) };
+        let place = if message.delay_ms.is_some() { Place::Delayed } else { Place::At(queue) };
         let arrived = State { place, order: (order, order), returns: (0, 0), was_delivered: false };
         let ttl_ms = self.policy_ttl_ms(queue);
         let token = &mut self.tokens[id];
@@ -68,49 +68,49 @@ impl Ledger {
             _ => vec![state.clone()],
         });
         if was_unborn {
-            // What a policy says later changes nothing of it.
+            // A later change of the policy does not apply to it.
             let ttl_ms = [message.ttl_ms, spec.ttl_ms, ttl_ms].into_iter().flatten().min();
             token.expires_ms = ttl_ms.map(|ttl_ms| clock.now_ms + ttl_ms);
             token.due_ms = message.delay_ms.map(|delay_ms| clock.now_ms + delay_ms);
-            // It may have arrived before, by what is not durable yet: then nothing is written down now.
+            // It may have arrived before, by a change that is not durable yet: then nothing is written now.
             token.arrived = if is_new { clock.turn } else { self.caused };
             token.arrived_ms = clock.now_ms;
         }
-        published.is_repeat |= !is_new || may_have_twin;
-        if may_have_twin {
+        published.is_repeat |= !is_new || may_have_duplicate;
+        if may_have_duplicate {
             return;
         }
-        published.is_kept |= keeps && is_new;
-        if keeps {
+        published.is_durable |= is_durable && is_new;
+        if is_durable {
             published.rests_on = published.rests_on.max(token.arrived);
         }
         published.tokens.push(id);
     }
 
-    /// What the policy of a queue gives a message that comes now to live.
+    /// Returns the time to live that the policy of a queue gives a message now.
     fn policy_ttl_ms(&self, queue: usize) -> Option<u64> {
         let policy = &self.policies[policy_of(queue)?];
         assert!(policy.is_clear(), "the operator has set it anew where it was not certain");
         policy.states().next().and_then(|&version| Some(TTLS_MS[version? as usize]))
     }
 
-    /// When the message arrived in a queue that stands for this one there, if it is certain that there is one; and whether
-    /// there may be one. That the other is kept promises nothing to the publisher of one that would not be.
-    fn twin_in(&self, queue: usize, message: &Message) -> (Option<Turn>, bool) {
-        let is_twin = |token: &&Token| {
+    /// Returns when a duplicate of the message arrived in the queue, if there certainly is one, and whether there may
+    /// be one. A durable duplicate is no promise to the publisher of a transient one.
+    fn duplicate_in(&self, queue: usize, message: &Message) -> (Option<Turn>, bool) {
+        let is_duplicate = |token: &&Token| {
             token.origin == queue
                 && token.message.id != message.id
                 && token.message.unique_id == message.unique_id
-                && (Self::keeps(queue, &token.message) || !Self::keeps(queue, message))
+                && (Self::is_durable(queue, &token.message) || !Self::is_durable(queue, message))
                 && token.may_be_at(queue)
         };
         if !QUEUES[queue].deduplicates || message.unique_id.is_none() {
             return (None, false);
         }
-        let twins = self.active.iter().map(|&id| &self.tokens[id]).filter(is_twin);
-        twins.fold((None, false), |(known, _), token| {
-            let kept = if Self::keeps(queue, message) { token.arrived } else { 0 };
-            (if token.must_be_at(queue) { known.max(Some(kept)) } else { known }, true)
+        let duplicates = self.active.iter().map(|&id| &self.tokens[id]).filter(is_duplicate);
+        duplicates.fold((None, false), |(known, _), token| {
+            let arrived = if Self::is_durable(queue, message) { token.arrived } else { 0 };
+            (if token.must_be_at(queue) { known.max(Some(arrived)) } else { known }, true)
         })
     }
 
@@ -135,22 +135,22 @@ impl Ledger {
         })
     }
 
-    /// Whether a message for this queue outlives the broker.
-    pub fn keeps(queue: usize, message: &Message) -> bool {
+    /// Whether a message in this queue is durable.
+    pub fn is_durable(queue: usize, message: &Message) -> bool {
         let spec = &QUEUES[queue];
         !spec.is_transient && (message.is_persistent || spec.is_quorum)
     }
 
-    /// The same of a message that is known by its body.
-    pub fn keeps_body(&self, queue: &str, body: &[u8]) -> bool {
+    /// Whether the message with this body is durable.
+    pub fn is_durable_body(&self, queue: &str, body: &[u8]) -> bool {
         let id = body.get(..8).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
         let queue = QUEUES.iter().position(|spec| spec.name == queue);
         let Some((id, queue)) = id.zip(queue) else { return false };
         let known = self.by_message.range((id, 0)..).next().map(|(_, &token)| &self.tokens[token]);
-        known.is_some_and(|token| token.message.id == id && Self::keeps(queue, &token.message))
+        known.is_some_and(|token| token.message.id == id && Self::is_durable(queue, &token.message))
     }
 
-    /// What the delayed exchange held long enough goes on.
+    /// Messages whose delay is over are published.
     pub fn begin_turn(&mut self, clock: Clock) {
         for &id in &self.active {
             let token = &mut self.tokens[id];
@@ -159,7 +159,7 @@ impl Ledger {
             }
             let origin = token.origin;
             token.states.change(clock.turn, |state| match state.place {
-                Place::Held => {
+                Place::Delayed => {
                     let order = some_time_in(clock.turn);
                     vec![State { place: Place::At(origin), order, returns: (0, 0), was_delivered: false }]
                 }

@@ -1,4 +1,4 @@
-//! Scenes: several steps that belong together, as chance alone would seldom make them.
+//! Scenes: sequences of steps that random choices would seldom make.
 
 use std::rc::Rc;
 
@@ -8,11 +8,11 @@ use crate::ledger::{Checked, Message, policy_of};
 use crate::topology::{PARTED, QUEUES, RENEWED_EXCHANGES, SIDE, TIMED};
 use crate::world::Ending;
 
-/// After so many flushes most of a journal in which little holds is cleaned.
+/// After this many flushes most of a journal with little live data is cleaned.
 const CLEANING_FLUSHES: usize = 4;
 
 impl World {
-    /// Something comes and goes that fills segments, so that what is in them has to be written again.
+    /// Fills segments with short-lived data, so that their live facts have to be written again.
     pub(super) fn churn(&mut self, client: usize, number: u16) -> Checked {
         match self.random.below(4) {
             0 => self.fill_timed(client, number)?,
@@ -39,7 +39,7 @@ impl World {
         Ok(())
     }
 
-    /// Messages come whose time to live a policy says, and then it says something else.
+    /// Publishes messages whose time to live comes from a policy, which then changes.
     fn fill_timed(&mut self, client: usize, number: u16) -> Checked {
         let queue = *self.random.pick(&TIMED);
         for _ in 0..2 {
@@ -53,7 +53,7 @@ impl World {
         self.turn()
     }
 
-    /// Somebody does one thing while nothing else is waited for; often that is the last thing before a crash.
+    /// One client acts while no other reply is awaited; often this is the last thing before a crash.
     pub(super) fn act_alone(&mut self, client: usize, number: u16, queue: usize) -> Checked {
         self.answer_all()?;
         if !self.is_open(client, number) {
@@ -82,11 +82,11 @@ impl World {
         if is_last { self.restart(Ending::PowerLoss) } else { Ok(()) }
     }
 
-    /// Somebody takes what is in a queue, settles some of it, and then asks for something that waits for that.
+    /// A client gets the messages of a queue, settles some, and then sends a request whose reply waits for that.
     fn settle_alone(&mut self, client: usize, number: u16) -> Checked {
         let ledger = self.ledger(client);
-        let is_simple = |queue: &usize| QUEUES[*queue].max_length.is_none() && !ledger.has_mortals(*queue);
-        let queue = (0..QUEUES.len()).filter(is_simple).find(|&queue| ledger.has_kept(queue));
+        let is_simple = |queue: &usize| QUEUES[*queue].max_length.is_none() && !ledger.has_expiring(*queue);
+        let queue = (0..QUEUES.len()).filter(is_simple).find(|&queue| ledger.has_durable(queue));
         if let Some(queue) = queue.filter(|_| self.channel(client, number).leases.is_empty()) {
             self.consume(client, number, queue, false);
             self.turn()?;
@@ -103,7 +103,7 @@ impl World {
         Ok(())
     }
 
-    /// The queue that grows does so while there are messages in it, and more come, some of which have to wait then.
+    /// Grows the queue's partitions while there are messages in it, and publishes more, some of which have to wait.
     pub(super) fn fill_growing(&mut self, client: usize, number: u16) -> Checked {
         for is_full in [false, true] {
             if !self.is_open(client, number) {

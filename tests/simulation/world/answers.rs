@@ -1,4 +1,4 @@
-//! Answers: what the server says to a client, and what that promises.
+//! Answers: the server's replies to a client, and their promises.
 
 use super::{Delivered, World};
 use crate::client::{Content, Expected, Unconfirmed};
@@ -14,23 +14,23 @@ const CONSUMES: (u16, u16) = (60, 21);
 const CANCELLED: (u16, u16) = (60, 31);
 
 impl World {
-    /// A client reads what it was sent.
-    pub(super) fn hear(&mut self, client: usize, bytes: &[u8], delivered: &mut Vec<Delivered>) -> Checked {
+    /// A client reads the server's output.
+    pub(super) fn receive(&mut self, client: usize, bytes: &[u8], delivered: &mut Vec<Delivered>) -> Checked {
         for answer in answers(bytes) {
             match (answer.kind, answer.channel) {
-                (1, 0) => self.hear_connection(client, &answer)?,
-                // What was on its way when the channel closed.
+                (1, 0) => self.receive_connection(client, &answer)?,
+                // It was sent before the channel closed.
                 (_, number) if !self.is_open(client, number) => {}
-                (1, _) => self.hear_method(client, &answer, delivered)?,
-                _ => self.hear_content(client, &answer, delivered),
+                (1, _) => self.receive_method(client, &answer, delivered)?,
+                _ => self.receive_content(client, &answer, delivered),
             }
         }
         Ok(())
     }
 
-    fn hear_connection(&mut self, client: usize, answer: &Answer) -> Checked {
+    fn receive_connection(&mut self, client: usize, answer: &Answer) -> Checked {
         match answer.id() {
-            // The store has failed: what was asked cannot be kept.
+            // The store has failed: the change cannot be made durable.
             (10, 50) if self.has_failed() && answer.refusal().0 == 541 => {
                 self.send(client, &peer::close_connection_ok().on(0));
                 self.leave(client);
@@ -41,7 +41,7 @@ impl World {
         }
     }
 
-    /// Something was answered that means durable up to this turn.
+    /// A reply promises that everything up to this turn is durable.
     fn promise(&mut self, client: usize, turn: Turn) -> Checked {
         self.has_promised |= !self.ledger(client).is_promised(turn);
         self.ledger(client).promise(turn)
@@ -51,7 +51,7 @@ impl World {
         self.clients[client].channels.iter().any(|channel| channel.number == number)
     }
 
-    fn hear_content(&mut self, client: usize, answer: &Answer, delivered: &mut Vec<Delivered>) {
+    fn receive_content(&mut self, client: usize, answer: &Answer, delivered: &mut Vec<Delivered>) {
         let channel = self.channel(client, answer.channel);
         let Some(mut content) = channel.arriving.take() else { return };
         if content.take(answer) {
@@ -61,10 +61,10 @@ impl World {
         }
     }
 
-    fn hear_method(&mut self, client: usize, answer: &Answer, delivered: &mut Vec<Delivered>) -> Checked {
+    fn receive_method(&mut self, client: usize, answer: &Answer, delivered: &mut Vec<Delivered>) -> Checked {
         let number = answer.channel;
         match answer.id() {
-            (60, 60) => self.hear_delivery(client, answer),
+            (60, 60) => self.receive_delivery(client, answer),
             (60, 80) => self.confirmed(client, number, answer, true),
             (60, 120) => self.confirmed(client, number, answer, false),
             (60, 30) => {
@@ -77,7 +77,7 @@ impl World {
         }
     }
 
-    fn hear_delivery(&mut self, client: usize, answer: &Answer) -> Checked {
+    fn receive_delivery(&mut self, client: usize, answer: &Answer) -> Checked {
         let mut content = Content::of(answer);
         let tag = content.consumer.clone().unwrap_or_default();
         let channel = self.channel(client, answer.channel);
@@ -91,7 +91,7 @@ impl World {
         channel.begin(content)
     }
 
-    /// The answer to what was asked first of all that has none yet.
+    /// The reply to the oldest request on the channel.
     fn answered(&mut self, client: usize, answer: &Answer) -> Checked {
         let channel = self.channel(client, answer.channel);
         let Some(awaited) = channel.take_awaited() else {
@@ -109,7 +109,7 @@ impl World {
             Expected::Count(expected, least, most) if expected == id => {
                 let count = count_in(answer);
                 if !(least..=most).contains(&count) {
-                    self.tell(|world| world.told(client));
+                    self.trace(|world| world.describe(client));
                     return violation(format!("{count} messages instead of {least} to {most}: {answer:?}"));
                 }
             }
@@ -118,7 +118,7 @@ impl World {
             }
             Expected::Got { queue, .. } if id == GOT_NOTHING => {
                 let clock = self.clock;
-                // What waits for its slot cannot be got.
+                // Messages that wait for their slot cannot be got.
                 let queues = Some(queue).filter(|&queue| QUEUES[queue].partitions.is_none());
                 self.ledger(client).check_nobody_waits(queues.into_iter(), clock)?;
             }
@@ -152,41 +152,41 @@ impl World {
         if !tags.contains(&tag) {
             return violation(format!("the message {tag} was confirmed before, or never sent"));
         }
-        let told: Vec<_> = tags.iter().filter_map(|tag| unconfirmed.remove(tag)).collect();
-        told.iter().try_for_each(|told| match is_confirmed {
-            true => self.note_confirmed(client, told),
-            false => self.note_refused(client, told),
+        let unconfirmed: Vec<_> = tags.iter().filter_map(|tag| unconfirmed.remove(tag)).collect();
+        unconfirmed.iter().try_for_each(|unconfirmed| match is_confirmed {
+            true => self.note_confirmed(client, unconfirmed),
+            false => self.note_refused(client, unconfirmed),
         })
     }
 
-    fn note_confirmed(&mut self, client: usize, told: &Unconfirmed) -> Checked {
-        self.clients[client].publisher.unconfirmed.retain(|message| message.id != told.message.id);
-        self.promise(client, told.rests_on.max(told.caused))?;
+    fn note_confirmed(&mut self, client: usize, unconfirmed: &Unconfirmed) -> Checked {
+        self.clients[client].publisher.unconfirmed.retain(|message| message.id != unconfirmed.message.id);
+        self.promise(client, unconfirmed.rests_on.max(unconfirmed.caused))?;
         let ledger = self.ledger(client);
-        for &token in &told.tokens {
+        for &token in &unconfirmed.tokens {
             let token = &mut ledger.tokens[token];
             if token.states.observe(|state| state.place != Place::Unborn).is_none() {
-                return violation(format!("confirmed, but it can be nowhere: {}", token.told()));
+                return violation(format!("confirmed, but it can be nowhere: {}", token.describe()));
             }
         }
         Ok(())
     }
 
-    fn note_refused(&mut self, client: usize, told: &Unconfirmed) -> Checked {
+    fn note_refused(&mut self, client: usize, unconfirmed: &Unconfirmed) -> Checked {
         if self.has_failed() {
             return Ok(());
         }
-        self.promise(client, told.caused)?;
+        self.promise(client, unconfirmed.caused)?;
         let ledger = self.ledger(client);
         let is_unborn = |&token: &usize| ledger.tokens[token].states.observe(|s| s.place == Place::Unborn).is_some();
-        if told.tokens.iter().any(is_unborn) {
+        if unconfirmed.tokens.iter().any(is_unborn) {
             return Ok(());
         }
-        violation(format!("refused without a reason: {:?}", told.message))
+        violation(format!("refused without a reason: {:?}", unconfirmed.message))
     }
 }
 
-/// How many messages an answer counts; that of a declaration has the queue's name before it.
+/// Returns the message count of a reply; in that to a declaration it follows the queue's name.
 fn count_in(answer: &Answer) -> usize {
     let at = if answer.id() == DECLARED { 5 + answer.text_at(4).len() } else { 4 };
     u32::from_be_bytes(answer.payload[at..at + 4].try_into().expect("four bytes")) as usize

@@ -1,4 +1,4 @@
-//! Operator: what is done and seen without a connection: policies, a virtual host that comes and goes, lists.
+//! Operator: changes and observations without a connection: policies, a virtual host that comes and goes, lists.
 
 use pocketmq::broker::{ApplyTo, Broker, Policy};
 use pocketmq::table::{Table, Value};
@@ -7,7 +7,7 @@ use super::{GUEST, HOSTS, World};
 use crate::ledger::{Checked, IDLE_POLICIES, Ledger, POLICIES, TTLS_MS, violation};
 use crate::topology::{BINDINGS, BindingSpec, EXCHANGES, PARTED, QUEUES, TIMED, Target};
 
-/// A policy of the workload: it gives messages of its queue their time to live, or is only there to be kept.
+/// Returns a policy of the workload: it sets the time to live of its queue's messages, or has no effect.
 fn policy(number: usize, version: u32) -> Policy {
     let (pattern, key, value) = match number.checked_sub(IDLE_POLICIES) {
         None => ("nothing", "max-length", 1000 + u64::from(version)),
@@ -28,32 +28,32 @@ impl World {
         hosts.broker_mut(id).expect("it was found")
     }
 
-    /// What the operator has done is to be durable; the answer comes by the flush.
-    fn await_deed(&mut self, host: usize) {
+    /// Records a change by the operator, which the next flush must make durable.
+    fn await_write(&mut self, host: usize) {
         let write = self.server.current_write();
-        self.deeds.push((write, host, self.clock.turn));
+        self.operator_writes.push((write, host, self.clock.turn));
         self.operations += 1;
     }
 
-    pub(super) fn answer_deeds(&mut self) -> Checked {
-        for (write, host, turn) in std::mem::take(&mut self.deeds) {
+    pub(super) fn promise_operator_writes(&mut self) -> Checked {
+        for (write, host, turn) in std::mem::take(&mut self.operator_writes) {
             if self.server.is_durable(write) {
                 self.has_promised = true;
                 self.ledgers[host].promise(turn)?;
             } else {
-                self.deeds.push((write, host, turn));
+                self.operator_writes.push((write, host, turn));
             }
         }
         Ok(())
     }
 
-    /// A policy comes, changes or goes.
+    /// Sets, changes or deletes a policy.
     pub fn change_policy(&mut self) {
         let (host, number) = (self.random.below(HOSTS.len()), self.random.below(POLICIES));
         self.set_policy(host, number);
     }
 
-    /// Sets the policies anew of which nobody knows whether they survived, and which matter to messages that come now.
+    /// Sets the policies again that may not have survived, and that matter to new messages.
     pub(super) fn clear_up_policies(&mut self, host: usize) {
         for number in IDLE_POLICIES..POLICIES {
             if !self.ledgers[host].policies[number].is_clear() {
@@ -69,7 +69,7 @@ impl World {
         }
         let turn = self.clock.turn;
         let ledger = &mut self.ledgers[host];
-        // What changes nothing is not written down, and no answer rests on it.
+        // A change without effect is not written, and no reply depends on it.
         if ledger.policies[number].must_be(|&known| known != version) {
             ledger.caused = turn;
         }
@@ -79,10 +79,10 @@ impl World {
             Some(version) => broker.set_policy(&name, &policy(number, version)).expect("it makes sense"),
             None => drop(broker.delete_policy(&name)),
         }
-        self.await_deed(host);
+        self.await_write(host);
     }
 
-    /// A virtual host comes or goes.
+    /// Creates or deletes the virtual host.
     pub fn change_guest(&mut self) {
         if self.has_failed() {
             return;
@@ -94,10 +94,10 @@ impl World {
         } else {
             self.server.virtual_hosts_mut().add(GUEST);
         }
-        self.await_deed(HOSTS.len());
+        self.await_write(HOSTS.len());
     }
 
-    /// Which virtual hosts there are.
+    /// Checks which virtual hosts exist.
     pub(super) fn look_at_hosts(&mut self) -> Checked {
         let is_there = self.server.virtual_hosts().named(GUEST).is_some();
         let guest = &mut self.ledgers[HOSTS.len()];
@@ -108,12 +108,12 @@ impl World {
         }
     }
 
-    /// What the lists of a virtual host say.
+    /// Checks the lists of a virtual host.
     pub(super) fn look_around(&mut self, host: usize) -> Checked {
         let name = HOSTS[host];
         let broker = self.server.virtual_hosts().named(name).expect("it was looked for").broker();
         let (queues, exchanges) = (broker.list_queues(None), broker.list_exchanges(None));
-        let bindings: Vec<_> = broker.list_bindings().iter().map(told).collect();
+        let bindings: Vec<_> = broker.list_bindings().iter().map(describe_listed).collect();
         let policies: Vec<_> = broker.policies().map(|(name, policy)| (name.to_owned(), policy.clone())).collect();
         let ledger = &mut self.ledgers[host];
         let named = |list: &[Table], name: &str| list.iter().any(|item| text(item, "name") == name);
@@ -126,10 +126,11 @@ impl World {
             ledger.see(&format!("exchange {}", spec.name), |ledger| &mut ledger.exchanges[number], &is_there)?;
         }
         for (number, spec) in BINDINGS.iter().enumerate() {
-            let is_there = bindings.contains(&told_of(spec));
+            let is_there = bindings.contains(&describe(spec));
             ledger.see(&format!("{spec:?}"), |ledger| &mut ledger.bindings[number], &is_there)?;
         }
-        let strange = |told: &&String| !BINDINGS.iter().any(|spec| told_of(spec) == **told) && !told.starts_with("''");
+        let strange =
+            |found: &&String| !BINDINGS.iter().any(|spec| describe(spec) == **found) && !found.starts_with("''");
         if let Some(strange) = bindings.iter().find(strange) {
             return violation(format!("nobody has made the binding {strange}"));
         }
@@ -156,7 +157,7 @@ fn text<'a>(table: &'a Table, name: &str) -> &'a str {
     table.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn told(binding: &Table) -> String {
+fn describe_listed(binding: &Table) -> String {
     let label = match binding.get("arguments") {
         Some(Value::Table(arguments)) => text(arguments, "label"),
         _ => "",
@@ -166,8 +167,8 @@ fn told(binding: &Table) -> String {
     format!("'{source}' to {kind} '{name}' by '{key}' '{label}'")
 }
 
-/// The same of a binding of the workload.
-fn told_of(spec: &BindingSpec) -> String {
+/// Describes a binding of the workload in the same form.
+fn describe(spec: &BindingSpec) -> String {
     let (kind, name) = match spec.target {
         Target::Queue(queue) => ("queue", QUEUES[queue].name),
         Target::Exchange(name) => ("exchange", name),

@@ -1,4 +1,5 @@
-//! Restart: the end of a server, clean or not, another one on what is left of the disk, and what must be there then.
+//! Restart: the end of a server, clean or not, the start of another one on the same disk, and checks of what is there
+//! then.
 
 use pocketmq::server::Server;
 
@@ -19,30 +20,30 @@ pub enum Ending {
 
 /// More than any delay or time to live of the workload.
 const LONG_MS: u64 = 100_000;
-/// Turns in which a broker without traffic has to have cleaned up.
+/// Number of turns in which a broker without traffic has to have cleaned up.
 const QUIET_TURNS: usize = 200;
-/// An answer waits for three flushes at most: that under way, that of a full segment, that of its facts. Each of them is
-/// asked for twice.
+/// A reply waits for at most three flushes: the current one, that of a full segment, that of its facts. Each of them is
+/// requested twice.
 const FLUSHES: usize = 8;
-/// So many steps may it take until what was purged is cleaned away and that is flushed.
+/// Number of steps until purged messages are cleaned away and that is flushed.
 const CLEANING_STEPS: usize = 30;
 /// More than all messages of a workload take.
 pub const ALL_BYTES: usize = 1 << 20;
-/// What topology, publishers and the journal's own headers take.
+/// Upper bound of topology, publishers and the journal's headers.
 const OVERHEAD_BYTES: usize = 16 << 10;
 
 impl World {
-    /// The server ends, and another one takes over what it left.
+    /// The server ends, and another one starts on its disk.
     pub fn restart(&mut self, ending: Ending) -> Checked {
-        self.tell(|_| format!("{ending:?}"));
+        self.trace(|_| format!("{ending:?}"));
         let publishers = self.end(ending)?;
         let moves = self.moves();
-        let before = (ending == Ending::Close).then(|| self.kept(moves));
+        let before = (ending == Ending::Close).then(|| self.dump(moves));
         if !self.open()? && ending == Ending::Close {
             return violation("a clean end counts as a crash");
         }
         if let Some(difference) =
-            before.map(|before| difference(&before, &self.kept(moves))).filter(|told| !told.is_empty())
+            before.map(|before| difference(&before, &self.dump(moves))).filter(|difference| !difference.is_empty())
         {
             return violation(format!("not as it was closed:{difference}"));
         }
@@ -57,7 +58,7 @@ impl World {
         publishers.into_iter().try_for_each(|(host, publisher)| self.join(host, publisher))
     }
 
-    /// Ends the server; answers who will come back.
+    /// Ends the server; returns the publishers that will come back.
     fn end(&mut self, ending: Ending) -> Checked<Vec<(usize, Publisher)>> {
         let publishers = self.clients.iter().map(|client| (client.host, client.publisher.clone())).collect();
         if ending == Ending::Close {
@@ -78,11 +79,11 @@ impl World {
             }
         }
         self.flushing = None;
-        self.deeds.clear();
+        self.operator_writes.clear();
         Ok(publishers)
     }
 
-    /// All leave, and the server writes down what is left to write.
+    /// Disconnects all clients, and closes the server cleanly.
     fn close(&mut self) -> Checked {
         while !self.clients.is_empty() {
             self.disconnect(0);
@@ -99,13 +100,15 @@ impl World {
         Ok(())
     }
 
-    /// Before a host serves anybody it flushes: what it found is durable then, and the last clean end is over.
+    /// Before a host serves clients it flushes: then what it found is durable, and the mark of the last clean end is
+    /// gone.
     fn settle_in(&mut self) -> Checked {
         self.start_flush()?;
         self.finish_flush()
     }
 
-    /// A server on the disk as it is. To read it twice comes to the same. Whether the last end was a clean one.
+    /// Starts a server on the disk as it is; reading it twice must make no difference. Returns whether the last end was
+    /// clean.
     fn open(&mut self) -> Checked<bool> {
         if self.random.chance(20) {
             let [once, twice] = [self.disk.after_kill(), self.disk.after_kill()];
@@ -121,7 +124,7 @@ impl World {
         Ok(was_closed)
     }
 
-    /// Whether slots of the queue that grows still move, by virtual host.
+    /// Returns, by virtual host, whether slots of the queue that grows still move.
     fn moves(&self) -> [bool; HOSTS.len()] {
         HOSTS.map(|host| {
             let host = self.server.virtual_hosts().named(host);
@@ -131,31 +134,31 @@ impl World {
         })
     }
 
-    /// What outlives the server. What is put away has no body to look at; then only the topology counts. What waited for a
-    /// slot that `moves` may have got it, as the transient messages before it are gone.
-    fn kept(&self, moves: [bool; HOSTS.len()]) -> String {
+    /// Dumps what outlives the server. Paged messages have no body; then only the topology counts. A message that
+    /// waited for a slot that `moves` may have it now, as transient messages before it are gone.
+    fn dump(&self, moves: [bool; HOSTS.len()]) -> String {
         let sees_bodies = self.sizes.page_bytes >= ALL_BYTES;
-        let told = dump(&self.server, |host, queue, body| {
+        let dump = dump(&self.server, |host, queue, body| {
             let host = HOSTS.iter().position(|name| *name == host).expect("a virtual host of the workload");
             let is_moving = moves[host] && queue == QUEUES[PARTED].name;
-            sees_bodies && !is_moving && self.ledgers[host].keeps_body(queue, body)
+            sees_bodies && !is_moving && self.ledgers[host].is_durable_body(queue, body)
         });
         let is_passing = |line: &&str| QUEUES.iter().any(|queue| queue.is_transient && line.contains(queue.name));
-        told.lines().filter(|line| !is_passing(line)).map(|line| format!("{line}\n")).collect()
+        dump.lines().filter(|line| !is_passing(line)).map(|line| format!("{line}\n")).collect()
     }
 
     fn server_on(&self, disk: Disk) -> Checked<(Server, bool)> {
         let opened = Server::open(config(&self.sizes), Box::new(disk), &options(&self.sizes), self.clock.now_ms);
         match opened {
             Ok((server, restored)) => {
-                self.tell(|_| format!("{restored:?}"));
+                self.trace(|_| format!("{restored:?}"));
                 Ok((server, restored.recovery.was_closed))
             }
             Err(error) => violation(format!("the journal is refused: {error}")),
         }
     }
 
-    /// Looks whether all is there that must be, and makes what is missing, or may be.
+    /// Checks that everything is there that must be, and declares what is missing, or may be.
     pub fn recover(&mut self) -> Checked {
         self.turn()?;
         self.look_at_hosts()?;
@@ -212,11 +215,11 @@ impl World {
         self.turn()
     }
 
-    /// Takes all messages of all queues, and gives them back.
+    /// Takes all messages of all queues, and returns them.
     fn look_at_messages(&mut self, client: usize) -> Checked {
         let number = self.open_channel(client, Mode::Plain);
         for queue in 0..QUEUES.len() {
-            if self.ledger(client).has_mortals(queue) {
+            if self.ledger(client).has_expiring(queue) {
                 continue;
             }
             for _ in 0..self.ledger(client).ready_counts(queue).1 {
@@ -228,7 +231,7 @@ impl World {
         self.turn()
     }
 
-    /// No more faults, and no more traffic: everything is taken from all queues, and then nothing is left.
+    /// Without faults and traffic: takes everything from all queues, and checks that nothing is left.
     pub fn drain(&mut self) -> Checked {
         self.answer_all()?;
         while !self.clients.is_empty() {
@@ -242,12 +245,12 @@ impl World {
         }
         self.settle_down()?;
         if self.disk.live_bytes() > 2 * self.sizes.segment_bytes as usize + OVERHEAD_BYTES {
-            return violation(format!("{} bytes are kept of nothing", self.disk.live_bytes()));
+            return violation(format!("{} bytes are left of nothing", self.disk.live_bytes()));
         }
         Ok(())
     }
 
-    /// Nobody waits for an answer any more: the host flushes for as long as somebody waits.
+    /// Flushes until no client awaits a reply.
     pub fn answer_all(&mut self) -> Checked {
         for _ in 0..FLUSHES {
             let mut channels = self.clients.iter().flat_map(|client| &client.channels);
@@ -283,7 +286,7 @@ impl World {
         self.turn()
     }
 
-    /// Some time passes in which nobody does anything.
+    /// Lets some turns pass without traffic.
     fn settle_down(&mut self) -> Checked {
         for _ in 0..QUIET_TURNS {
             self.flush()?;
@@ -292,7 +295,7 @@ impl World {
         Ok(())
     }
 
-    /// What is on the disk stays within twice what is alive, and two segments; when much goes at once, after some flushes.
+    /// The disk stays within twice the live bytes and two segments; after a large removal, within some flushes.
     pub fn check_bytes(&mut self) -> Checked {
         let free = 2 * self.sizes.segment_bytes as usize + OVERHEAD_BYTES;
         let bytes = self.disk.live_bytes();
@@ -300,7 +303,7 @@ impl World {
             self.wasteful_steps = 0;
             return Ok(());
         }
-        let live = self.ledgers.iter().map(|ledger| ledger.kept_bytes()).sum::<usize>();
+        let live = self.ledgers.iter().map(|ledger| ledger.durable_bytes()).sum::<usize>();
         self.wasteful_steps = if bytes > 2 * live + free { self.wasteful_steps + 1 } else { 0 };
         if self.wasteful_steps > CLEANING_STEPS {
             return violation(format!("{bytes} bytes on disk of {live} that are alive"));

@@ -1,4 +1,4 @@
-//! Verbs: what clients ask for, and what the ledger makes of it at once.
+//! Verbs: the clients' requests, and their immediate effects on the ledger.
 
 use std::rc::Rc;
 
@@ -18,23 +18,23 @@ impl World {
         self.expect(client, number, Expected::Answer(id));
     }
 
-    /// An answer about what only the channel itself has done.
+    /// Expects a reply that depends on this channel's changes alone.
     fn expect(&mut self, client: usize, number: u16, expected: Expected) {
         let channel = self.channel(client, number);
         channel.expect(expected, channel.caused);
     }
 
-    /// An answer that rests on all that anybody has done in the virtual host.
+    /// Expects a reply that depends on all changes in the virtual host.
     fn expect_of_all(&mut self, client: usize, number: u16, expected: Expected) {
         let caused = self.ledger(client).caused;
         self.rest_on(client, number, caused);
         self.expect(client, number, expected);
     }
 
-    /// The channel has caused something that its next answer waits for.
-    fn cause(&mut self, client: usize, number: u16, cause: Cause, is_kept: bool) {
-        // After a failure of the store nothing is kept any more.
-        if is_kept && !self.has_failed() {
+    /// The channel has caused something that its next reply waits for.
+    fn cause(&mut self, client: usize, number: u16, cause: Cause, is_durable: bool) {
+        // After a failure of the store nothing is durable any more.
+        if is_durable && !self.has_failed() {
             let turn = self.clock.turn;
             self.ledger(client).caused = turn;
             let channel = self.channel(client, number);
@@ -43,9 +43,9 @@ impl World {
         }
     }
 
-    /// What a channel is answered from now on rests on what somebody did in a turn.
+    /// The next replies on a channel depend on a change of another client in this turn.
     fn rest_on(&mut self, client: usize, number: u16, turn: Turn) {
-        // What was lost as the store failed nobody can wait for.
+        // Changes that were lost as the store failed cannot be waited for.
         let has_failed = self.has_failed();
         let channel = self.channel(client, number);
         if turn > channel.caused && !has_failed {
@@ -54,12 +54,12 @@ impl World {
         }
     }
 
-    /// Makes a queue, unless there is one: they are all alike.
+    /// Declares a queue, unless it exists: all declarations are equal.
     pub fn declare(&mut self, client: usize, number: u16, queue: usize) {
         let clock = self.clock;
-        let is_kept = self.ledger(client).declare_queue(queue, clock);
+        let is_durable = self.ledger(client).declare_queue(queue, clock);
         let (least, most) = self.ledger(client).ready_counts(queue);
-        self.cause(client, number, Cause::Declared, is_kept);
+        self.cause(client, number, Cause::Declared, is_durable);
         self.send(client, &declare_queue(&QUEUES[queue], QUEUES[queue].partitions).on(number));
         self.expect_of_all(client, number, Expected::Count((50, 11), least, most));
     }
@@ -82,26 +82,26 @@ impl World {
 
     pub fn declare_exchange(&mut self, client: usize, number: u16, exchange: usize) {
         let clock = self.clock;
-        let is_kept = self.ledger(client).declare_exchange(exchange, clock);
-        self.cause(client, number, Cause::Declared, is_kept);
+        let is_durable = self.ledger(client).declare_exchange(exchange, clock);
+        self.cause(client, number, Cause::Declared, is_durable);
         self.send(client, &declare_exchange(exchange).on(number));
         self.expect_of_all(client, number, Expected::Answer((40, 11)));
     }
 
     pub fn delete_exchange(&mut self, client: usize, number: u16, exchange: usize) {
         let clock = self.clock;
-        let is_kept = self.ledger(client).delete_exchange(exchange, clock);
-        self.cause(client, number, Cause::Deleted, is_kept);
+        let is_durable = self.ledger(client).delete_exchange(exchange, clock);
+        self.cause(client, number, Cause::Deleted, is_durable);
         self.send(client, &call(40, 20).short(0).text(EXCHANGES[exchange].name).octet(0).on(number));
         self.expect_of_all(client, number, Expected::Answer((40, 21)));
     }
 
-    /// Deletes an exchange, makes it anew and binds it as before, or not.
+    /// Deletes an exchange, declares it again and perhaps restores its bindings.
     pub fn renew_exchange(&mut self, client: usize, number: u16, exchange: usize) -> Checked {
         let ledger = self.ledger(client);
         let is_bound = |binding: &usize| ledger.bindings[*binding].may_be(|&is_bound| is_bound);
-        let hangs_on = |binding: &usize| BINDINGS[*binding].hangs_on(exchange);
-        let bindings: Vec<_> = (0..BINDINGS.len()).filter(hangs_on).filter(is_bound).collect();
+        let uses = |binding: &usize| BINDINGS[*binding].uses(exchange);
+        let bindings: Vec<_> = (0..BINDINGS.len()).filter(uses).filter(is_bound).collect();
         self.delete_exchange(client, number, exchange);
         self.turn()?;
         if !self.is_open(client, number) {
@@ -116,11 +116,11 @@ impl World {
         Ok(())
     }
 
-    /// Asks whether a queue is there, and how many messages are ready in it.
+    /// Requests whether a queue exists, and its message count.
     pub fn look_at_queue(&mut self, client: usize, number: u16, queue: usize) {
         self.send(client, &peer::declare_queue(QUEUES[queue].name, 1).on(number));
         let (least, most) = self.ledger(client).ready_counts(queue);
-        // What comes back may be more than a queue takes that refuses.
+        // Requeued messages may exceed the limit of a queue that refuses.
         let limit = QUEUES[queue].max_length.filter(|_| !QUEUES[queue].refuses).unwrap_or(usize::MAX);
         let exists = &self.ledger(client).queues[queue];
         let expected = if exists.must_be(|&exists| exists) {
@@ -142,8 +142,8 @@ impl World {
     pub fn bind(&mut self, client: usize, number: u16, binding: usize, is_bound: bool) {
         let clock = self.clock;
         let spec = &BINDINGS[binding];
-        let is_kept = self.ledger(client).bind(binding, is_bound, clock);
-        self.cause(client, number, if is_bound { Cause::Bound } else { Cause::Unbound }, is_kept);
+        let is_durable = self.ledger(client).bind(binding, is_bound, clock);
+        self.cause(client, number, if is_bound { Cause::Bound } else { Cause::Unbound }, is_durable);
         let (name, method, answer) = match (spec.target, is_bound) {
             (Target::Queue(queue), true) => (QUEUES[queue].name, (50, 20), (50, 21)),
             (Target::Queue(queue), false) => (QUEUES[queue].name, (50, 50), (50, 51)),
@@ -151,7 +151,7 @@ impl World {
             (Target::Exchange(name), false) => (name, (40, 40), (40, 51)),
         };
         let names = call(method.0, method.1).short(0).text(name).text(spec.exchange).text(spec.key);
-        // Only queue.unbind has always an answer, and no bit that says so.
+        // Only queue.unbind always has a reply, and no no-wait bit.
         let names = if method == (50, 50) { names } else { names.octet(0) };
         self.send(client, &names.bytes(&binding_arguments(spec)).on(number));
         self.expect_of_all(client, number, Expected::Answer(answer));
@@ -171,7 +171,7 @@ impl World {
         self.expect_of_all(client, number, Expected::Count((50, 41), least, most));
     }
 
-    /// Deletes a queue, makes it anew and binds it as before.
+    /// Deletes a queue, declares it again and restores its bindings.
     pub fn renew_queue(&mut self, client: usize, number: u16, queue: usize) -> Checked {
         let bound = |binding: &usize| BINDINGS[*binding].target == Target::Queue(queue);
         let bindings: Vec<_> = (0..BINDINGS.len()).filter(bound).collect();
@@ -187,15 +187,15 @@ impl World {
 
     pub fn purge(&mut self, client: usize, number: u16, queue: usize) {
         let clock = self.clock;
-        let kept = |ledger: &Ledger| ledger.has_kept(queue);
-        let is_kept = kept(self.ledger(client));
+        let has_durable = |ledger: &Ledger| ledger.has_durable(queue);
+        let is_durable = has_durable(self.ledger(client));
         let (least, most) = self.ledger(client).purge(queue, clock);
-        self.cause(client, number, Cause::Purged, is_kept);
+        self.cause(client, number, Cause::Purged, is_durable);
         self.send(client, &call(50, 30).short(0).text(QUEUES[queue].name).octet(0).on(number));
         self.expect_of_all(client, number, Expected::Count((50, 31), least, most));
     }
 
-    /// Publishes on a channel, as its mode says.
+    /// Publishes on a channel, by its mode.
     pub fn publish(&mut self, client: usize, number: u16, message: &Rc<Message>) {
         if self.channel(client, number).mode == Mode::Transactions {
             if self.mutation != Some(Mutation::CommitsInParts) {
@@ -205,7 +205,7 @@ impl World {
             return;
         }
         let clock = self.clock;
-        let Published { tokens, rests_on, is_kept, is_repeat } = self.ledger(client).publish(message, clock);
+        let Published { tokens, rests_on, is_durable, is_repeat } = self.ledger(client).publish(message, clock);
         let ledger = self.ledger(client);
         let may_be_refused = tokens.iter().any(|&token| QUEUES[ledger.tokens[token].origin].refuses);
         let channel = self.channel(client, number);
@@ -217,13 +217,13 @@ impl World {
         } else if is_repeat || may_be_refused {
             channel.doubt();
         }
-        self.cause(client, number, Cause::Published, is_kept && !may_be_refused);
+        self.cause(client, number, Cause::Published, is_durable && !may_be_refused);
         self.rest_on(client, number, if is_repeat { rests_on } else { 0 });
         self.send(client, &publish_frames(number, message));
     }
 
-    /// Sends what was not confirmed once more, after a connection was lost; or more, as somebody who was lost itself and
-    /// begins where it knows that it was.
+    /// Publishes unconfirmed messages again after a connection was lost; or more, like a publisher that crashed as well
+    /// and resumes from its last known position.
     pub(super) fn publish_again(&mut self, client: usize) {
         let number = self.clients[client].channels[0].number;
         let more = if self.random.chance(50) { self.random.below(40) } else { 0 };
@@ -253,13 +253,13 @@ impl World {
         self.await_answer(client, number, (60, 31));
     }
 
-    /// Asks for one message, on a channel that waits for nothing else.
+    /// Gets one message, on a channel that awaits nothing else.
     pub fn get(&mut self, client: usize, number: u16, queue: usize, no_ack: bool) {
         self.send(client, &peer::get(QUEUES[queue].name, no_ack).on(number));
         self.expect(client, number, Expected::Got { queue, no_ack });
     }
 
-    /// How many messages each later consumer may have unacked.
+    /// Sets the prefetch of each later consumer.
     pub fn set_prefetch(&mut self, client: usize, number: u16, prefetch: u16) {
         self.channel(client, number).prefetch = prefetch;
         self.send(client, &call(60, 10).long(0).short(prefetch).octet(0).on(number));
@@ -270,11 +270,11 @@ impl World {
     pub fn settle(&mut self, client: usize, number: u16, tag: u64, is_multiple: bool, outcome: Outcome) {
         let channel = self.channel(client, number);
         let first = if is_multiple { 0 } else { tag };
-        let meant = channel.leases.range_mut(first..=tag).filter(|(_, lease)| !lease.is_spoken_for);
+        let meant = channel.leases.range_mut(first..=tag).filter(|(_, lease)| !lease.is_in_transaction);
         let is_open = channel.mode == Mode::Transactions;
         let mut tags = Vec::new();
         for (&tag, lease) in meant {
-            lease.is_spoken_for = is_open;
+            lease.is_in_transaction = is_open;
             tags.push(tag);
         }
         for &tag in &tags {
@@ -303,7 +303,7 @@ impl World {
         }
         let ledger = self.ledger(client);
         if ledger.tokens[token].holder.is_none() {
-            // The queue has gone meanwhile.
+            // The queue was deleted meanwhile.
             return;
         }
         match outcome {
@@ -311,11 +311,11 @@ impl World {
             Outcome::Rejected => ledger.rejected(token, queue, clock),
             Outcome::Requeued => ledger.requeued(token, queue, clock),
         }
-        let is_kept = Ledger::keeps(queue, &ledger.tokens[token].message);
-        self.cause(client, number, Cause::Settled, is_kept && outcome != Outcome::Requeued);
+        let is_durable = Ledger::is_durable(queue, &ledger.tokens[token].message);
+        self.cause(client, number, Cause::Settled, is_durable && outcome != Outcome::Requeued);
     }
 
-    /// Does what the transaction was to do.
+    /// Applies the steps of the transaction.
     pub fn commit(&mut self, client: usize, number: u16) {
         self.has_committed = true;
         let clock = self.clock;
@@ -325,7 +325,7 @@ impl World {
                 Step::Publish(message) => {
                     let ledger = self.ledger(client);
                     let published = ledger.publish(&message, clock);
-                    self.cause(client, number, Cause::Published, published.is_kept);
+                    self.cause(client, number, Cause::Published, published.is_durable);
                     self.rest_on(client, number, published.rests_on);
                     if self.mutation == Some(Mutation::CommitsInParts) {
                         self.send(client, &publish_frames(number, &message));
@@ -346,7 +346,7 @@ impl World {
     pub fn roll_back(&mut self, client: usize, number: u16) {
         let channel = self.channel(client, number);
         channel.transaction.clear();
-        channel.leases.values_mut().for_each(|lease| lease.is_spoken_for = false);
+        channel.leases.values_mut().for_each(|lease| lease.is_in_transaction = false);
         self.send(client, &call(90, 30).on(number));
         self.await_answer(client, number, (90, 31));
     }
@@ -359,27 +359,27 @@ impl World {
         self.open_channel(client, mode);
     }
 
-    /// A channel is gone: what it held is ready again.
+    /// A channel was closed: its unacked messages are ready again.
     pub(super) fn leave_channel(&mut self, client: usize, number: u16) {
         let tags: Vec<_> = self.channel(client, number).leases.keys().copied().collect();
         tags.into_iter().for_each(|tag| self.settle_one(client, number, tag, Outcome::Requeued));
         self.clients[client].channels.retain(|channel| channel.number != number);
     }
 
-    /// A connection is gone.
+    /// A connection was closed.
     pub(super) fn leave(&mut self, client: usize) {
         let numbers: Vec<_> = self.clients[client].channels.iter().map(|channel| channel.number).collect();
         numbers.into_iter().for_each(|number| self.leave_channel(client, number));
     }
 
-    /// A client's connection breaks.
+    /// Breaks a client's connection.
     pub fn disconnect(&mut self, client: usize) -> Client {
         self.server.disconnected(self.clients[client].transport);
         self.leave(client);
         self.clients.remove(client)
     }
 
-    /// A client's connection breaks, and it comes back.
+    /// Breaks a client's connection, and reconnects it.
     pub fn reconnect(&mut self, client: usize) -> Checked {
         let gone = self.disconnect(client);
         self.turn()?;
