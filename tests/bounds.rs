@@ -1,4 +1,4 @@
-//! Bounds: what peers declare and hold is counted, refused at a limit, and found again within it.
+//! Bounds: everything that peers declare and use is counted, refused at a limit, and recovered within the limit.
 #![cfg(not(target_arch = "wasm32"))]
 
 #[path = "journal/program.rs"]
@@ -26,7 +26,7 @@ use pocketmq::table::{Table, Value};
 use program::{NOW_MS, Program, flush, open};
 use store::Bytes;
 
-/// Counts what this thread has from the system's allocator.
+/// Counts the allocations of this thread.
 struct Counting;
 
 thread_local! {
@@ -37,13 +37,13 @@ thread_local! {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE_BYTES.with(|live| live.set(live.get() + layout.size() as i64));
-        // SAFETY: as the caller promised to us.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         LIVE_BYTES.with(|live| live.set(live.get() - layout.size() as i64));
-        // SAFETY: as the caller promised to us.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -51,14 +51,14 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Half of what messages may take.
+/// Half of `memory_max_bytes`.
 const ROOM: usize = 2 << 20;
 
 fn limits() -> Limits {
     Limits { memory_max_bytes: 2 * ROOM, ..Limits::default() }
 }
 
-/// Makes the thing of this number, or lets it go.
+/// Declares, or deletes, the item with this number.
 struct Kind {
     name: &'static str,
     make: fn(&mut Broker, ChannelId, usize) -> Result<(), Error>,
@@ -93,7 +93,7 @@ fn long(number: usize) -> String {
     format!("{number:0>200}")
 }
 
-/// Binds the queue `to` to this exchange, by so long a key.
+/// Binds the queue `to` to this exchange, by a key of this length.
 fn bind(broker: &mut Broker, channel: ChannelId, source: &str, key: &str, arguments: &Table) -> Result<(), Error> {
     broker.bind_queue(channel, &Binding { source, destination: "to", routing_key: key, arguments })
 }
@@ -124,7 +124,7 @@ fn policy(number: usize) -> Policy {
 
 const DURABLE: usize = 11;
 
-/// Those that outlive a broker first.
+/// The kinds that outlive a broker come first.
 const KINDS: [Kind; DURABLE + 2] = [
     Kind {
         name: "queues",
@@ -214,7 +214,7 @@ fn channel(broker: &mut Broker) -> ChannelId {
     channel
 }
 
-/// Makes as many as there may be, and returns the number that was refused.
+/// Makes as many as fit, and returns the number that was refused.
 fn fill(broker: &mut Broker, channel: ChannelId, kind: &Kind) -> usize {
     for number in 0.. {
         assert!(number < 20_000, "{}: there is no end", kind.name);
@@ -232,7 +232,7 @@ fn fill(broker: &mut Broker, channel: ChannelId, kind: &Kind) -> usize {
 }
 
 #[test]
-fn whatever_is_declared_is_refused_at_the_limit_and_ends_make_room_again() {
+fn whatever_is_declared_is_refused_at_the_limit_and_deletions_make_room_again() {
     let mut astray = Vec::new();
     for kind in &KINDS {
         let mut broker = Broker::new(Config { seed: [7; 32], limits: limits() });
@@ -256,7 +256,7 @@ fn whatever_is_declared_is_refused_at_the_limit_and_ends_make_room_again() {
 }
 
 #[test]
-fn what_was_accepted_is_found_again_within_the_same_limit_and_within_a_lower_one() {
+fn a_restart_recovers_everything_within_the_same_limit_and_within_a_lower_one() {
     for kind in &KINDS[..DURABLE] {
         let store = Bytes::default();
         let mut server = open(&store, limits());
@@ -290,7 +290,7 @@ fn client() -> Client {
     Client::ready_with(Limits { channel_max: 60_000, ..limits() }, 0)
 }
 
-/// Sends more and more, until the answer is a refusal: of which code, and how many were sent.
+/// Sends more and more until a refusal; returns its code and text, and the number sent.
 fn refused(client: &mut Client, mut next: impl FnMut(usize) -> Vec<u8>) -> (u16, String, usize) {
     for number in 0..20_000 {
         let answers = client.ask(&next(number));
@@ -309,7 +309,7 @@ fn peers_are_refused_by_codes_and_texts_that_say_what_to_do() {
     let (code, text, declared) = refused(&mut client, |number| declare_queue(&long(number), 0).on(1));
     assert!(code == 406 && text.starts_with("PRECONDITION_FAILED - ") && text.contains(&words), "{code} {text}");
     assert!(text.len() < 256);
-    // No other channel and no other connection has room; deleting goes on where a channel is left.
+    // No other channel and no other connection has room; deletions work while a channel is left.
     let (code, text, _) = refused(&mut client, |number| open_channel().on(number as u16 + 2));
     assert!(code == 506 && text.starts_with("RESOURCE_ERROR - ") && text.contains(&words), "{code} {text}");
     assert!(declared > 500);
@@ -337,7 +337,7 @@ fn channels_and_connections_and_their_properties_are_bounded() {
 }
 
 #[test]
-fn a_full_broker_still_lets_go() {
+fn a_full_broker_still_deletes() {
     let mut client = client();
     client.send(&declare_queue("to", 0).on(1));
     client.send(&open_channel().on(2));
@@ -380,7 +380,7 @@ fn publish(broker: &mut Broker, channel: ChannelId, exchange: &str) -> Result<()
     broker.publish(channel, &publication).map(drop)
 }
 
-/// Many queues that a fanout exchange fills.
+/// Declares many queues that a fanout exchange fills.
 fn fanned(broker: &mut Broker) -> ChannelId {
     let connection = broker.open_connection();
     let channel = broker.open_channel(connection, 1);
@@ -398,7 +398,7 @@ fn fanned(broker: &mut Broker) -> ChannelId {
 const FANNED: usize = 1000;
 
 #[test]
-fn a_messages_places_in_further_queues_are_counted_until_the_last_has_gone() {
+fn a_messages_places_in_further_queues_are_counted_until_the_last_is_gone() {
     let mut broker = Broker::new(Config { seed: [7; 32], limits: limits() });
     let channel = fanned(&mut broker);
     let live = LIVE_BYTES.get();
@@ -409,7 +409,7 @@ fn a_messages_places_in_further_queues_are_counted_until_the_last_has_gone() {
         counted / real
     );
     assert!(published < 2000 && real < 1.5 * counted && counted < 2.0 * real, "{real} bytes, {counted} counted");
-    // Only the last one's further places may be above the limit.
+    // Only the further places of the last message may be above the limit.
     assert!(counted < (limits().memory_max_bytes + FANNED * 32) as f64);
     assert_eq!(broker.memory_bytes(), broker.recounted_queued_bytes());
     for number in 0..FANNED {
@@ -428,7 +428,7 @@ fn a_messages_places_in_further_queues_are_counted_until_the_last_has_gone() {
 const COPIES: usize = 64;
 const TTL_MS: u64 = 10;
 
-/// One message that so many queues hold, from which it goes to the queue `dead` in the end.
+/// Publishes one message into many queues, which dead-letter it to the queue `dead`.
 fn send_to_many(broker: &mut Broker) {
     let mut program = Program::of(broker);
     program.queue("dead", &Table::new());
@@ -450,7 +450,7 @@ fn dead_and_dropped(broker: &Broker) -> (usize, usize) {
 }
 
 #[test]
-fn dead_letters_of_a_message_that_many_queues_hold_stay_within_memory() {
+fn dead_letters_of_a_message_in_many_queues_stay_within_memory() {
     let mut broker = Broker::new(Config { seed: [7; 32], limits: limits() });
     broker.turn(NOW_MS);
     send_to_many(&mut broker);
@@ -463,7 +463,7 @@ fn dead_letters_of_a_message_that_many_queues_hold_stay_within_memory() {
 }
 
 #[test]
-fn dead_letters_that_are_written_down_wait_for_that_and_none_is_dropped() {
+fn durable_dead_letters_wait_until_they_are_written_and_none_is_dropped() {
     let store = Bytes::default();
     let limits = || Limits { memory_page_bytes: ROOM, ..limits() };
     let mut server = open(&store, limits());
@@ -482,20 +482,20 @@ fn dead_letters_that_are_written_down_wait_for_that_and_none_is_dropped() {
 }
 
 #[test]
-fn expired_messages_that_wait_to_be_written_down_are_not_delivered() {
+fn expired_messages_are_not_delivered_while_their_dead_letters_wait_to_be_written() {
     let mut server = open(&Bytes::default(), limits());
     send_to_many(server.broker_mut());
     flush(&mut server, NOW_MS);
     server.turn(NOW_MS + TTL_MS, &mut ());
     let mut program = Program::of(server.broker_mut());
-    // Nothing was written down yet in this turn.
+    // Nothing was written in this turn yet.
     program.queue("more", &table("x-message-ttl", TTL_MS as i64));
     (0..4).for_each(|_| program.send("more", &"x".repeat(250_000)));
     assert_eq!((0..COPIES).find_map(|number| program.get(&short(number))), None);
 }
 
 #[test]
-fn deliveries_that_nobody_acks_are_counted_until_they_are_settled() {
+fn unacked_deliveries_are_counted_until_they_are_settled() {
     let mut broker = Broker::new(Config { seed: [7; 32], limits: Limits::default() });
     let channel = fanned(&mut broker);
     for _ in 0..20 {
@@ -509,7 +509,7 @@ fn deliveries_that_nobody_acks_are_counted_until_they_are_settled() {
     println!("{counted} bytes counted for deliveries, {:.2} of what they take", counted / real);
     assert!(real < 1.5 * counted && counted < 2.0 * real, "{real} bytes, {counted} counted");
     assert_eq!(broker.memory_bytes(), broker.recounted_queued_bytes());
-    // Some are acked, some come back, some go with their queue.
+    // Some are acked, some are requeued, some are deleted with their queue.
     broker.ack(channel, (FANNED * 5) as u64, true).unwrap();
     assert_eq!(broker.memory_bytes(), broker.recounted_queued_bytes());
     (FANNED / 2..FANNED).for_each(|number| delete_short(&mut broker, channel, number));
@@ -527,7 +527,7 @@ fn delete_short(broker: &mut Broker, channel: ChannelId, number: usize) {
 }
 
 #[test]
-fn ids_that_a_queue_takes_once_are_counted() {
+fn deduplication_ids_are_counted() {
     let mut broker = Broker::new(Config { seed: [7; 32], limits: limits() });
     broker.turn(NOW_MS);
     let live = LIVE_BYTES.get();
@@ -566,7 +566,7 @@ fn all_virtual_hosts_share_the_memory_for_messages() {
     let (channel, first) = fill(client.server.virtual_hosts_mut().broker_mut(id).unwrap());
     assert_eq!(first, 41);
     assert_eq!(fill(client.server.broker_mut()).1, 0, "the other one has all");
-    // What it lets go is there for all from the next turn on.
+    // Freed memory is available to all from the next turn on.
     let broker = client.server.virtual_hosts_mut().broker_mut(id).unwrap();
     broker.purge_queue(channel, "to").unwrap();
     client.turn();

@@ -1,4 +1,4 @@
-//! Host: the broker in a worker with its real ports and its real waker; the test is a page's end of the wire.
+//! Host: the broker in a worker with its real ports and its real timer; the test is the client's end of each port.
 #![cfg(target_arch = "wasm32")]
 
 mod peer;
@@ -39,7 +39,7 @@ struct Wire {
     port: MessagePort,
     arrived: mpsc::UnboundedReceiver<JsValue>,
     unread: Vec<Answer>,
-    /// The port calls it.
+    /// Called by the port.
     _on_message: Closure<dyn FnMut(MessageEvent)>,
 }
 
@@ -48,7 +48,7 @@ impl Wire {
         let channel = MessageChannel::new().unwrap();
         let (arrive, arrived) = mpsc::unbounded();
         let on_message = Closure::new(move |event: MessageEvent| {
-            // Who no longer reads does not want it.
+            // After the test has stopped reading, messages are dropped.
             let _ = arrive.unbounded_send(event.data());
         });
         channel.port2().set_onmessage(Some(on_message.as_ref().unchecked_ref()));
@@ -56,7 +56,7 @@ impl Wire {
         Self { port: channel.port2(), arrived, unread: Vec::new(), _on_message: on_message }
     }
 
-    /// Its connection is open, and so is channel 1.
+    /// Opens a connection, and channel 1.
     async fn ready(host: &Host, heartbeat_s: u16) -> Self {
         let mut wire = Self::connect(host);
         wire.send(HEADER);
@@ -77,13 +77,13 @@ impl Wire {
         self.post(&Uint8Array::from(bytes));
     }
 
-    /// What comes next through the port: bytes, or nothing when it was closed.
+    /// Returns the next message of the port: bytes, or nothing when it was closed.
     async fn arrival(&mut self) -> Option<Vec<u8>> {
         let data = self.arrived.next().await.unwrap();
         (!data.is_null()).then(|| data.dyn_into::<Uint8Array>().unwrap().to_vec())
     }
 
-    /// The next frame.
+    /// Returns the next frame.
     async fn answer(&mut self) -> Answer {
         if self.unread.is_empty() {
             self.unread = answers(&self.arrival().await.expect("it is still open"));
@@ -91,7 +91,7 @@ impl Wire {
         self.unread.remove(0)
     }
 
-    /// The first frame of this method; those before it are skipped.
+    /// Returns the first frame of this method, and skips those before it.
     async fn until(&mut self, id: (u16, u16)) -> Answer {
         loop {
             let answer = self.answer().await;
@@ -106,7 +106,7 @@ impl Wire {
         self.until(id).await
     }
 
-    /// How many messages of a queue are ready.
+    /// Returns how many messages of a queue are ready.
     async fn ready_in(&mut self, queue: &str) -> u32 {
         let declared = self.ask(&declare_queue(queue, PASSIVE).on(1), DECLARE_OK).await;
         let counts = 5 + declared.text_at(4).len();
@@ -180,7 +180,7 @@ async fn null_closes() {
 
     let mut other = Wire::ready(&host, 0).await;
     let refusal = other.ask(&declare_queue("mine", PASSIVE).on(1), CLOSE_CHANNEL).await;
-    assert_eq!(refusal.refusal().0, 404, "an exclusive queue goes with its connection");
+    assert_eq!(refusal.refusal().0, 404, "an exclusive queue is deleted with its connection");
 }
 
 #[wasm_bindgen_test]
@@ -216,7 +216,7 @@ async fn a_client_that_does_not_read_gets_no_more_than_the_limit() {
     while delivered < UNREAD_MAX / BODY_BYTES {
         delivered += usize::from(consumer.answer().await.kind == BODY);
     }
-    // Each answer is a turn of the server's, in which it could deliver more.
+    // Each reply takes a turn of the server, in which it could deliver more.
     for _ in 0..10 {
         assert_eq!(publisher.ready_in("q").await as usize, MESSAGES - delivered);
     }

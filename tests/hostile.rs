@@ -1,4 +1,5 @@
-//! Hostile and random bytes: a connection never panics, keeps within its limits, and does not care how its input is cut.
+//! Hostile: random bytes and requests; a connection never panics, stays within its limits, and accepts its input cut
+//! anywhere.
 #![cfg(not(target_arch = "wasm32"))]
 
 #[path = "fuzz/run/corpus.rs"]
@@ -15,7 +16,7 @@ use run::{conversations, values};
 
 const MEMORY_MAX: usize = 60_000;
 const OUTPUT_HIGH: usize = 4096;
-/// More than one answer can add to an output that was not above the limit yet.
+/// Upper bound of what one reply adds to an output that was not above the limit yet.
 const ANSWER_MAX: usize = 25_000;
 
 fn limits() -> Limits {
@@ -55,7 +56,7 @@ fn properties() -> impl Strategy<Value = &'static [u8]> {
     prop_oneof![8 => Just(&[0, 0][..]), 1 => select(unusual)]
 }
 
-/// A request on an open channel, well-formed and mostly allowed.
+/// Well-formed requests on an open channel, most of them allowed.
 fn requests() -> impl Strategy<Value = Call> {
     let (q, e) = (queues, exchanges);
     let bit = || 0..2u8;
@@ -141,8 +142,8 @@ impl Step {
     }
 }
 
-/// What a client writes that follows these steps and opens its channels again when they were closed: bytes, between
-/// which the server makes deliveries.
+/// Returns the bytes of a client that follows these steps, and reopens its channels when they were closed; between the
+/// parts the server makes deliveries.
 fn conversation(steps: &[Step]) -> Vec<Vec<u8>> {
     let mut client = Client::connect(limits(), true);
     let start: Vec<u8> = (1..4u16).flat_map(|channel| open_channel().on(channel)).collect();
@@ -172,15 +173,15 @@ fn handshake() -> Vec<u8> {
     [HEADER, &login, &tune_ok(0, 8192 + 1000, 0).on(0), &open("/").on(0)].concat()
 }
 
-/// What a channel was told: everything but confirms in its order, and how far it was
-/// confirmed each time that it was open.
+/// Returns, by channel, all replies but confirms in order, and the last confirmed number of each time that the channel
+/// was open.
 fn by_channel(answers: &[Answer]) -> Vec<(Vec<Answer>, Vec<u64>)> {
-    let told = |channel| {
+    let replies = |channel| {
         let (mut rest, mut confirmed) = (Vec::new(), Vec::new());
         for answer in answers.iter().filter(|answer| answer.channel == channel) {
             match answer.id() {
                 (60, 80) => *confirmed.last_mut().expect("confirms are sent on open channels") = answer.longlong_at(4),
-                // A channel that was opened anew counts from 1 again.
+                // A reopened channel counts from 1 again.
                 (20, 11) => confirmed.push(0),
                 _ => {}
             }
@@ -190,10 +191,10 @@ fn by_channel(answers: &[Answer]) -> Vec<(Vec<Answer>, Vec<u64>)> {
         }
         (rest, confirmed)
     };
-    (0..4).map(told).collect()
+    (0..4).map(replies).collect()
 }
 
-/// Feeds each part in pieces of these sizes, again and again, and makes deliveries after it.
+/// Feeds each part in pieces of these sizes, repeatedly, and makes deliveries after it.
 fn converse(parts: &[Vec<u8>], sizes: &[usize]) -> Vec<Answer> {
     let mut client = Client::connect(limits(), true);
     let mut sizes = sizes.iter().cycle();
@@ -209,12 +210,12 @@ fn converse(parts: &[Vec<u8>], sizes: &[usize]) -> Vec<Answer> {
     client.read()
 }
 
-/// Feeds the input without taking output, except in the end, and looks at the limits all the time.
+/// Feeds the input, reads output only when input has to wait, and checks the limits all the time.
 fn press(input: &[u8], size: usize) {
     let mut client = Client::connect(limits(), true);
     let id = client.id;
     for piece in input.chunks(size) {
-        // One that waits for memory wants no input either, and has no output to be taken.
+        // A connection that waits for memory wants no input either, and has no output to take.
         while !client.server.wants_input(id) && !client.server.output(id).is_empty() {
             let bytes = client.server.output(id).len();
             client.server.output_taken(id, bytes);

@@ -1,4 +1,4 @@
-//! Methods: the generated code of their codec is what its generator writes today.
+//! Methods: the generated code of their codec is up to date.
 #![cfg(not(target_arch = "wasm32"))]
 
 #[path = "../scripts/methods.rs"]

@@ -1,4 +1,4 @@
-//! Oracle: tables and properties against the crate amq-protocol; what one writes, the other reads.
+//! Oracle: tables and properties against the crate amq-protocol; each side reads what the other writes.
 #![cfg(not(target_arch = "wasm32"))]
 
 use std::collections::BTreeMap;
@@ -98,7 +98,7 @@ fn property_values() -> impl Strategy<Value = PropertyValues> {
 }
 
 fn their_properties(values: &PropertyValues) -> AMQPProperties {
-    /// Sets one of theirs, if ours has it.
+    /// Sets one of their properties, if ours is set.
     fn with<T, U>(to: AMQPProperties, from: &Option<T>, convert: impl Fn(&T) -> U, set: Setter<U>) -> AMQPProperties {
         match from {
             Some(value) => set(to, convert(value)),
@@ -132,7 +132,7 @@ fn our_bytes(values: &PropertyValues) -> Vec<u8> {
     bytes
 }
 
-/// With the four octets of length, as a table stands inside of something.
+/// Encodes a table with the four octets of its length, as it is nested in others.
 fn framed(table: &Table) -> Vec<u8> {
     let mut entries = Vec::new();
     table.encode(&mut entries).unwrap();
@@ -175,7 +175,7 @@ proptest! {
     #[test]
     fn random_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..200)) {
         if let Ok(table) = Table::decode(&bytes) {
-            // Other tags may be written than were read, never other values.
+            // Other type tags may be written than were read, never other values.
             let mut again = Vec::new();
             table.encode(&mut again).unwrap();
             prop_assert_eq!(bytes.len(), again.len());

@@ -1,4 +1,4 @@
-//! Partitions: whatever happens, messages of one key come in their order, and to one consumer at a time.
+//! Partitions: in all circumstances, messages of one key arrive in order, and at one consumer at a time.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
 const KEYS: u32 = 40;
 const QUEUE: &str = "orders";
 
-/// A small generator of our own, so that a seed gives the same run on every machine.
+/// A small random generator of our own, so that a seed gives the same run on every machine.
 struct Dice(u64);
 
 impl Dice {
@@ -24,21 +24,21 @@ impl Dice {
     }
 }
 
-/// A delivery that is not settled: the consumer's place, delivery tag and key.
-type Held = (usize, u64, u32);
+/// An unsettled delivery: the consumer's index, delivery tag and key.
+type Unacked = (usize, u64, u32);
 
 struct Run {
     broker: Broker,
     dice: Dice,
     publisher: ChannelId,
-    /// Everyone who ever came; a channel has its place here as its number.
+    /// The channels of all consumers so far; a consumer is known by its index here.
     channels: Vec<ChannelId>,
-    /// Who is there.
+    /// The consumers that are there.
     consumers: Vec<usize>,
     partitions: u16,
     published: HashMap<u32, u32>,
     first_delivered: HashMap<u32, u32>,
-    held: Vec<Held>,
+    unacked: Vec<Unacked>,
     settled: u32,
 }
 
@@ -56,7 +56,7 @@ impl Run {
             partitions: 3,
             published: HashMap::new(),
             first_delivered: HashMap::new(),
-            held: Vec::new(),
+            unacked: Vec::new(),
             settled: 0,
         };
         run.declare().unwrap();
@@ -77,7 +77,7 @@ impl Run {
             2 => {
                 let known = self.partitions;
                 self.partitions = (known + 1 + self.dice.roll(3) as u16).min(20);
-                // Not while the last ones are still being moved to.
+                // Refused while slots still move from the last change.
                 if self.declare().is_err() {
                     self.partitions = known;
                 }
@@ -103,7 +103,7 @@ impl Run {
         if self.consumers.len() > 1 {
             let gone = self.consumers.swap_remove(self.dice.roll(self.consumers.len() as u64) as usize);
             self.broker.close_channel(self.channels[gone]);
-            self.held.retain(|&(consumer, ..)| consumer != gone);
+            self.unacked.retain(|&(consumer, ..)| consumer != gone);
         }
     }
 
@@ -112,7 +112,7 @@ impl Run {
         let number = self.published.entry(key).or_insert(0);
         *number += 1;
         let body = [key.to_le_bytes(), number.to_le_bytes()].concat();
-        // A binding's key would do as well; the default exchange needs the queue's name there, so a header says it.
+        // A binding's key would do as well; the default exchange needs the queue's name there, so a header has the key.
         let headers: Table = [("x-partition-key", format!("key {key}").as_str())].into_iter().collect();
         let mut properties = Vec::new();
         Properties::EMPTY.with_headers(&headers, false, &mut properties).unwrap();
@@ -122,10 +122,10 @@ impl Run {
     }
 
     fn settle(&mut self, ack: bool) {
-        if self.held.is_empty() {
+        if self.unacked.is_empty() {
             return;
         }
-        let (consumer, tag, _) = self.held.swap_remove(self.dice.roll(self.held.len() as u64) as usize);
+        let (consumer, tag, _) = self.unacked.swap_remove(self.dice.roll(self.unacked.len() as u64) as usize);
         let channel = self.channels[consumer];
         if ack {
             self.broker.ack(channel, tag, false).unwrap();
@@ -141,21 +141,21 @@ impl Run {
             let number_at = |at: usize| u32::from_le_bytes(*delivery.message.body()[at..].first_chunk().unwrap());
             let (key, number) = (number_at(0), number_at(4));
             let consumer = usize::from(delivery.channel);
-            let is_elsewhere = self.held.iter().any(|&(other, _, held)| held == key && other != consumer);
+            let is_elsewhere = self.unacked.iter().any(|&(other, _, its_key)| its_key == key && other != consumer);
             assert!(!is_elsewhere, "key {key} is with two consumers");
             if !delivery.redelivered {
                 let last = self.first_delivered.insert(key, number).unwrap_or(0);
                 assert_eq!(number, last + 1, "key {key} comes out of order");
             }
-            self.held.push((consumer, delivery.delivery_tag, key));
+            self.unacked.push((consumer, delivery.delivery_tag, key));
         }
     }
 
-    /// Acks until nothing comes any more: everything that was published has come.
+    /// Acks until no more deliveries come: then every published message has arrived.
     fn finish(&mut self) {
         self.join();
         self.deliver();
-        while !self.held.is_empty() {
+        while !self.unacked.is_empty() {
             self.settle(true);
             self.deliver();
         }
@@ -185,7 +185,7 @@ fn a_key_keeps_its_order_in_a_browser_too() {
 }
 
 #[wasm_bindgen_test::wasm_bindgen_test(unsupported = test)]
-fn an_id_is_taken_once_by_all_partitions_together() {
+fn an_id_is_enqueued_once_over_all_partitions() {
     let mut broker = Broker::new(Config { seed: [1; 32], limits: Limits::default() });
     let connection = broker.open_connection();
     let channel = broker.open_channel(connection, 1);

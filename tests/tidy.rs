@@ -10,9 +10,9 @@ use std::path::Path;
 use imports::Imports;
 use tokens::{Token, has_random_order, names_below, supers_at_root, tokens};
 
-/// What every module but the model may name.
+/// Modules that every module but the model may name.
 const BOTTOM: [&str; 7] = ["arena", "id", "limits", "properties", "table", "timer", "wire"];
-/// The modules above the bottom, and what each of them may name besides.
+/// The modules above the bottom, and the others that each may name.
 const LAYERS: [(&str, &[&str]); 9] = [
     ("model", &[]),
     ("access", &[]),
@@ -25,18 +25,18 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("wasm", &["access", "broker", "journal", "protocol", "server", "embedded", "virtual_host", "model"]),
 ];
 
-/// The wings of the broker, and what each of them may name besides itself.
+/// The wings of the broker, and the others that each may name.
 const WINGS: [(&str, &[&str]); 4] =
     [("model", &[]), ("session", &["model"]), ("durable", &["model"]), ("verbs", &["model", "session", "durable"])];
 
-/// Circles of so many modules are suffered outside of the broker, which has none.
+/// Circles of up to this many modules are tolerated outside of the broker, which has none.
 const CIRCLE_MAX: usize = 4;
 
 const REPLY_CODES: [&str; 18] = [
     "311", "312", "313", "320", "402", "403", "404", "405", "406", "501", "502", "503", "504", "505", "506", "530",
     "540", "541",
 ];
-/// What reads a clock, draws a number or knows JavaScript.
+/// Names for clocks, random numbers and JavaScript.
 const WORLD: [&str; 6] = ["SystemTime", "Instant", "RandomState", "js_sys", "web_sys", "wasm_bindgen"];
 const WORLD_OF_STD: [&str; 7] = ["env", "fs", "io", "net", "process", "thread", "time"];
 
@@ -46,16 +46,16 @@ const WASM_LINES_MAX: usize = 190;
 const GENERATED: [&str; 2] = ["src/protocol/amqp/method/received.rs", "src/protocol/amqp/method/sent.rs"];
 const CODE: [&str; 7] = ["rs", "ts", "mjs", "js", "py", "css", "html"];
 
-/// What other programs write, and what lists the words.
+/// Files that other programs write, and the list of the words itself.
 const EXEMPT: [&str; 3] = ["Cargo.lock", "package-lock.json", "tests/tidy.rs"];
 const UNFINISHED: [&str; 6] = ["TODO", "FIXME", "XXX", "unimplemented!", "todo!", "dbg!"];
 const MACHINE_PATHS: [&str; 5] = ["/work/", "/root/", "/home/", "/Users/", "/tmp/"];
 const REGISTRIES: [&str; 7] =
     ["registry.npmjs", "npmjs.com", "crates.io", "pypi.org", "pythonhosted.org", "proxy.golang.org", "deb.debian.org"];
-/// How a test waits for time to pass.
+/// Ways in which a test waits for time to pass.
 const WAITS: [&str; 7] =
     ["sleep(", "setTimeout(", "setInterval(", "waitForTimeout(", "timers/promises", "TimeoutFuture", "IntervalStream"];
-/// Not a wait: it only keeps the process alive while something else is waited for.
+/// Not a wait: it only keeps the process alive while it waits for something else.
 const KEEP_ALIVE: &str = "setTimeout(() => {}";
 
 #[test]
@@ -102,8 +102,8 @@ fn modules_name_each_other_in_no_large_circle() {
     let is_broken =
         |circle: &Vec<&str>| circle.len() > CIRCLE_MAX || circle.iter().any(|path| path.starts_with("broker/"));
     let circles = imports(&sources).circles().into_iter().filter(is_broken);
-    let told = "each of these reaches all others: move what two of them need below both";
-    none(&circles.map(|circle| format!("{}: {told}", circle.join(", "))).collect::<Vec<_>>());
+    let advice = "each of these modules reaches all others: move what two of them need below both";
+    none(&circles.map(|circle| format!("{}: {advice}", circle.join(", "))).collect::<Vec<_>>());
 }
 
 #[test]
@@ -126,15 +126,16 @@ fn documents_name_files_that_exist() {
 #[test]
 fn reply_codes_are_given_out_by_the_protocol_alone() {
     let sources = rust_sources().into_iter().filter(|file| !file.path.starts_with("src/protocol/amqp"));
-    let told = "reply codes of AMQP are given out in src/protocol/amqp only: answer an error, and let it find the code";
+    let advice =
+        "reply codes of AMQP are given out in src/protocol/amqp only: return an error, and let it choose the code";
     let is_code = |token: &Token| REPLY_CODES.contains(&token.text.trim_end_matches("u16").trim_end_matches('_'));
-    none(&found(sources, told, |tokens| (0..tokens.len()).filter(|&at| is_code(&tokens[at])).collect()));
+    none(&found(sources, advice, |tokens| (0..tokens.len()).filter(|&at| is_code(&tokens[at])).collect()));
 }
 
 #[test]
 fn nothing_below_wasm_knows_the_world() {
     let sources = rust_sources().into_iter().filter(|file| file.module() != "wasm");
-    none(&found(sources, "this is not for the core: let the host hand in what it tells", |tokens| {
+    none(&found(sources, "this is not for the core: let the host pass it in", |tokens| {
         let mut names = names_below("std", tokens);
         names.retain(|&at| WORLD_OF_STD.contains(&tokens[at].text.as_str()));
         names.extend((0..tokens.len()).filter(|&at| WORLD.contains(&tokens[at].text.as_str())));
@@ -144,8 +145,8 @@ fn nothing_below_wasm_knows_the_world() {
 
 #[test]
 fn every_hash_map_has_a_fixed_order() {
-    let told = "its order differs from run to run: name FixedState as its hasher, and make it by `default`";
-    none(&found(rust_sources(), told, |tokens| {
+    let advice = "its order differs from run to run: name FixedState as its hasher, and make it by `default`";
+    none(&found(rust_sources(), advice, |tokens| {
         let maps = (0..tokens.len()).filter(|&at| matches!(tokens[at].text.as_str(), "HashMap" | "HashSet"));
         maps.filter(|&at| has_random_order(tokens, at)).collect()
     }));
@@ -183,8 +184,8 @@ fn nothing_is_left_unfinished() {
 #[test]
 fn nothing_names_a_machine_or_a_registry() {
     let mut problems = lines_with(&MACHINE_PATHS, |_| true, "another machine has no such folder: find it at run time");
-    let told = "tools know their registries: take the address out; for readers, link the project's own page";
-    problems.extend(lines_with(&REGISTRIES, |_| true, told));
+    let advice = "tools know their registries: take the address out; for readers, link the project's own page";
+    problems.extend(lines_with(&REGISTRIES, |_| true, advice));
     none(&problems);
 }
 
@@ -194,7 +195,7 @@ fn tests_wait_for_events() {
     none(&lines_with(&WAITS, is_test, "wait for the event itself; AbortSignal.timeout may bound how long"));
 }
 
-/// A text file of this tree; its path begins at the root.
+/// A text file of this tree; its path is relative to the root.
 struct File {
     path: String,
     text: String,
@@ -205,14 +206,14 @@ impl File {
         self.path.rsplit_once('.').map_or("", |(_, extension)| extension)
     }
 
-    /// The module right below the crate's root that this source belongs to.
+    /// Returns the module right below the crate's root that this source belongs to.
     fn module(&self) -> &str {
         let below = self.path.strip_prefix("src/").expect("a source");
         below.split(['/', '.']).next().expect("a split has a first part")
     }
 
-    fn problem(&self, line: usize, told: &str) -> String {
-        format!("{}:{line}: {told}", self.path)
+    fn problem(&self, line: usize, advice: &str) -> String {
+        format!("{}:{line}: {advice}", self.path)
     }
 }
 
@@ -220,7 +221,7 @@ fn none(problems: &[String]) {
     assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
 }
 
-/// The crate's modules; its root may name them all.
+/// Returns the crate's modules; its root may name them all.
 fn rust_sources() -> Vec<File> {
     let is_source = |file: &File| file.path.starts_with("src/") && file.extension() == "rs";
     let sources: Vec<_> = files().into_iter().filter(|file| is_source(file) && file.path != "src/lib.rs").collect();
@@ -236,7 +237,7 @@ fn names(module: &str) -> Vec<&str> {
     module.split('/').collect()
 }
 
-/// Everything that git would keep and that is text.
+/// Returns all text files that are not ignored by git.
 fn files() -> Vec<File> {
     let ignored = fs::read_to_string(root().join(".gitignore")).expect(".gitignore");
     let mut files = Vec::new();
@@ -263,7 +264,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The patterns that are in use: a name anywhere, a path from the root, and `*` at the beginning.
+/// Supports the patterns in use: a name anywhere, a path from the root, and `*` at the beginning.
 fn ignores(pattern: &str, path: &str) -> bool {
     let pattern = pattern.trim_end_matches('/');
     let name = path.rsplit('/').next().unwrap_or(path);
@@ -274,15 +275,15 @@ fn ignores(pattern: &str, path: &str) -> bool {
     }
 }
 
-/// The lines in which one of these texts begins where a word could.
-fn lines_with(texts: &[&str], is_meant: impl Fn(&File) -> bool, told: &str) -> Vec<String> {
+/// Returns a problem for each line with one of these texts at the beginning of a word.
+fn lines_with(texts: &[&str], is_meant: impl Fn(&File) -> bool, advice: &str) -> Vec<String> {
     let is_exempt = |file: &File| EXEMPT.iter().any(|ending| file.path.ends_with(ending));
     let mut problems = Vec::new();
     for file in files().iter().filter(|file| is_meant(file) && !is_exempt(file)) {
         for (index, line) in file.text.lines().enumerate() {
             let line = line.replace(KEEP_ALIVE, "");
             if let Some(text) = texts.iter().find(|text| begins_in(&line, text)) {
-                problems.push(file.problem(index + 1, &format!("`{text}`: {told}")));
+                problems.push(file.problem(index + 1, &format!("`{text}`: {advice}")));
             }
         }
     }
@@ -300,13 +301,13 @@ fn begins_in(line: &str, text: &str) -> bool {
     })
 }
 
-/// What is told of each token that is found in the sources.
-fn found(sources: impl IntoIterator<Item = File>, told: &str, find: impl Fn(&[Token]) -> Vec<usize>) -> Vec<String> {
+/// Returns a problem for each token that is found in the sources.
+fn found(sources: impl IntoIterator<Item = File>, advice: &str, find: impl Fn(&[Token]) -> Vec<usize>) -> Vec<String> {
     let mut problems = Vec::new();
     for file in sources {
         let tokens = tokens(&file.text);
         let found = find(&tokens).into_iter().map(|at| &tokens[at]);
-        problems.extend(found.map(|token| file.problem(token.line, &format!("`{}`: {told}", token.text))));
+        problems.extend(found.map(|token| file.problem(token.line, &format!("`{}`: {advice}", token.text))));
     }
     problems
 }

@@ -1,4 +1,4 @@
-//! Access: who may log in, and what a user may do whom not everything is permitted.
+//! Access: logins, and users with restricted permissions.
 
 use super::*;
 use crate::peer::*;
@@ -7,8 +7,9 @@ use pocketmq::limits::Limits;
 use pocketmq::protocol::amqp::Peer;
 use wasm_bindgen_test::wasm_bindgen_test;
 
-/// Users whose passwords are their names. `guest` may do everything; the others configure what begins with `c`, write to
-/// what begins with `w`, and read what begins with `r`; and in `/` only.
+/// Users whose passwords are their names. `guest` may do everything; the others may configure names that begin with
+/// `c`, write to
+/// those with `w`, and read those with `r`; and only in `/`.
 #[derive(Debug, Default)]
 struct Users;
 
@@ -46,11 +47,11 @@ impl Access for Users {
     }
 }
 
-/// Nobody may do anything any more.
+/// Denies everything.
 #[derive(Debug)]
-struct Nobody;
+struct DenyAll;
 
-impl Access for Nobody {
+impl Access for DenyAll {
     fn log_in(&mut self, _: &str, _: &str, _: bool) -> Option<Box<str>> {
         None
     }
@@ -76,7 +77,7 @@ impl Access for Nobody {
     }
 }
 
-/// A connection of `guest`, and one of `user`, which is used.
+/// Connects `guest`, and then `user`, whose connection is the current one.
 fn limited() -> Client {
     let mut client = Client::ready();
     client.server.set_access(Box::new(Users));
@@ -155,14 +156,14 @@ fn each_method_needs_its_permissions() {
         let mut client = limited();
         let answers = client.ask(&request.on(1));
         let text = format!("ACCESS_REFUSED - access to {what} in vhost '/' refused for user 'user'");
-        let (code, told, _) = answers[0].refusal();
-        assert_eq!((code, told), (403, &*text));
+        let (code, reply, _) = answers[0].refusal();
+        assert_eq!((code, reply), (403, &*text));
         assert!(client.server.broker().report().queues.is_empty());
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_is_permitted_works() {
+fn permitted_methods_work() {
     let mut client = limited();
     let allowed = [
         (declare_queue("c", 0), (50, 11)),
@@ -190,7 +191,7 @@ fn what_is_permitted_works() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_queue_is_checked_by_the_name_that_it_was_given() {
+fn a_queue_with_a_generated_name_is_checked_by_that_name() {
     let mut client = limited();
     let refused = client.ask(&declare_queue("", 0).on(1));
     let (code, text, _) = refused[0].refusal();
@@ -199,7 +200,7 @@ fn a_queue_is_checked_by_the_name_that_it_was_given() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn publishing_needs_leave_to_write_also_by_default() {
+fn publishing_to_the_default_exchange_needs_write_permission() {
     for (exchange, name) in [("", "amq.default"), ("r", "r"), ("missing", "missing")] {
         let mut client = limited();
         let message = [publish_method(exchange, "q", 0).on(1), frame(2, 1, &content_header(0, &[0, 0]))].concat();
@@ -209,10 +210,10 @@ fn publishing_needs_leave_to_write_also_by_default() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_permission_that_was_taken_away_is_missed_at_once() {
+fn a_revoked_permission_is_refused_at_once() {
     let mut client = limited();
     client.ask(&[declare_queue("c", 0).on(1), declare_queue("c", 0).on(1)].concat());
-    client.server.set_access(Box::new(Nobody));
+    client.server.set_access(Box::new(DenyAll));
     let refused = client.ask(&declare_queue("c", 0).on(1));
     check(&refused[0], (403, "ACCESS_REFUSED - access to queue 'c' in vhost '/' refused", (50, 10)));
 }
@@ -225,7 +226,7 @@ fn a_new_secret_is_for_the_host_to_judge() {
     check(&client.ask(&update(b"worse"))[0], (530, "NOT_ALLOWED - New secret was refused", (10, 70)));
 }
 
-/// Everybody may have two connections and two channels.
+/// Allows each user two connections and two channels.
 #[derive(Debug)]
 struct Two;
 
@@ -259,7 +260,7 @@ impl Access for Two {
     }
 }
 
-/// What a user is told who opens a connection to a virtual host.
+/// Returns the refusal that a user gets who opens a connection to a virtual host.
 fn refused_at_opening(client: &mut Client, user: &str, virtual_host: &str) -> String {
     client.id = client.server.connect(Peer::default());
     let response = format!("\0{user}\0{user}");
@@ -271,7 +272,7 @@ fn refused_at_opening(client: &mut Client, user: &str, virtual_host: &str) -> St
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn users_and_virtual_hosts_have_as_many_as_they_may() {
+fn users_and_virtual_hosts_have_limits_of_connections_and_channels() {
     let mut client = Client::ready();
     client.server.set_access(Box::new(Two));
     client.server.virtual_hosts_mut().add("v");
@@ -283,7 +284,7 @@ fn users_and_virtual_hosts_have_as_many_as_they_may() {
     let full = "NOT_ALLOWED - connection refused for user 'user': user connection limit (2) is reached";
     assert_eq!(refused_at_opening(&mut client, "user", "/"), full);
     client.join("other", "/", &[]);
-    // Joining has opened channel 1.
+    // `join` has opened channel 1.
     client.ask(&open_channel().on(2));
     let text =
         "NOT_ALLOWED - number of channels opened for user 'other' has reached the maximum allowed user limit of (2)";
@@ -291,7 +292,7 @@ fn users_and_virtual_hosts_have_as_many_as_they_may() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_virtual_host_has_as_many_queues_as_it_may() {
+fn a_virtual_host_has_a_limit_of_queues() {
     let mut client = Client::ready();
     client.server.virtual_hosts_mut().limit("/", None, Some(1), false);
     client.ask(&declare_queue("a", 0).on(1));
@@ -301,7 +302,7 @@ fn a_virtual_host_has_as_many_queues_as_it_may() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn who_may_impersonate_publishes_with_the_user_id_of_another() {
+fn an_impersonator_publishes_with_the_user_id_of_another() {
     let publish = |channel| {
         let user_id = [0, 16, 5, b'a', b'd', b'm', b'i', b'n'];
         [publish_method("w", "", 0).on(channel), frame(2, channel, &content_header(0, &user_id))].concat()
@@ -320,7 +321,7 @@ fn who_may_impersonate_publishes_with_the_user_id_of_another() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn line_ends_in_names_hide_nothing_from_permissions() {
+fn line_ends_in_names_do_not_evade_permissions() {
     let mut client = Client::connect(Limits::default(), true);
     client.server.set_access(Box::new(Users));
     client.join("guest", "/", &[]);

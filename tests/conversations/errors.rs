@@ -1,10 +1,10 @@
-//! Errors: each wrong thing has its code, and closes what the code says.
+//! Errors: each fault has its code, and closes the channel or the connection.
 
 use super::*;
 use crate::peer::*;
 use wasm_bindgen_test::wasm_bindgen_test;
 
-/// What must be refused, each on a new connection: at once and byte by byte the answer is the same, and only one.
+/// Each input must be refused on a new connection, with a single reply that is the same at once and byte by byte.
 fn refuses(cases: Vec<(Vec<u8>, Expected)>) {
     for (input, expected) in cases {
         for step in [input.len(), 1] {
@@ -19,18 +19,18 @@ fn refuses(cases: Vec<(Vec<u8>, Expected)>) {
     }
 }
 
-/// After the method that announces content.
+/// A frame after the method that announces content.
 fn in_content(frame: Vec<u8>) -> Vec<u8> {
     [publish_method("", "q", 0).on(1), frame].concat()
 }
 
-/// After a content header that announces four bytes.
+/// Bytes after a content header that announces four bytes.
 fn in_body(bytes: Vec<u8>) -> Vec<u8> {
     in_content([frame(2, 1, &content_header(4, &[0, 0])), bytes].concat())
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn frames_that_are_none_are_501() {
+fn malformed_frames_are_501() {
     let mut bad_end = close_channel().on(1);
     *bad_end.last_mut().unwrap() = 0;
     let too_large = [1, 0, 1, 0, 2, 0, 1].to_vec();
@@ -42,7 +42,7 @@ fn frames_that_are_none_are_501() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_cannot_be_understood_is_502() {
+fn malformed_methods_are_502() {
     refuses(vec![
         (frame(1, 1, &[0, 50]), (502, "SYNTAX_ERROR", (0, 0))),
         (call(50, 10).short(0).text("q").octet(0).bytes(b"\x01k?").on(1), (502, "SYNTAX_ERROR", (50, 10))),
@@ -90,7 +90,7 @@ fn frames_out_of_place_are_505() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_was_not_agreed_is_530() {
+fn violations_of_the_negotiation_are_530() {
     refuses(vec![(open_channel().on(2048), (530, "NOT_ALLOWED - channel number 2048", (20, 10)))]);
     let mut client = Client::ready();
     client.ask(&[declare_queue("q", 0).on(1), consume("q", "tag", 0).on(1)].concat());
@@ -99,7 +99,7 @@ fn what_was_not_agreed_is_530() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_nobody_does_is_540() {
+fn unsupported_requests_are_540() {
     refuses(vec![
         (publish_method("", "q", 2).on(1), (540, "NOT_IMPLEMENTED - immediate=true", (60, 40))),
         (call(60, 10).long(1).short(0).octet(0).on(1), (540, "NOT_IMPLEMENTED - prefetch_size!=0 (1)", (60, 10))),
@@ -110,7 +110,7 @@ fn what_nobody_does_is_540() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_is_reserved_is_403() {
+fn reserved_names_are_403() {
     let declare_exchange = |name: &str| call(40, 10).short(0).text(name).text("topic").octet(0).bytes(b"").on(1);
     let bind = call(50, 20).short(0).text("q").text("").text("k").octet(0).bytes(b"");
     refuses(vec![
@@ -122,7 +122,7 @@ fn what_is_reserved_is_403() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_is_not_there_is_404() {
+fn unknown_names_are_404() {
     refuses(vec![
         (get("missing", false).on(1), (404, "NOT_FOUND - no queue 'missing' in vhost '/'", (60, 70))),
         (consume("", "", 0).on(1), (404, "NOT_FOUND - no previously declared queue", (60, 20))),
@@ -130,7 +130,7 @@ fn what_is_not_there_is_404() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_is_anothers_is_405() {
+fn exclusive_queues_of_others_are_405() {
     let mut client = Client::ready();
     client.ask(&declare_queue("mine", 4).on(1));
     client.join("guest", "/", &[]);
@@ -141,7 +141,7 @@ fn what_is_anothers_is_405() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_does_not_hold_is_406() {
+fn failed_preconditions_are_406() {
     let user_id = [0, 16, 5, b'a', b'd', b'm', b'i', b'n'];
     refuses(vec![
         (call(90, 20).on(1), (406, "PRECONDITION_FAILED - channel is not transactional", (90, 20))),
@@ -161,7 +161,7 @@ fn a_channel_error_leaves_the_connection_and_its_number_for_reuse() {
     let closed = client.ask(&declare_queue("missing", 1).on(1));
     assert_eq!(closed[0].refusal(), (404, "NOT_FOUND - no queue 'missing' in vhost '/'", (50, 10)));
 
-    // What was sent before the peer knew is ignored, whatever it is.
+    // Requests that were sent before the peer knew are ignored, whatever they are.
     let late = [publish(1, "q", b"late"), frame(3, 1, b"stray"), declare_queue("q", 0).on(1), open_channel().on(1)];
     assert_eq!(client.ask(&late.concat()), []);
     assert_eq!(ids(&client.ask(&close_channel().on(1))), [(20, 41)], "both closed at once");
@@ -172,7 +172,7 @@ fn a_channel_error_leaves_the_connection_and_its_number_for_reuse() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_channel_error_is_told_after_what_was_confirmed() {
+fn a_channel_error_follows_earlier_confirms() {
     let mut client = Client::ready();
     client.ask(&[select_confirms().on(1), declare_queue("q", 0).on(1)].concat());
     let missing = publish_method("missing", "q", 0).on(1);
@@ -187,7 +187,7 @@ fn a_channel_error_is_told_after_what_was_confirmed() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_stream_that_is_out_of_step_is_closed_after_a_moment() {
+fn a_stream_that_lost_its_frames_is_closed_after_a_moment() {
     let mut client = Client::ready();
     let closed = client.ask(&[frame(9, 0, b""), declare_queue("q", 0).on(1)].concat());
     assert_eq!(ids(&closed), [CLOSE_CONNECTION]);

@@ -1,4 +1,4 @@
-//! Handshake: from the protocol header to an open connection, and the signs of life on it.
+//! Handshake: from the protocol header to an open connection, and its heartbeats.
 
 use super::*;
 use crate::peer::*;
@@ -33,7 +33,7 @@ fn another_protocol_gets_ours_and_is_closed() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_failed_login_is_told_only_to_who_asked() {
+fn a_failed_login_is_explained_only_to_clients_that_can_read_it() {
     let wrong = b"\0guest\0wrong";
     for (response, loopback) in [(wrong.as_slice(), true), (b"\0guest\0guest", false)] {
         let mut client = Client::connect(Limits::default(), loopback);
@@ -43,7 +43,7 @@ fn a_failed_login_is_told_only_to_who_asked() {
         assert_eq!((code, method), (403, (0, 0)));
         let refused = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker \
                        logfile.";
-        assert_eq!(text, refused, "which does not tell what was wrong");
+        assert_eq!(text, refused, "which does not reveal what was wrong");
         assert!(!client.is_closed());
         client.send(&close_connection_ok().on(0));
         assert!(client.is_closed());
@@ -56,7 +56,7 @@ fn a_failed_login_is_told_only_to_who_asked() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_a_handshake_may_not_say_closes_with_its_code() {
+fn invalid_methods_in_a_handshake_close_with_their_codes() {
     let login = plain_login(&[]).on(0);
     let cases: [(&[Vec<u8>], Expected); 8] = [
         (&[start_ok("EXTERNAL", b"", &[]).on(0)], (503, "COMMAND_INVALID - unknown auth", (10, 11))),
@@ -77,7 +77,7 @@ fn what_a_handshake_may_not_say_closes_with_its_code() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn who_does_not_log_in_in_time_is_closed() {
+fn a_peer_that_does_not_log_in_in_time_is_closed() {
     let mut client = Client::connect(Limits::default(), true);
     client.ask(HEADER);
     client.turn();
@@ -102,7 +102,7 @@ fn heartbeats_go_both_ways_or_the_peer_is_dead() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_peer_may_come_while_the_transport_of_one_that_left_is_still_open() {
+fn a_peer_may_connect_while_the_transport_of_an_earlier_one_is_still_open() {
     let mut client = Client::ready();
     assert_eq!(ids(&client.ask(&close_connection().on(0))), [(10, 51)]);
     let left = std::mem::replace(&mut client.id, client.server.connect(Peer { loopback: true, ..Peer::default() }));
@@ -112,7 +112,7 @@ fn a_peer_may_come_while_the_transport_of_one_that_left_is_still_open() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn frames_are_small_until_more_is_agreed() {
+fn frames_are_small_until_a_larger_size_is_negotiated() {
     let padded = |size: usize| {
         let response = format!("\0guest\0{}", "x".repeat(size));
         let login = start_ok("PLAIN", response.as_bytes(), &["authentication_failure_close"]).on(0);
@@ -126,7 +126,7 @@ fn frames_are_small_until_more_is_agreed() {
         client.ask(HEADER);
         client.ask(&login)[0].refusal().0
     };
-    // As for every frame, what counts is its payload.
+    // As for every frame, the payload counts.
     assert_eq!((answer_to(8192 + 8), answer_to(8193 + 8)), (403, 501));
 
     let mut client = Client::ready();

@@ -1,4 +1,4 @@
-//! Conversations: whole ones of clients with a server, natively and in browsers.
+//! Conversations: complete ones of clients with a server, natively and in browsers.
 
 mod access;
 mod errors;
@@ -25,7 +25,7 @@ const NACK: (u16, u16) = (60, 120);
 const DELIVER: (u16, u16) = (60, 60);
 const RETURN: (u16, u16) = (60, 50);
 
-/// What a refusal must be: its code, the beginning of its text, and the method that failed.
+/// An expected refusal: its code, the beginning of its text, and the method that failed.
 type Expected = (u16, &'static str, (u16, u16));
 
 fn check(answer: &Answer, (code, beginning, method): Expected) {
@@ -38,7 +38,7 @@ fn contains(bytes: &[u8], part: &str) -> bool {
     bytes.windows(part.len()).any(|window| window == part.as_bytes())
 }
 
-/// The bodies among the answers.
+/// Returns the bodies among the replies.
 fn bodies(answers: &[Answer]) -> Vec<&[u8]> {
     answers.iter().filter(|answer| answer.kind == 3).map(|body| &body.payload[..]).collect()
 }

@@ -84,7 +84,7 @@ fn an_unroutable_mandatory_message_returns_before_its_confirm() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn every_request_has_its_answer_or_none_if_nobody_waits() {
+fn every_request_has_a_reply_unless_it_sets_no_wait() {
     let mut client = Client::ready();
     let requests = |nowait: u8| {
         let name = |stem: &str| format!("{stem}{nowait}");
@@ -127,7 +127,7 @@ fn every_request_has_its_answer_or_none_if_nobody_waits() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_consumer_whose_queue_goes_is_told_only_if_it_wants() {
+fn a_consumer_whose_queue_is_deleted_is_notified_only_if_it_can_be() {
     let consume_and_delete =
         [declare_queue("q", 0).on(1), consume("q", "tag", 0).on(1), call(50, 40).short(0).text("q").octet(0).on(1)];
     let mut client = Client::ready();
@@ -142,7 +142,7 @@ fn a_consumer_whose_queue_goes_is_told_only_if_it_wants() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_a_peer_was_to_be_told_goes_with_it() {
+fn pending_notifications_end_with_their_peer() {
     let mut client = Client::ready();
     client.ask(&[declare_queue("q", 0).on(1), consume("q", "tag", 0).on(1)].concat());
     let mut embedded = Embedded::new(client.server.virtual_hosts_mut());
@@ -154,7 +154,7 @@ fn what_a_peer_was_to_be_told_goes_with_it() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn line_ends_in_names_are_left_out_where_something_is_declared_bound_or_deleted() {
+fn line_ends_in_names_are_stripped_when_something_is_declared_bound_or_deleted() {
     let mut client = Client::ready();
     let exchange = |name: &str, bits: u8| call(40, 10).short(0).text(name).text("fanout").octet(bits).bytes(b"");
     assert_eq!(client.ask(&declare_queue("\r\na\nb\r", 0).on(1))[0].text_at(4), "ab");

@@ -1,4 +1,4 @@
-//! Operator: connections that are closed from outside, and reports.
+//! Operator: closing connections from outside, and reports.
 
 use crate::peer::*;
 use pocketmq::broker::{ApplyTo, Policy};
@@ -41,7 +41,7 @@ fn one_connection_is_closed_for_a_reason_and_the_others_stay() {
     assert!(!client.server.close(first, "again"), "it is not there any more");
 }
 
-/// A report's fields, each with its value as Rust writes it.
+/// Formats a report's fields with their values.
 fn fields(report: &Table, names: &[&str]) -> String {
     let value = |name: &&str| report.get(name).map_or("none".to_owned(), shown);
     names.iter().map(value).collect::<Vec<_>>().join(" ")
@@ -58,7 +58,7 @@ fn shown(value: &Value) -> String {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn everything_is_listed_in_the_words_of_the_management() {
+fn lists_have_the_field_names_of_the_management_api() {
     let mut client = Client::ready();
     client.server.virtual_hosts_mut().add("other");
     client.join("guest", "other", &[]);
@@ -105,7 +105,7 @@ fn everything_is_listed_in_the_words_of_the_management() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_policy_is_listed_with_what_it_says() {
+fn a_policy_is_listed_with_its_definition() {
     let mut client = Client::ready();
     let definition: Table = [("max-length", 3)].into_iter().collect();
     let policy = Policy { pattern: "q".into(), apply_to: ApplyTo::Queues, priority: 1, definition };
@@ -118,14 +118,14 @@ fn a_policy_is_listed_with_what_it_says() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_name_of_the_broker_is_declared_by_the_broker_alone() {
+fn reserved_names_are_declared_by_the_broker_alone() {
     let mut client = Client::ready();
     let declared = client.ask(&declare_queue("", 0).on(1));
     let name = declared[0].text_at(4).to_owned();
-    assert_eq!(ids(&client.ask(&declare_queue(&name, 1).on(1))), [(50, 11)], "a passive declaration looks only");
+    assert_eq!(ids(&client.ask(&declare_queue(&name, 1).on(1))), [(50, 11)], "a passive declaration only looks");
     let text = "NOT_FOUND - no queue 'amq.rabbitmq.reply-to.nobody' in vhost '/'";
-    let asked = client.ask(&declare_queue("amq.rabbitmq.reply-to.nobody", 0).on(1));
-    assert_eq!(asked[0].refusal(), (404, text, (50, 10)), "who answers asks whether the asker is still there");
+    let closed = client.ask(&declare_queue("amq.rabbitmq.reply-to.nobody", 0).on(1));
+    assert_eq!(closed[0].refusal(), (404, text, (50, 10)), "a responder checks whether the requester is still there");
     client.ask(&[close_channel_ok().on(1), open_channel().on(1)].concat());
     let text = format!("ACCESS_REFUSED - queue name '{name}' contains reserved prefix 'amq.*'");
     assert_eq!(client.ask(&declare_queue(&name, 0).on(1))[0].refusal(), (403, &*text, (50, 10)));

@@ -1,4 +1,4 @@
-//! Pressure: who does not read, who publishes when memory is low, and what is received in part.
+//! Pressure: peers that do not read, publishers when memory is low, and content that is received in part.
 
 use super::*;
 use crate::peer::*;
@@ -9,7 +9,7 @@ const BLOCKED: (u16, u16) = (10, 60);
 const UNBLOCKED: (u16, u16) = (10, 61);
 
 #[wasm_bindgen_test(unsupported = test)]
-fn unfinished_content_takes_memory_as_it_arrives_and_gives_it_back() {
+fn unfinished_content_takes_memory_as_it_arrives_and_frees_it() {
     let limits = Limits { memory_max_bytes: 100_000, ..Limits::default() };
     let mut client = Client::ready_with(limits, 0);
     client.send(&[publish_method("", "q", 0).on(1), frame(2, 1, &content_header(99_000, &[0, 0]))].concat());
@@ -31,26 +31,26 @@ fn unfinished_content_takes_memory_as_it_arrives_and_gives_it_back() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn input_waits_while_the_peer_does_not_take_its_answers() {
+fn input_waits_while_the_peer_does_not_read_its_replies() {
     let limits = Limits { output_high_bytes: 1000, ..Limits::default() };
     let mut client = Client::ready_with(limits, 0);
     client.ask(&[declare_queue("q", 0).on(1), publish(1, "q", &[b'x'; 400])].concat());
     let id = client.id;
     let many: Vec<u8> = (0..50).flat_map(|_| declare_queue("q", 1).on(1)).collect();
     client.server.receive(id, &many);
-    let held = client.server.output(id).len();
-    assert!((1000..1200).contains(&held) && !client.server.wants_input(id));
+    let unread = client.server.output(id).len();
+    assert!((1000..1200).contains(&unread) && !client.server.wants_input(id));
     client.turn();
     assert_eq!(client.read().len(), 50, "all went on as the output was taken");
     assert!(client.server.wants_input(id));
 }
 
-/// Room for some ten messages before publishers wait.
+/// Room for about ten messages before publishers wait.
 fn little_memory() -> Limits {
     Limits { memory_max_bytes: 100_000, memory_high_bytes: 50_000, ..Limits::default() }
 }
 
-/// A publisher that was blocked in the middle of twenty messages for the queue `q`.
+/// Returns a publisher that was blocked in the middle of twenty messages for the queue `q`.
 fn blocked(capabilities: &[&str]) -> Client {
     let mut client = Client::connect(little_memory(), true);
     client.join("guest", "/", capabilities);
@@ -71,7 +71,7 @@ fn a_publisher_waits_while_memory_is_low_and_loses_nothing() {
     let taken = answers[1].longlong_at(4);
     assert!(taken < 20);
 
-    // A consumer alone goes on, and lets the publisher go on.
+    // A connection that only consumes is served, and so unblocks the publisher.
     let publisher = client.join("guest", "/", &[]);
     let delivered = client.ask(&consume("q", "tag", 2).on(1));
     assert_eq!(bodies(&delivered).len(), 20);
@@ -84,7 +84,7 @@ fn a_publisher_waits_while_memory_is_low_and_loses_nothing() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_publisher_waits_for_what_another_virtual_host_holds() {
+fn a_publisher_waits_for_memory_of_another_virtual_host() {
     for is_acked_before in [false, true] {
         let mut client = Client::connect(little_memory(), true);
         client.server.virtual_hosts_mut().add("other");
@@ -111,7 +111,7 @@ fn a_publisher_waits_for_what_another_virtual_host_holds() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn who_did_not_ask_is_not_told_and_waits_all_the_same() {
+fn a_publisher_without_the_capability_waits_without_notice() {
     let mut client = blocked(&[]);
     assert_eq!(ids(&client.read()), [ACK]);
     let publisher = client.join("guest", "/", &[]);
@@ -121,7 +121,7 @@ fn who_did_not_ask_is_not_told_and_waits_all_the_same() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn who_waits_for_memory_is_not_dead() {
+fn a_peer_that_waits_for_memory_does_not_time_out() {
     let mut client = blocked(&["connection.blocked"]);
     for _ in 0..10 {
         client.pass(60_000);
@@ -137,7 +137,7 @@ fn who_waits_for_memory_is_not_dead() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn who_waits_for_memory_can_be_closed_and_can_go() {
+fn a_peer_that_waits_for_memory_can_be_closed_and_can_leave() {
     let mut client = blocked(&["connection.blocked"]);
     client.server.shutdown();
     client.turn();
@@ -153,7 +153,7 @@ fn who_waits_for_memory_can_be_closed_and_can_go() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_message_waits_for_the_room_that_it_needs() {
+fn a_message_waits_for_enough_memory() {
     for part in [70_000, 1_000] {
         let mut client = Client::connect(little_memory(), true);
         client.join("guest", "/", &["connection.blocked"]);

@@ -1,4 +1,4 @@
-//! Transactions: what is held until the commit; what confirms say of full queues, and acks that come too late.
+//! Transactions: effects wait until the commit; confirms of full queues, and acks that come too late.
 
 use super::*;
 use crate::peer::*;
@@ -41,7 +41,7 @@ fn nothing_is_published_before_the_commit() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_cannot_be_routed_returns_before_the_commit_is_told() {
+fn unroutable_messages_are_returned_before_the_commit_is_confirmed() {
     let mut client = Client::ready();
     client.ask(&select());
     let publish = |bits| publish_in_parts(1, "nowhere", bits, b"back", 8000);
@@ -52,7 +52,7 @@ fn what_cannot_be_routed_returns_before_the_commit_is_told() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn an_ack_holds_only_from_the_commit_on() {
+fn an_ack_takes_effect_only_with_the_commit() {
     let mut client = Client::ready();
     client.ask(&[declare_queue("q", 0).on(1), publish(1, "q", b"1"), publish(1, "q", b"2"), select()].concat());
     client.ask(&[get("q", false).on(1), get("q", false).on(1)].concat());
@@ -63,7 +63,7 @@ fn an_ack_holds_only_from_the_commit_on() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_channel_has_transactions_or_confirms_and_commits_what_it_selected() {
+fn a_channel_has_transactions_or_confirms_and_commits_only_transactions() {
     let confirm = select_confirms().on(1);
     let cases: [(&[Vec<u8>], Expected); 4] = [
         (&[select(), confirm.clone()], (406, "PRECONDITION_FAILED - cannot switch from tx to confirm mode", (85, 10))),
@@ -78,19 +78,19 @@ fn a_channel_has_transactions_or_confirms_and_commits_what_it_selected() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_publisher_learns_in_order_what_full_queues_refused() {
+fn refusals_of_full_queues_arrive_in_order() {
     let mut client = Client::ready();
     let full = [number_entry("x-max-length", 2), text_entry("x-overflow", "reject-publish")];
     client.ask(&[declare_queue_with("q", 0, &full).on(1), select_confirms().on(1)].concat());
     let six: Vec<u8> = ["q", "q", "q", "q", "nowhere", "q"].iter().flat_map(|key| publish(1, key, b"x")).collect();
-    let told = client.ask(&six);
-    assert_eq!(ids(&told), [ACK, NACK, ACK, NACK]);
-    let tags: Vec<_> = told.iter().map(|answer| (answer.longlong_at(4), answer.payload[12] & 1)).collect();
+    let confirms = client.ask(&six);
+    assert_eq!(ids(&confirms), [ACK, NACK, ACK, NACK]);
+    let tags: Vec<_> = confirms.iter().map(|answer| (answer.longlong_at(4), answer.payload[12] & 1)).collect();
     assert_eq!(tags, [(2, 1), (4, 1), (5, 0), (6, 0)]);
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_late_ack_closes_the_channel_and_gives_the_message_back() {
+fn a_late_ack_closes_the_channel_and_requeues_the_message() {
     let mut client = Client::ready();
     client.ask(&declare_queue_with("q", 0, &[number_entry("x-consumer-timeout", 60_000)]).on(1));
     client.ask(&[publish(1, "q", b"1"), consume("q", "tag", 0).on(1)].concat());

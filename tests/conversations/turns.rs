@@ -1,4 +1,4 @@
-//! Turns: which of several consumers gets a message.
+//! Turns: the order in which several consumers get messages.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,13 @@ fn consume_by_priority(queue: &str, tag: &str, bits: u8, priority: u32) -> Vec<u
     call(60, 20).short(0).text(queue).text(tag).octet(bits).bytes(&argument).on(1)
 }
 
-/// The consumer tags and delivery tags of these answers.
+/// Returns the consumer tags and delivery tags of these replies.
 fn deliveries(answers: &[Answer]) -> Vec<(String, u64)> {
     let delivered = answers.iter().filter(|answer| answer.id() == DELIVER);
     delivered.map(|answer| (answer.text_at(4).to_owned(), answer.longlong_at(5 + answer.text_at(4).len()))).collect()
 }
 
-/// Acks one delivery after the other; how many each consumer got.
+/// Acks one delivery after the other; returns how many each consumer got.
 fn taken(client: &mut Client, mut got: Vec<(String, u64)>) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     while !got.is_empty() {
@@ -67,7 +67,7 @@ fn consumers_that_share_a_prefetch_take_turns_across_queues() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn consumers_that_share_a_prefetch_take_turns_at_one_queue() {
-    // With a prefetch of its own beside it, too.
+    // With and without a prefetch of its own.
     for own in [false, true] {
         let mut client = Client::ready();
         if own {
@@ -96,7 +96,7 @@ fn a_higher_priority_comes_first_also_under_a_shared_prefetch() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn room_that_one_queue_does_not_need_goes_to_the_next() {
+fn prefetch_that_one_queue_does_not_use_is_for_the_next() {
     let mut client = Client::ready();
     client.ask(&global_prefetch(1));
     for queue in ["a", "b"] {
@@ -114,7 +114,7 @@ fn room_that_one_queue_does_not_need_goes_to_the_next() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn who_does_not_ack_waits_for_the_prefetch_of_its_channel() {
+fn a_consumer_without_acks_waits_for_the_prefetch_of_its_channel() {
     let mut client = Client::ready();
     client.ask(&global_prefetch(1));
     client.ask(&[declare_queue("a", 0).on(1), declare_queue("b", 0).on(1)].concat());
@@ -151,7 +151,7 @@ fn a_single_active_consumer_of_a_quorum_queue_makes_room_for_a_higher_priority()
     assert_eq!(who(&client.ask(&publish(1, "classic", b"1"))), ["first"], "of a classic queue the first one stays");
 }
 
-/// What arrives in one read, and the answers.
+/// Sends frames in one read, and returns the replies.
 fn at_once(client: &mut Client, frames: &[Vec<u8>]) -> Vec<(u16, u16)> {
     let answers = client.ask(&frames.concat());
     answers.iter().filter(|answer| answer.kind == 1).map(Answer::id).collect()
@@ -177,14 +177,14 @@ fn ready_consumers_come_before_what_follows_in_the_same_read() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn who_asks_on_another_connection_in_the_same_turn_comes_after_ready_consumers() {
+fn a_get_on_another_connection_in_the_same_turn_comes_after_ready_consumers() {
     let mut client = Client::ready();
     client.ask(&[declare_queue("q", 0).on(1), consume("q", "tag", 2).on(1)].concat());
     let consumer = client.join("guest", "/", &[]);
-    let asker = client.id;
+    let requester = client.id;
     client.id = consumer;
     client.write(&publish(1, "q", b"x"));
-    client.id = asker;
+    client.id = requester;
     client.write(&get("q", true).on(1));
     assert_eq!(ids(&client.ask(&[])), [(60, 72)]);
     client.id = consumer;
@@ -192,18 +192,18 @@ fn who_asks_on_another_connection_in_the_same_turn_comes_after_ready_consumers()
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn what_waits_for_deliveries_is_done_though_the_peer_is_gone() {
+fn requests_that_wait_for_deliveries_are_served_though_the_peer_is_gone() {
     let mut client = Client::ready();
     client.ask(&[declare_queue("q", 0).on(1), consume("q", "tag", 2).on(1), declare_queue("r", 0).on(1)].concat());
     client.join("guest", "/", &[]);
-    client.write(&[publish(1, "q", b"x"), declare_queue("r", 1).on(1), publish(1, "r", b"kept")].concat());
+    client.write(&[publish(1, "q", b"x"), declare_queue("r", 1).on(1), publish(1, "r", b"x")].concat());
     client.server.disconnected(client.id);
     client.join("guest", "/", &[]);
     assert_eq!(ids(&client.ask(&get("r", true).on(1)))[0], (60, 71));
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_message_that_comes_back_is_not_dropped_while_its_consumer_has_room() {
+fn a_requeued_message_is_not_dropped_while_its_consumer_has_room() {
     let mut client = Client::ready();
     client.ask(&global_prefetch(1));
     client.ask(&declare_queue("idle", 0).on(1));
@@ -211,7 +211,7 @@ fn a_message_that_comes_back_is_not_dropped_while_its_consumer_has_room() {
     client.ask(&consume("idle", "idle", 0).on(1));
     client.ask(&consume("short", "short", 0).on(1));
     client.ask(&publish(1, "short", b"first"));
-    // Both consumers have asked for more since: the one of the queue that is empty again is the first in line.
+    // Both consumers have become ready since: the one of the queue that is empty again is the first in line.
     client.ask(&publish(1, "idle", b"gone"));
     client.ask(&call(50, 30).short(0).text("idle").octet(0).on(1));
     client.ask(&publish(1, "short", b"second"));

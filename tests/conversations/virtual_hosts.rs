@@ -8,7 +8,7 @@ use pocketmq::id::ChannelId;
 use pocketmq::table::Table;
 use wasm_bindgen_test::wasm_bindgen_test;
 
-/// A connection in `/`, and one in `other`, which is used.
+/// Connects to `/`, and then to `other`, whose connection is the current one.
 fn two() -> (Client, pocketmq::id::TransportId) {
     let mut client = Client::ready();
     assert!(client.server.virtual_hosts_mut().add("other"));
@@ -47,7 +47,7 @@ fn deliveries_find_their_connection_in_each() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn one_that_is_deleted_closes_its_connections() {
+fn a_deleted_virtual_host_closes_its_connections() {
     let (mut client, first) = two();
     client.ask(&[declare_queue("q", 0).on(1), publish(1, "q", &[0; 1000])].concat());
     assert!(client.server.delete_virtual_host("other"));
@@ -63,7 +63,7 @@ fn one_that_is_deleted_closes_its_connections() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_program_says_where_its_verbs_act() {
+fn a_program_selects_the_virtual_host_of_its_verbs() {
     let (mut client, _) = two();
     let hosts = client.server.virtual_hosts_mut();
     let mut program = Embedded::new(hosts);
@@ -92,7 +92,7 @@ fn a_program_says_where_its_verbs_act() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_program_gives_back_for_later_and_learns_of_refusals() {
+fn a_program_requeues_with_a_delay_and_counts_refusals() {
     let mut client = Client::ready();
     let full = [number_entry("x-max-length", 1), text_entry("x-overflow", "reject-publish")];
     client.ask(&declare_queue_with("q", 0, &full).on(1));

@@ -1,4 +1,4 @@
-//! Imports: which modules name which, and in what circles.
+//! Imports: the modules that each module names, and circles of them.
 
 use std::collections::BTreeSet;
 
@@ -7,25 +7,25 @@ use crate::tokens::{Token, path_names, tokens};
 /// Modules by their paths from the crate's root, as in `broker/model/queue`.
 pub struct Imports<'a> {
     modules: Vec<&'a str>,
-    /// For each module, those that it names, and in which line first.
+    /// For each module, those that it names, each with the first line.
     named: Vec<Vec<(usize, usize)>>,
 }
 
 impl<'a> Imports<'a> {
-    /// Of these modules, each with its source. What is for a module's own tests does not count.
+    /// Reads the sources of these modules. Code for a module's own tests does not count.
     pub fn of(sources: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let (modules, texts): (Vec<_>, Vec<_>) = sources.unzip();
         let named = modules.iter().zip(texts).map(|(module, text)| named_by(module, &tokens(text), &modules)).collect();
         Self { modules, named }
     }
 
-    /// Who names whom, and in which line first.
+    /// Returns all pairs of modules of which one names the other, with the first line.
     pub fn all(&self) -> impl Iterator<Item = (&'a str, &'a str, usize)> {
         let all = self.modules.iter().zip(&self.named);
         all.flat_map(|(from, named)| named.iter().map(|&(to, line)| (*from, self.modules[to], line)))
     }
 
-    /// Each set of modules that reach each other.
+    /// Returns each set of modules that reach each other.
     pub fn circles(&self) -> BTreeSet<Vec<&'a str>> {
         let reached: Vec<_> = (0..self.modules.len()).map(|from| self.reached_from(from)).collect();
         let circle = |one: usize| {
@@ -69,7 +69,7 @@ fn named_by(module: &str, tokens: &[Token], modules: &[&str]) -> Vec<(usize, usi
     named
 }
 
-/// The paths that go on here from `start`: one, or those of a group.
+/// Returns the paths that continue here from `start`: one, or those of a group.
 fn paths(tokens: &[Token], at: usize, start: &str) -> Vec<String> {
     let names = path_names(tokens, at);
     if names.is_empty() {

@@ -1,4 +1,4 @@
-//! Answers: none leaves before all that it rests on is durable, whoever caused it.
+//! Answers: no reply leaves before everything that it depends on is durable, whichever connection caused it.
 
 use pocketmq::broker::{Config, Error};
 use pocketmq::id::TransportId;
@@ -43,7 +43,7 @@ impl Two {
             two.ask(first, &declare_queue_with(name, DURABLE, &arguments));
         }
         two.flush();
-        two.heard(first);
+        two.received(first);
         two
     }
 
@@ -51,14 +51,14 @@ impl Two {
         self.send(id, &method.on(1))
     }
 
-    /// Sends on a connection, and returns what it hears at once.
+    /// Sends on a connection, and returns the immediate replies.
     fn send(&mut self, id: TransportId, bytes: &[u8]) -> Vec<(u16, u16)> {
         self.client.id = id;
         self.client.send(bytes);
-        self.heard(id)
+        self.received(id)
     }
 
-    fn heard(&mut self, id: TransportId) -> Vec<(u16, u16)> {
+    fn received(&mut self, id: TransportId) -> Vec<(u16, u16)> {
         self.client.id = id;
         ids(&self.client.read())
     }
@@ -116,14 +116,14 @@ fn purge_queue(name: &str) -> Call {
     call(50, 30).short(0).text(name).octet(0)
 }
 
-/// The second connection's answer to this rests on what the first has done before: it waits for that to be durable.
+/// The second connection's reply depends on the first one's change: it must wait until that is durable.
 fn assert_waits(first: &[u8], second: &[u8], expected: (u16, u16)) {
     let mut two = Two::on(&Bytes::default());
     let Two { first: a, second: b, .. } = two;
     two.send(a, first);
     assert_eq!(two.send(b, second), [], "{expected:?} before the flush");
     two.flush();
-    assert_eq!(two.heard(b), [expected]);
+    assert_eq!(two.received(b), [expected]);
     assert_eq!(two.send(b, second).last(), Some(&expected), "at once, as everything is durable");
 }
 
@@ -136,7 +136,7 @@ fn a_message_that_another_has_sent_is_confirmed_when_that_one_is_durable() {
 }
 
 #[test]
-fn an_answer_about_what_another_has_made_waits_until_that_is_durable() {
+fn an_answer_about_what_another_has_declared_waits_until_that_is_durable() {
     let declare = declare_queue("new", DURABLE).on(1);
     assert_waits(&declare, &declare, DECLARE_OK);
     assert_waits(&declare, &declare_queue("new", DURABLE | PASSIVE).on(1), DECLARE_OK);
@@ -150,7 +150,7 @@ fn an_answer_about_what_another_has_made_waits_until_that_is_durable() {
 }
 
 #[test]
-fn an_answer_about_what_another_has_removed_waits_until_that_is_durable() {
+fn an_answer_about_what_another_has_deleted_waits_until_that_is_durable() {
     for (method, answer) in [
         (delete_queue("plain"), (50, 41)),
         (purge_queue("plain"), (50, 31)),
@@ -164,17 +164,17 @@ fn an_answer_about_what_another_has_removed_waits_until_that_is_durable() {
 }
 
 #[test]
-fn an_error_about_what_another_has_removed_waits_until_that_is_durable() {
+fn an_error_about_what_another_has_deleted_waits_until_that_is_durable() {
     let mut two = Two::on(&Bytes::default());
     let Two { first, second, .. } = two;
     two.ask(first, &delete_queue("plain"));
     assert_eq!(two.ask(second, &declare_queue("plain", PASSIVE)), []);
     two.flush();
-    assert_eq!(two.heard(second), [(20, 40)]);
+    assert_eq!(two.received(second), [(20, 40)]);
 }
 
 #[test]
-fn what_outlives_no_crash_waits_for_nobody() {
+fn transient_changes_wait_for_no_flush() {
     let mut two = Two::on(&Bytes::default());
     let Two { first, second, .. } = two;
     two.send(first, &published("plain", 2, &[]));
@@ -182,20 +182,20 @@ fn what_outlives_no_crash_waits_for_nobody() {
     assert_eq!(two.ask(second, &get("plain", false)).first(), Some(&(60, 71)));
     assert_eq!(two.ask(second, &call(60, 10).long(0).short(1).octet(0)), [(60, 11)]);
     assert_eq!(two.ask(second, &consume("plain", "c", 0)).first(), Some(&(60, 21)));
-    assert_eq!(two.heard(first), []);
+    assert_eq!(two.received(first), []);
 }
 
 #[test]
-fn a_message_that_a_crash_loses_does_not_stand_for_one_that_is_kept() {
+fn a_transient_duplicate_does_not_replace_a_durable_message() {
     for (queue, message) in [("unique", unique as fn(u8) -> _), ("plain", |mode| numbered("plain", mode))] {
         let store = Bytes::default();
         let mut two = Two::on(&store);
         let Two { first, second, .. } = two;
         assert_eq!(two.send(first, &message(1)), [CONFIRM]);
-        assert_eq!(two.send(first, &message(1)), [CONFIRM], "a double");
+        assert_eq!(two.send(first, &message(1)), [CONFIRM], "a duplicate");
         two.send(second, &message(2));
         two.flush();
-        assert_eq!(two.heard(second), [CONFIRM]);
+        assert_eq!(two.received(second), [CONFIRM]);
         drop(two);
         let mut restarted = open(&store, Limits::default());
         let mut program = Program::of(restarted.broker_mut());
@@ -205,14 +205,14 @@ fn a_message_that_a_crash_loses_does_not_stand_for_one_that_is_kept() {
 }
 
 #[test]
-fn after_the_store_has_failed_nothing_that_is_to_be_kept_is_confirmed() {
+fn after_the_store_has_failed_no_durable_message_is_confirmed() {
     for message in [unique(2), numbered("plain", 2), numbered("quorum", 1), published("plain", 2, &[])] {
         let mut two = Two::on(&Bytes::default());
         let Two { first, second, .. } = two;
         two.send(first, &message);
         two.client.server.store_failed("The disk is full.");
         two.client.turn();
-        assert_eq!(two.heard(first), [REFUSAL]);
+        assert_eq!(two.received(first), [REFUSAL]);
         assert_eq!(two.send(second, &message), [REFUSAL], "sent again");
         assert_eq!(two.send(second, &published("plain", 1, &[])), [CONFIRM], "a transient one");
         assert_eq!(two.ask(second, &declare_queue("plain", PASSIVE)), [DECLARE_OK]);
@@ -220,7 +220,7 @@ fn after_the_store_has_failed_nothing_that_is_to_be_kept_is_confirmed() {
 }
 
 #[test]
-fn after_the_store_has_failed_nothing_kept_is_changed() {
+fn after_the_store_has_failed_nothing_durable_is_changed() {
     let made = [declare_exchange("e", DURABLE), bind("plain", "amq.direct"), bind_exchange("e", "amq.fanout")];
     let partitions = |count| declare_queue_with("parts", DURABLE, &[number_entry("x-partitions", count)]);
     for method in [
@@ -251,7 +251,7 @@ fn after_the_store_has_failed_nothing_kept_is_changed() {
 }
 
 #[test]
-fn after_the_store_has_failed_a_transaction_that_acks_kept_messages_is_refused() {
+fn after_the_store_has_failed_a_transaction_that_acks_durable_messages_is_refused() {
     for is_kept in [true, false] {
         let mut two = Two::on(&Bytes::default());
         let first = two.first;
@@ -289,7 +289,7 @@ fn after_the_store_has_failed_policies_stay_as_they_are() {
 }
 
 #[test]
-fn the_end_of_a_virtual_host_is_waited_for() {
+fn the_deletion_of_a_virtual_host_is_waited_for() {
     let mut server = open(&Bytes::default(), Limits::default());
     server.virtual_hosts_mut().add("other");
     flush(&mut server, NOW_MS);
@@ -301,7 +301,7 @@ fn the_end_of_a_virtual_host_is_waited_for() {
 }
 
 #[test]
-fn after_the_store_has_failed_no_turn_is_wanted_for_cleaning() {
+fn after_the_store_has_failed_no_turn_is_requested_for_cleaning() {
     let config = Config { seed: [7; 32], limits: Limits::default() };
     let options = Options { segment_bytes: 1024, ..Options::default() };
     let (mut server, _) = Server::open(config, Box::new(Bytes::default()), &options, NOW_MS).unwrap();

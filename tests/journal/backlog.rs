@@ -1,4 +1,4 @@
-//! Backlog: more messages than there is memory for.
+//! Backlog: more messages than fit into memory.
 
 use pocketmq::broker::{Consume, Event, Publication};
 use pocketmq::id::ChannelId;
@@ -12,12 +12,12 @@ use super::store::Bytes;
 
 const MEMORY_MAX: usize = 4 << 20;
 const BODY_BYTES: usize = 1_000;
-/// Four times what memory would hold.
+/// Four times what fits into memory.
 const MESSAGES: usize = 4 * MEMORY_MAX / BODY_BYTES;
-/// What a delivery takes beside its message.
+/// Memory of a delivery beside its message.
 const UNACKED_BYTES: usize = 128;
 const IN_A_TURN: usize = 100;
-/// More than stay in memory at a restart.
+/// More than stay in memory after a restart.
 const PAGED: usize = 3 * MEMORY_MAX / 4 / BODY_BYTES;
 
 fn limits() -> Limits {
@@ -62,7 +62,7 @@ fn a_backlog_of_four_times_the_memory_is_written_survives_a_restart_and_drains_i
     assert_eq!(server.broker().memory_bytes(), 0);
 }
 
-/// Another server goes on with so many messages, each with a header that names it, in a queue with this argument.
+/// Restarts a server with this many messages, each with a header of its own value, in a queue with this argument.
 fn restarted(store: &Bytes, messages: usize, argument: (&str, Value), header: &str) -> Server {
     let mut server = open(store, limits());
     let mut program = Program::of(server.broker_mut());
@@ -91,7 +91,7 @@ fn drained(server: &mut Server) -> Vec<String> {
 }
 
 #[test]
-fn a_backlog_that_was_put_away_is_known_by_its_ids_after_a_restart() {
+fn a_paged_backlog_still_deduplicates_after_a_restart() {
     let store = Bytes::default();
     let mut server = restarted(&store, PAGED, ("x-message-deduplication", Value::Bool(true)), "x-deduplication-id");
     for number in [0, PAGED / 2, PAGED - 1, PAGED] {
@@ -101,12 +101,12 @@ fn a_backlog_that_was_put_away_is_known_by_its_ids_after_a_restart() {
 }
 
 #[test]
-fn a_backlog_that_waits_for_its_slots_does_so_after_a_restart() {
+fn a_backlog_that_waits_for_its_slots_still_waits_after_a_restart() {
     let store = Bytes::default();
     let mut server = restarted(&store, PAGED / 2, ("x-partitions", Value::I32(1)), "x-partition-key");
     let mut program = Program::of(server.broker_mut());
     program.queue("backlog", &[("x-partitions", Value::I32(2))].into_iter().collect());
-    // Those that move to the new partition wait there until the old ones have gone.
+    // Those that move to the new partition wait there until the old ones are gone.
     for number in PAGED / 2..PAGED {
         program.publish("", "backlog", &body(number), named("x-partition-key", number - PAGED / 2));
     }
@@ -117,7 +117,7 @@ fn a_backlog_that_waits_for_its_slots_does_so_after_a_restart() {
     assert_eq!(drained, (0..PAGED).map(body).collect::<Vec<_>>());
 }
 
-/// The numbers of a queue's messages in the order in which a consumer gets them.
+/// Returns the numbers of a queue's messages in the order in which a consumer gets them.
 fn consumed(server: &mut Server, queue: &str) -> Vec<usize> {
     let Program { broker, channel } = Program::of(server.broker_mut());
     let (no_ack, exclusive, arguments) = (true, false, &Table::new());
@@ -130,7 +130,7 @@ fn consumed(server: &mut Server, queue: &str) -> Vec<usize> {
 }
 
 #[test]
-fn a_backlog_that_was_put_away_holds_its_slots() {
+fn a_paged_backlog_keeps_its_slots_sealed() {
     let mut server = open(&Bytes::default(), limits());
     let mut program = Program::of(server.broker_mut());
     program.queue("beside", &Table::new());
@@ -156,29 +156,29 @@ fn a_backlog_that_was_put_away_holds_its_slots() {
     assert_eq!(consumed(&mut server, "beside"), (0..PAGED).collect::<Vec<_>>());
 }
 
-/// What messages take in memory, without what deliveries take beside them.
+/// Returns the memory of messages, without that of deliveries.
 fn message_bytes(server: &Server) -> usize {
     let unacked: usize = server.broker().report().queues.iter().map(|queue| queue.unacked).sum();
     server.broker().memory_bytes() - UNACKED_BYTES * unacked
 }
 
-/// Gets all messages of a queue and acks none: their bodies and delivery tags.
-fn held(server: &mut Server, channel: ChannelId, queue: &str) -> Vec<(String, u64)> {
-    let mut held = Vec::new();
+/// Gets all messages of a queue and acks none; returns their bodies and delivery tags.
+fn get_all(server: &mut Server, channel: ChannelId, queue: &str) -> Vec<(String, u64)> {
+    let mut unacked = Vec::new();
     loop {
         let mut program = Program { broker: server.broker_mut(), channel };
         let got: Vec<_> = (0..IN_A_TURN).map_while(|_| program.get(queue)).collect();
         if got.is_empty() {
-            return held;
+            return unacked;
         }
-        held.extend(got.into_iter().map(|(body, _, delivery_tag)| (body, delivery_tag)));
+        unacked.extend(got.into_iter().map(|(body, _, delivery_tag)| (body, delivery_tag)));
         flush(server, NOW_MS);
-        assert!(message_bytes(server) < limits().memory_high_bytes, "{} are held", held.len());
+        assert!(message_bytes(server) < limits().memory_high_bytes, "{} are unacked", unacked.len());
     }
 }
 
 #[test]
-fn a_backlog_that_nobody_acks_is_not_held_in_memory() {
+fn an_unacked_backlog_does_not_stay_in_memory() {
     let bodies: Vec<_> = (0..MESSAGES).map(body).collect();
     let kinds =
         [("x-max-length", Value::I32(1 << 20)), ("x-queue-type", "quorum".into()), ("x-partitions", Value::I32(2))];
@@ -193,8 +193,8 @@ fn a_backlog_that_nobody_acks_is_not_held_in_memory() {
         let connection = server.broker_mut().open_connection();
         for number in 1..=3 {
             let channel = server.broker_mut().open_channel(connection, number);
-            let (held, _): (Vec<_>, Vec<_>) = held(&mut server, channel, "backlog").into_iter().unzip();
-            assert_eq!(held, bodies, "{argument:?}, round {number}");
+            let (got, _): (Vec<_>, Vec<_>) = get_all(&mut server, channel, "backlog").into_iter().unzip();
+            assert_eq!(got, bodies, "{argument:?}, round {number}");
             server.broker_mut().close_channel(channel);
             flush(&mut server, NOW_MS);
             assert!(message_bytes(&server) < limits().memory_high_bytes);
@@ -205,7 +205,7 @@ fn a_backlog_that_nobody_acks_is_not_held_in_memory() {
 }
 
 #[test]
-fn a_backlog_that_was_delivered_is_rejected_in_order_within_memory() {
+fn a_delivered_backlog_is_rejected_in_order_within_memory() {
     let store = Bytes::default();
     let mut server = restarted(&store, 0, ("x-dead-letter-exchange", "amq.fanout".into()), "number");
     let mut program = Program::of(server.broker_mut());
@@ -218,8 +218,8 @@ fn a_backlog_that_was_delivered_is_rejected_in_order_within_memory() {
     }
     let connection = server.broker_mut().open_connection();
     let channel = server.broker_mut().open_channel(connection, 1);
-    let all = held(&mut server, channel, "backlog");
-    // The first comes back, is delivered again, and is rejected after all others.
+    let all = get_all(&mut server, channel, "backlog");
+    // The first is requeued, is delivered again, and is rejected after all others.
     let broker = server.broker_mut();
     broker.nack(channel, all[0].1, false, true).unwrap();
     let (again, _, last) = Program { broker, channel }.get("backlog").unwrap();
@@ -234,7 +234,7 @@ fn a_backlog_that_was_delivered_is_rejected_in_order_within_memory() {
     server.broker_mut().nack(channel, last, false, false).unwrap();
     flush(&mut server, NOW_MS);
     let channel = server.broker_mut().open_channel(connection, 2);
-    let (dead, _): (Vec<_>, Vec<_>) = held(&mut server, channel, "dead").into_iter().unzip();
+    let (dead, _): (Vec<_>, Vec<_>) = get_all(&mut server, channel, "dead").into_iter().unzip();
     assert_eq!(dead, (1..MESSAGES).chain([0]).map(body).collect::<Vec<_>>());
     assert_eq!(server.broker().report().dropped_dead_letters, 0);
 }
@@ -252,7 +252,7 @@ fn rejecting_more_at_once_than_memory_has_room_for_drops_dead_letters_and_counts
     }
     let connection = server.broker_mut().open_connection();
     let channel = server.broker_mut().open_channel(connection, 1);
-    let (_, last) = held(&mut server, channel, "backlog").pop().unwrap();
+    let (_, last) = get_all(&mut server, channel, "backlog").pop().unwrap();
     server.broker_mut().nack(channel, last, true, false).unwrap();
     assert!(message_bytes(&server) <= MEMORY_MAX + BODY_BYTES, "but for the headers of the last one");
     let report = server.broker().report();
@@ -260,22 +260,22 @@ fn rejecting_more_at_once_than_memory_has_room_for_drops_dead_letters_and_counts
     assert!(dead > 1000 && dead + report.dropped_dead_letters == MESSAGES, "{dead} of {MESSAGES}");
 }
 
-/// Two messages of a backlog that are delivered and on the disk only, and whose dead letters go to this exchange: their
-/// delivery tags. Much was read since they were.
+/// Delivers two messages of a backlog, whose dead letters have this exchange, and pages them out by reading many
+/// others; returns their delivery tags.
 fn delivered(store: &Bytes, exchange: &str) -> (Server, ChannelId, Vec<u64>) {
     let mut server = restarted(store, PAGED, ("x-dead-letter-exchange", exchange.into()), "number");
     let mut program = Program::of(server.broker_mut());
     program.queue("dead", &Table::new());
     program.bind("amq.fanout", "dead", "");
     let channel = program.channel;
-    let mut tags: Vec<_> = held(&mut server, channel, "backlog").into_iter().map(|(_, tag)| tag).collect();
+    let mut tags: Vec<_> = get_all(&mut server, channel, "backlog").into_iter().map(|(_, tag)| tag).collect();
     let two = tags.drain(PAGED - 500..PAGED - 498).collect();
     tags.into_iter().for_each(|tag| server.broker_mut().ack(channel, tag, false).unwrap());
     flush(&mut server, NOW_MS);
     (server, channel, two)
 }
 
-/// Rejects them and says how many dead letters there were then, and how many memory had no room for.
+/// Rejects them; returns how many dead letters there are, and how many were dropped for lack of memory.
 fn rejected(server: &mut Server, channel: ChannelId, delivery_tags: &[u64]) -> (usize, usize) {
     for &delivery_tag in delivery_tags {
         server.broker_mut().nack(channel, delivery_tag, false, false).unwrap();
@@ -315,7 +315,7 @@ fn only_a_dead_letter_that_memory_has_no_room_for_counts_as_dropped_for_that() {
 }
 
 #[test]
-fn a_backlog_that_cannot_be_read_stays_and_the_operator_is_told() {
+fn a_backlog_that_cannot_be_read_stays_and_is_reported() {
     let store = Bytes::default();
     let mut server = restarted(&store, PAGED, ("x-max-length", Value::I32(PAGED as i32)), "number");
     let segments = std::mem::take(&mut *store.0.borrow_mut());

@@ -1,6 +1,7 @@
-//! Golden: a journal that version 1 wrote, with each kind of fact in it, which every later version must read.
+//! Golden: a journal of version 1 with each kind of fact, which every later version must read.
 //!
-//! `POCKETMQ_WRITE_GOLDEN=1 cargo test --test journal` writes the file of the present version; what is released stays as it is.
+//! `POCKETMQ_WRITE_GOLDEN=1 cargo test --test journal` writes the file of the present version; a released file stays as
+//! it is.
 
 use std::path::PathBuf;
 
@@ -32,7 +33,7 @@ fn numbered(sequence: i64) -> PropertyValues {
     with_headers(headers.into_iter().collect())
 }
 
-/// Does one thing of each kind, and ends cleanly.
+/// Causes each kind of fact, and ends cleanly.
 fn write() -> Vec<u8> {
     let store = Bytes::default();
     let mut server = open(&store, Limits::default());
@@ -82,12 +83,12 @@ fn write() -> Vec<u8> {
     assert!(server.delete_virtual_host("gone"));
     server.close_journal();
     flush(&mut server, NOW_MS);
-    // The mark of the clean end, which followed in version 1, has a segment of its own since.
+    // The mark of the clean end, which followed in version 1, now has a segment of its own.
     store.0.borrow().values().next().unwrap().clone()
 }
 
 #[test]
-fn what_version_1_wrote_is_read() {
+fn a_journal_of_version_1_is_read() {
     if std::env::var_os("POCKETMQ_WRITE_GOLDEN").is_some() {
         std::fs::write(path(), write()).unwrap();
     }

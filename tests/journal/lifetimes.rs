@@ -1,4 +1,5 @@
-//! Lifetimes: what a message is given when it comes stays with it, whatever is declared later, and through restarts.
+//! Lifetimes: the time to live that a message gets when it arrives does not change with later declarations, nor by
+//! restarts.
 
 use pocketmq::broker::{ApplyTo, Config, Policy};
 use pocketmq::journal::Options;
@@ -31,7 +32,7 @@ fn send(server: &mut Server, body: &str, now_ms: u64) {
     flush(server, now_ms);
 }
 
-/// Takes all that is ready now.
+/// Takes all ready messages.
 fn left(server: &mut Server, queue: &str) -> Vec<String> {
     let Program { broker, channel } = Program::of(server.broker_mut());
     let mut bodies = Vec::new();
@@ -41,7 +42,7 @@ fn left(server: &mut Server, queue: &str) -> Vec<String> {
     bodies
 }
 
-/// Fills segments with what is gone at once, so that all older ones are cleaned.
+/// Fills segments with short-lived messages, so that all older ones are cleaned.
 fn fill(server: &mut Server) {
     Program::of(server.broker_mut()).queue("filler", &Table::new());
     for _ in 0..100 {
@@ -61,8 +62,8 @@ fn open_small(store: &Bytes) -> Server {
 }
 
 #[test]
-fn a_policy_changes_the_time_to_live_of_no_message_that_is_there() {
-    // With a restart after each step, with all cleaned before that, and without any.
+fn a_policy_changes_the_time_to_live_of_no_message_in_the_queue() {
+    // With a restart after each step, with cleaning before that, and without either.
     for (restarts, cleans) in [(false, false), (true, false), (true, true)] {
         let store = Bytes::default();
         let mut server = open_small(&store);
@@ -102,7 +103,7 @@ fn a_policy_changes_the_time_to_live_of_no_message_that_is_there() {
 }
 
 #[test]
-fn a_queue_of_transient_messages_gives_them_their_time_to_live_when_they_come() {
+fn a_queue_of_transient_messages_sets_their_time_to_live_when_they_arrive() {
     let store = Bytes::default();
     let mut server = open(&store, Limits::default());
     Program::of(server.broker_mut()).queue("q", &Table::new());
@@ -129,7 +130,7 @@ fn a_queue_of_transient_messages_gives_them_their_time_to_live_when_they_come() 
 }
 
 #[test]
-fn what_a_client_says_of_deaths_is_no_record_after_a_restart_either() {
+fn a_clients_own_death_headers_do_not_count_after_a_restart_either() {
     let store = Bytes::default();
     let mut server = open(&store, Limits::default());
     let mut program = Program::of(server.broker_mut());

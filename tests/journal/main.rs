@@ -1,4 +1,4 @@
-//! Journal: what a server with a store promises, seen from outside and without crashes.
+//! Journal: the promises of a server with a store, seen from outside and without crashes.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod answers;

@@ -1,4 +1,4 @@
-//! Program: a server on a store, and the embedding program's end of its broker.
+//! Program: a server on a store, and the embedding program's connection to its broker.
 
 use pocketmq::broker::{Binding, Broker, Config, ExchangeDeclaration, Publication, QueueDeclaration, Routed};
 use pocketmq::id::ChannelId;
@@ -12,7 +12,7 @@ use super::store::Bytes;
 
 pub const NOW_MS: u64 = 1_800_000_000_000;
 
-/// Opens a server, which may serve when this answers.
+/// Opens a server; it is ready when this returns.
 pub fn open(store: &Bytes, limits: Limits) -> Server {
     let config = Config { seed: [7; 32], limits };
     let (mut server, _) = Server::open(config, Box::new(store.clone()), &Options::default(), NOW_MS).unwrap();
@@ -20,14 +20,14 @@ pub fn open(store: &Bytes, limits: Limits) -> Server {
     server
 }
 
-/// Ends a turn, and makes durable what it wrote.
+/// Runs a turn, and makes its writes durable.
 pub fn flush(server: &mut Server, now_ms: u64) {
     server.turn(now_ms, &mut ());
     let mark = server.start_flush();
     server.flushed(mark);
 }
 
-/// The embedding program's end of a broker.
+/// The embedding program's connection to a broker.
 pub struct Program<'a> {
     pub broker: &'a mut Broker,
     pub channel: ChannelId,
@@ -69,7 +69,7 @@ impl<'a> Program<'a> {
         assert_eq!(self.publish("", queue, body, PropertyValues::default()), Routed::Queued(1));
     }
 
-    /// The next message of a queue, which stays unacked: its body and whether it may have been delivered before.
+    /// Gets the next message of a queue, which stays unacked: its body, whether it is redelivered, and its tag.
     pub fn get(&mut self, queue: &str) -> Option<(String, bool, u64)> {
         let got = self.broker.get(self.channel, queue, false).unwrap()?;
         Some((String::from_utf8(got.message.body().to_vec()).unwrap(), got.redelivered, got.delivery_tag))

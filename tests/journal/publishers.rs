@@ -1,4 +1,5 @@
-//! Publishers: their numbers are kept for a week after the last message, over restarts and cleaning, and never forgotten
+//! Publishers: their numbers are stored for a week after their last message, over restarts and cleaning, and never
+//! dropped
 //! to make room.
 
 use pocketmq::broker::{Broker, Config, Error, Publication, Routed};
@@ -13,7 +14,7 @@ use super::program::{NOW_MS, Program, flush};
 use super::store::Bytes;
 
 const WEEK_MS: u64 = 7 * 24 * 3_600_000;
-/// More than were once remembered.
+/// More than an earlier version remembered.
 const MANY: usize = 12_000;
 
 fn open(store: &Bytes, now_ms: u64) -> Server {
@@ -35,7 +36,7 @@ fn publish(broker: &mut Broker, channel: ChannelId, id: &str, sequence: i64) -> 
     broker.publish(channel, &Publication { exchange: "", routing_key: "q", properties, body: b"x", mandatory: false })
 }
 
-/// How many messages are added when each of the first so many publishers sends its first message again.
+/// Returns how many messages are added when each of the first publishers sends its first message again.
 fn added_by_resends(server: &mut Server, count: usize) -> usize {
     let program = Program::of(server.broker_mut());
     for number in 0..count {
@@ -49,7 +50,7 @@ fn added_by_resends(server: &mut Server, count: usize) -> usize {
     added
 }
 
-/// Many publishers, of which each has sent a message that is gone.
+/// Has many publishers send a message each, which is gone afterwards.
 fn many_published(store: &Bytes) -> Server {
     let mut server = open(store, NOW_MS);
     Program::of(server.broker_mut()).queue("q", &Table::new());
@@ -64,7 +65,7 @@ fn many_published(store: &Bytes) -> Server {
     server
 }
 
-/// Turns until nothing is left to clean.
+/// Runs turns until nothing is left to clean.
 fn clean(server: &mut Server, store: &Bytes, now_ms: u64) {
     let first = store.0.borrow().keys().next().copied();
     for _ in 0..200 {
@@ -110,7 +111,7 @@ fn a_publisher_is_forgotten_a_week_after_its_last_message_whether_or_not_the_bro
 }
 
 #[test]
-fn a_clock_that_was_set_back_makes_no_publisher_stay_longer() {
+fn a_clock_that_was_set_back_extends_no_publishers_week() {
     let store = Bytes::default();
     drop(many_published(&store));
     let mut server = open(&store, NOW_MS - WEEK_MS);
@@ -120,7 +121,7 @@ fn a_clock_that_was_set_back_makes_no_publisher_stay_longer() {
 }
 
 #[test]
-fn where_there_is_no_room_for_the_number_of_a_new_publisher_it_is_refused_and_nobody_forgotten() {
+fn without_room_for_a_new_publishers_number_it_is_refused_and_no_other_is_forgotten() {
     let limits = Limits { memory_max_bytes: 80_000, memory_high_bytes: 64_000, ..Limits::default() };
     let mut broker = Broker::new(Config { seed: [7; 32], limits });
     broker.set_now(NOW_MS);

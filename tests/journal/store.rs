@@ -1,4 +1,4 @@
-//! Store: the bytes of each segment in memory, shared with whoever looks at them afterwards.
+//! Store: the bytes of each segment in memory, shared with the test.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use pocketmq::journal::{Segment, Store, StoreError};
 
-/// A handle to them.
+/// A handle of the segments.
 #[derive(Clone, Default)]
 pub struct Bytes(pub Rc<RefCell<BTreeMap<Segment, Vec<u8>>>>);
 

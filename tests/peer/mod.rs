@@ -1,4 +1,4 @@
-//! Peer: an AMQP client for tests, written without the code that it tests.
+//! Peer: an AMQP client for tests, written without the code under test.
 #![allow(dead_code, reason = "each test uses its part")]
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub fn call(class: u16, method: u16) -> Call {
 }
 
 impl Call {
-    /// Values that are no method.
+    /// Starts a list of values that is not a method.
     pub fn new() -> Self {
         Self(Vec::new())
     }
@@ -52,7 +52,7 @@ impl Call {
         self
     }
 
-    /// A long string, or a table of these entries.
+    /// Appends a long string, or a table of these entries.
     pub fn bytes(mut self, bytes: &[u8]) -> Self {
         self = self.long(bytes.len().try_into().unwrap());
         self.0.extend_from_slice(bytes);
@@ -63,7 +63,7 @@ impl Call {
         self.0
     }
 
-    /// The frame on this channel.
+    /// Encodes the method's frame on this channel.
     pub fn on(&self, channel: u16) -> Vec<u8> {
         frame(1, channel, &self.0)
     }
@@ -116,18 +116,18 @@ pub fn close_channel_ok() -> Call {
     call(20, 41)
 }
 
-/// bits: passive 1, durable 2, exclusive 4, auto-delete 8, nowait 16.
+/// Bits: passive 1, durable 2, exclusive 4, auto-delete 8, no-wait 16.
 pub fn declare_queue(name: &str, bits: u8) -> Call {
     call(50, 10).short(0).text(name).octet(bits).bytes(b"")
 }
 
-/// As `declare_queue`, with arguments.
+/// Like `declare_queue`, with arguments.
 pub fn declare_queue_with(name: &str, bits: u8, arguments: &[Call]) -> Call {
     let entries: Vec<u8> = arguments.iter().flat_map(|entry| entry.0.clone()).collect();
     call(50, 10).short(0).text(name).octet(bits).bytes(&entries)
 }
 
-/// An entry of a table.
+/// Encodes an entry of a table.
 pub fn text_entry(name: &str, value: &str) -> Call {
     Call::new().text(name).octet(b'S').bytes(value.as_bytes())
 }
@@ -136,7 +136,7 @@ pub fn number_entry(name: &str, value: u32) -> Call {
     Call::new().text(name).octet(b'I').long(value)
 }
 
-/// bits: no-local 1, no-ack 2, exclusive 4, nowait 8.
+/// Bits: no-local 1, no-ack 2, exclusive 4, no-wait 8.
 pub fn consume(queue: &str, tag: &str, bits: u8) -> Call {
     call(60, 20).short(0).text(queue).text(tag).octet(bits).bytes(b"")
 }
@@ -153,19 +153,19 @@ pub fn select_confirms() -> Call {
     call(85, 10).octet(0)
 }
 
-/// bits: mandatory 1, immediate 2.
+/// Bits: mandatory 1, immediate 2.
 pub fn publish_method(exchange: &str, routing_key: &str, bits: u8) -> Call {
     call(60, 40).short(0).text(exchange).text(routing_key).octet(bits)
 }
 
-/// The payload of a content header frame; no properties are two zeros.
+/// Encodes the payload of a content header frame; no properties are two zeros.
 pub fn content_header(body_size: u64, properties: &[u8]) -> Vec<u8> {
     let mut payload = Call::new().short(60).short(0).longlong(body_size).0;
     payload.extend_from_slice(properties);
     payload
 }
 
-/// A whole message, its body in frames of at most `part` bytes.
+/// Encodes a whole message, with its body in frames of at most `part` bytes.
 pub fn publish_in_parts(channel: u16, routing_key: &str, bits: u8, body: &[u8], part: usize) -> Vec<u8> {
     let mut bytes = publish_method("", routing_key, bits).on(channel);
     bytes.extend(frame(2, channel, &content_header(body.len() as u64, &[0, 0])));
@@ -177,7 +177,7 @@ pub fn publish(channel: u16, routing_key: &str, body: &[u8]) -> Vec<u8> {
     publish_in_parts(channel, routing_key, 0, body, 8000)
 }
 
-/// A frame that the server sent.
+/// A frame from the server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     pub kind: u8,
@@ -193,7 +193,7 @@ impl std::fmt::Debug for Answer {
 }
 
 impl Answer {
-    /// Class and method.
+    /// Returns class and method.
     pub fn id(&self) -> (u16, u16) {
         match self.kind {
             1 => (self.short_at(0), self.short_at(2)),
@@ -214,7 +214,7 @@ impl Answer {
         std::str::from_utf8(&self.payload[at + 1..end]).unwrap()
     }
 
-    /// Of a `close`: code, text, and the class and method that failed.
+    /// Reads a `close`: code, text, and the class and method that failed.
     pub fn refusal(&self) -> (u16, &str, (u16, u16)) {
         assert!(matches!(self.id(), (10, 50) | (20, 40)), "no close: {self:?}");
         let text = self.text_at(6);
@@ -238,7 +238,7 @@ pub fn answers(mut bytes: &[u8]) -> Vec<Answer> {
     answers
 }
 
-/// A client with a server of its own; it may have several connections, of which it uses one at a time.
+/// A client with a server of its own; it may have several connections, and uses one at a time.
 pub struct Client {
     pub server: Server,
     pub id: TransportId,
@@ -248,14 +248,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// Its transport is open, nothing is said yet.
+    /// Opens a transport, without sending anything.
     pub fn connect(limits: Limits, loopback: bool) -> Self {
         let mut server = Server::new(Config { seed: [7; 32], limits });
         let id = server.connect(Origin { loopback, ..Origin::default() });
         Self { server, id, now_ms: 0, deadline_ms: None, unread: BTreeMap::new() }
     }
 
-    /// Its connection is open, and so is channel 1.
+    /// Opens a connection, and channel 1.
     pub fn ready() -> Self {
         Self::ready_with(Limits::default(), 0)
     }
@@ -267,7 +267,7 @@ impl Client {
         client
     }
 
-    /// Has one more connection and uses it; answers which one it used before.
+    /// Opens another connection and uses it; returns the one used before.
     pub fn join(&mut self, user: &str, virtual_host: &str, capabilities: &[&str]) -> TransportId {
         let peer = Origin { loopback: true, name: format!("peer of {user}").into(), ..Origin::default() };
         let before = std::mem::replace(&mut self.id, self.server.connect(peer));
@@ -288,13 +288,13 @@ impl Client {
         assert_eq!(self.read().last().unwrap().id(), (20, 11));
     }
 
-    /// Sends, and lets the server do all that follows.
+    /// Sends, and lets the server do everything that follows.
     pub fn send(&mut self, bytes: &[u8]) {
         self.write(bytes);
         self.turn();
     }
 
-    /// Sends, and takes what is answered at once; deliveries are made with the next turn.
+    /// Sends, and takes the immediate replies; deliveries are made in the next turn.
     pub fn write(&mut self, bytes: &[u8]) {
         self.server.receive(self.id, bytes);
         self.take_output();
@@ -318,7 +318,7 @@ impl Client {
     fn take_output(&mut self) {
         while let Some(id) = self.server.next_output() {
             let bytes = self.server.output(id).to_vec();
-            // A connection that is closed has nothing to write any more.
+            // A closed connection has no more output.
             if !bytes.is_empty() {
                 self.server.output_taken(id, bytes.len());
                 self.unread.entry(id).or_default().extend(bytes);
@@ -326,7 +326,7 @@ impl Client {
         }
     }
 
-    /// What the server has sent since the last time.
+    /// Returns the frames that arrived since the last call.
     pub fn read(&mut self) -> Vec<Answer> {
         answers(&self.read_raw())
     }
@@ -335,7 +335,7 @@ impl Client {
         self.unread.remove(&self.id).unwrap_or_default()
     }
 
-    /// Sends and reads.
+    /// Sends, and returns the replies.
     pub fn ask(&mut self, bytes: &[u8]) -> Vec<Answer> {
         self.send(bytes);
         self.read()
@@ -350,7 +350,7 @@ impl Client {
     }
 }
 
-/// Class and method of each method frame.
+/// Returns class and method of each method frame.
 pub fn ids(answers: &[Answer]) -> Vec<(u16, u16)> {
     answers.iter().filter(|answer| answer.kind == 1).map(Answer::id).collect()
 }

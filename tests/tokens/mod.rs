@@ -1,6 +1,6 @@
-//! Tokens: Rust's source as names, numbers and punctuation, enough to check what it names.
+//! Tokens: Rust source as names, numbers and punctuation, enough to check what it names.
 
-/// A name, number or mark, and the line it is in. Texts and characters are left empty, comments left out.
+/// A name, number or mark, and its line. Strings and characters are left empty, comments left out.
 pub struct Token {
     pub line: usize,
     pub text: String,
@@ -21,7 +21,7 @@ pub fn tokens(source: &str) -> Vec<Token> {
     tokens
 }
 
-/// How long the next token is, and whether it is more than space, comment or text.
+/// Returns the length of the next token, and whether it is more than space, comment or string.
 fn next_token(rest: &str, first: char) -> (usize, bool) {
     let run = |is_part: fn(char) -> bool| rest.find(|next| !is_part(next)).unwrap_or(rest.len());
     if first.is_whitespace() {
@@ -46,7 +46,7 @@ fn is_word(next: char) -> bool {
     next.is_alphanumeric() || next == '_'
 }
 
-/// With its fraction and its type, but without the dots of a range or of a method call.
+/// Includes its fraction and its type, but not the dots of a range or of a method call.
 fn number_length(rest: &str) -> usize {
     let goes_on = |at: usize, next: char| is_word(next) || next == '.' && rest[at + 1..].starts_with(is_digit);
     rest.char_indices().find(|&(at, next)| !goes_on(at, next)).map_or(rest.len(), |(at, _)| at)
@@ -56,7 +56,7 @@ fn is_digit(next: char) -> bool {
     next.is_ascii_digit()
 }
 
-/// If a text begins here, plain or raw.
+/// Returns the length of a string that begins here, plain or raw.
 fn text_length(rest: &str) -> Option<usize> {
     let unprefixed = rest.strip_prefix(['b', 'c']).unwrap_or(rest);
     let Some(raw) = unprefixed.strip_prefix('r') else {
@@ -69,14 +69,14 @@ fn text_length(rest: &str) -> Option<usize> {
     Some(text.find(&end).map_or(rest.len(), |at| begin + at + end.len()))
 }
 
-/// If a character begins here, and not a lifetime.
+/// Returns the length of a character that begins here, if it is not a lifetime.
 fn character_length(rest: &str) -> Option<usize> {
     let mut chars = rest.strip_prefix('\'')?.chars();
     let is_character = chars.next() == Some('\\') || chars.next() == Some('\'');
     is_character.then(|| quoted_length(rest, 1, '\''))
 }
 
-/// What is quoted begins here: up to the first quote that is not escaped.
+/// Returns the length up to the first quote that is not escaped.
 fn quoted_length(rest: &str, begin: usize, quote: char) -> usize {
     let mut is_escaped = false;
     for (at, next) in rest[begin..].char_indices() {
@@ -88,13 +88,13 @@ fn quoted_length(rest: &str, begin: usize, quote: char) -> usize {
     rest.len()
 }
 
-/// Where modules or items are named by paths that begin with `root`.
+/// Returns where modules or items are named by paths that begin with `root`.
 pub fn names_below(root: &str, tokens: &[Token]) -> Vec<usize> {
     let roots = (0..tokens.len()).filter(|&at| tokens[at].text == root);
     roots.flat_map(|at| path_names(tokens, at + 1)).collect()
 }
 
-/// Where a path goes on after `::`: at one name, or at each of a group.
+/// Returns where a path continues after `::`: at one name, or at each of a group.
 pub fn path_names(tokens: &[Token], at: usize) -> Vec<usize> {
     let is = |at: usize, text: &str| tokens.get(at).is_some_and(|token| token.text == text);
     if !is(at, "::") {
@@ -119,7 +119,7 @@ pub fn path_names(tokens: &[Token], at: usize) -> Vec<usize> {
     names
 }
 
-/// The lines in which `super`, in a file so many modules deep, climbs up to the crate's root.
+/// Returns the lines in which `super`, in a file at this depth of modules, reaches the crate's root.
 pub fn supers_at_root(tokens: &[Token], depth: usize) -> Vec<usize> {
     let mut lines = Vec::new();
     let (mut braces, mut inline, mut climbed) = (0, Vec::new(), 0);
@@ -142,7 +142,8 @@ pub fn supers_at_root(tokens: &[Token], depth: usize) -> Vec<usize> {
     lines
 }
 
-/// Whether the type or the maker of the map that is named here takes the default hasher, which draws its seed.
+/// Returns whether the type or constructor of the map that is named here uses the default hasher, which has a random
+/// seed.
 pub fn has_random_order(tokens: &[Token], at: usize) -> bool {
     let text = |at: usize| tokens.get(at).map_or("", |token| token.text.as_str());
     let next = at + 1 + usize::from(text(at + 1) == "::");

@@ -1,4 +1,4 @@
-//! Arguments: field tables and properties of the sorts that a broker looks at, as they are on the wire.
+//! Arguments: field tables and properties of the kinds that a broker reads, in wire format.
 
 use super::choices::Choices;
 
@@ -19,7 +19,7 @@ pub fn key(choices: &mut Choices) -> &'static str {
     choices.pick(&KEYS)
 }
 
-/// A queue's arguments.
+/// Chooses a queue's arguments.
 pub fn of_queue(choices: &mut Choices) -> Vec<u8> {
     const NUMERIC: [&str; 9] = [
         "x-message-ttl",
@@ -65,13 +65,13 @@ pub fn of_consumer(choices: &mut Choices) -> Vec<u8> {
     })
 }
 
-/// A message's properties, flags first.
+/// Chooses a message's properties, flags first.
 pub fn properties(choices: &mut Choices) -> Vec<u8> {
     let chosen = choices.octet();
     if chosen == 255 {
         return choices.bytes().to_vec();
     }
-    // From the lowest bit of the choice, in the order in which they are laid out.
+    // From the lowest bit of the choice, in the order on the wire.
     let flags: [u16; 7] = [13, 12, 11, 10, 9, 8, 4];
     let mut out = vec![0; 2];
     for (_, flag) in flags.iter().enumerate().filter(|(bit, _)| chosen >> bit & 1 == 1) {
@@ -89,7 +89,7 @@ pub fn properties(choices: &mut Choices) -> Vec<u8> {
     out
 }
 
-/// One entry of a message's headers.
+/// Chooses one entry of a message's headers.
 fn header(choices: &mut Choices) -> Vec<u8> {
     match choices.below(8) {
         0 => number("x-delay", choices.pick(&NUMBERS)),
@@ -107,7 +107,7 @@ fn header(choices: &mut Choices) -> Vec<u8> {
     }
 }
 
-/// None to three entries, or anything.
+/// Chooses none to three entries, or random bytes.
 fn entries(choices: &mut Choices, mut entry: impl FnMut(&mut Choices) -> Vec<u8>) -> Vec<u8> {
     match choices.octet() {
         255 => choices.bytes().to_vec(),

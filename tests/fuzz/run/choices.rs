@@ -1,4 +1,4 @@
-//! Choices: the fuzzer's bytes, read as decisions; when they are used up, every decision is the first.
+//! Choices: the fuzzer's bytes, read as decisions; when they are used up, every decision is the first option.
 
 #[derive(Clone, Copy, Debug)]
 pub struct Choices<'a>(&'a [u8]);
@@ -26,7 +26,7 @@ impl<'a> Choices<'a> {
         items[self.below(items.len())]
     }
 
-    /// As it is written: not more than 255 of them, and not more than there are.
+    /// A length octet, and that many bytes or those that are left.
     pub fn bytes(&mut self) -> &'a [u8] {
         let count = usize::from(self.octet()).min(self.0.len());
         let (bytes, rest) = self.0.split_at(count);

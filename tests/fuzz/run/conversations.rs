@@ -1,5 +1,6 @@
-//! Conversations: some peers and a server, with time passing; whatever they say, the server keeps its rules. Every other
-//! input has one that keeps a journal, from which another server begins in the end.
+//! Conversations: some peers and a server, with time passing; whatever they send, the server holds its invariants.
+//! Every second
+//! input has a server with a journal, which another server recovers in the end.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -25,19 +26,19 @@ const OTHER: &str = "other";
 const CHANNELS: u16 = 3;
 const MEMORY_MAX: usize = 12_000;
 const MEMORY_HIGH: usize = 9_000;
-/// Where there is a journal, bodies beyond this are only there.
+/// With a journal, bodies beyond this are only on the disk.
 const MEMORY_PAGE: usize = 3_000;
 const SEGMENT_BYTES: u64 = 4_096;
-/// What the broker itself writes on a message that it has, such as x-death, is never refused.
+/// Headers that the broker itself adds to a message, such as x-death, are never refused.
 const OWN_HEADERS_MAX: usize = 600;
 const OUTPUT_HIGH: usize = 4096;
-/// What one answer can add to an output that was not above the limit yet.
+/// Upper bound of what one reply adds to an output that was not above the limit yet.
 const ANSWER_MAX: usize = 12_000;
-/// So much that a conversation is not endless.
+/// Upper bound of a conversation's length.
 const STEPS_MAX: usize = 400;
-/// A peer that takes little at a time goes on later.
+/// A peer that reads little at a time goes on later.
 const ROUNDS_MAX: usize = 20;
-/// All that was delayed is over then.
+/// After this time every delay is over.
 const LONG_MS: u64 = 1 << 33;
 const ENDINGS: usize = 8;
 const BEGINNING_MS: u64 = 1_700_000_000_000;
@@ -46,7 +47,7 @@ fn config() -> Config {
     Config { seed: [7; 32], limits: limits() }
 }
 
-/// A server that goes on with what is in the store.
+/// Starts a server on what is in the store.
 fn opened(store: &Bytes, now_ms: u64) -> Server {
     let options = Options { segment_bytes: SEGMENT_BYTES, ..Options::default() };
     let opened = Server::open(config(), Box::new(store.clone()), &options, now_ms);
@@ -82,18 +83,18 @@ struct World {
     server: Server,
     journal: Option<Bytes>,
     now_ms: u64,
-    seats: Vec<Seat>,
+    connections: Vec<Connection>,
 }
 
 /// One peer's end of its transport.
-struct Seat {
+struct Connection {
     id: TransportId,
     witness: Witness,
-    /// What it has not sent yet.
+    /// Bytes that it has not sent yet.
     outgoing: Vec<u8>,
-    /// It takes so much of what it is sent at a time.
+    /// Number of bytes that it reads at a time.
     takes: usize,
-    /// It has not taken all.
+    /// Whether it has not read everything.
     is_behind: bool,
 }
 
@@ -104,8 +105,8 @@ impl World {
             None => Server::new(config()),
         };
         server.virtual_hosts_mut().add(OTHER);
-        let seats = (0..PEERS).map(|_| Seat::new(&mut server, handshake("/", 0))).collect();
-        let mut world = Self { server, journal, now_ms: BEGINNING_MS, seats };
+        let connections = (0..PEERS).map(|_| Connection::new(&mut server, handshake("/", 0))).collect();
+        let mut world = Self { server, journal, now_ms: BEGINNING_MS, connections };
         world.settle();
         world
     }
@@ -114,17 +115,17 @@ impl World {
         let (what, who) = (choices.octet(), choices.octet());
         let peer = usize::from(who) % PEERS;
         let channel = u16::from(who >> 2) % CHANNELS + 1;
-        let seat = &mut self.seats[peer];
+        let connection = &mut self.connections[peer];
         match what % 32 {
-            0..=14 => seat.outgoing.extend(requests::method(choices, channel, &seat.witness).on(channel)),
-            15..=23 => seat.outgoing.extend(requests::message(choices, channel)),
+            0..=14 => connection.outgoing.extend(requests::method(choices, channel, &connection.witness).on(channel)),
+            15..=23 => connection.outgoing.extend(requests::message(choices, channel)),
             24..=27 => self.now_ms += choices.pick(&[0, 1, 10, 1000, 25_000, 100_000]),
-            28 => seat.outgoing.extend(noise(choices, channel)),
-            29 => seat.takes = choices.pick(&[usize::MAX, 0, 1, 1000]),
-            30 => self.server.hold(seat.id, choices.octet().is_multiple_of(2)),
+            28 => connection.outgoing.extend(noise(choices, channel)),
+            29 => connection.takes = choices.pick(&[usize::MAX, 0, 1, 1000]),
+            30 => self.server.hold(connection.id, choices.octet().is_multiple_of(2)),
             _ => self.reconnect(peer, choices),
         }
-        // Some of what a peer says arrives together.
+        // Some requests of a peer arrive together.
         if what < 160 {
             self.send(peer, choices.pick(&[usize::MAX, usize::MAX, 1, 50]));
             self.settle();
@@ -132,30 +133,30 @@ impl World {
     }
 
     fn send(&mut self, peer: usize, part: usize) {
-        let seat = &mut self.seats[peer];
-        let outgoing = std::mem::take(&mut seat.outgoing);
+        let connection = &mut self.connections[peer];
+        let outgoing = std::mem::take(&mut connection.outgoing);
         for part in outgoing.chunks(part) {
-            self.server.receive(seat.id, part);
+            self.server.receive(connection.id, part);
         }
     }
 
-    /// The transport ends without a word, or after one.
+    /// The transport connections, with or without a close.
     fn reconnect(&mut self, peer: usize, choices: &mut Choices) {
         let how = choices.octet();
         if how.is_multiple_of(2) {
-            self.seats[peer].outgoing.extend(close_connection().on(0));
+            self.connections[peer].outgoing.extend(close_connection().on(0));
             self.send(peer, usize::MAX);
             self.settle();
         }
-        self.server.disconnected(self.seats[peer].id);
+        self.server.disconnected(self.connections[peer].id);
         let greeting = match how % 8 {
             7 => choices.bytes().to_vec(),
             heartbeat => handshake(choices.pick(&["/", "/", OTHER, "missing"]), heartbeat.into()),
         };
-        self.seats[peer] = Seat::new(&mut self.server, greeting);
+        self.connections[peer] = Connection::new(&mut self.server, greeting);
     }
 
-    /// The host's part: time, output, and the answers that a client gives without being asked to.
+    /// Acts as the host, with time and output, and as a client that replies to the server's closes.
     fn settle(&mut self) {
         for _ in 0..ROUNDS_MAX {
             self.server.turn(self.now_ms, &mut ());
@@ -170,28 +171,32 @@ impl World {
         }
     }
 
-    /// Answers whether anything was written.
+    /// Returns whether anything was written.
     fn write(&mut self, peer: usize, ready: &[TransportId]) -> bool {
-        let seat = &mut self.seats[peer];
-        let output = self.server.output(seat.id);
-        let is_told = seat.is_behind || ready.contains(&seat.id);
-        assert!(is_told || output.is_empty() && !self.server.is_closed(seat.id), "the host does not know of output");
-        let taken = output.len().min(seat.takes);
-        seat.witness.hear(&output[..taken]);
-        seat.is_behind = taken < output.len();
+        let connection = &mut self.connections[peer];
+        let output = self.server.output(connection.id);
+        let is_notified = connection.is_behind || ready.contains(&connection.id);
+        assert!(
+            is_notified || output.is_empty() && !self.server.is_closed(connection.id),
+            "the host does not know of output"
+        );
+        let taken = output.len().min(connection.takes);
+        connection.witness.receive(&output[..taken]);
+        connection.is_behind = taken < output.len();
         if taken > 0 {
-            self.server.output_taken(seat.id, taken);
+            self.server.output_taken(connection.id, taken);
         }
-        if !seat.is_behind && self.server.is_closed(seat.id) && self.server.output(seat.id).is_empty() {
-            seat.witness.part();
-            self.server.disconnected(seat.id);
-            *seat = Seat::new(&mut self.server, handshake("/", 0));
+        if !connection.is_behind && self.server.is_closed(connection.id) && self.server.output(connection.id).is_empty()
+        {
+            connection.witness.end();
+            self.server.disconnected(connection.id);
+            *connection = Connection::new(&mut self.server, handshake("/", 0));
         }
         taken > 0
     }
 
     fn respond(&mut self, peer: usize) -> bool {
-        let Seat { id, witness, .. } = &mut self.seats[peer];
+        let Connection { id, witness, .. } = &mut self.connections[peer];
         let mut answer = Vec::new();
         for channel in witness.take_closed() {
             answer.extend([close_channel_ok().on(channel), open_channel().on(channel)].concat());
@@ -210,19 +215,19 @@ impl World {
             let messages: usize = broker.report().queues.iter().map(|queue| queue.ready + queue.unacked).sum();
             assert!(broker.memory_bytes() <= MEMORY_MAX + messages * OWN_HEADERS_MAX);
         }
-        for seat in &self.seats {
-            assert!(self.server.output(seat.id).len() <= OUTPUT_HIGH + ANSWER_MAX);
+        for connection in &self.connections {
+            assert!(self.server.output(connection.id).len() <= OUTPUT_HIGH + ANSWER_MAX);
         }
     }
 
-    /// When everybody has gone, nothing is left but what queues hold, and then nothing at all.
+    /// When all peers have left, only queues have memory, and after their deletion nothing has.
     fn close_down(mut self) {
-        for seat in std::mem::take(&mut self.seats) {
-            self.server.disconnected(seat.id);
+        for connection in std::mem::take(&mut self.connections) {
+            self.server.disconnected(connection.id);
         }
         self.server.turn(self.now_ms, &mut ());
         if let Some(store) = &self.journal {
-            // As it would be after a crash now, beside the files that the server goes on with.
+            // Recovers as after a crash now, from a copy of the files.
             let crashed = Bytes(Rc::new(RefCell::new(store.0.borrow().clone())));
             end(opened(&crashed, self.now_ms), self.now_ms);
         }
@@ -230,7 +235,7 @@ impl World {
     }
 }
 
-/// The disk's part. Answers whether there was need to.
+/// Flushes, and returns whether the server wanted it.
 fn flush(server: &mut Server) -> bool {
     let has_to = server.wants_flush();
     if has_to {
@@ -240,9 +245,9 @@ fn flush(server: &mut Server) -> bool {
     has_to
 }
 
-/// Lets everything expire that does, and empties what is left, when all peers have gone.
+/// After all peers have left, lets everything expire that does, and empties the rest.
 fn end(mut server: Server, mut now_ms: u64) {
-    // What is dead-lettered may be delayed after that.
+    // Dead letters may be delayed again.
     for _ in 0..ENDINGS {
         now_ms += LONG_MS;
         server.turn(now_ms, &mut ());
@@ -254,7 +259,7 @@ fn end(mut server: Server, mut now_ms: u64) {
     }
 }
 
-/// Deletes what is left, when all connections have gone; then nothing is.
+/// Deletes everything after all connections have ended; then nothing is left.
 fn empty(broker: &mut Broker) {
     let report = broker.report();
     assert_eq!((report.connections, report.channels), (0, 0));
@@ -267,7 +272,7 @@ fn empty(broker: &mut Broker) {
     assert_eq!(broker.memory_bytes(), 0);
 }
 
-impl Seat {
+impl Connection {
     fn new(server: &mut Server, greeting: Vec<u8>) -> Self {
         let id = server.connect(Peer { loopback: true, ..Peer::default() });
         server.receive(id, &greeting);
@@ -282,7 +287,7 @@ fn handshake(virtual_host: &str, heartbeat_s: u16) -> Vec<u8> {
     [HEADER.to_vec(), plain_login(&capabilities).on(0), agreed, open(virtual_host).on(0), channels].concat()
 }
 
-/// A frame of any kind, or no frame at all.
+/// Chooses a frame of any kind, or random bytes.
 fn noise(choices: &mut Choices, channel: u16) -> Vec<u8> {
     match choices.below(4) {
         0 => frame(8, 0, b""),

@@ -1,4 +1,4 @@
-//! Run: what the fuzzer does with its bytes; the tests do it too, with the corpus.
+//! Run: the fuzzer's use of its bytes; the tests share it to replay the corpus.
 #![allow(dead_code, reason = "each target uses its part")]
 
 pub mod arguments;

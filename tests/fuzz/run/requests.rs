@@ -1,4 +1,4 @@
-//! Requests: methods and messages of a client on an open channel, mostly such as make sense.
+//! Requests: methods and messages of a client on an open channel, most of them valid.
 
 use super::arguments::{self, exchange, key, queue};
 use super::choices::Choices;
@@ -9,7 +9,7 @@ const TAGS: [&str; 4] = ["x", "y", "z", ""];
 const KINDS: [&str; 8] =
     ["direct", "fanout", "topic", "headers", "x-consistent-hash", "x-random", "x-delayed-message", "else"];
 
-/// A method and its arguments.
+/// Chooses a method and its arguments.
 pub fn method(choices: &mut Choices, channel: u16, witness: &Witness) -> Call {
     let named = |class, method| call(class, method).short(0);
     match choices.below(32) {
@@ -48,24 +48,24 @@ pub fn method(choices: &mut Choices, channel: u16, witness: &Witness) -> Call {
 }
 
 fn declare_queue(choices: &mut Choices) -> Call {
-    // Bits: passive, durable, exclusive, auto-delete, nowait.
+    // Bits: passive, durable, exclusive, auto-delete, no-wait.
     let bits = choices.pick(&[0, 2, 2, 4, 8, 10, 1, 18]);
     call(50, 10).short(0).text(queue(choices)).octet(bits).bytes(&arguments::of_queue(choices))
 }
 
 fn declare_exchange(choices: &mut Choices) -> Call {
-    // Bits: passive, durable, auto-delete, internal, nowait.
+    // Bits: passive, durable, auto-delete, internal, no-wait.
     let declared = call(40, 10).short(0).text(exchange(choices)).text(choices.pick(&KINDS));
     declared.octet(choices.pick(&[0, 2, 4, 8, 1, 16])).bytes(&arguments::of_exchange(choices))
 }
 
 fn consume(choices: &mut Choices) -> Call {
-    // Bits: no-local, no-ack, exclusive, nowait.
+    // Bits: no-local, no-ack, exclusive, no-wait.
     let begun = call(60, 20).short(0).text(queue(choices)).text(choices.pick(&TAGS));
     begun.octet(choices.pick(&[0, 0, 2, 4, 8])).bytes(&arguments::of_consumer(choices))
 }
 
-/// Mostly one that was delivered lately.
+/// Chooses a delivery tag, mostly a recent one.
 fn delivery_tag(choices: &mut Choices, channel: u16, witness: &Witness) -> u64 {
     let last = witness.last_delivery(channel);
     match choices.octet() {
@@ -74,7 +74,7 @@ fn delivery_tag(choices: &mut Choices, channel: u16, witness: &Witness) -> u64 {
     }
 }
 
-/// A whole message.
+/// Chooses a whole message.
 pub fn message(choices: &mut Choices, channel: u16) -> Vec<u8> {
     let bits = choices.pick(&[0, 0, 0, 1, 1, 2]);
     let mut bytes = publish_method(exchange_of_message(choices), key(choices), bits).on(channel);

@@ -1,4 +1,4 @@
-//! Values: what was decoded is encoded, and decoded again the same.
+//! Values: decoded values are encoded, and decoded again to the same.
 
 use pocketmq::properties::{Properties, PropertyValues};
 use pocketmq::table::Table;
@@ -15,7 +15,7 @@ fn check_table(bytes: &[u8]) {
     let Ok(table) = Table::decode(bytes) else { return };
     let encoded = encode(&table);
     let again = Table::decode(&encoded).expect("what was encoded can be decoded");
-    // By their bytes, as some numbers do not equal themselves.
+    // Compared by their bytes, as some numbers do not equal themselves.
     assert_eq!(encode(&again), encoded);
     assert_eq!(table.len(), again.len());
     assert!(table.iter().all(|(name, _)| table.get(name).is_some()));

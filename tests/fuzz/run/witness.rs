@@ -1,21 +1,21 @@
-//! Witness: a client's view of a connection, which holds the server to the protocol.
+//! Witness: a client's view of a connection, which checks that the server follows the protocol.
 
 use std::collections::BTreeMap;
 
 use super::peer::{END, HEADER};
 
-/// What the clients agree to; properties are never divided.
+/// The frame size that clients negotiate; properties are never divided.
 pub const FRAME_MAX: usize = 9000;
 const HEAD_BYTES: usize = 7;
 
-/// What a channel has seen; it is open when the client has it.
+/// The client's view of a channel; it is open if the client has it.
 #[derive(Debug, Default)]
 struct Channel {
     deliveries: u64,
     confirmed: u64,
     /// The server has closed it, or confirmed the client's close.
     is_closed: bool,
-    /// The server has asked for it, and waits for an answer.
+    /// The server has sent a close, and waits for close-ok.
     wants_close_ok: bool,
 }
 
@@ -32,7 +32,7 @@ impl Witness {
         self.channels.get(&channel).map_or(0, |channel| channel.deliveries)
     }
 
-    /// The channels that the server has closed since the last time: the client is to agree.
+    /// Takes the channels that the server has closed since the last call: the client must reply with close-ok.
     pub fn take_closed(&mut self) -> Vec<u16> {
         let mut closed = Vec::new();
         for (&number, channel) in &mut self.channels {
@@ -43,8 +43,8 @@ impl Witness {
         closed
     }
 
-    /// Takes what the server has sent, cut anywhere.
-    pub fn hear(&mut self, bytes: &[u8]) {
+    /// Takes bytes from the server, cut anywhere.
+    pub fn receive(&mut self, bytes: &[u8]) {
         self.unread.extend(bytes);
         if !self.is_greeted && self.unread.len() >= HEADER.len() && self.unread.starts_with(b"AMQP") {
             assert_eq!(self.unread, HEADER, "a server that refuses a header sends its own");
@@ -62,8 +62,8 @@ impl Witness {
         }
     }
 
-    /// When the transport ends, nothing is left half said.
-    pub fn part(&self) {
+    /// When the transport ends, no frame or content may be incomplete.
+    pub fn end(&self) {
         assert!(self.unread.is_empty(), "{} bytes of a frame", self.unread.len());
     }
 

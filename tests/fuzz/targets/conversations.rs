@@ -1,4 +1,4 @@
-//! Conversations: some peers and a server, by choices that any bytes make.
+//! Conversations: some peers and a server, chosen by arbitrary bytes.
 #![no_main]
 
 #[path = "../run/mod.rs"]

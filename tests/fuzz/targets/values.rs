@@ -1,4 +1,4 @@
-//! Values: any bytes as a field table and as properties.
+//! Values: arbitrary bytes as a field table and as properties.
 #![no_main]
 
 #[path = "../run/mod.rs"]

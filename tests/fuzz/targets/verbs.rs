@@ -1,4 +1,4 @@
-//! Verbs: sequences of commands, with the reference as the judge.
+//! Verbs: sequences of commands, compared with the reference.
 #![no_main]
 
 #[path = "../../sequences/run/mod.rs"]
