@@ -1,4 +1,5 @@
-// @cloudamqp/amqp-client in Chromium: pages that reach the broker over WebSocket, from its own port or let in by name.
+// @cloudamqp/amqp-client in Chromium: pages that reach the broker over WebSocket, of its own origin or of an allowed
+// one.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -48,7 +49,7 @@ describe("amqp-client in Chromium", { skip: peerUrl && "only this broker speaks 
     if (folder) await rm(folder, { recursive: true });
   });
 
-  /** A server of the page alone: an origin that is not the broker's. */
+  /** Serves the page alone: an origin that is not the broker's. */
   async function servePage() {
     const files = {
       "/": ["text/html", PAGE],
@@ -77,14 +78,14 @@ describe("amqp-client in Chromium", { skip: peerUrl && "only this broker speaks 
     return page;
   }
 
-  /** Runs a function in a page of an origin: it is told where the broker is. */
+  /** Runs a function in a page of an origin, with the broker's address. */
   async function inPage(t, origin, body) {
     const page = await openPage(origin);
     t.after(() => page.close());
     return page.evaluate(body, [webSocketUrl(broker)]);
   }
 
-  /** The same in the page that most tests share: the broker lets it in by its origin. */
+  /** Runs a function in the page that most tests share, whose origin the broker allows. */
   const inClient = (body, ...args) => page.evaluate(body, [webSocketUrl(broker), ...args]);
 
   async function connects([url]) {
@@ -99,7 +100,7 @@ describe("amqp-client in Chromium", { skip: peerUrl && "only this broker speaks 
     assert.match(await inPage(t, broker.httpUrl, connects), /^amq\.gen-/);
   });
 
-  test("a page of another origin connects when it was let in", async (t) => {
+  test("a page of another origin connects when it is allowed", async (t) => {
     assert.match(await inPage(t, letIn.origin, connects), /^amq\.gen-/);
   });
 
@@ -183,15 +184,15 @@ describe("amqp-client in Chromium", { skip: peerUrl && "only this broker speaks 
     assert.deepEqual(seen, { before: null, bodies: ["5", "3", "0"], reason: "expired" });
   });
 
-  test("errors of a channel, of a login, of a virtual host", async () => {
+  test("errors of a channel, a login and a virtual host", async () => {
     const texts = await inClient(async ([url]) => {
-      const told = (promise) => promise.then(String, (error) => error.message);
+      const outcome = (promise) => promise.then(String, (error) => error.message);
       const connection = await new AMQPWebSocketClient(url).connect();
       return [
-        await told((await connection.channel()).queueDeclare("pmq-missing", { passive: true })),
-        await told((await connection.channel()).exchangeDeclare("amq.topic", "direct")),
-        await told(new AMQPWebSocketClient({ url, password: "wrong" }).connect()),
-        await told(new AMQPWebSocketClient({ url, vhost: "nowhere" }).connect()),
+        await outcome((await connection.channel()).queueDeclare("pmq-missing", { passive: true })),
+        await outcome((await connection.channel()).exchangeDeclare("amq.topic", "direct")),
+        await outcome(new AMQPWebSocketClient({ url, password: "wrong" }).connect()),
+        await outcome(new AMQPWebSocketClient({ url, vhost: "nowhere" }).connect()),
       ];
     });
     for (const [at, expected] of [
@@ -203,14 +204,14 @@ describe("amqp-client in Chromium", { skip: peerUrl && "only this broker speaks 
       assert.ok(texts[at].includes(expected), texts[at]);
   });
 
-  test("a session calls, and comes back after the operator closed it", async () => {
+  test("a session calls, and reconnects after the operator closed it", async () => {
     const name = unique("session");
     const begin = async ([url, name]) => {
       window.ends = [];
       window.session = await AMQPSession.connect(url, {
         name,
         logger: null,
-        // It forgets its new socket when the old one tells its end later than this.
+        // It forgets its new socket when the old one ends later than this.
         reconnectInterval: 300,
         onconnect: () => window.ends.push("connected"),
         ondisconnect: (error) => window.ends.push(error.message),
@@ -227,8 +228,8 @@ describe("amqp-client in Chromium", { skip: peerUrl && "only this broker speaks 
     await page.evaluate(() => session.stop());
   });
 
-  test("a publisher is told that memory is short, and that it no longer is", async () => {
-    const told = await inClient(
+  test("a publisher is notified when memory runs low, and when it no longer does", async () => {
+    const events = await inClient(
       async ([, url, queue]) => {
         const [publisher, owner] = [new AMQPWebSocketClient(url), new AMQPWebSocketClient(url)];
         const blocked = new Promise((resolve) => {
@@ -250,6 +251,6 @@ describe("amqp-client in Chromium", { skip: peerUrl && "only this broker speaks 
       webSocketUrl(small),
       unique("flood"),
     );
-    assert.deepEqual(told, ["low on memory", "unblocked"]);
+    assert.deepEqual(events, ["low on memory", "unblocked"]);
   });
 });

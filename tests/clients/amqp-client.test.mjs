@@ -1,4 +1,4 @@
-// @cloudamqp/amqp-client, the client that browsers use too: the same broker through another implementation.
+// @cloudamqp/amqp-client, the client that browsers use as well: the same broker through another implementation.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -48,7 +48,7 @@ describe("amqp-client", () => {
     assert.equal(await channel.basicGet(queue), null);
   });
 
-  test("confirms answer each publish with its number", async (t) => {
+  test("each publish is confirmed by its number", async (t) => {
     const { channel, queue } = await openChannel(t);
     await channel.confirmSelect();
     const numbers = await Promise.all(Array.from({ length: 1_000 }, (_, i) => channel.basicPublish("", queue, `${i}`)));
@@ -59,7 +59,7 @@ describe("amqp-client", () => {
     assert.equal((await channel.queueDeclare(queue, { passive: true })).messageCount, 1_000);
   });
 
-  test("consumes what is there and what comes, with acks, as an iterator", async (t) => {
+  test("consumes earlier and later messages, with acks, as an iterator", async (t) => {
     const { channel, queue } = await openChannel(t);
     await channel.basicQos(1);
     for (const body of ["1", "2"]) await channel.basicPublish("", queue, body);
@@ -75,7 +75,7 @@ describe("amqp-client", () => {
     assert.equal((await channel.queueDeclare(queue, { passive: true })).consumerCount, 0);
   });
 
-  test("nacks and sees it redelivered", async (t) => {
+  test("a nacked message is redelivered", async (t) => {
     const { channel, queue } = await openChannel(t);
     await channel.basicPublish("", queue, "again");
     const seen = [];
@@ -97,7 +97,7 @@ describe("amqp-client", () => {
     assert.equal((await channel.basicGet(queue)).bodySize, 0);
   });
 
-  test("what no queue takes comes back", async (t) => {
+  test("an unroutable message is returned", async (t) => {
     const { channel } = await openChannel(t);
     const returned = new Promise((resolve) => {
       channel.onReturn = resolve;
@@ -138,7 +138,7 @@ describe("amqp-client", () => {
     assert.deepEqual([headers.kept, headers["x-death"][0].reason, expiration], [true, "expired", undefined]);
   });
 
-  test("a full queue that rejects answers with nack", async (t) => {
+  test("a full queue that rejects nacks", async (t) => {
     const { channel } = await openChannel(t);
     const full = { "x-max-length": 1, "x-overflow": "reject-publish" };
     const { name } = await channel.queueDeclare("", { exclusive: true }, full);
@@ -159,7 +159,7 @@ describe("amqp-client", () => {
     assert.equal(await channel.basicGet(queue), null);
   });
 
-  test("a wrong password and an unknown virtual host are told", async () => {
+  test("a wrong password and an unknown virtual host are reported", async () => {
     const wrong = Object.assign(new URL(broker.url), { username: "guest", password: "wrong" }).href;
     await assert.rejects(new AMQPClient(wrong, undefined, null).connect(), /ACCESS_REFUSED/);
     const nowhere = new URL("/nowhere", broker.url).href;
@@ -175,7 +175,7 @@ describe("amqp-client", () => {
     await next.queueDeclare("", { exclusive: true, durable: false });
   });
 
-  test("a consumer learns that its queue is gone", async (t) => {
+  test("a consumer is notified when its queue is deleted", async (t) => {
     const { channel, queue } = await openChannel(t);
     const consumer = await channel.basicConsume(queue, { noAck: true }, () => {});
     const ended = consumer.wait();
@@ -183,7 +183,7 @@ describe("amqp-client", () => {
     await Promise.all([assert.rejects(ended, /[Cc]ancelled by the server/), other.queueDelete(queue)]);
   });
 
-  test("a session calls and answers over direct reply-to", async (t) => {
+  test("a session calls and replies over direct reply-to", async (t) => {
     const session = await AMQPSession.connect(broker.url, { logger: null });
     t.after(() => session.stop());
     const queue = unique("rpc");
@@ -197,7 +197,7 @@ describe("amqp-client", () => {
     await (await session.queue(queue)).delete();
   });
 
-  /** A session that serves calls, and whose ends are told in order. */
+  /** Returns a session that serves calls, and an inbox of its disconnects and reconnects. */
   async function serve(t, url, name) {
     const ends = new Inbox();
     const session = await AMQPSession.connect(url, {
@@ -215,7 +215,7 @@ describe("amqp-client", () => {
     return { session, ends, queue, subscription };
   }
 
-  test("a session that was lost comes back and consumes on", async (t) => {
+  test("a lost session reconnects and goes on consuming", async (t) => {
     const relay = await startRelay(broker.url);
     const { session, ends, queue, subscription } = await serve(t, relay.url);
     t.after(() => relay.stop());
@@ -229,7 +229,7 @@ describe("amqp-client", () => {
     }
   });
 
-  test("a session that the operator closed comes back", async (t) => {
+  test("a session that the operator closed reconnects", async (t) => {
     if (!broker.managementUrl) return t.skip("the management API is not known");
     const name = unique("connection");
     const { ends } = await serve(t, broker.url, name);
@@ -238,23 +238,23 @@ describe("amqp-client", () => {
     assert.equal(await ends.next(), "connected");
   });
 
-  test("a publisher is told that memory is short, and that it no longer is", async (t) => {
+  test("a publisher is notified when memory runs low, and when it no longer does", async (t) => {
     if (!small) return t.skip("no broker with a small memory is at hand");
     const [publisher, owner] = [0, 1].map(() => new AMQPClient(small.url, undefined, null));
-    const told = new Inbox();
-    publisher.onblocked = (reason) => told.push(reason);
-    publisher.onunblocked = () => told.push("unblocked");
+    const events = new Inbox();
+    publisher.onblocked = (reason) => events.push(reason);
+    publisher.onunblocked = () => events.push("unblocked");
     await Promise.all([publisher.connect(), owner.connect()]);
     t.after(() => Promise.all([publisher.close(), owner.close()]));
     const [publishing, owning] = await Promise.all([publisher.channel(), owner.channel()]);
     const { name } = await owning.queueDeclare(unique("flood"));
     for (let sent = 0; sent < 200; sent++) publishing.basicPublish("", name, BODY).catch(() => {});
-    assert.equal(await told.next(), "low on memory");
+    assert.equal(await events.next(), "low on memory");
     await owning.queueDelete(name);
-    assert.equal(await told.next(), "unblocked");
+    assert.equal(await events.next(), "unblocked");
   });
 
-  test("closes, and the socket ends", async () => {
+  test("closing ends the socket", async () => {
     const connection = await new AMQPClient(broker.url, undefined, null).connect();
     const ended = once(connection.socket, "close");
     await connection.close();

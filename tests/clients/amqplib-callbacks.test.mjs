@@ -1,4 +1,4 @@
-// amqplib's callback API: the same client, where every answer is a callback's and nothing is awaited inside.
+// amqplib's callback API: the same client, where every reply arrives in a callback and nothing is awaited inside.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -29,13 +29,13 @@ describe("amqplib, callbacks", () => {
     return channel;
   }
 
-  /** Calls a method of a channel and resolves with what its callback is told. */
+  /** Calls a method of a channel, and resolves with its callback's result. */
   const ask = (channel, method, ...args) => promisify(channel[method]).call(channel, ...args);
 
   const ownQueue = async (channel, options = {}) =>
     (await ask(channel, "assertQueue", "", { exclusive: true, ...options })).queue;
 
-  /** Publishes and resolves with the confirm's error, or null. */
+  /** Publishes, and resolves with the confirm's error, or null. */
   const confirmed = (channel, queue, body, options = {}) =>
     new Promise((resolve) => channel.sendToQueue(queue, Buffer.from(body), options, resolve));
 
@@ -57,15 +57,15 @@ describe("amqplib, callbacks", () => {
     assert.equal((await ask(channel, "checkQueue", queue)).messageCount, 0);
   });
 
-  test("what comes back comes before its confirm", async (t) => {
+  test("an unroutable message is returned before its confirm", async (t) => {
     const channel = await openChannel(t);
-    const told = [];
-    channel.on("return", (message) => told.push(message.fields.replyCode));
+    const returned = [];
+    channel.on("return", (message) => returned.push(message.fields.replyCode));
     const error = await confirmed(channel, unique("nobody"), "come back", { mandatory: true });
-    assert.deepEqual([error, told], [null, [312]]);
+    assert.deepEqual([error, returned], [null, [312]]);
   });
 
-  test("a full queue that rejects answers with nack", async (t) => {
+  test("a full queue that rejects nacks", async (t) => {
     const channel = await openChannel(t);
     const queue = await ownQueue(channel, { maxLength: 1, arguments: { "x-overflow": "reject-publish" } });
     assert.equal(await confirmed(channel, queue, "one"), null);
@@ -133,7 +133,7 @@ describe("amqplib, callbacks", () => {
     assert.equal((await answer).content.toString(), "answer");
   });
 
-  test("an error is told to the callback and to the channel's listener; the connection goes on", async (t) => {
+  test("an error reaches the callback and the channel's listener; the connection goes on", async (t) => {
     const connection = await connect(t);
     const channel = await openChannel(t, "createChannel", connection);
     const closing = once(channel, "error");
@@ -144,7 +144,7 @@ describe("amqplib, callbacks", () => {
     await ownQueue(await openChannel(t, "createChannel", connection));
   });
 
-  test("a queue of other arguments is 406", async (t) => {
+  test("declaring a queue with other arguments is 406", async (t) => {
     const channel = await openChannel(t, "createChannel");
     const name = unique("inequivalent");
     await ask(channel, "assertQueue", name, { exclusive: true, messageTtl: 1000 });
@@ -152,7 +152,7 @@ describe("amqplib, callbacks", () => {
     await assert.rejects(refused, /inequivalent arg 'x-message-ttl'/);
   });
 
-  test("a deleted queue tells its consumer by null", async (t) => {
+  test("a consumer gets null when its queue is deleted", async (t) => {
     const channel = await openChannel(t, "createChannel");
     const queue = await ownQueue(channel);
     const cancelled = new Promise((resolve) => {
@@ -170,7 +170,7 @@ describe("amqplib, callbacks", () => {
     if (!broker.managementUrl) return t.skip("the management API is not known");
     const name = unique("connection");
     const connection = await connect(t, { clientProperties: { connection_name: name } });
-    // What an operator does is no error of the program's: amqplib tells it by `close` alone.
+    // A close by the operator is not an error of the program: amqplib reports it by `close` alone.
     const [[error]] = await Promise.all([once(connection, "close"), closeAsOperator(broker, name)]);
     assert.equal(error.code, 320);
     assert.match(error.message, CLOSED_BY_OPERATOR);

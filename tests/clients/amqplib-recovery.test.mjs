@@ -1,4 +1,4 @@
-// amqplib's own recovery, and its listeners for a broker that is short of memory.
+// amqplib's own recovery, and its events when the broker's memory runs low.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -18,7 +18,7 @@ describe("amqplib, recovery", () => {
   });
   after(() => small?.stop());
 
-  /** A connection that comes back, and a queue whose messages arrive in an inbox however often it does. */
+  /** Returns a connection that reconnects, and a queue whose messages arrive in an inbox through all reconnects. */
   async function recovering(t, url, name) {
     const queue = unique("recovered");
     const inbox = new Inbox();
@@ -37,10 +37,10 @@ describe("amqplib, recovery", () => {
     return { connection, queue, inbox };
   }
 
-  /** Not by `once`: the connection tells its error as well, and that would reject. */
+  /** Not `once`: the connection also emits its error, and that would reject. */
   const disconnected = (connection) => new Promise((resolve) => connection.once("disconnect", resolve));
 
-  test("a connection that was lost comes back, its setup is done again, its message redelivered", async (t) => {
+  test("a lost connection reconnects, repeats its setup, and gets its message redelivered", async (t) => {
     const relay = await startRelay(broker.url);
     const { connection, queue, inbox } = await recovering(t, relay.url);
     t.after(() => relay.stop());
@@ -58,7 +58,7 @@ describe("amqplib, recovery", () => {
     await publisher.deleteQueue(queue);
   });
 
-  test("a connection that the operator closed comes back too", async (t) => {
+  test("a connection that the operator closed reconnects, too", async (t) => {
     if (!broker.managementUrl) return t.skip("the management API is not known");
     const name = unique("connection");
     const { connection } = await recovering(t, broker.url, name);
@@ -69,7 +69,7 @@ describe("amqplib, recovery", () => {
     await Promise.all([back, closeAsOperator(broker, name)]);
   });
 
-  test("a publisher is told that memory is short, and that it no longer is", async (t) => {
+  test("a publisher is notified when memory runs low, and when it no longer does", async (t) => {
     if (!small) return t.skip("no broker with a small memory is at hand");
     const [publisher, owner] = [await connect(t, small.url), await connect(t, small.url)];
     const channel = await openChannel(publisher);

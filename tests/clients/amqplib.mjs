@@ -7,13 +7,13 @@ import { after, before, test as nodeTest } from "node:test";
 import amqp from "amqplib";
 import { startBroker } from "./broker.mjs";
 
-/** A test that hangs is a test that fails. */
+/** A test with a time limit, so that one that hangs fails. */
 export function test(name, ...rest) {
   const body = rest.pop();
   return nodeTest(name, { timeout: 15_000, ...rest[0] }, body);
 }
 
-/** One broker for all tests of a file. Answers what those tests open connections with. */
+/** Starts one broker for all tests of a file. Returns functions that open connections to it. */
 export function useBroker() {
   let broker;
   const left = { queues: [], exchanges: [] };
@@ -34,18 +34,18 @@ export function useBroker() {
     get managementUrl() {
       return broker.managementUrl;
     },
-    /** A connection that ends with the test; its errors are for `connectionClosed` to see. */
+    /** A connection that ends with the test; `connectionClosed` sees its errors. */
     connect: (t, query = "") => connect(t, broker.url + query),
     /** A channel on a connection of its own. */
     channel: async (t) => openChannel(await connect(t, broker.url)),
     confirmChannel: async (t) => openChannel(await connect(t, broker.url), "createConfirmChannel"),
-    /** A name for a queue that may outlive its connection: it is deleted when the file is done. */
-    queueName: (label) => kept(left.queues, label),
-    exchangeName: (label) => kept(left.exchanges, label),
+    /** A name for a queue that may outlive its connection: it is deleted at the end of the file. */
+    queueName: (label) => registered(left.queues, label),
+    exchangeName: (label) => registered(left.exchanges, label),
   };
 }
 
-function kept(names, label) {
+function registered(names, label) {
   const name = unique(label);
   names.push(name);
   return name;
@@ -63,47 +63,47 @@ async function remove(url, { queues, exchanges }) {
 export async function connect(t, url) {
   const connection = await amqp.connect(url, { noDelay: true });
   connection.on("error", () => {});
-  // amqplib waits for ever for the answer to a close on a socket that was destroyed.
+  // amqplib waits for ever for close-ok on a destroyed socket.
   t.after(() => connection.connection.stream.destroyed || connection.close().catch(() => {}));
   return connection;
 }
 
-/** A channel whose errors are for `channelClosed` to see, instead of ending the process. */
+/** Opens a channel whose errors reach `channelClosed`, instead of ending the process. */
 export async function openChannel(connection, kind = "createChannel") {
   const channel = await connection[kind]();
   channel.on("error", () => {});
   return channel;
 }
 
-/** A name that no other test uses, also on a broker that outlives the run. */
+/** Returns a name that no other test uses, also on a broker that outlives the run. */
 export function unique(label) {
   return `${label}-${randomUUID()}`;
 }
 
-/** Does `action` and expects the server to close the channel with this reply code and text. */
+/** Runs `action`, and expects the server to close the channel with this reply code and text. */
 export async function channelClosed(channel, code, text, action) {
   await closedBy(once(channel, "error"), code, text, action);
 }
 
-/** Does `action` and expects the server to close the whole connection with this reply code and text. */
+/** Runs `action`, and expects the server to close the whole connection with this reply code and text. */
 export async function connectionClosed(connection, code, text, action) {
   await closedBy(once(connection, "error"), code, text, action);
 }
 
 async function closedBy(closing, code, text, action) {
-  // What the action itself answers is told to its caller too; the event is what every client can rely on.
+  // The action's own promise may reject as well; the event is what every client can rely on.
   Promise.resolve(action()).catch(() => {});
   const [error] = await closing;
   assert.equal(error.code, code, error.message);
   assert.match(error.message, text);
 }
 
-/** What matches this text and nothing else. */
+/** Returns a pattern that matches exactly this text. */
 export function literally(text) {
   return new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
 }
 
-/** The messages of a consumer, in order, to be awaited one after the other. */
+/** The messages of a consumer, in order, to be awaited one by one. */
 export class Inbox {
   #arrived = [];
   #waiting = [];
@@ -114,17 +114,17 @@ export class Inbox {
     return inbox;
   }
 
-  /** Takes the messages of one more consumer, and answers its tag. */
+  /** Takes the messages of one more consumer, and returns its tag. */
   async consume(channel, queue, options) {
     return (await channel.consume(queue, (message) => this.push(message), options)).consumerTag;
   }
 
-  /** How many arrived that nobody has taken. */
+  /** Number of messages that arrived and were not taken yet. */
   get size() {
     return this.#arrived.length;
   }
 
-  /** The next message; null once the server has cancelled the consumer. */
+  /** Resolves with the next message; null once the server has cancelled the consumer. */
   next() {
     if (this.#arrived.length > 0) return Promise.resolve(this.#arrived.shift());
     return new Promise((resolve) => this.#waiting.push(resolve));
@@ -147,13 +147,13 @@ export class Inbox {
   }
 }
 
-/** A queue that only this connection sees and that goes with it. */
+/** Declares an exclusive queue, which is deleted with its connection. */
 export async function ownQueue(channel, options = {}) {
   const { queue } = await channel.assertQueue("", { exclusive: true, durable: false, ...options });
   return queue;
 }
 
-/** Everything that is ready in a queue, as strings, oldest first; takes it out. */
+/** Gets all ready messages of a queue as strings, oldest first. */
 export async function drain(channel, queue) {
   const bodies = [];
   for (;;) {
@@ -163,13 +163,13 @@ export async function drain(channel, queue) {
   }
 }
 
-/** Publishes strings to a queue and waits until all of them are in it. */
+/** Publishes strings to a queue, and waits until all of them are in it. */
 export async function fill(channel, queue, bodies) {
   for (const body of bodies) channel.sendToQueue(queue, Buffer.from(body));
   await settled(channel, queue, (status) => status.messageCount >= bodies.length);
 }
 
-/** Asks for a queue's counts until they are as wanted. Each try is a round trip to the broker. */
+/** Polls a queue's counts until they are as wanted. Each try is a round trip to the broker. */
 export async function settled(channel, queue, wanted) {
   const limit = Date.now() + 10_000;
   for (;;) {
@@ -179,7 +179,7 @@ export async function settled(channel, queue, wanted) {
   }
 }
 
-/** A queue with these arguments, whose dead letters arrive in an inbox, by way of the default exchange. */
+/** Declares a queue with these arguments, whose dead letters arrive in an inbox, over the default exchange. */
 export async function mortalQueue(broker, t, options = {}) {
   const channel = await broker.confirmChannel(t);
   const dead = await ownQueue(channel);
@@ -191,7 +191,7 @@ export async function mortalQueue(broker, t, options = {}) {
   return { channel, queue, dead, letters, send };
 }
 
-/** Waits until a queue has gone. To ask for it would be to use it; to publish to it is not. */
+/** Waits until a queue has expired. A passive declaration would count as a use; a publish does not. */
 export async function goneByItself(channel, queue, meanwhile = async () => {}) {
   let gone = false;
   channel.on("return", () => {

@@ -1,4 +1,5 @@
-// Arguments: which x- arguments of a queue are accepted, and what a redeclare compares. What they do is tested elsewhere.
+// Arguments: which x- arguments of a queue are accepted, and which ones a redeclaration compares. Their effects are
+// tested elsewhere.
 
 import { describe } from "node:test";
 import {
@@ -48,7 +49,7 @@ const GOOD = {
   "x-nobody-knows": [1, "text", { nested: [1, 2, 3] }],
 };
 
-/** Two values that differ, how RabbitMQ calls their type, and what must be declared beside them. */
+/** Two values that differ, the name of their type in RabbitMQ, and the arguments that must be declared with them. */
 const COMPARED = [
   ["x-message-ttl", 5, 6, "byte"],
   ["x-expires", 60_000, 70_000, "signedint"],
@@ -128,21 +129,21 @@ describe("queue arguments", () => {
     ["a number of another width", { "x-max-length": 5 }, { "x-max-length": { "!": "int64", value: 5 } }],
     ["classic, where none is named", {}, { "x-queue-type": "classic" }],
     ["no queue type, where it is classic", { "x-queue-type": "classic" }, {}],
-    ["an unknown argument more", {}, { "x-nobody-knows": 1 }],
+    ["one more unknown argument", {}, { "x-nobody-knows": 1 }],
     ["an unknown argument changed", { "x-nobody-knows": 1 }, { "x-nobody-knows": 2 }],
   ]) {
     test(`redeclare with ${label} is equivalent`, (t) =>
       redeclared(t, first, (channel, name) => channel.assertQueue(name, { arguments: second })));
   }
 
-  test("redeclare with a text instead of a number is 406: it compares before it checks", (t) =>
+  test("redeclare with a text instead of a number is 406: the comparison comes before the check", (t) =>
     redeclared(t, { "x-max-length": 5 }, (channel, name) =>
       channelClosed(channel, 406, /inequivalent arg 'x-max-length' .* received '5' but current is '5'/, () =>
         channel.assertQueue(name, { arguments: { "x-max-length": "5" } }),
       ),
     ));
 
-  /** Declares a queue with these arguments, and does something to it on another channel. */
+  /** Declares a queue with these arguments, and runs an action on another channel. */
   async function redeclared(t, first, action) {
     const connection = await broker.connect(t);
     const name = broker.queueName("compared");

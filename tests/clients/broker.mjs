@@ -1,4 +1,4 @@
-// Broker: what a client test talks to. PocketMQ in its own process, or the broker that POCKETMQ_TEST_URL names.
+// Broker: the broker under test. PocketMQ in its own process, or the broker that POCKETMQ_TEST_URL names.
 //
 // A test that must stop its broker, or needs it on a given port, asks for a private one: PocketMQ again, or, when
 // POCKETMQ_TEST_URL names a peer to compare with, a RabbitMQ of its own.
@@ -16,19 +16,19 @@ const SMALL_BYTES = 2 ** 20;
 
 export const peerUrl = process.env.POCKETMQ_TEST_URL;
 
-/** For a test of what the peer, a RabbitMQ 3.10, does not do: a later release does, or this broker alone. */
+/** Options of a test of something that RabbitMQ 3.10 does not do: a later release does, or only this broker. */
 export const onlyHere = { skip: peerUrl && "RabbitMQ 3.10 does not do this" };
 
-/** What is expected here, where the peer, a RabbitMQ 3.10, answers something else. */
+/** Returns the expected value, here or with RabbitMQ 3.10. */
 export const either = (here, rabbitmq310) => (peerUrl ? rabbitmq310 : here);
 const peerManagementUrl = process.env.POCKETMQ_TEST_MANAGEMENT_URL;
 
-/** The broker of a test file: `{ url, managementUrl, stop() }`. */
+/** Starts the broker of a test file: `{ url, managementUrl, stop() }`. */
 export async function startBroker() {
   return peerUrl ? { url: peerUrl, managementUrl: peerManagementUrl, stop: async () => {} } : startPocketmq();
 }
 
-/** A broker whose memory is soon full, `{ url, stop() }`; undefined where another broker is tested. */
+/** Starts a broker whose memory is soon full, `{ url, stop() }`; undefined when another broker is tested. */
 export async function startSmallBroker() {
   if (peerUrl) return undefined;
   const { listen } = await import("pocketmq/node");
@@ -36,12 +36,12 @@ export async function startSmallBroker() {
   return { url: broker.url, stop: () => broker.close() };
 }
 
-/** A broker that the test may stop: `stop()` sends SIGTERM and resolves when the process has ended. */
+/** Starts a broker that the test may stop: `stop()` sends SIGTERM and resolves when the process has ended. */
 export async function startPrivateBroker() {
   return peerUrl ? startRabbitmq() : startPocketmq();
 }
 
-/** Starts the command line program and waits for its ready line. */
+/** Starts the command-line program, and waits for its ready line. */
 export async function startPocketmq({ amqpPort = 0, flags = [] } = {}) {
   if (!existsSync(CLI)) throw new Error("pkg/dist/entry/cli.js is missing: run `npm run build` first.");
   const server = spawn(process.execPath, [CLI, "--amqp-port", String(amqpPort), "--http-port", "0", ...flags], {

@@ -1,4 +1,4 @@
-// celery, tasks for Python programs, over kombu, which also has tests of its own: the tests are in celery/.
+// celery, task queues for Python, over kombu, which is also tested by itself: the tests are in celery/.
 
 import { describePython } from "./python.mjs";
 

@@ -1,4 +1,4 @@
-// docs/compatibility.md says what is so: its tables name all that there is, each once, and every row is tried.
+// docs/compatibility.md is true: its tables have each item exactly once, and a probe for each row passes.
 
 import assert from "node:assert/strict";
 import { describe } from "node:test";
@@ -11,7 +11,7 @@ import { pairs, policies, queueArguments } from "./compatibility/settings.mjs";
 
 const OTHERS = "others";
 
-/** The tables, what must be in each, and what tries its rows. */
+/** The tables, the items that each must have, and the probes of its rows. */
 const TABLES = [
   ["method", page.METHODS, { works: methods.works, "not yet": methods.refused }],
   ["capability", Object.keys(methods.capabilities), { works: methods.capabilities }],
@@ -30,7 +30,7 @@ const sorted = (names) => [...names].sort();
 describe("docs/compatibility.md", { skip: peerUrl && "the page is about this broker" }, () => {
   const broker = useBroker();
 
-  test("AMQP's methods are those that the protocol knows, and `secure`, which it does without", () => {
+  test("AMQP's methods are those that the protocol knows, and `secure`, which it does not use", () => {
     const secure = ["connection.secure", "connection.secure-ok"];
     assert.deepEqual(sorted(new Set([...page.KNOWN_METHODS, ...secure])), sorted(page.METHODS));
   });
@@ -45,7 +45,7 @@ describe("docs/compatibility.md", { skip: peerUrl && "the page is about this bro
       const rows = page.table(title);
       const names = rows.flatMap((row) => row.names).filter((name) => name !== OTHERS);
 
-      test("each that there is occurs once, and no other", () => {
+      test("each item occurs once, and no other", () => {
         const expected = known ?? rows.flatMap((row) => row.names.slice(0, 1)).filter((name) => name !== OTHERS);
         assert.deepEqual(sorted(names), sorted(expected));
         const tried = Object.values(probes).flatMap((of) => Object.keys(of));
@@ -65,7 +65,7 @@ describe("docs/compatibility.md", { skip: peerUrl && "the page is about this bro
   describe("declaring a queue again compares", () => {
     const accepted = page.table("queue argument").filter(({ state }) => state !== "not yet");
 
-    test("every argument that is accepted", () => {
+    test("it lists every argument that is accepted", () => {
       assert.deepEqual(sorted(accepted.flatMap(({ names }) => names)), sorted(Object.keys(pairs)));
     });
 
@@ -91,7 +91,7 @@ describe("docs/compatibility.md", { skip: peerUrl && "the page is about this bro
         await differs({ [name]: one }, {});
         await same({ [name]: one }, { [name]: one });
         if (typeof one === "number") await same({ [name]: one }, { [name]: { "!": "int64", value: one } });
-        // More partitions are added.
+        // The number of partitions may grow.
         await (name === "x-partitions" ? same : differs)({ [name]: one }, { [name]: other });
       });
     }

@@ -1,4 +1,4 @@
-// Confirms: what is acked, what is nacked, and in which order with returns.
+// Confirms: acks, nacks, and their order with returns.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -11,7 +11,7 @@ const FULL = { arguments: { "x-max-length": 0, "x-overflow": "reject-publish" } 
 describe("confirms", () => {
   const broker = useBroker();
 
-  /** Publishes one message and answers "ack" or "nack". */
+  /** Publishes one message, and returns "ack" or "nack". */
   async function outcome(channel, exchange, key) {
     const [answer] = await Promise.all([
       new Promise((resolve) => {
@@ -23,13 +23,13 @@ describe("confirms", () => {
     return answer;
   }
 
-  test("a queue with reject-publish that is full nacks", async (t) => {
+  test("a full queue with reject-publish nacks", async (t) => {
     const channel = await broker.confirmChannel(t);
     const queue = await ownQueue(channel, FULL);
     assert.equal(await outcome(channel, "", queue), "nack");
   });
 
-  test("if one queue refuses the answer is nack, though the others took it", async (t) => {
+  test("if one queue refuses, the message is nacked, even if others enqueued it", async (t) => {
     const channel = await broker.confirmChannel(t);
     const [open, full] = [await ownQueue(channel), await ownQueue(channel, FULL)];
     const key = unique("key");
@@ -51,7 +51,7 @@ describe("confirms", () => {
     assert.equal(returned, 0);
   });
 
-  test("without confirm.select a refused message is dropped in silence", async (t) => {
+  test("without confirm.select a refused message is dropped silently", async (t) => {
     const connection = await broker.connect(t);
     const channel = await openChannel(connection);
     const queue = await ownQueue(channel, FULL);
@@ -59,7 +59,7 @@ describe("confirms", () => {
     assert.equal((await channel.checkQueue(queue)).messageCount, 0);
   });
 
-  test("acks and nacks between each other name each message once", async (t) => {
+  test("interleaved acks and nacks name each message once", async (t) => {
     const channel = await broker.confirmChannel(t);
     const [open, full] = [await ownQueue(channel), await ownQueue(channel, FULL)];
     const answers = await Promise.all(
@@ -77,7 +77,7 @@ describe("confirms", () => {
     assert.equal((await channel.checkQueue(open)).messageCount, 66);
   });
 
-  test("unroutable is acked", async (t) => {
+  test("an unroutable message is acked", async (t) => {
     const channel = await broker.confirmChannel(t);
     assert.equal(await outcome(channel, "amq.direct", unique("nobody")), "ack");
   });
@@ -98,7 +98,7 @@ describe("confirms", () => {
     assert.equal(payload.readBigUInt64BE(4), 1n);
   });
 
-  test("select may be repeated, and does not start the sequence anew", async (t) => {
+  test("select may be repeated, and does not restart the sequence", async (t) => {
     const channel = await broker.confirmChannel(t);
     const key = unique("nobody");
     await outcome(channel, "amq.direct", key);

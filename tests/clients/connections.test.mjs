@@ -1,4 +1,4 @@
-// Connections: login, tuning, heartbeats, channels and what errors leave alive, shutdown.
+// Connections: login, tuning, heartbeats, channels, the scope of errors, shutdown.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -22,7 +22,7 @@ describe("connections", () => {
   const broker = useBroker();
 
   describe("handshake", () => {
-    test("names the product, its version and what it can do", async (t) => {
+    test("names the product, its version and its capabilities", async (t) => {
       const { serverProperties } = (await broker.connect(t)).connection;
       assert.equal(typeof serverProperties.product, "string");
       assert.match(serverProperties.version, /^\d+\.\d+\.\d+/);
@@ -50,7 +50,7 @@ describe("connections", () => {
       await assert.rejects(amqp.connect(`${broker.url}/nowhere`), /ConnectionClose/);
     });
 
-    test("another protocol gets the right header back, and the end", async () => {
+    test("another protocol gets the right header back, and is closed", async () => {
       const wire = await Wire.connect(broker.url);
       const answered = once(wire.socket, "data");
       wire.socket.write("GET / HTTP/1.1\r\n\r\n");
@@ -74,7 +74,7 @@ describe("connections", () => {
       assert.equal(connection.heartbeat, 60);
     });
 
-    test("a client may ask for smaller frames, and gets them", async (t) => {
+    test("a client may lower the frame size", async (t) => {
       const connection = await broker.connect(t, "?frameMax=8192");
       assert.equal(connection.connection.frameMax, 8192);
       const channel = await openChannel(connection);
@@ -85,7 +85,7 @@ describe("connections", () => {
       assert.ok((await inbox.next()).content.equals(body));
     });
 
-    test("a client may ask for fewer channels", async (t) => {
+    test("a client may lower the number of channels", async (t) => {
       const connection = await broker.connect(t, "?channelMax=2");
       await openChannel(connection);
       await openChannel(connection);
@@ -96,7 +96,7 @@ describe("connections", () => {
       [5, 5],
       [0, 0],
     ]) {
-      test(`a client may ask for a heartbeat of ${asked} s`, async (t) => {
+      test(`a client may set a heartbeat of ${asked} s`, async (t) => {
         const { connection } = await broker.connect(t, `?heartbeat=${asked}`);
         assert.equal(connection.heartbeat, agreed);
       });
@@ -112,7 +112,7 @@ describe("connections", () => {
       assert.equal(beat.payload.length, 0);
     });
 
-    test("that the client misses end the connection", async () => {
+    test("missing from the client end the connection", async () => {
       const wire = await Wire.open(broker.url, { heartbeat: 1 });
       await wire.closed;
     });
@@ -124,7 +124,7 @@ describe("connections", () => {
       wire.closed.then(() => {
         closed = true;
       });
-      // Each answered by ours: well beyond the two silent intervals after which a peer is given up.
+      // Each is answered by ours: well beyond the two silent intervals after which a peer counts as dead.
       for (let beat = 0; beat < 6; beat++) {
         await wire.next(({ type }) => type === FRAME.HEARTBEAT);
         wire.frame(FRAME.HEARTBEAT, 0);
@@ -144,7 +144,7 @@ describe("connections", () => {
       assert.deepEqual(await inbox.bodies(1), ["alive"]);
     });
 
-    test("a number is free again after an error, and starts afresh", async (t) => {
+    test("a number is free again after an error, and starts anew", async (t) => {
       const connection = await broker.connect(t, "?channelMax=1");
       for (let round = 0; round < 5; round++) {
         const channel = await openChannel(connection);
@@ -161,7 +161,7 @@ describe("connections", () => {
       for (let round = 0; round < 5; round++) await (await openChannel(connection)).close();
     });
 
-    test("what a client sent before it saw the error is ignored", async (t) => {
+    test("requests sent before the client saw the error are ignored", async (t) => {
       const connection = await broker.connect(t);
       const channel = await openChannel(connection);
       await channelClosed(channel, 404, /no exchange/, async () => {
@@ -192,7 +192,7 @@ describe("connections", () => {
       await ended;
     });
 
-    test("a client closes, and the server lets go", async (t) => {
+    test("a client closes, and the server ends the transport", async (t) => {
       const connection = await broker.connect(t);
       await openChannel(connection);
       const closed = once(connection, "close");
@@ -203,7 +203,7 @@ describe("connections", () => {
 });
 
 describe("shutdown", () => {
-  test("SIGTERM tells every client 320, then the broker ends", { timeout: 120_000 }, async (t) => {
+  test("SIGTERM closes every client with 320, then the broker ends", { timeout: 120_000 }, async (t) => {
     const broker = await startPrivateBroker();
     t.after(() => broker.stop());
     const connections = [await connect(t, broker.url), await connect(t, broker.url)];

@@ -1,4 +1,4 @@
-// Consumers: which of several gets a message: prefetch, priorities, a single active one, and those that take too long.
+// Consumers: which of several gets a message: prefetch, priorities, a single active consumer, and timeouts.
 
 import assert from "node:assert/strict";
 import { describe } from "node:test";
@@ -35,7 +35,7 @@ describe("consumers", () => {
       assert.deepEqual(await inbox.bodies(3), ["1", "2", "3"]);
     });
 
-    test("the channel's limit and the consumer's hold together", async (t) => {
+    test("the channel's limit and the consumer's both apply", async (t) => {
       const channel = await broker.channel(t);
       const queues = [await ownQueue(channel), await ownQueue(channel)];
       await channel.prefetch(2, false);
@@ -54,7 +54,7 @@ describe("consumers", () => {
       assert.deepEqual(await inboxes[1].bodies(1), ["2"]);
     });
 
-    test("global=false takes the channel's limit away, as it always did in RabbitMQ", async (t) => {
+    test("global=false removes the channel's limit, as it always did in RabbitMQ", async (t) => {
       const channel = await broker.channel(t);
       const queue = await ownQueue(channel);
       await channel.prefetch(1, true);
@@ -64,7 +64,7 @@ describe("consumers", () => {
       await Promise.all(inboxes.map((inbox) => inbox.take(2)));
     });
 
-    test("raised on the channel lets more through at once", async (t) => {
+    test("raised on the channel delivers more at once", async (t) => {
       const channel = await broker.channel(t);
       const queue = await ownQueue(channel);
       await channel.prefetch(1, true);
@@ -77,7 +77,7 @@ describe("consumers", () => {
   });
 
   describe("consumer x-priority", () => {
-    /** Consumers of one queue, of these priorities, each on a channel with this prefetch. */
+    /** Starts consumers of one queue with these priorities, each on a channel with this prefetch. */
     async function ranked(t, priorities, prefetch = 1) {
       const connection = await broker.connect(t);
       const channel = await openChannel(connection);
@@ -101,7 +101,7 @@ describe("consumers", () => {
       assert.deepEqual(await low.inbox.bodies(1), ["3"]);
     });
 
-    test("one that acks goes on before those below it", async (t) => {
+    test("one that acks gets the next before those below it", async (t) => {
       const { channel, queue, consumers } = await ranked(t, [1, 10]);
       const [low, high] = consumers;
       for (const body of ["1", "2", "3"]) {
@@ -109,13 +109,13 @@ describe("consumers", () => {
         const message = await high.inbox.next();
         assert.equal(message.content.toString(), body);
         high.channel.ack(message);
-        // The ack is on another channel than the next publish: only an answer puts them in order.
+        // The ack is on another channel than the next publish: only a reply puts them in order.
         await high.channel.checkQueue(queue);
       }
       assert.equal(low.inbox.size, 0);
     });
 
-    test("none is 0, and negative is below it", async (t) => {
+    test("no priority is 0, and negative is below it", async (t) => {
       const { channel, queue, consumers } = await ranked(t, [-1, undefined]);
       const [below, none] = consumers;
       send(channel, queue, ["1", "2"]);
@@ -136,7 +136,7 @@ describe("consumers", () => {
   });
 
   describe("single active consumer", () => {
-    /** A queue with x-single-active-consumer and consumers, each on a connection of its own. */
+    /** Declares a queue with x-single-active-consumer, and starts consumers, each on a connection of its own. */
     async function contested(t, count, { quorum = false } = {}) {
       const channel = await broker.channel(t);
       const queue = broker.queueName("single-active");
@@ -182,7 +182,7 @@ describe("consumers", () => {
       });
     }
 
-    test("what the active one had not acked goes to the next, redelivered", async (t) => {
+    test("unacked messages of the active one go to the next, redelivered", async (t) => {
       const { channel, queue, consumers } = await contested(t, 2);
       send(channel, queue, ["1", "2"]);
       await consumers[0].inbox.take(2);
@@ -197,7 +197,7 @@ describe("consumers", () => {
       );
     });
 
-    test("an inactive one that leaves changes nothing", async (t) => {
+    test("cancelling an inactive one changes nothing", async (t) => {
       const { channel, queue, consumers } = await contested(t, 2);
       await consumers[1].channel.cancel(consumers[1].inbox.consumerTag);
       send(channel, queue, ["1"]);
@@ -238,7 +238,7 @@ describe("consumers", () => {
       assert.deepEqual([again.content.toString(), again.fields.redelivered], ["slow", true]);
     });
 
-    test("a message that was got and not acked times out too", async (t) => {
+    test("an unacked message of basic.get times out, too", async (t) => {
       const { channel, slow, queue } = await impatient(t);
       await fill(channel, queue, ["slow"]);
       await channelClosed(slow, 406, /timed out/, () => slow.get(queue));

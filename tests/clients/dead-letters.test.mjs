@@ -1,4 +1,4 @@
-// Dead letters: where they go, and what x-death says of them.
+// Dead letters: where they are routed, and their x-death.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -18,7 +18,7 @@ describe("dead letters", () => {
     return letters.next();
   }
 
-  /** The entries of x-death without their times, which must be of now. */
+  /** Returns the entries of x-death without their times, which must be recent. */
   function deaths({ properties }) {
     return properties.headers["x-death"].map(({ time, ...entry }) => {
       assert.equal(time["!"], "timestamp");
@@ -57,7 +57,7 @@ describe("dead letters", () => {
       assert.deepEqual(deaths(await letters.next()), [death(queue, "expired")]);
     });
 
-    test("expired: by the message's own, with original-expiration; the property is removed", async (t) => {
+    test("expired: by the message's own limit, with original-expiration; the property is removed", async (t) => {
       const { queue, letters, send } = await mortal(t);
       send("x", { expiration: "5" });
       const letter = await letters.next();
@@ -65,7 +65,7 @@ describe("dead letters", () => {
       assert.equal(letter.properties.expiration, undefined);
     });
 
-    test("maxlen: the head that is dropped", async (t) => {
+    test("maxlen: a dropped head", async (t) => {
       const { channel, queue, letters, send } = await mortal(t, { "x-max-length": 1 });
       send("1");
       send("2");
@@ -75,7 +75,7 @@ describe("dead letters", () => {
       assert.deepEqual(await drain(channel, queue), ["2"]);
     });
 
-    test("maxlen: what reject-publish-dlx refuses; it is nacked too", async (t) => {
+    test("maxlen: a message that reject-publish-dlx refuses; it is nacked, too", async (t) => {
       const { channel, queue, letters, send } = await mortal(t, {
         "x-max-length": 1,
         "x-overflow": "reject-publish-dlx",
@@ -104,7 +104,7 @@ describe("dead letters", () => {
       ["purge", (channel, queue) => channel.purgeQueue(queue)],
       ["delete", (channel, queue) => channel.deleteQueue(queue)],
     ]) {
-      test(`none: a ${label} is no death`, async (t) => {
+      test(`none: a ${label} has no dead letter`, async (t) => {
         const { channel, queue, dead, letters, send } = await mortal(t);
         send("x");
         await channel.waitForConfirms();
@@ -116,7 +116,7 @@ describe("dead letters", () => {
   });
 
   describe("x-death", () => {
-    test("of a client is no record: a dead letter that is published again counts from 1", onlyHere, async (t) => {
+    test("of a client does not count: a dead letter that is published again counts from 1", onlyHere, async (t) => {
       const peer = await mortal(t);
       const { properties } = await rejected(peer);
       const { headers } = await rejected(peer, { headers: properties.headers }).then((again) => again.properties);
@@ -127,7 +127,7 @@ describe("dead letters", () => {
       assert.equal(letter.properties.headers["x-first-death-queue"], peer.queue);
     });
 
-    test("of a client is delivered as it was published, and makes no cycle", onlyHere, async (t) => {
+    test("of a client is delivered as it was published, and counts as no cycle", onlyHere, async (t) => {
       const peer = await mortal(t);
       const forged = [{ queue: peer.queue, reason: "expired" }];
       peer.send("x", { headers: { "x-death": forged } });
@@ -138,7 +138,9 @@ describe("dead letters", () => {
       assert.deepEqual(deaths(await peer.letters.next()), [death(peer.queue, "rejected")]);
     });
 
-    /** Queues of which each dead-letters to the next one, and the last to the first; one message goes round. */
+    /**
+     * Declares queues that dead-letter to the next one each, and the last to the first; one message goes through all.
+     */
     async function circle(t, count) {
       const channel = await broker.confirmChannel(t);
       const queues = Array.from({ length: count }, () => unique("circle"));
@@ -159,7 +161,7 @@ describe("dead letters", () => {
       return { queues, reject };
     }
 
-    test("a message that dies again of the same counts up, in one entry", async (t) => {
+    test("a repeated death for the same reason counts up in one entry", async (t) => {
       const { queues, reject } = await circle(t, 2);
       const [one, other] = queues;
       const { time } = (await reject()).properties.headers["x-death"][0];
@@ -174,14 +176,14 @@ describe("dead letters", () => {
       }
     });
 
-    test("newest first throughout, also of more than two", onlyHere, async (t) => {
+    test("entries are newest first, also with more than two", onlyHere, async (t) => {
       const { queues, reject } = await circle(t, 3);
       const [a, b, c] = queues;
       const died = async () => deaths(await reject()).map(({ queue }) => queue);
       for (const expected of [[a], [b, a], [c, b, a], [a, c, b], [b, a, c]]) assert.deepEqual(await died(), expected);
     });
 
-    test("x-first-death-queue, -reason and -exchange are of the first, and stay", async (t) => {
+    test("x-first-death-queue, -reason and -exchange describe the first death, and stay", async (t) => {
       const { queues, reject } = await circle(t, 2);
       for (let count = 0; count < 3; count++) {
         const { headers } = (await reject()).properties;
@@ -191,7 +193,7 @@ describe("dead letters", () => {
       }
     });
 
-    test("x-last-death-queue, -reason and -exchange are of the last", onlyHere, async (t) => {
+    test("x-last-death-queue, -reason and -exchange describe the last death", onlyHere, async (t) => {
       const [one, other] = [await mortal(t), await mortal(t, { "x-message-ttl": 1 })];
       const first = await rejected(one);
       other.send("x", { headers: first.properties.headers });
@@ -205,7 +207,7 @@ describe("dead letters", () => {
       }
     });
 
-    test("exchange and routing-keys are those that the message was published by", async (t) => {
+    test("exchange and routing-keys are those of the publish", async (t) => {
       const { channel, queue, letters } = await mortal(t);
       const key = unique("key");
       await channel.bindQueue(queue, "amq.topic", key);
@@ -228,7 +230,7 @@ describe("dead letters", () => {
       ]);
     });
 
-    test("the rest of the message is as it was", async (t) => {
+    test("the rest of the message is unchanged", async (t) => {
       const properties = { headers: { mine: 1 }, messageId: "m1", priority: 3, contentType: "text/plain" };
       const letter = await rejected(await mortal(t), properties);
       assert.equal(letter.content.toString(), "x");
@@ -241,7 +243,7 @@ describe("dead letters", () => {
   });
 
   describe("routing", () => {
-    /** A fanout exchange or whatever is asked for, with a queue of these bindings. */
+    /** Declares a fanout exchange, or one of another type, with a queue of these bindings. */
     async function graveyard(channel, type, keys) {
       const exchange = unique("graveyard");
       await channel.assertExchange(exchange, type, { durable: false, autoDelete: true });
@@ -259,7 +261,7 @@ describe("dead letters", () => {
       assert.deepEqual([fields.exchange, fields.routingKey], [exchange, queue]);
     });
 
-    test("x-dead-letter-exchange alone routes by CC too, and keeps it", async (t) => {
+    test("x-dead-letter-exchange alone routes by CC, too, and keeps it", async (t) => {
       const channel = await broker.confirmChannel(t);
       const { exchange, inbox } = await graveyard(channel, "direct", ["copied"]);
       const queue = await ownQueue(channel, { arguments: { "x-dead-letter-exchange": exchange } });
@@ -269,7 +271,7 @@ describe("dead letters", () => {
       assert.deepEqual((await inbox.next()).properties.headers.CC, ["copied"]);
     });
 
-    test("x-dead-letter-routing-key replaces the routing key, and CC goes", async (t) => {
+    test("x-dead-letter-routing-key replaces the routing key, and removes CC", async (t) => {
       const channel = await broker.confirmChannel(t);
       const { exchange, inbox } = await graveyard(channel, "topic", ["buried"]);
       const queue = await ownQueue(channel, {
@@ -311,7 +313,7 @@ describe("dead letters", () => {
   });
 
   describe("a cycle", () => {
-    test("with no rejected in it is dropped", async (t) => {
+    test("without a rejection is dropped", async (t) => {
       const channel = await broker.confirmChannel(t);
       const round = broker.exchangeName("round");
       await channel.assertExchange(round, "direct", { durable: false });
@@ -327,7 +329,7 @@ describe("dead letters", () => {
       await channel.assertQueue(observer);
       for (const name of [one, other]) await channel.bindQueue(observer, round, name);
       const hops = await Inbox.of(channel, observer, { noAck: true });
-      // Each message is seen on its way to the other queue, and on the way back, where its round ends.
+      // Each message is seen on its way to the other queue, and on the way back, where its cycle ends.
       for (const body of ["first", "second", "third"]) {
         channel.sendToQueue(one, Buffer.from(body));
         assert.deepEqual(await hops.bodies(2), [body, body]);
@@ -342,7 +344,7 @@ describe("dead letters", () => {
       await settled(channel, itself, ({ messageCount }) => messageCount === 0);
     });
 
-    test("with a rejected in it goes on: retry after a delay", async (t) => {
+    test("with a rejection goes on: retry after a delay", async (t) => {
       const channel = await broker.channel(t);
       const [one, other] = [broker.queueName("work"), broker.queueName("retry")];
       for (const [name, next, options] of [
@@ -368,7 +370,7 @@ describe("dead letters", () => {
     });
   });
 
-  test("a letter for a full queue that rejects is gone, and no one is nacked", async (t) => {
+  test("a dead letter to a full queue that rejects is dropped, and nothing is nacked", async (t) => {
     const channel = await broker.confirmChannel(t);
     const full = await ownQueue(channel, { arguments: { "x-max-length": 0, "x-overflow": "reject-publish" } });
     const queue = await ownQueue(channel, {

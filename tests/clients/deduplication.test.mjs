@@ -1,5 +1,6 @@
-// Deduplication: by a queue, of messages with one x-deduplication-id; by the broker, of what a publisher sends again.
-// Ours alone.
+// Deduplication: by a queue, of messages with the same x-deduplication-id; by the broker, of messages that a publisher
+// sends again.
+// Only PocketMQ has it.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -34,7 +35,7 @@ describe("x-message-deduplication", onlyHere, () => {
     });
   }
 
-  test("what is dropped counts as taken: it is acked, and not returned", async (t) => {
+  test("a dropped duplicate counts as routed: it is acked, and not returned", async (t) => {
     const { channel, send } = await deduplicating(t);
     let returned = 0;
     channel.on("return", () => {
@@ -79,7 +80,7 @@ describe("x-message-deduplication", onlyHere, () => {
     assert.deepEqual(await drain(channel, queue), ["first"]);
   });
 
-  test("messages without an id are all taken", async (t) => {
+  test("messages without an id are all enqueued", async (t) => {
     const { channel, queue, send } = await deduplicating(t);
     for (const body of ["1", "2"]) await send(body, undefined);
     assert.deepEqual(await drain(channel, queue), ["1", "2"]);
@@ -115,7 +116,7 @@ describe("x-publisher-id and x-publisher-sequence", onlyHere, () => {
     await channel.waitForConfirms();
   }
 
-  test("a resend after a lost connection lands once, and all is confirmed", async (t) => {
+  test("a resend after a lost connection is enqueued once, and everything is confirmed", async (t) => {
     const observer = await broker.channel(t);
     const [queue, id] = [await ownQueue(observer), unique("publisher")];
     const lost = await broker.connect(t);
@@ -125,7 +126,7 @@ describe("x-publisher-id and x-publisher-sequence", onlyHere, () => {
     assert.deepEqual(await drain(observer, queue), ["1", "2", "3", "4"]);
   });
 
-  test("what was taken out meanwhile does not come again", async (t) => {
+  test("a message that was consumed meanwhile does not come again", async (t) => {
     const channel = await broker.confirmChannel(t);
     const [queue, id] = [await ownQueue(channel), unique("publisher")];
     await send(channel, queue, id, [1]);
@@ -141,7 +142,7 @@ describe("x-publisher-id and x-publisher-sequence", onlyHere, () => {
     assert.deepEqual(await drain(channel, queue), ["1", "1"]);
   });
 
-  test("what was returned or refused may be sent again", async (t) => {
+  test("a message that was returned or refused may be sent again", async (t) => {
     const channel = await broker.confirmChannel(t);
     const id = unique("publisher");
     const full = await ownQueue(channel, { arguments: { "x-max-length": 0, "x-overflow": "reject-publish" } });

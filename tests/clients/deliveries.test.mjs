@@ -20,7 +20,7 @@ const tagged = (deliveryTag) => ({ fields: { deliveryTag } });
 describe("deliveries", () => {
   const broker = useBroker();
 
-  /** A channel with a queue of its own that holds these bodies. */
+  /** Opens a channel with a queue of its own that has these messages. */
   async function filled(t, bodies) {
     const channel = await broker.channel(t);
     const queue = await ownQueue(channel);
@@ -29,12 +29,12 @@ describe("deliveries", () => {
   }
 
   describe("get", () => {
-    test("of an empty queue answers empty", async (t) => {
+    test("of an empty queue gets get-empty", async (t) => {
       const { channel, queue } = await filled(t, []);
       assert.equal(await channel.get(queue), false);
     });
 
-    test("answers the oldest message and how many are left", async (t) => {
+    test("gets the oldest message and the number left", async (t) => {
       const { channel, queue } = await filled(t, ["one", "two", "three"]);
       const message = await channel.get(queue);
       assert.equal(message.content.toString(), "one");
@@ -58,7 +58,7 @@ describe("deliveries", () => {
   });
 
   describe("consume", () => {
-    test("delivers what is there and what comes, in order, with tags that count up", async (t) => {
+    test("delivers earlier and later messages in order, with tags that count up", async (t) => {
       const { channel, queue } = await filled(t, ["one", "two"]);
       const inbox = await Inbox.of(channel, queue, { consumerTag: "reader" });
       channel.sendToQueue(queue, Buffer.from("three"));
@@ -76,7 +76,7 @@ describe("deliveries", () => {
       assert.equal(messages[0].fields.routingKey, queue);
     });
 
-    test("makes up a consumer tag that starts with amq.ctag-", async (t) => {
+    test("generates a consumer tag that starts with amq.ctag-", async (t) => {
       const { channel, queue } = await filled(t, []);
       const { consumerTag } = await channel.consume(queue, () => {});
       assert.match(consumerTag, /^amq\.ctag-[\w-]{16,}$/);
@@ -136,7 +136,7 @@ describe("deliveries", () => {
   });
 
   describe("prefetch", () => {
-    test("holds back what is over it until an ack makes room", async (t) => {
+    test("limits deliveries until an ack makes room", async (t) => {
       const { channel, queue } = await filled(t, ["1", "2", "3", "4", "5"]);
       await channel.prefetch(2);
       const inbox = await Inbox.of(channel, queue);
@@ -148,7 +148,7 @@ describe("deliveries", () => {
       assert.equal((await channel.checkQueue(queue)).messageCount, 2);
     });
 
-    test("1 gives a busy consumer nothing while another is free", async (t) => {
+    test("1 delivers nothing to a busy consumer while another is free", async (t) => {
       const connection = await broker.connect(t);
       const channel = await openChannel(connection);
       const queue = await ownQueue(channel);
@@ -169,7 +169,7 @@ describe("deliveries", () => {
       assert.equal(busy.size, 0);
     });
 
-    test("counts each consumer by itself", async (t) => {
+    test("counts each consumer separately", async (t) => {
       const { channel, queue } = await filled(t, ["1", "2", "3", "4", "5"]);
       await channel.prefetch(2);
       const [one, other] = [await Inbox.of(channel, queue), await Inbox.of(channel, queue)];
@@ -186,14 +186,14 @@ describe("deliveries", () => {
       assert.equal(one.size + other.size, 3);
     });
 
-    test("does not hold back a consumer without acks", async (t) => {
+    test("does not limit a consumer without acks", async (t) => {
       const { channel, queue } = await filled(t, ["1", "2", "3"]);
       await channel.prefetch(1);
       const inbox = await Inbox.of(channel, queue, { noAck: true });
       assert.deepEqual(await inbox.bodies(3), ["1", "2", "3"]);
     });
 
-    test("does not hold back get", async (t) => {
+    test("does not limit get", async (t) => {
       const { channel, queue } = await filled(t, ["1", "2"]);
       await channel.prefetch(1);
       await channel.get(queue);
@@ -202,7 +202,7 @@ describe("deliveries", () => {
   });
 
   describe("ack", () => {
-    test("takes a message out for good", async (t) => {
+    test("removes a message for good", async (t) => {
       const { channel, queue } = await filled(t, ["acked", "unacked"]);
       channel.ack(await channel.get(queue));
       await channel.get(queue);
@@ -210,7 +210,7 @@ describe("deliveries", () => {
       assert.deepEqual(await drain(channel, queue), ["unacked"]);
     });
 
-    test("multiple takes all up to the tag", async (t) => {
+    test("multiple settles all up to the tag", async (t) => {
       const { channel, queue } = await filled(t, ["1", "2", "3", "4"]);
       const inbox = await Inbox.of(channel, queue);
       const messages = await inbox.take(4);
@@ -220,7 +220,7 @@ describe("deliveries", () => {
       assert.deepEqual(await drain(channel, queue), ["4"]);
     });
 
-    test("of tag 0, multiple, takes all", async (t) => {
+    test("of tag 0, multiple, settles all", async (t) => {
       const { channel, queue } = await filled(t, ["1", "2", "3"]);
       for (let i = 0; i < 3; i++) await channel.get(queue);
       channel.ackAll();
@@ -250,7 +250,7 @@ describe("deliveries", () => {
       });
     });
 
-    test("of what was consumed without acks is 406", async (t) => {
+    test("of a delivery without acks is 406", async (t) => {
       const { channel, queue } = await filled(t, ["one"]);
       const message = await channel.get(queue, { noAck: true });
       await channelClosed(channel, 406, /unknown delivery tag 1/, async () => channel.ack(message));
@@ -271,7 +271,7 @@ describe("deliveries", () => {
       ["nack", (channel, message) => channel.nack(message)],
       ["reject", (channel, message) => channel.reject(message, true)],
     ]) {
-      test(`${label} puts a message back in its place, redelivered`, async (t) => {
+      test(`${label} requeues a message to its position, redelivered`, async (t) => {
         const { channel, queue } = await filled(t, ["1", "2", "3"]);
         const [first, second] = [await channel.get(queue), await channel.get(queue)];
         requeue(channel, second);
@@ -289,7 +289,7 @@ describe("deliveries", () => {
       });
     }
 
-    test("a message goes back before what was behind it, also with others still unacked", async (t) => {
+    test("a message returns before those behind it, also with others still unacked", async (t) => {
       const { channel, queue } = await filled(t, ["1", "2", "3", "4"]);
       const messages = [];
       for (let i = 0; i < 3; i++) messages.push(await channel.get(queue));
@@ -298,7 +298,7 @@ describe("deliveries", () => {
       assert.deepEqual(await drain(channel, queue), ["2", "4"]);
     });
 
-    test("nack multiple puts all back in order", async (t) => {
+    test("nack multiple requeues all in order", async (t) => {
       const { channel, queue } = await filled(t, ["1", "2", "3", "4"]);
       const messages = [];
       for (let i = 0; i < 3; i++) messages.push(await channel.get(queue));
@@ -319,7 +319,7 @@ describe("deliveries", () => {
       });
     }
 
-    test("recover puts back all that the channel has not acked", async (t) => {
+    test("recover requeues all unacked messages of the channel", async (t) => {
       const { channel, queue } = await filled(t, ["1", "2", "3"]);
       await channel.get(queue);
       await channel.get(queue);
@@ -329,7 +329,7 @@ describe("deliveries", () => {
       assert.equal(message.fields.redelivered, true);
     });
 
-    test("closing the channel puts back what it had not acked", async (t) => {
+    test("closing the channel requeues its unacked messages", async (t) => {
       const connection = await broker.connect(t);
       const [observer, channel] = [await openChannel(connection), await openChannel(connection)];
       const queue = await ownQueue(observer);
@@ -343,7 +343,7 @@ describe("deliveries", () => {
       assert.equal(message.fields.redelivered, true);
     });
 
-    test("a connection that breaks off puts back what it had not acked", async (t) => {
+    test("a broken connection requeues its unacked messages", async (t) => {
       const observer = await broker.channel(t);
       const { queue } = await observer.assertQueue("", { durable: false });
       await fill(observer, queue, ["1", "2"]);
@@ -367,7 +367,7 @@ describe("deliveries", () => {
   });
 
   describe("cancel", () => {
-    test("ends deliveries and leaves what is unacked to be settled", async (t) => {
+    test("ends deliveries and leaves unacked messages to be settled", async (t) => {
       const { channel, queue } = await filled(t, ["one"]);
       const inbox = await Inbox.of(channel, queue);
       const message = await inbox.next();

@@ -1,6 +1,6 @@
-// Errors: the reply codes that only a peer by hand can provoke, with their scope and text.
+// Errors: the reply codes that only a handwritten peer can provoke, with their scope and text.
 //
-// What a client library can do wrong is tested beside what it should have done: queues, exchanges, deliveries, publishing.
+// Errors that a client library can provoke are tested with the feature: queues, exchanges, deliveries, publishing.
 
 import assert from "node:assert/strict";
 import { describe } from "node:test";
@@ -24,7 +24,7 @@ async function answered(wire, classId, methodId, ...fields) {
 describe("errors", () => {
   const broker = useBroker();
 
-  /** A connection whose channel 1 is open. */
+  /** Opens a connection, and channel 1. */
   async function opened(t) {
     const wire = await Wire.open(broker.url);
     t.after(() => wire.socket.destroy());
@@ -32,7 +32,7 @@ describe("errors", () => {
     return wire;
   }
 
-  /** Does something wrong, and expects the whole connection to be closed so, and the transport to end. */
+  /** Makes a mistake, and expects the whole connection to be closed like this, and the transport to end. */
   async function closesConnection(t, action, code, text, blamed) {
     const wire = await opened(t);
     await action(wire);
@@ -41,7 +41,7 @@ describe("errors", () => {
     await wire.closed;
   }
 
-  /** Does something wrong, and expects channel 1 to be closed so, its number free again. */
+  /** Makes a mistake, and expects channel 1 to be closed like this, and its number to be free again. */
   async function closesChannel(t, action, code, text, blamed) {
     const wire = await opened(t);
     await action(wire);
@@ -265,7 +265,7 @@ describe("errors", () => {
     return closesChannel(t, action, 406, text, PUBLISH);
   });
 
-  test("404 NOT_FOUND: an error of a no-wait method closes the channel all the same", (t) => {
+  test("404 NOT_FOUND: an error of a no-wait method closes the channel nevertheless", (t) => {
     const PASSIVE_NO_WAIT = 1 | 16;
     const action = (wire) => declare(wire, short("pmq-missing"), octet(PASSIVE_NO_WAIT), table());
     return closesChannel(t, action, 404, "NOT_FOUND - no queue 'pmq-missing' in vhost '/'", [50, 10]);

@@ -1,4 +1,4 @@
-// Every example program, unchanged, the two languages talking to each other.
+// Examples: every program, unchanged, in pairs of both languages.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -7,7 +7,7 @@ import amqp from "amqplib";
 import { peerUrl, portIsFree, startBroker, startPocketmq } from "./broker.mjs";
 import { Program, python } from "./program.mjs";
 
-// Two crossed pairs run every program once; hello, which everyone tries first, is run in all four pairings.
+// Two crossed pairs run every program once; hello, which most people try first, runs in all four pairings.
 const CROSSED = [
   ["py", "mjs"],
   ["mjs", "py"],
@@ -15,7 +15,7 @@ const CROSSED = [
 const ALL_PAIRS = [...CROSSED, ["py", "py"], ["mjs", "mjs"]];
 const TIMEOUT = { timeout: 120_000 };
 
-/** Deletes a durable queue that an earlier run may have left on a broker that outlives the run. */
+/** Deletes a durable queue that an earlier run may have left on a long-lived broker. */
 async function forget(queue, url) {
   const connection = await amqp.connect(url);
   const channel = await connection.createChannel();
@@ -23,7 +23,7 @@ async function forget(queue, url) {
   await connection.close();
 }
 
-/** Starts programs of one folder of examples/ and ends them with the test. */
+/** Starts programs of one folder of examples/, and ends them with the test. */
 function example(t, folder, environment) {
   const path = (name, language) =>
     `examples/${folder}/${language === "py" ? name : name.replace("_", "-")}.${language}`;
@@ -38,7 +38,7 @@ describe("hello", TIMEOUT, () => {
   let broker;
   let start;
 
-  // The programs insist on port 5672. Where something else has it, their client's default port is redirected.
+  // The programs use port 5672. Where it is taken, their client's default port is redirected.
   before(async () => {
     const unchanged = peerUrl === undefined && (await portIsFree(5672));
     broker = unchanged ? await startPocketmq({ amqpPort: 5672 }) : await startBroker();
@@ -150,11 +150,11 @@ describe("examples", TIMEOUT, () => {
     });
   }
 
-  test("work-queue: a busy worker's task goes to another one when it dies", async (t) => {
+  test("work-queue: a busy worker's task goes to another one when that worker dies", async (t) => {
     const start = example(t, "work-queue", environment);
     const first = start("worker", "py");
     await first.line(" [*] Waiting for tasks. To exit press CTRL+C");
-    // Long enough that the first worker never gets to its ack.
+    // So long that the first worker never reaches its ack.
     const long = `Long${".".repeat(600)}`;
     await start("new_task", "py", long).end();
     await first.line(` [x] Received ${long}`);

@@ -9,7 +9,7 @@ const SHORT_LIVED = { durable: false, autoDelete: true };
 describe("exchanges", () => {
   const broker = useBroker();
 
-  /** Publishes each routing key once and answers those that arrived in a queue bound as given. */
+  /** Publishes each routing key once, and returns those that arrived in a queue with these bindings. */
   async function routed(t, type, bindings, messages) {
     const channel = await broker.confirmChannel(t);
     const exchange = unique(type);
@@ -30,7 +30,7 @@ describe("exchanges", () => {
     ["amq.headers", "headers"],
     ["amq.match", "headers"],
   ]) {
-    test(`${name} is there, is ${type} and durable`, async (t) => {
+    test(`${name} exists, is ${type} and durable`, async (t) => {
       const channel = await broker.channel(t);
       await channel.checkExchange(name);
       await channel.assertExchange(name, type, { durable: true });
@@ -47,7 +47,7 @@ describe("exchanges", () => {
       assert.deepEqual(await drain(channel, other), []);
     });
 
-    test("direct: by an equal routing key, several if bound so", async (t) => {
+    test("direct: by an equal routing key, to several queues if bound so", async (t) => {
       const messages = ["red", "green", "blue", "Red", "red.", ""].map((key) => ({ key }));
       assert.deepEqual(await routed(t, "direct", [{ key: "red" }, { key: "blue" }], messages), ["red", "blue"]);
     });
@@ -131,7 +131,7 @@ describe("exchanges", () => {
   });
 
   describe("bindings", () => {
-    test("unbind takes away that binding and no other", async (t) => {
+    test("unbind removes that binding and no other", async (t) => {
       const channel = await broker.confirmChannel(t);
       const queue = await ownQueue(channel);
       const [kept, gone] = [unique("kept"), unique("gone")];
@@ -144,7 +144,7 @@ describe("exchanges", () => {
       assert.deepEqual(await drain(channel, queue), ["kept"]);
     });
 
-    test("binding twice is one binding; unbinding what is not bound is ok", async (t) => {
+    test("binding twice is one binding; removing an unknown binding is ok", async (t) => {
       const channel = await broker.confirmChannel(t);
       const queue = await ownQueue(channel);
       const key = unique("key");
@@ -157,7 +157,7 @@ describe("exchanges", () => {
       assert.deepEqual(await drain(channel, queue), []);
     });
 
-    test("a queue's bindings go with it", async (t) => {
+    test("a queue's bindings are deleted with it", async (t) => {
       const channel = await broker.confirmChannel(t);
       const [name, key] = [unique("queue"), unique("key")];
       await channel.assertQueue(name, { exclusive: true, durable: false });
@@ -205,7 +205,7 @@ describe("exchanges", () => {
       await channel.unbindExchange(middle, source, "a.#");
     });
 
-    test("a cycle ends, and a queue on two ways gets one copy", async (t) => {
+    test("a cycle ends, and a queue on two paths gets one copy", async (t) => {
       const channel = await broker.confirmChannel(t);
       const [one, other] = [unique("one"), unique("other")];
       await channel.assertExchange(one, "fanout", SHORT_LIVED);
@@ -293,7 +293,7 @@ describe("exchanges", () => {
       );
     });
 
-    test("an auto-delete exchange goes with its last binding", async (t) => {
+    test("an auto-delete exchange is deleted with its last binding", async (t) => {
       const channel = await broker.channel(t);
       const [name, queue] = [unique("auto-delete"), await ownQueue(channel)];
       await channel.assertExchange(name, "direct", SHORT_LIVED);
@@ -308,7 +308,7 @@ describe("exchanges", () => {
     test("an unknown type is refused", async (t) => {
       const connection = await broker.connect(t);
       const channel = await openChannel(connection);
-      // RabbitMQ closed the whole connection with 503 before it came to close only the channel with 406.
+      // RabbitMQ once closed the whole connection with 503; now it only closes the channel with 406.
       const closing = new Promise((resolve) => {
         channel.once("error", resolve);
         connection.once("error", resolve);

@@ -1,6 +1,6 @@
 // Expiry: the time to live of messages and of queues.
 //
-// A message that expires is seen where it is dead-lettered to: that is the event to wait for.
+// An expired message shows in the queue of dead letters: that is the event to wait for.
 
 import assert from "node:assert/strict";
 import { describe } from "node:test";
@@ -26,7 +26,7 @@ describe("expiry", () => {
   }
 
   describe("of messages", () => {
-    test("x-message-ttl: each expires in its turn", async (t) => {
+    test("x-message-ttl: messages expire in order", async (t) => {
       const { channel, queue, letters, send } = await mortal(t, { "x-message-ttl": 20 });
       for (const body of ["1", "2", "3"]) send(body);
       assert.deepEqual(await letters.bodies(3), ["1", "2", "3"]);
@@ -52,11 +52,11 @@ describe("expiry", () => {
       });
     }
 
-    test("it is decided at the head: a short one waits behind a long one", async (t) => {
+    test("only the head expires: a short one waits behind a long one", async (t) => {
       const { channel, queue, letters, send } = await mortal(t);
       send("long");
       send("short", "1");
-      // Another queue's message of a longer life dies first: the short one's time has passed by then.
+      // A message of another queue with a longer time to live expires first: the short one's time is over by then.
       const later = await mortal(t);
       later.send("later", "50");
       await later.letters.next();
@@ -66,7 +66,7 @@ describe("expiry", () => {
       assert.deepEqual(await letters.bodies(1), ["short"]);
     });
 
-    test("an unacked message does not expire; back in the queue it does", async (t) => {
+    test("an unacked message does not expire; a requeued one does", async (t) => {
       const { channel, queue, letters, send } = await mortal(t, { "x-message-ttl": 30 });
       send("held");
       await settled(channel, queue, ({ messageCount }) => messageCount === 1);
@@ -103,7 +103,7 @@ describe("expiry", () => {
       assert.deepEqual(await inbox.bodies(1), ["2"]);
     });
 
-    test("the property expiration is delivered as it was", async (t) => {
+    test("the property expiration is delivered unchanged", async (t) => {
       const { channel, queue, send } = await mortal(t);
       send("x", "60000");
       await channel.waitForConfirms();
@@ -146,14 +146,14 @@ describe("expiry", () => {
       return { channel, queue, declare };
     }
 
-    test("unused, it goes, with what is in it", async (t) => {
+    test("an unused queue is deleted with its messages", async (t) => {
       const { channel, queue } = await expiring(t);
       await fill(channel, queue, ["x"]);
       await goneByItself(channel, queue);
       await channelClosed(channel, 404, /no queue/, () => channel.checkQueue(queue));
     });
 
-    test("what is in it is not dead-lettered", async (t) => {
+    test("its messages are not dead-lettered", async (t) => {
       const { channel, queue, letters } = await mortal(t, { "x-expires": soon });
       await fill(channel, queue, ["x"]);
       await goneByItself(channel, queue);
@@ -165,17 +165,17 @@ describe("expiry", () => {
       ["a get", (channel, queue) => channel.get(queue)],
       ["a redeclare", (_channel, _queue, declare) => declare()],
     ]) {
-      test(`${label} is a use that keeps it`, async (t) => {
+      test(`${label} counts as a use`, async (t) => {
         const unused = await expiring(t, 400);
         const { channel, queue, declare } = await expiring(t, 300);
-        // Used again and again, it outlives one of a longer time that is not used.
+        // Used repeatedly, it outlives an unused queue with a longer time.
         await goneByItself(unused.channel, unused.queue, () => use(channel, queue, declare));
         await declare();
         assert.equal((await channel.checkQueue(queue)).queue, queue);
       });
     }
 
-    test("its time starts when the last consumer leaves", async (t) => {
+    test("its time starts when the last consumer is cancelled", async (t) => {
       const other = await expiring(t, 400);
       const { channel, queue } = await expiring(t, 300);
       const { consumerTag } = await channel.consume(queue, () => {});

@@ -1,6 +1,6 @@
-// Handshake: what is refused before a connection is open, and capabilities both ways.
+// Handshake: refusals before a connection is open, and capabilities in both directions.
 //
-// RabbitMQ 3.10 says nothing to a peer that is not logged in and wrong: it waits for 3 s and lets the transport go.
+// RabbitMQ 3.10 sends nothing to a peer that fails before its login: it waits for 3 s and closes the transport.
 
 import assert from "node:assert/strict";
 import { describe } from "node:test";
@@ -11,16 +11,16 @@ import { FRAME, octet, short, table, u16, u32, Wire } from "./wire.mjs";
 describe("handshake", { concurrency: 4 }, () => {
   const broker = useBroker();
 
-  const greeted = (t) => kept(t, Wire.greeted(broker.url));
-  const started = (t) => kept(t, Wire.started(broker.url));
+  const greeted = (t) => closing(t, Wire.greeted(broker.url));
+  const started = (t) => closing(t, Wire.started(broker.url));
 
-  async function kept(t, connecting) {
+  async function closing(t, connecting) {
     const wire = await connecting;
     t.after(() => wire.socket.destroy());
     return wire;
   }
 
-  /** Expects a close of the connection; of a RabbitMQ 3.10 only the end of the transport. */
+  /** Expects the connection to be closed; with RabbitMQ 3.10 only the transport. */
   async function refused(wire, code, text) {
     if (peerUrl) return wire.closed;
     const closing = await wire.closing();
@@ -46,7 +46,7 @@ describe("handshake", { concurrency: 4 }, () => {
     test(`an unknown protocol header, of ${label}, gets AMQP 0 0 9 1 back, then the transport closes`, {
       skip: differs,
     }, async (t) => {
-      const wire = await kept(t, Wire.connect(broker.url));
+      const wire = await closing(t, Wire.connect(broker.url));
       const received = [];
       wire.socket.on("data", (bytes) => received.push(bytes));
       wire.socket.write(header, "latin1");
@@ -90,7 +90,7 @@ describe("handshake", { concurrency: 4 }, () => {
       assert.ok(text.startsWith(start), text);
     });
 
-    test(`a failed login, ${mechanism} with ${user}, only ends the transport of a client without it`, async (t) => {
+    test(`a failed login, ${mechanism} with ${user}, only ends the transport for a client without it`, async (t) => {
       const wire = await greeted(t);
       let said = false;
       wire.next(() => true).then(() => (said = true));
@@ -153,12 +153,12 @@ describe("handshake", { concurrency: 4 }, () => {
     assert.deepEqual([channel, code, blamed], [0, 504, [10, 40]]);
   });
 
-  for (const [label, capabilities, told] of [
+  for (const [label, capabilities, isSent] of [
     ["reaches a client that declared consumer_cancel_notify", { consumer_cancel_notify: true }, true],
     ["is not sent to a client that did not", {}, false],
   ]) {
     test(`basic.cancel ${label}`, async (t) => {
-      const wire = await kept(t, Wire.open(broker.url, { capabilities }));
+      const wire = await closing(t, Wire.open(broker.url, { capabilities }));
       await wire.openChannel(1);
       const channel = await broker.channel(t);
       const queue = unique("cancelled");
@@ -167,15 +167,15 @@ describe("handshake", { concurrency: 4 }, () => {
       wire.sendOn(1, 60, 20, u16(0), short(queue), short("reader"), bits, table());
       await wire.method(60, 21);
       await channel.deleteQueue(queue);
-      // Whatever the deletion says comes before the answer to this.
+      // A cancel for the deletion would come before the reply to this.
       wire.sendOn(1, 60, 10, u32(0), u16(0), octet(0));
       const isMethod = (frame, id) => frame.type === FRAME.METHOD && frame.payload.readUInt32BE(0) === 60 * 65_536 + id;
       const frame = await wire.next((one) => isMethod(one, 30) || isMethod(one, 11));
-      assert.equal(isMethod(frame, 30), told);
+      assert.equal(isMethod(frame, 30), isSent);
     });
   }
 
-  test("the server declares what clients look for, product and version among it", async (t) => {
+  test("the server declares product, version and the capabilities that clients look for", async (t) => {
     const { serverProperties } = (await broker.connect(t)).connection;
     assert.equal(serverProperties.product, "RabbitMQ");
     assert.match(serverProperties.version, either(/^4\.2\.\d+$/, /^\d+\.\d+\.\d+/));

@@ -1,4 +1,4 @@
-// lapin, the client for Rust: runs the tests of the crate in lapin/ and reports each of them here.
+// lapin, the client for Rust: runs the tests of the crate in lapin/ and reports each as a test here.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -18,7 +18,7 @@ const OUTCOME = /^test (\S+) \.\.\. (ok|FAILED)$/;
 describe("lapin", () => {
   let broker;
   let small;
-  // Compiling it the first time takes about a minute.
+  // The first compilation takes about a minute.
   before(
     async () => {
       await new Program("cargo", ["test", "--no-run", ...CRATE]).end();

@@ -1,4 +1,4 @@
-// Limits: the length of queues, what happens at it, and priorities.
+// Limits: the length of queues, their overflow, and priorities.
 
 import assert from "node:assert/strict";
 import { describe } from "node:test";
@@ -10,7 +10,7 @@ describe("limits", () => {
   async function limited(t, options) {
     const channel = await broker.confirmChannel(t);
     const queue = await ownQueue(channel, { arguments: options });
-    /** Publishes and answers of each message whether it was acked. */
+    /** Publishes, and returns for each message whether it was acked. */
     const publish = (bodies) =>
       Promise.all(
         bodies.map(
@@ -28,7 +28,7 @@ describe("limits", () => {
       ["drop-head is the default", {}],
       ["x-overflow drop-head", { "x-overflow": "drop-head" }],
     ]) {
-      test(`${label}: the oldest goes, and all are acked`, async (t) => {
+      test(`${label}: the oldest is dropped, and all are acked`, async (t) => {
         const { channel, queue, publish } = await limited(t, { "x-max-length": 2, ...options });
         assert.deepEqual(await publish(["1", "2", "3", "4"]), [true, true, true, true]);
         assert.deepEqual(await drain(channel, queue), ["3", "4"]);
@@ -44,7 +44,7 @@ describe("limits", () => {
       assert.deepEqual(await drain(channel, queue), ["2", "4"]);
     });
 
-    test("counts what is ready, not what is unacked", async (t) => {
+    test("counts ready messages, not unacked ones", async (t) => {
       const { channel, queue, publish } = await limited(t, { "x-max-length": 2 });
       await publish(["1", "2"]);
       const inbox = await Inbox.of(channel, queue);
@@ -54,7 +54,7 @@ describe("limits", () => {
       assert.deepEqual(await drain(channel, queue), ["3", "4"]);
     });
 
-    test("of 0 takes only what a consumer waits for", async (t) => {
+    test("of 0 accepts only messages for a waiting consumer", async (t) => {
       const { channel, queue, publish } = await limited(t, { "x-max-length": 0 });
       await publish(["dropped"]);
       assert.equal((await channel.checkQueue(queue)).messageCount, 0);
@@ -63,7 +63,7 @@ describe("limits", () => {
       assert.deepEqual(await inbox.bodies(1), ["taken"]);
     });
 
-    test("what comes back over the limit drops the head", async (t) => {
+    test("a requeue beyond the limit drops the head", async (t) => {
       const { channel, queue, publish } = await limited(t, { "x-max-length": 2 });
       await publish(["1", "2"]);
       const first = await channel.get(queue);
@@ -82,7 +82,7 @@ describe("limits", () => {
       assert.deepEqual(await drain(channel, queue), ["67890", "x"]);
     });
 
-    test("one body that is larger drops all, itself too", async (t) => {
+    test("one larger body drops all messages, itself included", async (t) => {
       const { channel, queue, publish } = await limited(t, { "x-max-length-bytes": 10 });
       await publish(["1", "2", "x".repeat(11)]);
       assert.deepEqual(await drain(channel, queue), []);
@@ -96,7 +96,7 @@ describe("limits", () => {
       assert.deepEqual(await drain(channel, queue), ["789012"]);
     });
 
-    test("x-overflow reject-publish refuses what comes when it is reached", async (t) => {
+    test("x-overflow reject-publish refuses messages when it is reached", async (t) => {
       const { channel, queue, publish } = await limited(t, { "x-max-length-bytes": 5, "x-overflow": "reject-publish" });
       assert.deepEqual(await publish(["12345"]), [true]);
       assert.deepEqual(await publish(["6"]), [false]);
@@ -120,12 +120,12 @@ describe("limits", () => {
       assert.deepEqual(await drain(channel, queue), ["3:9", "1:5", "4:5", "0:1", "2:1"]);
     });
 
-    test("higher than the maximum clamps", async (t) => {
+    test("one above the maximum is clamped", async (t) => {
       const { channel, queue } = await prioritized(t, 5, [5, 200, 4]);
       assert.deepEqual(await drain(channel, queue), ["0:5", "1:200", "2:4"]);
     });
 
-    test("none is 0", async (t) => {
+    test("no priority is 0", async (t) => {
       const { channel, queue } = await prioritized(t, 5, [undefined, 0, 1]);
       assert.deepEqual(await drain(channel, queue), ["2:1", "0:none", "1:0"]);
     });
@@ -135,7 +135,7 @@ describe("limits", () => {
       assert.deepEqual(await drain(channel, queue), ["1:255", "0:254", "2:0"]);
     });
 
-    test("without the argument the property has no effect, and is delivered as it was", async (t) => {
+    test("without the argument the property has no effect, and is delivered unchanged", async (t) => {
       const channel = await broker.confirmChannel(t);
       const queue = await ownQueue(channel);
       for (const priority of [1, 9]) channel.sendToQueue(queue, Buffer.from(String(priority)), { priority });
@@ -145,7 +145,7 @@ describe("limits", () => {
       assert.deepEqual(await drain(channel, queue), ["9"]);
     });
 
-    test("a requeued message goes back to its place in its priority", async (t) => {
+    test("a requeued message returns to its position within its priority", async (t) => {
       const { channel, queue } = await prioritized(t, 5, [1, 5, 1]);
       await channel.get(queue, { noAck: true });
       const first = await channel.get(queue);
@@ -155,12 +155,12 @@ describe("limits", () => {
       assert.deepEqual(await drain(channel, queue), ["0:1", "2:1", "late"]);
     });
 
-    test("at x-max-length the head goes, which is of the highest priority", async (t) => {
+    test("at x-max-length the head is dropped, which has the highest priority", async (t) => {
       const { channel, queue } = await prioritized(t, 5, [1, 5, 1], { "x-max-length": 2 });
       assert.deepEqual(await drain(channel, queue), ["0:1", "2:1"]);
     });
 
-    test("consumers with prefetch get the highest that is there", async (t) => {
+    test("consumers with prefetch get the highest first", async (t) => {
       const { channel, queue } = await prioritized(t, 5, [1, 3, 2]);
       await channel.prefetch(1);
       const inbox = await Inbox.of(channel, queue);

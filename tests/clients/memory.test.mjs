@@ -1,4 +1,5 @@
-// Memory: publishers wait above the high watermark, and are closed at the limit. Of this broker only, as it needs a small one.
+// Memory: publishers wait above the high watermark, and are closed at the limit. Only with PocketMQ, as it takes a
+// small broker.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -10,7 +11,7 @@ import { FRAME, Wire } from "./wire.mjs";
 const LARGE = 900_000;
 
 describe("memory", onlyHere, () => {
-  /** A broker of 1 MiB whose watermark is passed, and a publisher that has to wait with the next message. */
+  /** Starts a broker of 1 MiB that is above its watermark, and a publisher whose next message has to wait. */
   async function full(t) {
     const broker = await startSmallBroker();
     t.after(() => broker.stop());
@@ -25,7 +26,7 @@ describe("memory", onlyHere, () => {
     return { broker, consumer, queue, publisher, reason };
   }
 
-  test("connection.blocked tells a publisher that declared it why, and unblocked that it may go on", async (t) => {
+  test("a publisher that declared it gets connection.blocked with the reason, and then connection.unblocked", async (t) => {
     const { consumer, queue, publisher, reason } = await full(t);
     assert.equal(reason, "low on memory");
     const unblocked = once(publisher, "unblocked");
@@ -48,15 +49,15 @@ describe("memory", onlyHere, () => {
     const wire = await Wire.open(broker.url);
     t.after(() => wire.socket.destroy());
     await wire.openChannel(1);
-    const told = [];
+    const methods = [];
     wire.next((frame) => {
-      if (frame.type === FRAME.METHOD) told.push(frame.payload.readUInt32BE(0));
+      if (frame.type === FRAME.METHOD) methods.push(frame.payload.readUInt32BE(0));
       return false;
     });
     wire.publish(1, "", queue, Buffer.from("waits"));
     await consumer.purgeQueue(queue);
     assert.deepEqual(await (await Inbox.of(consumer, queue)).bodies(2), ["waits", "waits"]);
-    assert.deepEqual(told, []);
+    assert.deepEqual(methods, []);
   });
 
   test("506 RESOURCE_ERROR: a message that would never fit", async (t) => {

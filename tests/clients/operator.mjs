@@ -1,4 +1,4 @@
-// Operator: closes connections by the management API; and a relay that loses them, as networks do.
+// Operator: closes connections by the management API; and a relay that breaks them, as networks do.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -9,7 +9,7 @@ const LISTED_WITHIN_MS = 20_000;
 
 export const CLOSED_BY_OPERATOR = /CONNECTION_FORCED - Closed via management plugin/;
 
-/** Closes the connections that gave themselves this name. A broker may list them a while after they have opened. */
+/** Closes the connections with this name. A broker may list them only a while after they have opened. */
 export async function closeAsOperator({ managementUrl }, name) {
   const api = new URL("/api/connections/", managementUrl);
   const limit = Date.now() + LISTED_WITHIN_MS;
@@ -25,7 +25,7 @@ export async function closeAsOperator({ managementUrl }, name) {
   }
 }
 
-/** A way to a broker, `{ url, cut(), stop() }`: `cut` ends all connections without a word. */
+/** Starts a relay to a broker, `{ url, cut(), stop() }`: `cut` ends all connections without a close. */
 export async function startRelay(brokerUrl) {
   const broker = new URL(brokerUrl);
   const sockets = new Set();

@@ -1,4 +1,5 @@
-// Partitions: a queue with x-partitions: one name, several FIFO parts, a key's messages in one of them. Ours alone.
+// Partitions: a queue with x-partitions: one name, several FIFO parts, and each key's messages in one of them. Only
+// PocketMQ has it.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -27,7 +28,7 @@ describe("x-partitions", onlyHere, () => {
     return { channel, queue, declare, publish, ready };
   }
 
-  /** What arrived, by key: the bodies in their order, and which consumers had them. */
+  /** Returns, by key, the bodies in their order and the consumers that got them. */
   function byKey(messages, keyOf = ({ properties }) => properties.headers["x-partition-key"]) {
     const keys = new Map();
     for (const message of messages) {
@@ -40,7 +41,7 @@ describe("x-partitions", onlyHere, () => {
     return keys;
   }
 
-  test("same key, same order; consumers are spread over the partitions, one active a partition", async (t) => {
+  test("same key, same order; consumers are spread over the partitions, one active for each partition", async (t) => {
     const { queue, publish } = await partitioned(t, 4);
     const inbox = await Inbox.of(await broker.channel(t), queue, { consumerTag: "one" });
     await inbox.consume(await broker.channel(t), queue, { consumerTag: "other" });
@@ -55,7 +56,7 @@ describe("x-partitions", onlyHere, () => {
     assert.deepEqual([...busy].sort(), ["one", "other"]);
   });
 
-  test("the key is the routing key, where no x-partition-key says otherwise", async (t) => {
+  test("the key is the routing key, without an x-partition-key", async (t) => {
     const { channel, queue } = await partitioned(t, 4);
     await channel.bindQueue(queue, "amq.topic", `${queue}.#`);
     const inbox = await Inbox.of(await broker.channel(t), queue, { consumerTag: "one" });
@@ -71,7 +72,7 @@ describe("x-partitions", onlyHere, () => {
     }
   });
 
-  test("another consumer takes over what one that leaves had, in order", async (t) => {
+  test("another consumer takes over the messages of a cancelled one, in order", async (t) => {
     const { queue, publish } = await partitioned(t, 4);
     const [first, second] = [await broker.channel(t), await broker.channel(t)];
     const leaving = await Inbox.of(first, queue);
@@ -85,7 +86,7 @@ describe("x-partitions", onlyHere, () => {
     for (const { bodies } of byKey(messages).values()) assert.deepEqual(bodies, ["1", "2"]);
   });
 
-  test("it counts, gets, purges and deletes as one queue", async (t) => {
+  test("counts, gets, purges and deletions treat it as one queue", async (t) => {
     const { channel, queue, publish, ready } = await partitioned(t, 4);
     await publish(1);
     assert.equal(await ready(), KEYS.length);
@@ -105,9 +106,9 @@ describe("x-partitions", onlyHere, () => {
     await declare(4);
     await publish(2);
 
-    const held = await ready();
-    assert.ok(held > 0 && held < KEYS.length, `${held} of ${KEYS.length} wait`);
-    const newer = await inbox.take(KEYS.length - held);
+    const waiting = await ready();
+    assert.ok(waiting > 0 && waiting < KEYS.length, `${waiting} of ${KEYS.length} wait`);
+    const newer = await inbox.take(KEYS.length - waiting);
     assert.equal(inbox.size, 0);
     const another = await openChannel(await broker.connect(t));
     await channelClosed(another, 406, /PRECONDITION_FAILED - .* still move to the partitions/, () =>
@@ -115,7 +116,7 @@ describe("x-partitions", onlyHere, () => {
     );
 
     consumer.ack(older.at(-1), true);
-    newer.push(...(await inbox.take(held)));
+    newer.push(...(await inbox.take(waiting)));
     for (const [key, { bodies }] of byKey([...older, ...newer])) assert.deepEqual(bodies, ["1", "2"], key);
     await declare(8);
     assert.equal((await channel.checkQueue(queue)).consumerCount, 1);

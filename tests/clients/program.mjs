@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const OWN_PYTHON = `${ROOT}.tools/python/bin/python`;
 
-/** The Python that has pika: POCKETMQ_PYTHON, else the one that the set-up made, else the system's. */
+/** The Python that has pika: POCKETMQ_PYTHON, else the one that the set-up installed, else the system's. */
 export const python = process.env.POCKETMQ_PYTHON ?? (existsSync(OWN_PYTHON) ? OWN_PYTHON : "python3");
 
 export class Program {
@@ -34,7 +34,7 @@ export class Program {
     this.exited.then(() => this.#giveUp());
   }
 
-  /** Runs a script by the interpreter that its name asks for. */
+  /** Runs a script by the interpreter for its extension. */
   static script(path, args = [], environment = {}) {
     const command = path.endsWith(".py") ? python : process.execPath;
     return new Program(command, [path, ...args], environment);
@@ -45,7 +45,7 @@ export class Program {
     return this.#lines;
   }
 
-  /** The first line that equals `wanted` or matches it, printed already or yet to come. */
+  /** Resolves with the first line that equals or matches `wanted`, whether it was printed already or not. */
   line(wanted) {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ wanted, resolve, reject });
@@ -53,7 +53,7 @@ export class Program {
     });
   }
 
-  /** Waits for the end and answers the exit code. */
+  /** Waits for the end, and returns the exit code. */
   async end() {
     const code = await this.exited;
     if (code !== 0) throw new Error(`${this.name} ended with code ${code}: ${this.#complaint}`);

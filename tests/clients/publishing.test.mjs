@@ -45,7 +45,7 @@ describe("publishing", () => {
       await channel.deleteQueue(queue);
     });
 
-    test("come for what no queue takes", async (t) => {
+    test("come for unroutable messages", async (t) => {
       const channel = await broker.confirmChannel(t);
       channel.publish("amq.direct", unique("nobody"), Buffer.from("dropped"));
       await channel.waitForConfirms();
@@ -53,7 +53,7 @@ describe("publishing", () => {
   });
 
   describe("mandatory", () => {
-    test("what no queue takes comes back as 312, before its confirm", async (t) => {
+    test("an unroutable message is returned with 312, before its confirm", async (t) => {
       const channel = await broker.confirmChannel(t);
       const events = [];
       channel.on("return", (message) => events.push(message));
@@ -72,7 +72,7 @@ describe("publishing", () => {
       );
     });
 
-    test("the default exchange returns what names no queue", async (t) => {
+    test("the default exchange returns a message for an unknown queue", async (t) => {
       const channel = await broker.channel(t);
       const returned = once(channel, "return");
       channel.sendToQueue(unique("missing"), Buffer.from("lost"), { mandatory: true });
@@ -81,7 +81,7 @@ describe("publishing", () => {
       assert.equal(message.fields.exchange, "");
     });
 
-    test("what a queue takes does not come back", async (t) => {
+    test("a routed message is not returned", async (t) => {
       const channel = await broker.confirmChannel(t);
       let returned = 0;
       channel.on("return", () => {
@@ -124,7 +124,7 @@ describe("publishing", () => {
       );
     });
 
-    test("messages before the refused one are kept", async (t) => {
+    test("messages before the refused one stay", async (t) => {
       const connection = await broker.connect(t);
       const [observer, channel] = [await openChannel(connection), await openChannel(connection)];
       const queue = await ownQueue(observer);
@@ -149,7 +149,7 @@ describe("publishing", () => {
       ["1 MB", 1_000_000],
       ["5 MB", 5_000_000],
     ]) {
-      test(`${label} arrives as it was`, async (t) => {
+      test(`${label} arrives unchanged`, async (t) => {
         const channel = await broker.channel(t);
         const queue = await ownQueue(channel);
         const inbox = await Inbox.of(channel, queue);
@@ -177,7 +177,7 @@ describe("publishing", () => {
 
     function patterned(size) {
       const body = Buffer.alloc(size);
-      // A step that is prime to the frame size: a frame lost, doubled or out of order would show.
+      // A step that is prime to the frame size: a lost, repeated or misplaced frame would show.
       for (let i = 0; i < size; i++) body[i] = (i * 31 + (i >> 8)) & 0xff;
       return body;
     }
@@ -212,7 +212,7 @@ describe("publishing", () => {
       assert.equal(clusterId ?? expiration, undefined);
     });
 
-    test("none of them stay none", async (t) => {
+    test("absent ones stay absent", async (t) => {
       const { headers, ...others } = await roundTrip(t, {});
       assert.deepEqual(headers, {});
       assert.ok(Object.values(others).every((value) => value === undefined));

@@ -1,4 +1,4 @@
-// Python clients: runs the tests of a folder by python/reporter.py and reports each of them here.
+// Python clients: runs the tests of a folder with python/reporter.py and reports each as a test here.
 
 import assert from "node:assert/strict";
 import { createInterface } from "node:readline";
@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { startBroker, startSmallBroker } from "./broker.mjs";
 import { Program } from "./program.mjs";
 
-/** Every test in `tests/clients/<folder>`, with a broker of their own and a small one. */
+/** Runs every test in `tests/clients/<folder>`, with a broker of their own and a small one. */
 export function describePython(folder) {
   describe(folder, () => {
     let broker;

@@ -18,7 +18,7 @@ import {
 describe("queues", () => {
   const broker = useBroker();
 
-  test("declare answers the name and the counts, and may be repeated", async (t) => {
+  test("declare-ok has the name and the counts, and may be repeated", async (t) => {
     const channel = await broker.channel(t);
     const name = unique("declared");
     const options = { durable: false, autoDelete: true };
@@ -74,7 +74,7 @@ describe("queues", () => {
     });
   }
 
-  test("an argument that nobody knows is no hindrance", async (t) => {
+  test("an unknown argument is accepted", async (t) => {
     const channel = await broker.channel(t);
     await ownQueue(channel, { arguments: { "x-nobody-knows": { nested: [1, 2, 3] } } });
   });
@@ -143,7 +143,7 @@ describe("queues", () => {
       });
     }
 
-    test("anyone may publish to it", async (t) => {
+    test("every connection may publish to it", async (t) => {
       const owner = await broker.channel(t);
       const queue = await ownQueue(owner);
       const inbox = await Inbox.of(owner, queue, { noAck: true });
@@ -152,7 +152,7 @@ describe("queues", () => {
       assert.deepEqual(await inbox.bodies(1), ["from outside"]);
     });
 
-    test("it goes when its connection goes", async (t) => {
+    test("it is deleted with its connection", async (t) => {
       const connection = await broker.connect(t);
       const owner = await openChannel(connection);
       const name = unique("exclusive");
@@ -165,7 +165,7 @@ describe("queues", () => {
   });
 
   describe("auto-delete", () => {
-    test("it stays until its first consumer, and goes with its last", async (t) => {
+    test("it stays until its first consumer, and is deleted with its last", async (t) => {
       const connection = await broker.connect(t);
       const channel = await openChannel(connection);
       const name = unique("auto-delete");
@@ -177,7 +177,7 @@ describe("queues", () => {
       await gone(connection, name);
     });
 
-    test("it goes when the last consumer's channel closes", async (t) => {
+    test("it is deleted when the last consumer's channel closes", async (t) => {
       const connection = await broker.connect(t);
       const channel = await openChannel(connection);
       const name = unique("auto-delete");
@@ -189,7 +189,7 @@ describe("queues", () => {
   });
 
   describe("delete and purge", () => {
-    test("delete answers how many ready messages went with it", async (t) => {
+    test("delete-ok has the number of its ready messages", async (t) => {
       const channel = await broker.channel(t);
       const queue = await ownQueue(channel);
       await fill(channel, queue, ["one", "two", "three"]);
@@ -219,7 +219,7 @@ describe("queues", () => {
       );
     });
 
-    test("purge takes what is ready and leaves what is unacked", async (t) => {
+    test("purge removes ready messages, not unacked ones", async (t) => {
       const channel = await broker.channel(t);
       const queue = await ownQueue(channel);
       await fill(channel, queue, ["unacked", "two", "three"]);
@@ -244,7 +244,7 @@ describe("queues", () => {
   });
 });
 
-/** Waits until a queue no longer exists; on a locked or still existing one it asks again. */
+/** Waits until a queue no longer exists; while it is locked or exists, it tries again. */
 async function gone(connection, queue) {
   const limit = Date.now() + 10_000;
   for (;;) {

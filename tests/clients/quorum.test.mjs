@@ -1,4 +1,4 @@
-// Quorum queues: what a client sees of them that a classic queue does not do.
+// Quorum queues: their differences from classic queues, as a client sees them.
 
 import assert from "node:assert/strict";
 import { describe } from "node:test";
@@ -18,7 +18,7 @@ describe("quorum queues", () => {
 
   const counted = ({ properties, fields }) => [properties.headers["x-delivery-count"], fields.redelivered];
 
-  test("x-delivery-count is absent at first, and counts every delivery before", async (t) => {
+  test("x-delivery-count is absent at first, and counts earlier deliveries", async (t) => {
     const { channel, queue } = await quorum(t);
     const inbox = await Inbox.of(channel, queue);
     channel.sendToQueue(queue, Buffer.from("x"));
@@ -49,7 +49,7 @@ describe("quorum queues", () => {
     ["nack", (channel, message) => channel.nack(message)],
     ["reject", (channel, message) => channel.reject(message, true)],
   ]) {
-    test(`x-delivery-limit drops what came back by ${label} more often`, async (t) => {
+    test(`x-delivery-limit drops a message that was returned by ${label} more often`, async (t) => {
       const { channel, queue } = await quorum(t, { "x-delivery-limit": 2 });
       const inbox = await Inbox.of(channel, queue);
       channel.sendToQueue(queue, Buffer.from("poison"));

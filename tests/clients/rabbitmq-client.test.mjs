@@ -1,4 +1,4 @@
-// rabbitmq-client: consumers, publishers and calls that declare, retry and come back by themselves.
+// rabbitmq-client: consumers, publishers and calls that declare, retry and reconnect by themselves.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -18,7 +18,7 @@ describe("rabbitmq-client", () => {
   });
   after(() => small?.stop());
 
-  /** A connection whose errors are for the test to see; what it made is closed before it, last first. */
+  /** Opens a connection whose errors reach the test; everything made on it is closed first, in reverse order. */
   function connect(t, options = {}) {
     const connection = new Connection({ url: broker.url, retryLow: 1, ...options });
     connection.on("error", () => {});
@@ -42,7 +42,7 @@ describe("rabbitmq-client", () => {
     return { connection, channel, queue };
   }
 
-  /** A consumer of a queue that expires after it; its messages arrive in an inbox. */
+  /** Starts a consumer of a queue that expires after it; its messages arrive in an inbox. */
   async function consumer({ connection, keep }, props, status = () => undefined) {
     const inbox = new Inbox();
     const queueOptions = {
@@ -58,7 +58,7 @@ describe("rabbitmq-client", () => {
     return { made, inbox };
   }
 
-  test("a consumer declares what it needs, and acks what it has done", async (t) => {
+  test("a consumer declares its queue, and acks handled messages", async (t) => {
     const client = connect(t);
     const [queue, exchange] = [unique("events"), unique("topic")];
     const { made, inbox } = await consumer(client, {
@@ -77,7 +77,7 @@ describe("rabbitmq-client", () => {
     assert.equal((await client.connection.queueDelete(queue)).messageCount, 0);
   });
 
-  test("a handler requeues, and what it drops is dead", async (t) => {
+  test("a handler requeues, and dropped messages are dead-lettered", async (t) => {
     const client = connect(t);
     const [queue, graveyard] = [unique("work"), unique("graveyard")];
     const dead = await consumer(client, { queue: graveyard });
@@ -95,7 +95,7 @@ describe("rabbitmq-client", () => {
     assert.deepEqual([body, headers["x-death"][0].reason], ["bad", "rejected"]);
   });
 
-  test("a call is answered", async (t) => {
+  test("a call gets its reply", async (t) => {
     const client = connect(t);
     const queue = unique("rpc");
     await consumer(client, { queue }, async ({ body }, reply) => reply(body.toUpperCase()));
@@ -107,7 +107,7 @@ describe("rabbitmq-client", () => {
     );
   });
 
-  test("a call that nobody takes in time fails", async (t) => {
+  test("a call without a reply in time fails", async (t) => {
     const client = connect(t);
     const queue = unique("silent");
     await client.connection.queueDeclare({ queue, arguments: { "x-expires": 60_000 } });
@@ -115,7 +115,7 @@ describe("rabbitmq-client", () => {
     await assert.rejects(caller.send(queue, "anyone?"), { code: "RPC_TIMEOUT" });
   });
 
-  test("what no queue takes comes back", async (t) => {
+  test("an unroutable message is returned", async (t) => {
     const client = connect(t);
     const publisher = client.keep(client.connection.createPublisher({ confirm: true }));
     const returned = new Promise((resolve) => publisher.once("basic.return", resolve));
@@ -124,7 +124,7 @@ describe("rabbitmq-client", () => {
     assert.deepEqual([replyCode, body], [312, "come back"]);
   });
 
-  test("a full queue that rejects answers with nack", async (t) => {
+  test("a full queue that rejects nacks", async (t) => {
     const client = connect(t);
     const queue = unique("full");
     const full = { "x-max-length": 1, "x-overflow": "reject-publish", "x-expires": 60_000 };
@@ -135,7 +135,7 @@ describe("rabbitmq-client", () => {
     await assert.rejects(publisher.send(queue, "two"), { code: "NACK" });
   });
 
-  // It takes the agreed size of a frame for that of its payload.
+  // It takes the negotiated frame size for that of the payload.
   test("large bodies arrive", async (t) => {
     const { channel, queue } = await openChannel(t);
     await channel.confirmSelect();
@@ -176,14 +176,14 @@ describe("rabbitmq-client", () => {
     await assert.rejects(other, { code: "PRECONDITION_FAILED" });
   });
 
-  test("a publisher survives that its exchange is missing", async (t) => {
+  test("a publisher survives a missing exchange", async (t) => {
     const client = connect(t);
     const publisher = client.keep(client.connection.createPublisher({ confirm: true }));
     await assert.rejects(publisher.send({ exchange: "pmq-missing", routingKey: "x" }, "x"), { code: "NOT_FOUND" });
     await publisher.send({ exchange: "amq.fanout", routingKey: "x" }, "x");
   });
 
-  test("a consumer declares its queue anew when it was deleted", async (t) => {
+  test("a consumer declares its queue again when it was deleted", async (t) => {
     const client = connect(t);
     const queue = unique("deleted");
     const { made, inbox } = await consumer(client, { queue });
@@ -194,7 +194,7 @@ describe("rabbitmq-client", () => {
     assert.equal((await inbox.next()).body, "after");
   });
 
-  test("a wrong password and an unknown virtual host are told", async (t) => {
+  test("a wrong password and an unknown virtual host are reported", async (t) => {
     for (const [options, code] of [
       [{ password: "wrong" }, "ACCESS_REFUSED"],
       [{ vhost: "nowhere" }, "NOT_ALLOWED"],
@@ -206,7 +206,7 @@ describe("rabbitmq-client", () => {
     }
   });
 
-  test("a lost connection comes back with its consumers, and its publisher sends again", async (t) => {
+  test("a lost connection reconnects with its consumers, and its publisher sends again", async (t) => {
     const relay = await startRelay(broker.url);
     const client = connect(t, { url: relay.url });
     t.after(() => relay.stop());
@@ -228,7 +228,7 @@ describe("rabbitmq-client", () => {
     assert.equal((await inbox.next()).body, "the next");
   });
 
-  test("a connection that the operator closed comes back", async (t) => {
+  test("a connection that the operator closed reconnects", async (t) => {
     if (!broker.managementUrl) return t.skip("the management API is not known");
     const connectionName = unique("connection");
     const { connection } = connect(t, { connectionName });
@@ -240,7 +240,7 @@ describe("rabbitmq-client", () => {
     assert.match((await back).message, CLOSED_BY_OPERATOR);
   });
 
-  test("a publisher is told that memory is short, and that it no longer is", async (t) => {
+  test("a publisher is notified when memory runs low, and when it no longer does", async (t) => {
     if (!small) return t.skip("no broker with a small memory is at hand");
     const { connection, keep } = connect(t, { url: small.url });
     const owner = connect(t, { url: small.url }).connection;

@@ -1,4 +1,4 @@
-// The README's Python, unchanged, against a broker of this test: only pika's default port is another one.
+// README: its Python, unchanged, against a broker of this test; only pika's default port differs.
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -25,7 +25,7 @@ describe("README", () => {
     if (folder) await rm(folder, { recursive: true });
   });
 
-  test("its Python prints what it says", { timeout: 30_000 }, async () => {
+  test("its Python prints the documented output", { timeout: 30_000 }, async () => {
     const found = snippets(README, "python");
     assert.ok(found.length > 0);
     for (const { code, printed } of found) {

@@ -1,4 +1,4 @@
-// Direct reply-to: request and answer over amq.rabbitmq.reply-to.
+// Direct reply-to: requests and replies over amq.rabbitmq.reply-to.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -10,42 +10,42 @@ const REPLY_TO = "amq.rabbitmq.reply-to";
 describe("direct reply-to", () => {
   const broker = useBroker();
 
-  /** A client that asked and a server that has the question. */
-  async function asked(t) {
+  /** Returns a client that has sent a request, and a server that has received it. */
+  async function requested(t) {
     const server = await broker.channel(t);
     const { queue } = await server.assertQueue("", { durable: false, autoDelete: true });
     const questions = await Inbox.of(server, queue, { noAck: true });
     const connection = await broker.connect(t);
     const client = await openChannel(connection);
-    const answers = await Inbox.of(client, REPLY_TO, { noAck: true });
+    const replies = await Inbox.of(client, REPLY_TO, { noAck: true });
     client.sendToQueue(queue, Buffer.from("question"), { replyTo: REPLY_TO, correlationId: "c1" });
     const { properties } = await questions.next();
-    return { server, connection, client, answers, ...properties };
+    return { server, connection, client, replies, ...properties };
   }
 
-  test("the answer arrives at the asking channel", async (t) => {
-    const { server, answers, replyTo, correlationId } = await asked(t);
+  test("the reply arrives at the requesting channel", async (t) => {
+    const { server, replies, replyTo, correlationId } = await requested(t);
     assert.equal(correlationId, "c1");
     assert.match(replyTo, /^amq\.rabbitmq\.reply-to\..{16,}$/);
 
-    server.sendToQueue(replyTo, Buffer.from("answer"), { correlationId });
-    const answer = await answers.next();
-    assert.equal(answer.content.toString(), "answer");
-    assert.equal(answer.properties.correlationId, "c1");
-    assert.equal(answer.fields.exchange, "");
-    assert.equal(answer.fields.routingKey, replyTo);
-    assert.equal(answer.fields.redelivered, false);
+    server.sendToQueue(replyTo, Buffer.from("reply"), { correlationId });
+    const reply = await replies.next();
+    assert.equal(reply.content.toString(), "reply");
+    assert.equal(reply.properties.correlationId, "c1");
+    assert.equal(reply.fields.exchange, "");
+    assert.equal(reply.fields.routingKey, replyTo);
+    assert.equal(reply.fields.redelivered, false);
   });
 
-  test("no two askers have the same reply address", async (t) => {
-    const [one, other] = [await asked(t), await asked(t)];
+  test("no two requesters have the same reply address", async (t) => {
+    const [one, other] = [await requested(t), await requested(t)];
     assert.notEqual(one.replyTo, other.replyTo);
     other.server.sendToQueue(one.replyTo, Buffer.from("for one"));
-    assert.equal((await one.answers.next()).content.toString(), "for one");
-    assert.equal(other.answers.size, 0);
+    assert.equal((await one.replies.next()).content.toString(), "for one");
+    assert.equal(other.replies.size, 0);
   });
 
-  test("a reply-to that names an ordinary queue is left alone", async (t) => {
+  test("a reply-to that names an ordinary queue is not changed", async (t) => {
     const channel = await broker.channel(t);
     const queue = await ownQueue(channel);
     const inbox = await Inbox.of(channel, queue, { noAck: true });
@@ -53,8 +53,8 @@ describe("direct reply-to", () => {
     assert.equal((await inbox.next()).properties.replyTo, "elsewhere");
   });
 
-  test("an answer to someone who has gone is dropped, or returned if mandatory", async (t) => {
-    const { server, connection, replyTo } = await asked(t);
+  test("a reply to a closed requester is dropped, or returned if mandatory", async (t) => {
+    const { server, connection, replyTo } = await requested(t);
     await connection.close();
     server.sendToQueue(replyTo, Buffer.from("too late"));
     const returned = once(server, "return");
@@ -63,10 +63,10 @@ describe("direct reply-to", () => {
     assert.equal(message.fields.replyCode, 312);
   });
 
-  test("a passive declare tells whether the asker still waits", async (t) => {
-    const { server, client, answers, replyTo } = await asked(t);
+  test("a passive declare shows whether the requester still waits", async (t) => {
+    const { server, client, replies, replyTo } = await requested(t);
     assert.equal((await server.checkQueue(replyTo)).queue, replyTo);
-    await client.cancel(answers.consumerTag);
+    await client.cancel(replies.consumerTag);
     await channelClosed(server, 404, /NOT_FOUND - no queue 'amq\.rabbitmq\.reply-to\./, () =>
       server.checkQueue(replyTo),
     );

@@ -1,4 +1,4 @@
-// Routing: what is more than an exchange's type: alternate exchanges, CC and BCC, hashing, chance, delay.
+// Routing: beyond an exchange's type: alternate exchanges, CC and BCC, hashing, random choice, delay.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -21,7 +21,7 @@ describe("routing", () => {
     for (const [label, match, taken] of [
       ["all ignores x- keys", { "x-match": "all", "x-kind": "other", format: "pdf" }, true],
       ["all-with-x compares x- keys", { "x-match": "all-with-x", "x-kind": "other", format: "pdf" }, false],
-      ["all-with-x takes what has them all", { "x-match": "all-with-x", "x-kind": "new", format: "pdf" }, true],
+      ["all-with-x matches when all are present", { "x-match": "all-with-x", "x-kind": "new", format: "pdf" }, true],
       ["any ignores x- keys", { "x-match": "any", "x-kind": "new" }, false],
       ["any-with-x is content with an x- key", { "x-match": "any-with-x", "x-kind": "new", format: "txt" }, true],
       ["a void value tests presence, of x- keys too", { "x-match": "all-with-x", "x-kind": null }, true],
@@ -39,7 +39,9 @@ describe("routing", () => {
   });
 
   describe("alternate exchange", () => {
-    /** An exchange whose alternate is a fanout, with a queue bound to each; the alternate's only if wanted. */
+    /**
+     * Declares an exchange with a fanout as its alternate, and a queue bound to each; the alternate's only if `caught`.
+     */
     async function alternate(t, { caught = true } = {}) {
       const channel = await broker.confirmChannel(t);
       const fallback = await declared(channel, "fanout", { autoDelete: false });
@@ -67,7 +69,7 @@ describe("routing", () => {
     });
 
     for (const [label, caught, returns] of [
-      ["does not return what the alternate took", true, 0],
+      ["does not return a message that the alternate routed", true, 0],
       ["returns only if the alternate fails too", false, 1],
     ]) {
       test(`mandatory ${label}`, async (t) => {
@@ -91,7 +93,7 @@ describe("routing", () => {
       await channel.waitForConfirms();
     });
 
-    test("of each other end", async (t) => {
+    test("that are each other's end", async (t) => {
       const channel = await broker.confirmChannel(t);
       const [one, other] = [broker.exchangeName("one"), broker.exchangeName("other")];
       for (const [name, alternateExchange] of [
@@ -107,7 +109,7 @@ describe("routing", () => {
   });
 
   describe("CC and BCC", () => {
-    /** Publishes one message, and answers what each of three queues got. */
+    /** Publishes one message, and returns how many each of three queues got. */
     async function carbonCopied(t, exchange, headersOf) {
       const channel = await broker.confirmChannel(t);
       const queues = [await ownQueue(channel), await ownQueue(channel), await ownQueue(channel)];
@@ -134,7 +136,7 @@ describe("routing", () => {
       }
     });
 
-    test("a queue gets one copy however often it is named", async (t) => {
+    test("a queue gets one copy however often it is listed", async (t) => {
       const { got } = await carbonCopied(t, "", ([zero, one]) => ({ CC: [one, one, zero], BCC: [one] }));
       assert.deepEqual(
         got.map((message) => message?.fields?.messageCount),
@@ -159,7 +161,7 @@ describe("routing", () => {
   });
 
   describe("x-consistent-hash", () => {
-    /** Publishes to an exchange with two queues of these weights; answers what arrived in each. */
+    /** Publishes to an exchange with two queues of these weights; returns the messages in each. */
     async function hashed(t, weights, publish, options) {
       const channel = await broker.confirmChannel(t);
       const exchange = await declared(channel, "x-consistent-hash", options);
@@ -256,7 +258,7 @@ describe("routing", () => {
     }
   });
 
-  test("x-random: each message goes to one of the queues, whatever its key", async (t) => {
+  test("x-random: each message goes to one of the queues, regardless of its key", async (t) => {
     const channel = await broker.confirmChannel(t);
     const exchange = await declared(channel, "x-random");
     const queues = [await ownQueue(channel), await ownQueue(channel), await ownQueue(channel)];

@@ -1,4 +1,4 @@
-// Runs every client test: `node tests/clients/run.mjs [word...]` (only the files whose name contains a word).
+// Run: every client test: `node tests/clients/run.mjs [word...]` (only the files whose name contains a word).
 // POCKETMQ_TEST_URL=amqp://… runs the same tests against another broker.
 
 import { readdir } from "node:fs/promises";
@@ -20,7 +20,7 @@ if (files.length === 0) {
   process.exit(1);
 }
 
-// Every file has a broker of its own, so two at a time do not meet.
+// Every file has a broker of its own, so two at a time do not interfere.
 run({ files, concurrency: 2 })
   .on("test:fail", () => {
     process.exitCode = 1;

@@ -1,4 +1,4 @@
-// Transactions: tx.select, commit and rollback over publish, ack and reject of one channel.
+// Transactions: tx.select, commit and rollback with publish, ack and reject on one channel.
 
 import assert from "node:assert/strict";
 import { describe } from "node:test";
@@ -18,13 +18,13 @@ import {
 const TX = 90 * 65_536;
 const METHODS = { select: 10, commit: 20, rollback: 30 };
 
-/** amqplib has no words for these methods, but sends whatever has a number. */
+/** amqplib has no functions for these methods, but can send them by number. */
 const tx = (channel, verb) => channel.rpc(TX + METHODS[verb], {}, TX + METHODS[verb] + 1);
 
 describe("transactions", () => {
   const broker = useBroker();
 
-  /** A queue with these bodies, and a channel in a transaction beside one that is not. */
+  /** Declares a queue with these bodies, and opens a channel with a transaction and one without. */
   async function transactional(t, bodies = []) {
     const connection = await broker.connect(t);
     const [observer, channel] = [await openChannel(connection), await openChannel(connection)];
@@ -36,7 +36,7 @@ describe("transactions", () => {
     return { connection, observer, channel, queue, send, ready };
   }
 
-  test("select may be repeated, and commit or roll back nothing", async (t) => {
+  test("select may be repeated, and commit and rollback may have nothing to do", async (t) => {
     const { channel } = await transactional(t);
     await tx(channel, "select");
     await tx(channel, "commit");
@@ -44,7 +44,7 @@ describe("transactions", () => {
   });
 
   describe("publish", () => {
-    test("is held until commit, then is in the queue at once and in order", async (t) => {
+    test("waits for the commit, then all are in the queue in order", async (t) => {
       const { channel, observer, queue, send, ready } = await transactional(t);
       for (const body of ["1", "2", "3"]) send(body);
       await channel.checkQueue(queue);
@@ -54,7 +54,7 @@ describe("transactions", () => {
       assert.deepEqual(await drain(observer, queue), ["1", "2", "3"]);
     });
 
-    test("is forgotten by rollback", async (t) => {
+    test("is dropped by rollback", async (t) => {
       const { channel, observer, queue, send } = await transactional(t);
       send("rolled back");
       await tx(channel, "rollback");
@@ -63,7 +63,7 @@ describe("transactions", () => {
       assert.deepEqual(await drain(observer, queue), ["committed"]);
     });
 
-    test("of two transactions on one channel come one after the other", async (t) => {
+    test("in two transactions on one channel arrive in order", async (t) => {
       const { channel, observer, queue, send } = await transactional(t);
       for (const body of ["1", "2"]) {
         send(body);
@@ -72,14 +72,14 @@ describe("transactions", () => {
       assert.deepEqual(await drain(observer, queue), ["1", "2"]);
     });
 
-    test("is forgotten when the channel closes", async (t) => {
+    test("is dropped when the channel closes", async (t) => {
       const { channel, send, ready } = await transactional(t);
       send("never");
       await channel.close();
       assert.equal(await ready(), 0);
     });
 
-    test("returns precede commit-ok, and come no earlier", async (t) => {
+    test("is returned right before commit-ok", async (t) => {
       const { channel, queue } = await transactional(t);
       const events = [];
       channel.on("return", ({ content, fields }) => events.push(`${content} ${fields.replyCode}`));
@@ -93,7 +93,7 @@ describe("transactions", () => {
       assert.deepEqual(events, ["not yet committed", "1 312", "2 312", "committed"]);
     });
 
-    test("what is rolled back is not returned", async (t) => {
+    test("is not returned after a rollback", async (t) => {
       const { channel } = await transactional(t);
       let returned = 0;
       channel.on("return", () => {
@@ -105,7 +105,7 @@ describe("transactions", () => {
       assert.equal(returned, 0);
     });
 
-    test("to a missing exchange is 404 at once, and all of the transaction is forgotten", async (t) => {
+    test("to a missing exchange is 404 at once, and the whole transaction is dropped", async (t) => {
       const { channel, ready, send } = await transactional(t);
       await channelClosed(channel, 404, /no exchange/, async () => {
         send("before");
@@ -122,7 +122,7 @@ describe("transactions", () => {
       ["reject without requeue", (channel, message) => channel.reject(message, false), []],
       ["reject with requeue", (channel, message) => channel.reject(message, true), ["1"]],
     ]) {
-      test(`${label} is held until commit`, async (t) => {
+      test(`${label} waits for the commit`, async (t) => {
         const { channel, observer, queue } = await transactional(t, ["1"]);
         settle(channel, await channel.get(queue));
         await channel.checkQueue(queue);
@@ -134,7 +134,7 @@ describe("transactions", () => {
       });
     }
 
-    test("rollback does not requeue: what was acked is unacked again, and may be acked again", async (t) => {
+    test("rollback does not requeue: acked messages are unacked again, and may be acked again", async (t) => {
       const { channel, observer, queue } = await transactional(t, ["1"]);
       const message = await channel.get(queue);
       channel.ack(message);
@@ -146,7 +146,7 @@ describe("transactions", () => {
       assert.deepEqual(await drain(observer, queue), []);
     });
 
-    test("an ack that is not committed is void when the channel closes", async (t) => {
+    test("without a commit has no effect when the channel closes", async (t) => {
       const { channel, observer, queue } = await transactional(t, ["1"]);
       channel.ack(await channel.get(queue));
       await channel.close();
@@ -170,7 +170,7 @@ describe("transactions", () => {
       });
     });
 
-    test("makes room for prefetch only at commit", async (t) => {
+    test("makes room in the prefetch only with the commit", async (t) => {
       const { channel, observer, queue } = await transactional(t, ["1", "2"]);
       await channel.prefetch(1);
       const inbox = await Inbox.of(channel, queue);

@@ -1,4 +1,4 @@
-// Wire: an AMQP peer by hand, for what no client library lets a test do or see.
+// Wire: a handwritten AMQP peer, for tests of things that client libraries do not do or show.
 
 import { once } from "node:events";
 import { connect } from "node:net";
@@ -6,7 +6,7 @@ import { connect } from "node:net";
 export const FRAME = { METHOD: 1, HEADER: 2, BODY: 3, HEARTBEAT: 8 };
 const FRAME_END = 0xce;
 
-/** The types that methods are made of, as bytes. */
+/** The types of method arguments, as bytes. */
 export const octet = (value) => Buffer.from([value]);
 export const u16 = (value) => Buffer.from([value >> 8, value]);
 
@@ -26,7 +26,7 @@ export function u64(value) {
 export const short = (text) => Buffer.concat([octet(Buffer.byteLength(text)), Buffer.from(text)]);
 /** Bytes with their length in four. */
 export const long = (bytes) => Buffer.concat([u32(bytes.length), Buffer.from(bytes)]);
-/** A field table of booleans, texts and further tables. */
+/** A field table of booleans, strings and further tables. */
 export const table = (entries = {}) => long(Buffer.concat(Object.entries(entries).map(field)));
 
 function field([name, value]) {
@@ -35,7 +35,7 @@ function field([name, value]) {
   return Buffer.concat([short(name), Buffer.from("F"), table(value)]);
 }
 
-/** The start of a content's header: its class, no properties. */
+/** The start of a content header: its class, no properties. */
 export const header = (bodySize) => Buffer.concat([u16(60), u16(0), u64(bodySize), u16(0)]);
 
 export class Wire {
@@ -57,7 +57,7 @@ export class Wire {
     return new Wire(socket);
   }
 
-  /** Connects and goes through the handshake, agreeing to this heartbeat. */
+  /** Connects and completes the handshake, with this heartbeat. */
   static async open(url, { heartbeat = 0, capabilities = {} } = {}) {
     const wire = await Wire.started(url, { capabilities });
     const { channelMax, frameMax } = wire.tune;
@@ -66,7 +66,7 @@ export class Wire {
     return wire;
   }
 
-  /** Connects and logs in; what is proposed is for the test to answer. */
+  /** Connects and logs in; the test answers the server's tune. */
   static async started(url, { capabilities = {}, user = "guest", password = "guest" } = {}) {
     const wire = await Wire.greeted(url);
     wire.logIn("PLAIN", `\0${user}\0${password}`, capabilities);
@@ -74,7 +74,7 @@ export class Wire {
     return wire;
   }
 
-  /** Connects and sends the header; `start` is what the server answered. */
+  /** Connects and sends the header; `start` is the server's reply. */
   static async greeted(url) {
     const wire = await Wire.connect(url);
     wire.socket.write("AMQP\x00\x00\x09\x01", "latin1");
@@ -116,7 +116,7 @@ export class Wire {
     this.socket.write(Buffer.concat([head, u32(payload.length), payload, octet(FRAME_END)]));
   }
 
-  /** The next frame that satisfies the test, those before it dropped. */
+  /** Resolves with the next frame that satisfies the predicate; those before it are dropped. */
   next(wanted) {
     return new Promise((resolve) => {
       this.#waiting.push({ wanted, resolve });
@@ -124,13 +124,13 @@ export class Wire {
     });
   }
 
-  /** The next method with these ids. */
+  /** Resolves with the next method with these ids. */
   method(classId, methodId) {
     const ids = classId * 65_536 + methodId;
     return this.next(({ type, payload }) => type === FRAME.METHOD && payload.readUInt32BE(0) === ids);
   }
 
-  /** How the server closes: the channel (0 is the connection), code, text, and the method that it blames. */
+  /** Resolves with the server's close: the channel (0 is the connection), code, text, and the method that failed. */
   async closing() {
     const ids = [10 * 65_536 + 50, 20 * 65_536 + 40];
     const frame = await this.next(

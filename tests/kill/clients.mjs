@@ -1,8 +1,9 @@
-// Clients: publishers with confirms and consumers with acks, each on a connection of its own, that tell a ledger what they did.
+// Clients: publishers with confirms and consumers with acks, each on a connection of its own, which record everything
+// in a ledger.
 
 import amqplib from "amqplib";
 
-/** Queues by the publisher that fills them: one, a quorum queue, and two behind an exchange that copies to both. */
+/** The queues of each publisher: one, a quorum queue, and two behind an exchange that copies to both. */
 export const ROUTES = [
   { exchange: "", routingKey: "plain", queues: ["plain"] },
   { exchange: "", routingKey: "quorum", queues: ["quorum"] },
@@ -12,10 +13,10 @@ export const QUEUES = ROUTES.flatMap(({ queues }) => queues);
 
 const WINDOW = 200;
 const PREFETCH = 100;
-/** Acks between two answers that the consumer asks for. */
+/** Number of acks between two requests whose reply makes them durable. */
 const SETTLE = 40;
 
-/** A connection whose end is expected. */
+/** Opens a connection that may end at any time. */
 export async function connected(url) {
   const connection = await amqplib.connect(`${url}?heartbeat=0`);
   connection.on("error", () => {});
@@ -28,13 +29,13 @@ async function channelOf(url, kind) {
   return channel;
 }
 
-/** Who came when the broker was in its next life already, which is not the round's. */
+/** Closes a connection that reached the broker's next life, which does not belong to this round. */
 async function late(channel) {
   await channel.connection.close();
   throw new Error("The broker's life is over.");
 }
 
-/** Makes everything, durable. */
+/** Declares all exchanges and queues, durable. */
 export async function declare(url) {
   const connection = await connected(url);
   const channel = await connection.createChannel();
@@ -49,7 +50,8 @@ export async function declare(url) {
 
 /**
  * Publishes until its connection ends, in a window and as long as the queues are not too full.
- * @param {{ url: string, ledger: import("./ledger.mjs").Ledger, life: number, backlog: number, nextId: () => number, random: () => number, isOver?: boolean }} round
+ * @param {{ url: string, ledger: import("./ledger.mjs").Ledger, life: number, backlog: number, nextId: () => number,
+ * random: () => number, isOver?: boolean }} round
  */
 export async function publisher(round, route, confirmed) {
   const { url, ledger, life, backlog, nextId, random } = round;
@@ -79,7 +81,7 @@ export async function publisher(round, route, confirmed) {
   return more;
 }
 
-/** Consumes and acks until its connection ends; gives some messages back. `progress` is told when acks are durable. */
+/** Consumes and acks until its connection ends; requeues some messages. Calls `progress` when acks are durable. */
 export async function consumer(round, queue, progress) {
   const { url, ledger, life, random } = round;
   const channel = await channelOf(url, "createChannel");
@@ -110,7 +112,7 @@ export async function consumer(round, queue, progress) {
   return { settle };
 }
 
-/** The number, and then bytes that follow from it: a body that was damaged is known. */
+/** Returns the number, and then bytes derived from it, so that a damaged body is noticed. */
 function bodyOf(id, length) {
   const body = Buffer.alloc(length, id & 0xff);
   body.writeDoubleBE(id);

@@ -1,5 +1,6 @@
-// Kill -9 under load, again and again on one folder: what was confirmed is there until it is acked, and what was durably acked
-// never comes back. `POCKETMQ_SOAK` asks for 100 rounds; `POCKETMQ_SEED` repeats one run's choices.
+// Kill: kill -9 under load, repeatedly on one folder: confirmed messages are there until they are acked, and durably
+// acked ones
+// never come back. With `POCKETMQ_SOAK` 100 rounds; `POCKETMQ_SEED` repeats one run's choices.
 
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,10 +10,10 @@ import { startOn } from "./process.mjs";
 import { goThrough } from "./rounds.mjs";
 
 const ROUNDS = process.env.POCKETMQ_SOAK ? 100 : 10;
-/** Small ones, so that many begin and are cleaned while the broker is killed. */
+/** Small segments, so that many begin and are cleaned while the broker is killed. */
 const SEGMENT_BYTES = ["--segment-bytes", "262144"];
 
-test(`${ROUNDS} rounds of kill -9 lose nothing that was confirmed`, { timeout: ROUNDS * 60_000 }, async (t) => {
+test(`${ROUNDS} rounds of kill -9 lose no confirmed message`, { timeout: ROUNDS * 60_000 }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "pocketmq-kill-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const readyMs = [];

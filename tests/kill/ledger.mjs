@@ -1,20 +1,20 @@
-// Ledger: what must be in the queues, as the clients know it, and what of it the broker got wrong.
+// Ledger: the messages that must be in the queues, by the clients' knowledge, and the broker's faults.
 //
-//   sent ──confirmed──> confirmed ──ack sent──> acked ──a later answer on the channel──> settled
-//     │                     │                     │                                        │
+//   sent ──confirmed──> confirmed ──ack sent──> acked ──a later reply on the channel──> settled
+//     │                     │                     │                                       │
 //     may be there       must be there         may be there                       must never come back
 
 const STATES = ["sent", "confirmed", "acked", "settled"];
 
-/** The messages of all rounds. A message that was routed to two queues is two entries. */
+/** The messages of all rounds. A message for two queues is two entries. */
 export class Ledger {
-  /** By queue and body's number. */
+  /** By queue and the body's number. */
   #entries = new Map();
   #queues = new Map();
-  /** What went wrong, in words. */
+  /** Descriptions of faults. */
   faults = [];
 
-  /** Notes a message on its way to these queues. */
+  /** Records a message on its way to these queues. */
   send(id, queues, life) {
     for (const queue of queues) this.#entries.set(`${queue} ${id}`, { queue, id, state: "sent", life, seenIn: 0 });
   }
@@ -22,12 +22,12 @@ export class Ledger {
   confirm(id, queues) {
     for (const queue of queues) {
       const entry = this.#entries.get(`${queue} ${id}`);
-      // It may have come to its consumer before its confirm came back.
+      // Its delivery may precede its confirm.
       if (entry.state === "sent") this.#set(entry, "confirmed");
     }
   }
 
-  /** Notes a delivery; answers its entry. */
+  /** Records a delivery; returns its entry. */
   deliver(queue, id, redelivered, life) {
     const entry = this.#entries.get(`${queue} ${id}`);
     if (!entry) return this.#fault(`${queue} delivered ${id}, which nobody published there`);
@@ -41,7 +41,7 @@ export class Ledger {
     return entry;
   }
 
-  /** An ack was sent, or the message was given back. */
+  /** An ack was sent, or the message was requeued. */
   ack(entry) {
     if (entry.state !== "settled") this.#set(entry, "acked");
   }
@@ -54,20 +54,20 @@ export class Ledger {
     for (const entry of entries) this.#set(entry, "settled");
   }
 
-  /** How many messages are in this state, in one queue or in all. */
+  /** Returns how many messages are in this state, in one queue or in all. */
   count(state, queue) {
     if (queue !== undefined) return this.#queues.get(queue)?.[state] ?? 0;
     return [...this.#queues.values()].reduce((sum, counts) => sum + (counts[state] ?? 0), 0);
   }
 
-  /** How many messages must be there and how many may be. */
+  /** Returns the least and the greatest number of messages that may be there. */
   bounds() {
     const states = [...this.#entries.values()].map(({ state }) => state);
     const least = states.filter((state) => state === "confirmed").length;
     return { least, most: states.filter((state) => state !== "settled").length };
   }
 
-  /** After the queues were drained: what was confirmed and never came. */
+  /** After the queues were drained: returns the confirmed messages that never came. */
   lost() {
     return [...this.#entries.values()].filter(({ state }) => state === "confirmed");
   }

@@ -1,4 +1,4 @@
-// The ledger notices what a broker must not do; without that the rounds would prove nothing.
+// The ledger notices faults of a broker; without that the rounds would prove nothing.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -20,7 +20,7 @@ function settled() {
   return ledger;
 }
 
-test("a broker that does nothing wrong is not accused", () => {
+test("a correct broker has no faults", () => {
   const ledger = settled();
   ledger.send(2, ["q"], 1);
   ledger.requeue(ledger.deliver("q", 2, false, 1));
@@ -29,13 +29,13 @@ test("a broker that does nothing wrong is not accused", () => {
   assert.deepEqual([ledger.faults, ledger.lost()], [[], []]);
 });
 
-test("what was confirmed and never came is lost", () => {
+test("a confirmed message that never came is lost", () => {
   const ledger = confirmed();
   assert.deepEqual(ledger.bounds(), { least: 1, most: 1 });
   assert.equal(ledger.lost().length, 1);
 });
 
-test("what the broker does wrong is a fault", () => {
+test("each mistake of the broker is a fault", () => {
   const wrongs = [
     [settled(), (ledger) => ledger.deliver("q", 1, true, 2), /again after its ack was durable/],
     [confirmed(), (ledger) => ledger.deliver("q", 2, false, 1), /which nobody published there/],

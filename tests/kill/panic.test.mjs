@@ -1,5 +1,6 @@
-// Panics under load: the broker's wasm is replaced in its process, and its clients find all that was confirmed. The panic is
-// planted, in the middle of publishing by the routing key "panic".
+// Panics under load: the broker's wasm is replaced in its process, and its clients find everything that was confirmed.
+// The panic
+// is planted in publishing, by the routing key "panic".
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -9,7 +10,7 @@ import { test } from "node:test";
 import { labPackage } from "../../pkg/test/support/lab.mjs";
 import { goThrough } from "./rounds.mjs";
 
-/** More in a minute would end the broker. */
+/** More within a minute would end the broker. */
 const ROUNDS = 3;
 
 const dist = labPackage("panic-rounds");
@@ -23,25 +24,25 @@ Server.open = (...how) => {
   return server;
 };
 
-test(`${ROUNDS} panics lose nothing that was confirmed`, { timeout: 180_000 }, async (t) => {
+test(`${ROUNDS} panics lose no confirmed message`, { timeout: 180_000 }, async (t) => {
   const data = mkdtempSync(join(tmpdir(), "pocketmq-panics-"));
   t.after(() => rmSync(data, { recursive: true }));
-  let told = () => {};
-  const listening = await listen({ amqpPort: 0, data, segmentBytes: 262_144, onError: (error) => told(error) });
+  let onError = () => {};
+  const listening = await listen({ amqpPort: 0, data, segmentBytes: 262_144, onError: (error) => onError(error) });
   t.after(() => listening.close());
   await goThrough(t, ROUNDS, async () => {
     const ended = new Promise((resolve) => {
-      told = (error) => resolve(error.name === "Panic" ? "" : String(error));
+      onError = (error) => resolve(error.name === "Panic" ? "" : String(error));
     });
     const kill = () => {
       listening.broker.declareQueue("panic");
       assert.throws(() => listening.broker.publish("", "panic", "x"), { name: "Restarting" });
     };
-    const stop = () => told({ name: "Panic" });
-    return { url: listening.url, messages: held(listening), kill, stop, ended };
+    const stop = () => onError({ name: "Panic" });
+    return { url: listening.url, messages: queued(listening), kill, stop, ended };
   });
 });
 
-function held(listening) {
+function queued(listening) {
   return listening.stats().queues.reduce((sum, { ready, unacked }) => sum + ready + unacked, 0);
 }

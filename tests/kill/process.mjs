@@ -8,7 +8,10 @@ import { inRoot } from "../../scripts/lib/paths.mjs";
 const READY = /^PocketMQ is ready: (amqp:\S+)/;
 const RECOVERED = /^Recovered (\d+) messages? in \d+ queues? from /;
 
-/** Starts a broker on a folder and waits until it is there: how long that took, and what it says it recovered. */
+/**
+ * Starts a broker on a folder and waits until it is ready; returns the time it took, and the messages that it
+ * recovered.
+ */
 export async function startOn(folder, ...flags) {
   const began = performance.now();
   const args = ["--amqp-port", "0", "--http-port", "0", "--data", folder, ...flags];
@@ -31,9 +34,9 @@ export async function startOn(folder, ...flags) {
     url,
     readyMs: performance.now() - began,
     messages: Number(messages),
-    /** Ends it at once: it learns nothing of it. */
+    /** Ends it at once, by SIGKILL. */
     kill,
-    /** Asks it to end. */
+    /** Ends it by SIGTERM. */
     stop: () => child.kill("SIGTERM"),
     ended: ended.then(() => stderr),
   };

@@ -1,21 +1,22 @@
-// Rounds: lives of one broker's data, each with clients at work until it ends where nobody foresees it, and what must be true
-// at the beginning of the next one.
+// Rounds: lives of one broker's data, each with clients at work until it ends at a random moment, and the checks at the
+// beginning
+// of the next one.
 
 import assert from "node:assert/strict";
 import { connected, consumer, declare, publisher, QUEUES, ROUTES } from "./clients.mjs";
 import { Ledger } from "./ledger.mjs";
 
 const CONFIRMS_MAX = 4_000;
-/** Messages in a queue that is consumed from above which nobody publishes. */
+/** Publishers of a consumed queue wait above this number of messages. */
 const BACKLOG = 2_000;
 
 /**
- * A broker that began to live: where it is, how many messages it has recovered, how it is ended at once, or asked to end.
+ * A broker that has started: its URL, the number of messages that it recovered, and functions to kill or stop it.
  * @typedef {{ url: string, messages: number, kill: () => void, stop: () => void, ended: Promise<string> }} Life
  */
 
 /**
- * Goes through the rounds, then takes everything out of the queues.
+ * Runs the rounds, then takes everything out of the queues.
  * @param {import("node:test").TestContext} t
  * @param {number} rounds
  * @param {() => Promise<Life>} start begins the next life
@@ -42,7 +43,7 @@ export async function goThrough(t, rounds, start) {
   );
 }
 
-/** One life of the broker: it is killed at a number of confirms that nobody foresees. */
+/** Runs one life of the broker: it is killed after a random number of confirms. */
 async function round(run, life) {
   const broker = await started(run, life);
   if (life === 1) await declare(broker.url);
@@ -66,7 +67,7 @@ async function round(run, life) {
   assert.equal(complaints, "");
 }
 
-/** Starts the broker and compares what it says it has with what it must have. */
+/** Starts the broker and compares what it reports with what it must have. */
 async function started(run, life) {
   const broker = await run.start();
   const { messages } = broker;
@@ -75,7 +76,7 @@ async function started(run, life) {
   return broker;
 }
 
-/** Takes everything out; answers what is left in the queues. */
+/** Takes everything out; returns what is left in the queues. */
 async function drain(run, life) {
   const broker = await started(run, life);
   const here = { ...run, url: broker.url, life };
@@ -96,7 +97,7 @@ async function waiting(channel) {
   return queues.map(({ messageCount }) => messageCount);
 }
 
-/** Numbers from 0 to 1 that a seed repeats. */
+/** Returns a generator of numbers from 0 to 1, repeatable by a seed. */
 function seeded(seed) {
   let state = seed >>> 0;
   return () => {

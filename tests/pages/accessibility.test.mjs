@@ -12,9 +12,10 @@ const { broker, browser } = await stage();
 const DURABLE = "?v=1&storage=durable";
 const open = (query, options) => openPage(browser, `${broker.httpUrl}/${query}`, options);
 
-/** What axe-core finds, in its words. */
+/** Returns the violations that axe-core finds. */
 async function violations(page) {
-  // The page's content security policy rightly refuses scripts in the page; a debugger's evaluation is none.
+  // The page's content security policy rightly refuses scripts in the page; a debugger's evaluation is not subject to
+  // it.
   await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => globalThis.axe.run());
   return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(" ")}`);
@@ -53,7 +54,7 @@ test("axe finds nothing while the queue grows, is paused, or the broker is gone"
   });
 });
 
-test("every control is reached by Tab, shows that it is, and is large enough to hit", async () => {
+test("every control is reached by Tab, shows its focus, and is large enough to hit", async () => {
   const { page, close } = await open(DURABLE, { viewport: { width: 360, height: 740 } });
   const reached = await page.evaluate(() => document.activeElement?.id);
   const stops = [reached];
@@ -93,7 +94,7 @@ test("every control is reached by Tab, shows that it is, and is large enough to 
   await close();
 });
 
-test("pause works from the keyboard, and the theme's button overrules the system and is remembered", async () => {
+test("pause works from the keyboard, and the theme's button overrides the system and is remembered", async () => {
   const { page, close } = await open("", { colorScheme: "light" });
   await page.focus("#pause");
   await page.keyboard.press("Space");
@@ -110,7 +111,7 @@ test("pause works from the keyboard, and the theme's button overrules the system
   await close();
 });
 
-test("with reduced motion nothing is animated, and the figures still live", async () => {
+test("with reduced motion nothing is animated, and the figures still change", async () => {
   const context = await browser.newContext({ reducedMotion: "reduce" });
   const page = await context.newPage();
   await page.addInitScript(() => {
@@ -122,7 +123,7 @@ test("with reduced motion nothing is animated, and the figures still live", asyn
     };
   });
   await page.goto(`${broker.httpUrl}/?v=1&lambda=30&mu=10`);
-  // Frames are what is counted, so these waits must not use them.
+  // Frames are counted here, so these waits must not use them.
   const polling = 50;
   await figureIs(page, "ready", 20, 5000, { polling });
   const frames = () => page.evaluate(() => globalThis.frames);

@@ -6,7 +6,7 @@ const { broker, browser } = await stage();
 
 const open = (query) => openPage(browser, `${broker.httpUrl}/${query}`);
 
-/** Presses Reload when there is something in the queue, and answers what the page says it did to that. */
+/** Presses Reload when there is something in the queue, and returns the page's note about it. */
 async function reload(page) {
   await figureIs(page, "ready", 50, 1e6);
   await page.click("#reload");
@@ -17,8 +17,8 @@ async function reload(page) {
   return { before, after };
 }
 
-test("a reload empties the queue in memory, and the durable one has all its messages still", async () => {
-  // Nobody serves: a queue that is kept has only grown.
+test("a reload empties the queue in memory, and the durable one still has all its messages", async () => {
+  // Without consumers a durable queue only grows.
   const { page, errors, close } = await open("?v=1&lambda=100&mu=10&consumers=0");
   const inMemory = await reload(page);
   assert.ok(inMemory.after < inMemory.before, JSON.stringify(inMemory));
@@ -38,7 +38,7 @@ test("a reload empties the queue in memory, and the durable one has all its mess
   await close();
 });
 
-test("two tabs share the durable queue, the theory is of both, and the second goes on when the first is closed", async () => {
+test("two tabs share the durable queue, theory covers both, and the second goes on when the first ends", async () => {
   const { page, errors, close } = await open("?v=1&lambda=40&mu=10&consumers=1&storage=durable");
   await textMatches(page, "#verdict-headline", /^The queue (should )?grow/);
   assert.deepEqual(await afterRestart(page, "#verdict-headline"), ["The queue should grow by 30 messages a second."]);
@@ -69,7 +69,7 @@ test("two tabs share the durable queue, the theory is of both, and the second go
   await close();
 });
 
-test("the storage is of the tab's broker alone: the one behind npm start has its own", async () => {
+test("the choice of storage is for the tab's broker alone: the one behind npm start has its own", async () => {
   const { page, errors, close } = await open("?v=1&storage=durable");
   await page.check("#broker input[value=server]");
   await textMatches(page, "#link-text", /^Connected by AMQP over WebSocket/);

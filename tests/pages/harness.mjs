@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-// Harness: the started command line, a headless Chromium, and a page that tells of every error on its console.
+// Harness: the command-line program, a headless Chromium, and a page that reports every error on its console.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -18,7 +18,7 @@ import { inRoot } from "../../scripts/lib/paths.mjs";
 
 const READY = /ready: (amqp:\/\/\S+) {2}· {2}(http:\/\/\S+)/;
 
-/** Starts a broker that serves the page, on ports of the system's choice unless one is given. */
+/** Starts a broker that serves the page, on free ports unless one is given. */
 export async function startBroker(httpPort = "0") {
   const args = ["pkg/dist/entry/cli.js", "--amqp-port", "0", "--http-port", httpPort, "--www", "www/dist"];
   const child = spawn(execPath, args, { cwd: inRoot(), stdio: ["ignore", "pipe", "pipe"] });
@@ -51,7 +51,7 @@ export function launchChromium(...args) {
 }
 
 /**
- * A started broker for one test; it ends with what is done with it, also where that fails.
+ * Starts a broker for one test; it ends after `use`, even if that fails.
  * @param {(broker: Awaited<ReturnType<typeof startBroker>>) => Promise<void>} use
  */
 export async function withBroker(use, httpPort = "0") {
@@ -63,7 +63,7 @@ export async function withBroker(use, httpPort = "0") {
   }
 }
 
-/** A started broker and a Chromium for the tests of the file that asks; they end with its last one. */
+/** Starts a broker and a Chromium for the tests of one file; they end after its last test. */
 export async function stage() {
   const [broker, browser] = await Promise.all([startBroker(), launchChromium()]);
   after(async () => {
@@ -93,11 +93,11 @@ export async function openPage(browser, url, options = {}) {
   return { page, errors, close: () => context.close() };
 }
 
-/** Waits until the page is connected to the broker it shows. @param {Page} page */
+/** Waits until the page is connected to its broker. @param {Page} page */
 export const connected = (page) => page.waitForSelector("html[data-link=connected]");
 
 /**
- * Waits until a figure of the page is at least one number and at most another.
+ * Waits until a figure of the page is between two numbers.
  * @param {Page} page
  * @param {string} id
  * @param {number} least
@@ -131,7 +131,8 @@ export function textMatches(page, selector, pattern, waiting = {}) {
 }
 
 /**
- * Starts the averages again, and reads texts of that moment: nothing is measured yet, so theory is exactly of what is set.
+ * Restarts the averages, and reads texts of that moment: nothing is measured yet, so theory is exactly that of the
+ * settings.
  * @param {Page} page
  * @param {string[]} selectors
  */
@@ -144,7 +145,7 @@ export async function afterRestart(page, ...selectors) {
 }
 
 /**
- * Saves a picture where the tools keep what is not checked in.
+ * Saves a screenshot in the tools' folder, which is not checked in.
  * @param {Page} page
  * @param {string} name
  */

@@ -5,7 +5,7 @@ import { openPage, screenshot, stage, textMatches } from "./harness.mjs";
 
 const { broker, browser } = await stage();
 
-/** Opens the page with text that is so many times as large as usual, as a visitor may have set it. */
+/** Opens the page with text this many times as large as usual, as a visitor may have set it. */
 async function openWith(times, query, options) {
   const opened = await openPage(browser, `${broker.httpUrl}/${query}`, options);
   if (times === 1) return opened;
@@ -23,7 +23,9 @@ async function openWith(times, query, options) {
   return opened;
 }
 
-/** What overlaps, sticks out of its frame, is cut off, or runs into its neighbour, in words. */
+/**
+ * Returns descriptions of everything that overlaps, sticks out of its frame, is cut off, or runs into its neighbour.
+ */
 function faults() {
   const SLACK = 1;
   const said = (text) => JSON.stringify(text.trim().slice(0, 40));
@@ -134,7 +136,7 @@ for (const [width, times, query] of [
     await textMatches(page, "#chart-rows", /now/);
     await screenshot(page, `layout-${width}-${100 * times}`);
     assert.deepEqual(await page.evaluate(faults), []);
-    // What cannot find anything proves nothing.
+    // Proves that the check can fail.
     await page.evaluate(() => {
       const move = (id, style) => Object.assign(document.getElementById(id).style, style);
       move("purge", { translate: "-30px -30px" });

@@ -12,7 +12,7 @@ const LOADS = 3;
 
 const { broker, browser } = await stage();
 
-/** Opens the page with this load, does something with it, and expects no word on its console. */
+/** Opens the page with this load, runs `use`, and expects no message on its console. */
 async function withPage(query, use, { httpUrl } = broker) {
   const { page, errors, close } = await openPage(browser, `${httpUrl}/${query}`);
   try {
@@ -23,7 +23,7 @@ async function withPage(query, use, { httpUrl } = broker) {
   }
 }
 
-/** Speaks AMQP to a started broker as any other client does. */
+/** Opens a channel to a started broker, as any other client does. */
 async function withChannel({ amqpUrl }, use) {
   const connection = await amqp.connect(amqpUrl);
   const channel = await connection.createConfirmChannel();
@@ -37,7 +37,7 @@ async function type(page, id, value) {
   await page.press(`#${id}`, "Tab");
 }
 
-/** Waits until a figure with a unit behind it is between these. */
+/** Waits until a figure with a unit is between these. */
 const figureIsNear = (page, id, least, most) =>
   page.waitForFunction(
     ([id, least, most]) => {
@@ -50,7 +50,7 @@ const figureIsNear = (page, id, least, most) =>
 const differsFrom = (page, selector, text) =>
   page.waitForFunction(([selector, text]) => document.querySelector(selector)?.textContent !== text, [selector, text]);
 
-test("the broker in the tab delivers, and the page says how soon after it began to load", async (t) => {
+test("the broker in the tab delivers, and the page shows the time to the first delivery", async (t) => {
   const loads = [];
   for (let n = 0; n < LOADS; n++) {
     await withPage("", async (page) => {
@@ -61,7 +61,7 @@ test("the broker in the tab delivers, and the page says how soon after it began 
   t.diagnostic(`page load to first delivery in the tab: ${loads.join(", ")} ms`);
 });
 
-/** The cells of theory, as they must be for a load. */
+/** Returns the cells of theory that a load must have. */
 function theoryOf(lambda, mu, consumers) {
   const { rho, L, Lq, W, Wq } = mmc(lambda, mu, consumers);
   return [quantity(rho), quantity(L), quantity(Lq), duration(W), duration(Wq)];
@@ -69,7 +69,7 @@ function theoryOf(lambda, mu, consumers) {
 
 const ROWS = ["rho", "L", "Lq", "W", "Wq"];
 
-/** What the table says at one moment, and of what it says it. */
+/** Reads the table and the load that it is for, at one moment. */
 const table = (page) =>
   page.evaluate((rows) => {
     const cells = (column) => rows.map((row) => document.querySelector(`[data-cell=${row}-${column}]`).textContent);
@@ -78,7 +78,7 @@ const table = (page) =>
     return { lambda: Number(lambda), mu: Number(mu), seen: JSON.parse(measured), ...texts };
   }, ROWS);
 
-test("theory is exactly that of what is set, until something is measured", async () => {
+test("theory is exactly that of the settings, until something is measured", async () => {
   await withPage("?v=1&lambda=40&mu=50&consumers=1", async (page) => {
     await textMatches(page, "#model-name", /^M\/M\/1$/);
     const [rho, L, Lq, W, Wq, reckoned, headline, law, note] = await afterRestart(
@@ -97,12 +97,12 @@ test("theory is exactly that of what is set, until something is measured", async
   });
 });
 
-test("the figures go live, and measured stands beside the theory of what is measured", async () => {
+test("the figures change live, and measured values are next to the theory for the measured load", async () => {
   await withPage("?v=1&lambda=4&mu=5&consumers=1", async (page) => {
     for (const row of ROWS) await textMatches(page, `[data-cell=${row}-measured]`, /\d/);
     const first = await page.textContent("#lambda-measured");
     await differsFrom(page, "#lambda-measured", first);
-    // 4 services of 200 ms a second: timers would have to be 50 ms late at the end of each to make mu a fifth less.
+    // 4 services of 200 ms a second: timers would have to be 50 ms late at each end to lower mu by a fifth.
     await figureIsNear(page, "mu-measured", 4, 5.5);
     await textMatches(page, "#little", /^[\d.]+\/s × [\d.]+\s(m?s) = [\d.]+, and L = [\d.]+$/);
     for (let n = 0; n < 10; n++) {
@@ -118,7 +118,7 @@ test("the figures go live, and measured stands beside the theory of what is meas
   });
 });
 
-test("lambda, mu and the consumers take effect, from the slider and from the number, and are kept in the address", async () => {
+test("lambda, mu and the consumers take effect from slider and number, and are stored in the URL", async () => {
   await withPage("?v=1&lambda=8&mu=10&consumers=1", async (page) => {
     await type(page, "lambda", 20);
     await type(page, "mu", 12.5);
@@ -141,7 +141,7 @@ test("lambda, mu and the consumers take effect, from the slider and from the num
   });
 });
 
-test("what cannot be is said to be wrong, and changes nothing", async () => {
+test("an invalid value is marked, and changes nothing", async () => {
   await withPage("?v=1&lambda=8&mu=10&consumers=25", async (page) => {
     const invalid = (id) => page.getAttribute(`#${id}`, "aria-invalid");
     await textMatches(
@@ -167,7 +167,7 @@ test("what cannot be is said to be wrong, and changes nothing", async () => {
   });
 });
 
-test("a message that was in hand when mu changed does not count for the new mu", async () => {
+test("a message that was being served when mu changed does not count for the new mu", async () => {
   await withPage("?v=1&lambda=20&mu=0.1&consumers=1", async (page) => {
     await figureIs(page, "ready", 60, 1000);
     await type(page, "mu", 10);
@@ -180,7 +180,7 @@ test("a message that was in hand when mu changed does not count for the new mu",
   });
 });
 
-test("whatever is typed is taken as it is, or refused with the range, and the slider says what is so", async () => {
+test("a typed value is accepted as it is, or refused with the range, and the slider follows", async () => {
   await withPage("?v=1&lambda=8&mu=10&consumers=1", async (page) => {
     const typed = async (id, text) => {
       await page.focus(`#${id}`);
@@ -215,7 +215,7 @@ test("whatever is typed is taken as it is, or refused with the range, and the sl
   });
 });
 
-/** Compares what each frame has drawn with the figures of that moment, until so many frames were different from the last. */
+/** Compares what each frame shows with the figures of that moment, until this many frames have changed. */
 const compareFrames = (page, picture, frames) =>
   page.evaluate(
     ({ picture, frames }) =>
@@ -241,7 +241,7 @@ for (const [query, picture] of [
   ["?v=1&lambda=8&mu=2&consumers=5", "discs"],
   ["?v=1&lambda=900&mu=400&consumers=2", "bars"],
 ]) {
-  test(`in each frame the ${picture} are as many as the figures say: ${query}`, async () => {
+  test(`in each frame the ${picture} match the figures: ${query}`, async () => {
     await withPage(query, async (page) => {
       await page.waitForSelector(`#scene[data-picture=${picture}]`);
       const { wrong } = await compareFrames(page, picture, 60);
@@ -269,7 +269,7 @@ test("others' messages are discs, too, and a paused flow becomes discs", async (
   });
 });
 
-test("a change during a pause compares nothing old with what is new, and a pause is a gap in the chart", async () => {
+test("a change during a pause does not mix old and new measurements, and a pause is a gap in the chart", async () => {
   await withPage("?v=1&lambda=8&mu=10&consumers=1", async (page) => {
     await textMatches(page, "[data-cell=W-measured]", /\d/);
     await page.click("#pause");
@@ -329,7 +329,7 @@ test("a queue that drains has no averages, and they begin once it has drained", 
   });
 });
 
-/** Whether anything but the grid is drawn in each column of the chart, from left to right. */
+/** Returns whether anything but the grid is drawn in each column of the chart, from left to right. */
 const drawnColumns = (page) =>
   page.evaluate(() => {
     const canvas = document.querySelector("#plot canvas");
@@ -346,7 +346,7 @@ const drawnColumns = (page) =>
     ).join("");
   });
 
-test("where the load was paused nothing is drawn in the chart, and before and after it is", async () => {
+test("the chart is empty where the load was paused, and only there", async () => {
   await withPage("?v=1&lambda=20&mu=1&consumers=1", async (page) => {
     const said = (pattern) =>
       page.waitForFunction(
@@ -370,7 +370,7 @@ test("where the load was paused nothing is drawn in the chart, and before and af
   });
 });
 
-test("an overload is said to grow, and how fast, and does", async () => {
+test("an overload is predicted to grow at a rate, and does", async () => {
   await withPage("?v=1&lambda=60&mu=10&consumers=2", async (page) => {
     const [headline, detail, note] = await afterRestart(
       page,
@@ -423,7 +423,10 @@ test("pause stops producers and consumers, and resume goes on", async () => {
   });
 });
 
-/** How many messages the started broker has in the page's queue, and has had; rates fall by themselves while nothing happens. */
+/**
+ * Returns the ready and total messages in the page's queue at the started broker; rates fall by themselves while
+ * nothing happens.
+ */
 async function queueReport() {
   const queues = await (await fetch(`${broker.httpUrl}/api/queues`)).json();
   const { messages_ready, messages_unacknowledged, message_stats } = queues.find(({ name }) => name === QUEUE);
@@ -431,7 +434,7 @@ async function queueReport() {
   return { messages_ready, messages_unacknowledged, publish, deliver_get, ack };
 }
 
-/** Asks until two answers are the same: by then the last messages on their way have arrived. */
+/** Polls until two reports are equal: by then the last messages on their way have arrived. */
 async function standstill() {
   let last = await queueReport();
   for (;;) {
@@ -441,7 +444,7 @@ async function standstill() {
   }
 }
 
-test("1,000 messages that another client publishes over AMQP are seen, and then consumed", async () => {
+test("1,000 messages that another client publishes over AMQP show, and are then consumed", async () => {
   await withBroker(async (own) => {
     const seen = async (page) => {
       await textMatches(page, "#link-text", /AMQP over WebSocket/);
@@ -465,11 +468,11 @@ test("1,000 messages that another client publishes over AMQP are seen, and then 
   });
 });
 
-test("others' messages begin and end averages of their own, and theory takes what arrives in all", async () => {
+test("other publishers' messages begin and end averages of their own, and theory uses all arrivals", async () => {
   await withBroker(async (own) => {
     const seen = async (page) => {
       await textMatches(page, "#verdict-headline", /^The queue settles at [\d.]+ messages/);
-      // Another page is a stranger here: it only publishes. 105 messages a second arrive then, and 10 are served.
+      // Another page counts as an unknown publisher here: 105 messages a second arrive then, and 10 are served.
       const other = await openPage(browser, `${own.httpUrl}/?v=1&lambda=100&consumers=0&broker=server`);
       await textMatches(page, "#verdict-headline", /^It is too early to say/);
       await textMatches(page, "#verdict-headline", /^The queue grows by (8\d\.\d|9\d\.\d|10\d) messages a second\.$/);
@@ -497,7 +500,7 @@ test("others' messages begin and end averages of their own, and theory takes wha
   });
 });
 
-test("while others consume theory says nothing, and it begins anew once they have gone", async () => {
+test("while others consume there is no theory, and it returns when they have left", async () => {
   await withBroker(async (own) => {
     const seen = async (page) => {
       await textMatches(page, "[data-cell=L-measured]", /\d/);
@@ -532,14 +535,14 @@ test("the switch goes from the tab's broker to the one that serves the page, and
     await page.check("#broker input[value=tab]");
     await textMatches(page, "#link-text", /in a worker of this tab/);
     await figureIs(page, "lambda-measured", 1, 1000);
-    // It says goodbye to the broker that it leaves, and does not wait for that.
+    // The page closes its connection to the broker that it leaves, without waiting for it.
     await withChannel(broker, async (channel) => {
       while ((await channel.checkQueue(QUEUE)).consumerCount > 0);
     });
   });
 });
 
-test("a broker that goes away is said to be gone; the tab's own is still there, and Try again finds the new one", async () => {
+test("a lost broker is reported; the tab's own is still there, and Try again finds the new one", async () => {
   await withBroker(async (first) => {
     const { page, close } = await openPage(browser, `${first.httpUrl}/?v=1&lambda=5`);
     await page.check("#broker input[value=server]");
@@ -560,13 +563,13 @@ test("a broker that goes away is said to be gone; the tab's own is still there, 
   });
 });
 
-test("what the chart shows can be read with the keyboard and as a table", async () => {
+test("the chart can be read with the keyboard and as a table", async () => {
   await withPage("?v=1&lambda=20&mu=25", async (page) => {
     await page.focus("#plot");
     await page.keyboard.press("ArrowLeft");
     assert.equal(await page.getAttribute("#plot", "aria-valuenow"), "-1");
     await textMatches(page, "#reading", /ready, \d+ unacked; theory [\d.]+$/);
-    // The next count after a restart is drawn with the theory of what is set.
+    // The next count after a restart is drawn with the theory of the settings.
     await afterRestart(page, "#summary");
     await page.keyboard.press("ArrowRight");
     await page.waitForFunction(() =>

@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-// What is on the page's two canvases, by their pixels.
+// Scene: the contents of the page's two canvases, by their pixels.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import amqp from "amqplib";
@@ -10,7 +10,7 @@ const QUIET = "?v=1&lambda=0&mu=1&consumers=0&broker=server";
 
 const { broker, browser } = await stage();
 
-/** Opens the page on a broker of its own, beside a client that publishes what the test wants; both end also where it fails. */
+/** Opens the page on a broker of its own, next to a client for the test's messages; both end even if the test fails. */
 async function withOthers(t, query, options, use) {
   const ends = [];
   t.after(async () => {
@@ -32,7 +32,7 @@ async function withOthers(t, query, options, use) {
   assert.deepEqual(errors, []);
 }
 
-/** How many separate spots the picture has in the colours of the figures above it. */
+/** Counts the separate spots in the colours of the figures above the picture. */
 function spots() {
   const canvas = document.getElementById("scene");
   const { width, height } = canvas;
@@ -75,7 +75,7 @@ for (const [colorScheme, width] of [
   });
 }
 
-/** Of the lane's middle row, the share that has the colour of what is ready. */
+/** Returns the share of the lane's middle row that has the colour of ready messages. */
 function barShare() {
   const canvas = document.getElementById("scene");
   const { width, height } = canvas;
@@ -102,7 +102,7 @@ test("13,000 ready messages are a bar of 65 % of the lane where a full one is 20
   });
 });
 
-test("at a purge the picture shows what the figures say, until both say that the queue is empty", async (t) => {
+test("at a purge the picture matches the figures, until both show an empty queue", async (t) => {
   await withOthers(t, QUIET, {}, async ({ page, publish, channel }) => {
     await channel.prefetch(4);
     await publish(24);
@@ -126,7 +126,7 @@ test("at a purge the picture shows what the figures say, until both say that the
   });
 });
 
-test("of a broker that is gone, neither the figures nor the picture say anything", async (t) => {
+test("of a lost broker, neither the figures nor the picture show anything", async (t) => {
   const own = await startBroker();
   t.after(() => own.close());
   const { page, close } = await openPage(browser, `${own.httpUrl}/?v=1&lambda=9&mu=1&consumers=1&broker=server`);
@@ -138,7 +138,10 @@ test("of a broker that is gone, neither the figures nor the picture say anything
   assert.deepEqual([await page.textContent("#ready"), await page.textContent("#unacked")], ["–", "–"]);
 });
 
-/** The chart's columns in which something other than its grid is drawn, as runs of x, in CSS pixels; and how many are a second. */
+/**
+ * Returns the chart's columns in which something other than its grid is drawn, as runs of x in CSS pixels, and the
+ * pixels per second.
+ */
 function chartRuns() {
   const canvas = document.querySelector("#plot canvas");
   const scale = canvas.width / canvas.getBoundingClientRect().width;
@@ -181,7 +184,7 @@ for (const reducedMotion of ["no-preference", "reduce"]) {
     await figureIs(page, "ready", 3, 1e6);
     await page.focus("#plot");
     for (let n = 0; n < 3; n++) await page.keyboard.press("ArrowLeft");
-    // A click by script: the chart keeps the focus, and with it its cursor.
+    // A click by script: the chart keeps the focus, and so its cursor.
     const pause = () => page.evaluate(() => document.getElementById("pause").click());
     await threeSecondsAgo(/^3 s ago: .* ready/);
     await pause();

@@ -10,7 +10,7 @@ let browser;
 let foreign;
 
 before(async () => {
-  // As after DNS rebinding: the foreign name leads to this machine.
+  // As after DNS rebinding: the foreign name resolves to this machine.
   const rebound = `--host-resolver-rules=MAP ${REBOUND_HOST} 127.0.0.1`;
   [broker, browser, foreign] = await Promise.all([startBroker(), launchChromium(rebound), serveForeignPage()]);
 });
@@ -21,7 +21,7 @@ after(async () => {
   foreign?.close();
 });
 
-/** A page of another origin on this machine: what a visitor's other tab may be. */
+/** Serves a page of another origin on this machine, such as a visitor's other tab. */
 async function serveForeignPage() {
   const server = createServer((_request, response) => {
     response.writeHead(200, { "content-type": "text/html" });
@@ -37,7 +37,7 @@ async function openAt(url) {
   return page;
 }
 
-/** What became of a WebSocket to the broker's AMQP: "open" or "refused". */
+/** Tries to open a WebSocket to the broker's AMQP; resolves with "open" or "refused". */
 const webSocketFrom = (page, origin) =>
   page.evaluate(
     (url) => {
@@ -50,7 +50,7 @@ const webSocketFrom = (page, origin) =>
     `${origin.replace("http", "ws")}/ws/amqp`,
   );
 
-/** The status that a page's fetch sees, or "refused" when it may not see any. */
+/** Resolves with the status that a page's fetch sees, or "refused" when it may not see any. */
 const fetchFrom = (page, url, options = {}) =>
   page.evaluate(
     async ([url, options]) => {
@@ -63,7 +63,7 @@ const fetchFrom = (page, url, options = {}) =>
     [url, options],
   );
 
-/** What the server itself answers to these headers. */
+/** Resolves with the server's own status for these headers. */
 function statusOf(path, headers) {
   return new Promise((resolve, reject) => {
     get(`${broker.httpUrl}${path}`, { headers }, (response) => {
@@ -101,7 +101,7 @@ test("a page of another origin can neither open the WebSocket nor read the page 
   await page.close();
 });
 
-test("a page that got a foreign name to lead here by DNS rebinding is refused, too", async () => {
+test("a page with a foreign name that resolves here by DNS rebinding is refused, too", async () => {
   const { port } = new URL(broker.httpUrl);
   const rebound = `http://${REBOUND_HOST}:${port}`;
   const page = await browser.newPage();
@@ -113,7 +113,7 @@ test("a page that got a foreign name to lead here by DNS rebinding is refused, t
   await page.close();
 });
 
-test("the server itself refuses a foreign Host and a foreign Origin, and takes its own", async () => {
+test("the server itself refuses a foreign Host and a foreign Origin, and accepts its own", async () => {
   const { host, port } = new URL(broker.httpUrl);
   const evil = `${REBOUND_HOST}:${port}`;
   for (const path of ["/", "/api/queues"]) {

@@ -1,4 +1,4 @@
-// Browsers: Chromium and Firefox with a profile that lasts, whose process can be killed, and tabs in which functions run.
+// Browsers: Chromium and Firefox with a lasting profile, whose process can be killed, and tabs that run functions.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -10,7 +10,7 @@ import { findProgram, inRoot } from "../../scripts/lib/paths.mjs";
 
 const SCRIPT_MS = 60_000;
 
-/** How each is started, with the folder of its profile. */
+/** Launchers by the browser's name; each takes the folder of its profile. */
 export const LAUNCH = { chromium: launchChromium, firefox: launchFirefox };
 
 async function launchChromium(profile) {
@@ -40,14 +40,14 @@ async function chromiumTab(page, url) {
   return {
     evaluate: (run, ...args) => page.evaluate(`(${wrapped(run)})(...${JSON.stringify(args)})`).then(unwrapped),
     close: () => page.close(),
-    /** Lets the origin have so many bytes. */
+    /** Limits the origin's storage in bytes. */
     async setQuota(bytes) {
       const { origin } = new URL(url);
       await (await session()).send("Storage.overrideQuotaForOrigin", { origin, quotaSize: bytes });
     },
     /** Sends a command of the DevTools protocol. */
     cdp: async (method, params) => (await session()).send(method, params),
-    /** The workers that it has started. */
+    /** Returns the workers that the page has started. */
     workers: () => page.workers(),
     async setFrozen(frozen) {
       await (await session()).send("Page.setWebLifecycleState", { state: frozen ? "frozen" : "active" });
@@ -66,7 +66,7 @@ async function launchFirefox(profile) {
     capabilities: { alwaysMatch: { "moz:firefoxOptions": options, timeouts: { script: SCRIPT_MS } } },
   });
   const base = `/session/${session.sessionId}`;
-  // A session whose current window is closed can open no other one.
+  // A session whose current window is closed cannot open another one.
   const home = await command("GET", `${base}/window`);
   const open = async (url) => firefoxTab(command, base, home, url);
   const kill = async () => {
@@ -83,7 +83,7 @@ async function firefoxTab(command, base, home, url) {
   const within = (method, path, body) => command.all([switchTo(handle), [method, `${base}${path}`, body]]);
   await within("POST", "/url", { url });
   const evaluate = async (run, ...args) => {
-    // The driver's own scripts run beside the page's globals, not among them.
+    // The driver's own scripts do not see the page's globals.
     const inPage = `(${wrapped(run)})(...${JSON.stringify(args)}).then(JSON.stringify)`;
     const script = `window.eval(${JSON.stringify(inPage)}).then(arguments[0])`;
     return unwrapped(JSON.parse(await within("POST", "/execute/async", { script, args: [] })));
@@ -92,7 +92,7 @@ async function firefoxTab(command, base, home, url) {
   return { evaluate, close: () => command.all([switchTo(handle), ["DELETE", `${base}/window`], switchTo(home)]) };
 }
 
-/** Sends WebDriver's commands one after the other: a session has one current window. */
+/** Sends WebDriver's commands one at a time: a session has one current window. */
 function commands(address) {
   let last = Promise.resolve();
   const send = async ([method, path, body = {}]) => {
@@ -116,7 +116,7 @@ function commands(address) {
   return Object.assign((...each) => all([each]), { all });
 }
 
-/** The source of a function that never throws, as drivers cannot tell errors with references in them. */
+/** Returns the source of a function that never throws, as drivers cannot report errors with references in them. */
 const wrapped = (run) => `async (...args) => {
   try {
     return { value: await (${run})(...args) };
@@ -134,7 +134,7 @@ async function lineOf(stream, pattern) {
   for await (const line of createInterface({ input: stream })) {
     const found = pattern.exec(line);
     if (found) {
-      // Whatever it says later is of no interest, but has to go somewhere.
+      // Further output does not matter, but must be read.
       stream.resume();
       return found;
     }

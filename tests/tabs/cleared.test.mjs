@@ -1,4 +1,4 @@
-// Cleared: the site's data are removed while tabs are open, as by a log-out. Nothing is confirmed that is gone.
+// Cleared: the site's data are removed while tabs are open, as by a log-out. Nothing that is gone is confirmed later.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -20,7 +20,7 @@ inEachBrowser((stage, name) => {
     await tab.evaluate((options) => globalThis.join(options), options);
     return tab;
   };
-  /** "confirmed", or why it was rejected. */
+  /** Publishes; resolves with "confirmed", or with the reason of the rejection. */
   const publish = (tab, body) =>
     tab.evaluate(
       (body) =>
@@ -40,7 +40,7 @@ inEachBrowser((stage, name) => {
       }
     });
 
-  /** How many workers say that they lead, within a time in which all of them would. */
+  /** Counts the workers that announce themselves as leaders, within a time in which all of them would. */
   const leaders = (tab, { name }) =>
     tab.evaluate(async (lock) => {
       const news = new BroadcastChannel(lock);
@@ -54,7 +54,7 @@ inEachBrowser((stage, name) => {
 
   for (const count of [1, 2]) {
     for (const [how, clear] of WAYS[name]) {
-      test(`by ${how}, with ${count === 1 ? "one tab" : "two tabs"}: what is confirmed later is there`, async () => {
+      test(`by ${how}, with ${count === 1 ? "one tab" : "two tabs"}: messages confirmed later are there`, async () => {
         const options = { name: `cleared-${names++}` };
         const tabs = [];
         while (tabs.length < count) tabs.push(await openConnected(options));
@@ -75,7 +75,7 @@ inEachBrowser((stage, name) => {
           [],
         );
         assert.ok(confirmed.length >= count, "nobody goes on");
-        // Who comes later sees the same.
+        // A later tab sees the same.
         const later = await openConnected(options);
         assert.equal(await publish(later, "later"), "confirmed");
         assert.equal(await leaders(later, options), 1);
@@ -87,7 +87,7 @@ inEachBrowser((stage, name) => {
     }
   }
 
-  test("with nothing to be written it is noticed, too, and consumers go on in an empty broker", async () => {
+  test("it is noticed without writes, too, and consumers go on in an empty broker", async () => {
     const options = { name: `cleared-${names++}` };
     const tab = await openConnected(options);
     await publish(tab, "cleared");
@@ -113,22 +113,22 @@ inEachBrowser((stage, name) => {
 
   if (name !== "chromium") return;
 
-  test("a service worker is told when there is no tab to run the broker, and connects when there is", async () => {
+  test("a service worker gets an error while no tab runs the broker, and connects when there is one", async () => {
     const options = { name: `service-${names++}` };
     const tab = await open();
-    const tell = () =>
+    const request = () =>
       tab.evaluate(async (options) => {
         const { active, installing } = await navigator.serviceWorker.register("service.mjs", { type: "module" });
         const { port1, port2 } = new MessageChannel();
-        const told = new Promise((resolve) => {
+        const reply = new Promise((resolve) => {
           port1.onmessage = ({ data }) => resolve(data);
         });
         (active ?? installing).postMessage(options, [port2]);
-        return told;
+        return reply;
       }, options);
-    assert.match(await tell(), /Only a page can run the broker.*open one that calls connect/);
+    assert.match(await request(), /Only a page can run the broker.*open one that calls connect/);
     await tab.evaluate((options) => globalThis.join(options), options);
-    assert.equal(await tell(), "connected");
+    assert.equal(await request(), "connected");
     await tab.close();
   });
 });

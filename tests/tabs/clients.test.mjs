@@ -1,13 +1,13 @@
-// Clients: those of a broker's port that end without a word. What they had not acked is ready again.
+// Clients: port clients that end without a close. Their unacked messages are ready again.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inEachBrowser } from "./stage.mjs";
 
-/** Longer than a client that has to answer may be silent. */
+/** Longer than a client may be silent. */
 const LIVING_MS = 3_000;
 
-/** How a frame gets and loses a client of the page's broker; each runs in the page. */
+/** Ways in which a frame gets and loses a client of the page's broker; each runs in the page. */
 const FRAMES = {
   "an iframe that is removed": [{}, (frame) => frame.remove()],
   "an iframe that is navigated away": [{}, (frame) => frame.setAttribute("src", "about:blank")],
@@ -30,9 +30,9 @@ inEachBrowser((stage, name) => {
     tab.evaluate(async () => {
       const worker = new Worker("holder.mjs", { type: "module" });
       const port = globalThis.broker.port();
-      const held = globalThis.held(worker);
+      const taken = globalThis.taken(worker);
       worker.postMessage(port, [port]);
-      await held;
+      await taken;
       Object.assign(globalThis, { worker, port });
     });
   /** Ends a client, and waits until the broker has its message again. */
@@ -62,14 +62,14 @@ inEachBrowser((stage, name) => {
       const { port1, port2 } = new MessageChannel();
       own.postMessage({ type: "connect", id: 0, port: port2 }, [port2]);
       const client = await globalThis.connectPort(port1);
-      // Until its lock is known.
+      // Until its lock is listed.
       while ((await navigator.locks.query()).held.length < 2);
       await (await client.channel()).queueDeclare("q");
-      const told = new Promise((resolve) => {
+      const reason = new Promise((resolve) => {
         client.ondisconnect = (error) => resolve(error.message);
       });
       own.terminate();
-      return told;
+      return reason;
     });
     assert.match(reason, /worker has ended/);
   });
@@ -87,9 +87,9 @@ inEachBrowser((stage, name) => {
           document.body.append(frame);
           await isLoaded;
           const port = globalThis.broker.port();
-          const held = globalThis.held(globalThis);
+          const taken = globalThis.taken(globalThis);
           frame.contentWindow.postMessage("a port", "*", [port]);
-          await held;
+          await taken;
           globalThis.frame = frame;
         },
         `${origin}/1/`,
@@ -106,7 +106,7 @@ inEachBrowser((stage, name) => {
     });
   }
 
-  test("a tab that goes to another page, and may come back as it was", async (t) => {
+  test("a tab that navigates to another page, and may be restored from the cache", async (t) => {
     const options = { name: `gone-${name}` };
     const [leader, gone] = [await open(t), await open(t)];
     for (const tab of [leader, gone]) await tab.evaluate((options) => globalThis.join(options), options);
@@ -114,7 +114,7 @@ inEachBrowser((stage, name) => {
     await gone.evaluate(
       () => new Promise((resolve) => globalThis.channel.basicConsume("q", { noAck: false }, () => resolve())),
     );
-    // The answer may be lost on the way.
+    // The reply may be lost on the way.
     await gone.evaluate(() => location.assign("/2/")).catch(() => {});
     assert.deepEqual(await leader.evaluate(() => globalThis.next()), ["unacked", true]);
   });

@@ -1,4 +1,4 @@
-// Holder: a client of a port, that takes a message and does not ack it; as a worker, of the port that it is sent.
+// Holder: a client of a port that takes a message and does not ack it; as a worker, it is sent the port.
 import { connectPort } from "pocketmq/browser";
 
 export async function hold(port, then) {
@@ -6,4 +6,4 @@ export async function hold(port, then) {
   await channel.basicConsume("q", { noAck: false }, then);
 }
 
-if (typeof document === "undefined") self.onmessage = ({ data: port }) => hold(port, () => self.postMessage("held"));
+if (typeof document === "undefined") self.onmessage = ({ data: port }) => hold(port, () => self.postMessage("taken"));

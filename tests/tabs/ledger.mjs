@@ -1,13 +1,15 @@
-// Ledger: what the tabs of a test saw, kept outside of them: they are closed and killed in the middle of what they do.
+// Ledger: the events of a test's tabs, recorded outside of them: they are closed and killed at any moment.
 
-/** What happened to messages, by their bodies. */
+/** The messages' states, by their bodies. */
 export class Ledger {
   #confirmed = new Set();
   #acked = new Set();
   #settled = new Set();
   #waiting = [];
 
-  /** Takes what a tab tells: what is confirmed, what it is about to ack (settled), and what it knows to be durably acked. */
+  /**
+   * Records a tab's report: confirmed messages, those it is about to ack (settled), and those that are durably acked.
+   */
   note(entries) {
     const kinds = { confirmed: this.#confirmed, settled: this.#settled, acked: this.#acked };
     for (const [kind, body] of entries) kinds[kind].add(body);
@@ -18,7 +20,7 @@ export class Ledger {
     return this.#confirmed.size;
   }
 
-  /** Resolves when so many more messages were confirmed, and some were acked. */
+  /** Resolves when this many more messages were confirmed, and some were acked. */
   async more(count) {
     const enough = this.#confirmed.size + count;
     const ackedBefore = this.#acked.size;
@@ -32,7 +34,7 @@ export class Ledger {
   }
 
   /**
-   * What became of all messages, given the bodies of those that were left in the queue.
+   * Returns the totals, given the bodies of the messages that were left in the queue.
    * @param {string[]} left
    */
   figures(left) {

@@ -1,4 +1,4 @@
-// Member: a worker of a page that takes part in the shared broker by itself.
+// Member: a worker of a page that joins the shared broker by itself.
 import { connect } from "pocketmq/browser";
 
 const connection = await connect(JSON.parse(self.name));

@@ -1,4 +1,5 @@
-// Panicking: a leader's worker whose core has a bug planted, in the lab's artifact: the first leadership does not survive a message
+// Panicking: a leader's worker with a planted bug in its core, from the lab's artifact: the first leadership panics on
+// a message
 // with the routing key "panic".
 import { Server } from "pocketmq/wasm";
 

@@ -1,4 +1,4 @@
-// Program: what runs in each tab of the tests, reached from outside.
+// Program: the code in each tab of the tests, called from outside.
 import { connect, connectPort, openBroker } from "pocketmq/browser";
 import { hold } from "./holder.mjs";
 
@@ -8,7 +8,7 @@ const PREFETCH = 20;
 let unreported = [];
 let reporting = Promise.resolve();
 
-/** Tells the ledger, outside of this tab, all that there is to tell: one request at a time. */
+/** Reports new events to the ledger outside of this tab, one request at a time. */
 function report() {
   reporting = reporting.then(async () => {
     if (unreported.length === 0) return;
@@ -36,11 +36,11 @@ async function host() {
   Object.assign(globalThis, { broker, channel });
 }
 
-/** Resolves when somebody to whom a port was given has taken the message. */
-const held = (from) =>
-  new Promise((resolve) => from.addEventListener("message", ({ data }) => data === "held" && resolve()));
+/** Resolves when a client that was given a port has taken the message. */
+const taken = (from) =>
+  new Promise((resolve) => from.addEventListener("message", ({ data }) => data === "taken" && resolve()));
 
-/** What comes to a new consumer first: it waits for what another one has not acked. */
+/** Resolves with the first delivery to a new consumer, which may be a requeued message. */
 async function next() {
   return new Promise((resolve) => {
     void globalThis.channel.basicConsume("q", { noAck: true }, (message) =>
@@ -49,10 +49,10 @@ async function next() {
   });
 }
 
-// A page that shows this one in a frame may give it a port.
-addEventListener("message", ({ ports: [port], source }) => port && hold(port, () => source.postMessage("held", "*")));
+// A page that embeds this one as a frame may send it a port.
+addEventListener("message", ({ ports: [port], source }) => port && hold(port, () => source.postMessage("taken", "*")));
 
-/** Publishes and consumes until the tab is closed; answers when both have begun. */
+/** Publishes and consumes until the tab is closed; resolves when both have begun. */
 async function work(tab, options) {
   const connection = await connect(options);
   const takeovers = { lost: 0, lastMs: 0 };
@@ -81,7 +81,7 @@ async function publish(channel, tab) {
   }
 }
 
-/** An ack is durable once a later answer on its channel has arrived, from the same leader. */
+/** An ack is durable once a later reply on its channel has arrived, from the same leader. */
 async function consume(connection, takeovers) {
   const channel = await connection.channel();
   await channel.prefetch(PREFETCH);
@@ -92,7 +92,7 @@ async function consume(connection, takeovers) {
     const body = message.bodyString();
     unreported.push(["settled", body]);
     await report();
-    // Of a former leader: it will come again.
+    // From a former leader: it will be delivered again.
     if (leader !== takeovers.lost) return;
     if (leader !== ackedAt) acked = [];
     ackedAt = leader;
@@ -106,7 +106,7 @@ async function consume(connection, takeovers) {
   });
 }
 
-/** The bodies of all that is in the queue; they stay there. */
+/** Returns the bodies of all messages in the queue, and leaves them there. */
 async function drain(options) {
   const connection = await connect(options);
   const channel = await connection.channel();
@@ -121,5 +121,5 @@ async function drain(options) {
   }
 }
 
-Object.assign(globalThis, { connect, connectPort, join, host, held, next, work, drain });
+Object.assign(globalThis, { connect, connectPort, join, host, taken, next, work, drain });
 globalThis.isLoaded();

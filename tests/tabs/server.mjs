@@ -1,5 +1,6 @@
-// Server: the built package as it is, unbundled, on an origin of its own. Two releases of it lie at two addresses; a third one has
-// the lab's artifact in the broker's place.
+// Server: the built package as it is, unbundled, on an origin of its own. Two releases have two addresses; a third one
+// has the
+// lab's artifact instead of the broker's.
 
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
@@ -20,7 +21,7 @@ const page = (release) => `<!doctype html><title>Tab</title><link rel="icon" hre
 <script>globalThis.loaded = new Promise((resolve) => { globalThis.isLoaded = resolve; });</script>
 <script type="module" src="/${release}/program.mjs"></script>`;
 
-/** Where an address is on the disk. */
+/** Returns the file of a URL's path. */
 function fileOf(path) {
   const [, release, folder, ...rest] = path.split("/");
   const within = normalize(rest.join("/"));
@@ -33,7 +34,7 @@ function fileOf(path) {
   return undefined;
 }
 
-/** Browsers know no packages: their names become addresses, in workers too. */
+/** Browsers do not resolve packages: their names are replaced by addresses, in workers too. */
 function addressed(source, release) {
   return source
     .replaceAll(/"@cloudamqp\/amqp-client\/([\w-]+)"/g, `"/${release}/amqp-client/$1.js"`)
@@ -46,7 +47,7 @@ function addressed(source, release) {
 /** @param {import("node:http").IncomingMessage} request */
 const json = async (request) => JSON.parse(Buffer.concat(await request.toArray()).toString());
 
-/** Serves until it is closed; what tabs post is noted in the ledger. @param {import("./ledger.mjs").Ledger} [ledger] */
+/** Serves until it is closed; the tabs' reports go to the ledger. @param {import("./ledger.mjs").Ledger} [ledger] */
 export async function serve(ledger) {
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, "http://origin");
@@ -55,7 +56,7 @@ export async function serve(ledger) {
       return response.end();
     }
     if (pathname === "/logout") return response.setHeader("clear-site-data", '"storage"').end();
-    // Frames without an origin of their own fetch scripts, too.
+    // Frames without an origin of their own fetch scripts as well.
     response.setHeader("access-control-allow-origin", "*");
     const [, release] = pathname.split("/");
     if (/^\/[123]\/$/.test(pathname)) return response.setHeader("content-type", "text/html").end(page(release));

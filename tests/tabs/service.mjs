@@ -1,4 +1,4 @@
-// Service: a service worker that connects when it is told to, and tells what came of it.
+// Service: a service worker that connects on request, and reports the result.
 import { connect } from "pocketmq/browser";
 
 self.addEventListener("message", ({ data: options, ports: [port] }) => {

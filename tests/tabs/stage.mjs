@@ -7,7 +7,7 @@ import { after, before, describe } from "node:test";
 import { LAUNCH } from "./browsers.mjs";
 import { serve } from "./server.mjs";
 
-/** How a browser's profile is removed, which it may still be writing to. */
+/** Options to remove a browser's profile, which it may still be writing to. */
 export const FORCED = { recursive: true, maxRetries: 10 };
 
 /** Defines tests for each browser by its name. While they run, `stage` has the `browser` and the `server`. */

@@ -1,11 +1,12 @@
-// Store: a worker that writes more segments to the file system than it keeps open, and reads them back; told by its name how.
+// Store: a worker that writes more segments to the file system than it keeps open, and reads them back; its name has
+// the options.
 import { OpfsStore } from "pocketmq/opfs-store";
 
 const SEGMENTS = 40;
 const BYTES = 10_000;
 const { name, isNew } = JSON.parse(self.name);
 
-/** As the journal begins a segment, and then bytes that tell which one it is. */
+/** Returns a segment's header as in the journal, and then bytes that identify it. */
 function contentOf(number, leadership) {
   const bytes = new Uint8Array(BYTES).fill(number);
   const view = new DataView(bytes.buffer);

@@ -59,7 +59,7 @@ inEachBrowser((stage, name) => {
     assert.equal(await take(other), "from a worker");
   });
 
-  test("what a closed tab had not acked comes again, redelivered", async (t) => {
+  test("unacked messages of a closed tab are redelivered", async (t) => {
     const { openConnected } = family(t);
     const [leader, dying] = [await openConnected(), await openConnected()];
     await publish(leader, "unacked");
@@ -68,8 +68,8 @@ inEachBrowser((stage, name) => {
     );
     await leader.evaluate(() => {
       globalThis.again = new Promise((resolve) => {
-        const tell = (message) => resolve([message.bodyString(), message.redelivered]);
-        void globalThis.channel.basicConsume("q", { noAck: false }, tell);
+        const onMessage = (message) => resolve([message.bodyString(), message.redelivered]);
+        void globalThis.channel.basicConsume("q", { noAck: false }, onMessage);
       });
     });
     await dying.close();
@@ -94,7 +94,7 @@ inEachBrowser((stage, name) => {
     });
   }
 
-  test("without a file system it says so, or keeps messages in memory if asked to", async (t) => {
+  test("without a file system connecting fails, or messages are in memory if the options allow it", async (t) => {
     const { options, open } = family(t);
     const tab = await open();
     const outcome = await tab.evaluate(async (options) => {
@@ -117,23 +117,23 @@ inEachBrowser((stage, name) => {
       await channel.exchangeDeclare("news", "fanout", { durable: false });
       const { name } = await channel.queueDeclare("");
       await channel.queueBind(name, "news", "");
-      globalThis.told = [];
-      await channel.basicConsume(name, {}, (message) => globalThis.told.push(message.bodyString()));
+      globalThis.received = [];
+      await channel.basicConsume(name, {}, (message) => globalThis.received.push(message.bodyString()));
       globalThis.again = new Promise((resolve) => {
         connection.onreconnect = resolve;
       });
     });
     await leader.close();
-    const told = await survivor.evaluate(async () => {
+    const received = await survivor.evaluate(async () => {
       await globalThis.again;
       await globalThis.channel.basicPublish("news", "", "extra");
       await globalThis.channel.prefetch(1);
-      return globalThis.told;
+      return globalThis.received;
     });
-    assert.deepEqual(told, ["extra"]);
+    assert.deepEqual(received, ["extra"]);
   });
 
-  test("a panic in the core: another worker goes on, and nothing confirmed is lost", async (t) => {
+  test("a panic in the core: another worker goes on, and no confirmed message is lost", async (t) => {
     const { options, open } = family(t);
     const tab = await open(3);
     const bodies = await tab.evaluate(async (options) => {
@@ -150,7 +150,7 @@ inEachBrowser((stage, name) => {
     assert.deepEqual(bodies, [2, "before", "the end"]);
   });
 
-  test("the last connection that is closed leaves its journal closed", async (t) => {
+  test("closing the last connection closes the journal", async (t) => {
     const { openConnected } = family(t);
     const tab = await openConnected();
     await publish(tab, "kept");
@@ -171,7 +171,7 @@ inEachBrowser((stage, name) => {
     assert.ok(storage.quotaBytes > storage.usageBytes && journal.bytes > 0);
   });
 
-  test("more segments than are kept open can be read, and are there again", async (t) => {
+  test("more segments than stay open can be read, also after a restart", async (t) => {
     const { options, open } = family(t);
     const tab = await open();
     const run = (isNew) =>
@@ -213,7 +213,7 @@ inEachBrowser((stage, name) => {
 
   if (name !== "chromium") return;
 
-  test("without any more space publishes are refused, and what was confirmed stays", async (t) => {
+  test("without space left publishes are refused, and confirmed messages stay", async (t) => {
     const { openConnected } = family(t);
     const tab = await openConnected();
     await publish(tab, "kept");
@@ -227,7 +227,7 @@ inEachBrowser((stage, name) => {
     assert.equal(await take(await openConnected()), "kept");
   });
 
-  test("a leader that does not run is taken over from, and says nothing when it runs again", async (t) => {
+  test("a stalled leader is replaced, and stays silent when it runs again", async (t) => {
     const { options, openConnected } = family(t);
     const leader = await openConnected();
     const survivor = await openConnected();
@@ -244,7 +244,7 @@ inEachBrowser((stage, name) => {
       const until = performance.now() + ms;
       while (performance.now() < until);
     }, FROZEN_MS);
-    // Sent to who cannot answer, and answered by who leads next.
+    // Sent to a leader that cannot reply, and confirmed by the next one.
     const meanwhile = [publish(survivor, "meanwhile"), publish(leader, "of its own tab")];
     const againMs = await survivor.evaluate(() => globalThis.again);
     console.log(`taken over from a leader that does not run after ${Math.round(againMs - stuckMs)} ms`);
@@ -255,7 +255,7 @@ inEachBrowser((stage, name) => {
     assert.equal(queues.find(({ name }) => name === "q").ready, 4);
   });
 
-  test("a tab that is frozen gives up leading, and joins again when it is shown", async (t) => {
+  test("a frozen tab gives up leadership, and joins again when it is shown", async (t) => {
     const { openConnected } = family(t);
     const [leader, survivor] = [await openConnected(), await openConnected()];
     await publish(leader, "before");

@@ -1,5 +1,6 @@
-// Takeover: who leads is closed under load, and the whole browser is killed. Nothing that was confirmed is lost or doubled, and
-// nothing that was durably acked comes again.
+// Takeover: the leading tab is closed under load, and the whole browser is killed. No confirmed message is lost or
+// duplicated, and
+// no durably acked one comes again.
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -17,7 +18,7 @@ const CONFIRMED_A_ROUND = 300;
 
 for (const [name, launch] of Object.entries(LAUNCH)) {
   describe(`in ${name}`, () => {
-    test(`${ROUNDS} times the tab that leads is closed`, { timeout: 120_000 + ROUNDS * 20_000 }, async (t) => {
+    test(`${ROUNDS} times the leading tab is closed`, { timeout: 120_000 + ROUNDS * 20_000 }, async (t) => {
       const { ledger, start } = await prepare(t, launch);
       const { browser, openTab } = await start();
       const tabs = [];
@@ -29,7 +30,7 @@ for (const [name, launch] of Object.entries(LAUNCH)) {
         await tabs.shift().close();
         await ledger.more(CONFIRMED_A_ROUND);
         const { lastMs } = await tabs[0].evaluate(() => globalThis.takeovers);
-        // Who waited longest for the lock leads, unless it was too slow once and had to wait again.
+        // The tab that has waited longest for the lock leads, unless it was too slow once and had to wait again.
         if (lastMs > closedMs) takeovers.push(Math.round(lastMs - closedMs));
       }
       for (const tab of tabs) await tab.close();
@@ -53,7 +54,7 @@ for (const [name, launch] of Object.entries(LAUNCH)) {
   });
 }
 
-/** A profile and an origin that last, and how to start a browser with them. */
+/** Makes a lasting profile and origin, and a function that starts a browser with them. */
 async function prepare(t, launch) {
   const ledger = new Ledger();
   const server = await serve(ledger);

@@ -1,4 +1,4 @@
-"""What every aio-pika test starts from: a loop of its own, a connection, a channel."""
+"""The base of every aio-pika test: a loop of its own, a connection, a channel."""
 import asyncio
 import unittest
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from broker import URL
 
 class BrokerTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self):
-        # It would note where each task was made, which takes longer than what the tasks do.
+        # Debug mode records where each task was made, which takes longer than the tasks themselves.
         asyncio.get_running_loop().set_debug(False)
         self.connection = await self.connect()
         self.channel = await self.connection.channel()
@@ -21,7 +21,7 @@ class BrokerTest(unittest.IsolatedAsyncioTestCase):
         return connection
 
     async def own_queue(self, channel=None, **arguments):
-        """A queue that only this connection sees and that goes with it; `max_length=1` is x-max-length."""
+        """Declares an exclusive queue, which is deleted with its connection; `max_length=1` is x-max-length."""
         named = {f'x-{name.replace("_", "-")}': value for name, value in arguments.items()}
         return await (channel or self.channel).declare_queue(exclusive=True, arguments=named)
 
@@ -30,7 +30,7 @@ class BrokerTest(unittest.IsolatedAsyncioTestCase):
             await self.channel.default_exchange.publish(Message(body, **properties), queue.name)
 
     async def take(self, queue, count=1):
-        """The next messages of a queue, once they are there."""
+        """Waits for the next messages of a queue."""
         got = []
         async with queue.iterator() as messages:
             async for message in messages:
@@ -43,7 +43,7 @@ class BrokerTest(unittest.IsolatedAsyncioTestCase):
         return [message.body for message in await self.take(queue, count)]
 
     async def ready(self, queue):
-        """How many messages of a queue are ready, asked on a channel of its own."""
+        """Returns how many messages of a queue are ready, over a channel of its own."""
         async with self.connection.channel() as channel:
             return (await channel.declare_queue(queue.name, passive=True)).declaration_result.message_count
 

@@ -1,4 +1,4 @@
-"""Logging in, being refused, being closed and coming back, with aio-pika."""
+"""Logins, refusals, closes and reconnects, with aio-pika."""
 import asyncio
 import logging
 
@@ -22,7 +22,7 @@ class Connection(BrokerTest):
             await aio_pika.connect(Address(URL).with_password('wrong'))
 
     async def test_an_unknown_vhost_is_refused(self):
-        # It waits for open-ok and tells what came in its place.
+        # It waits for open-ok, and names the method that came instead.
         async with self.refused(InvalidFrameError, 'Connection.Close'):
             await aio_pika.connect(Address(URL).with_path('/nowhere'))
 
@@ -67,7 +67,7 @@ class Connection(BrokerTest):
         self.assertIn(CLOSED_BY_OPERATOR, str(error))
 
     @managed
-    async def test_a_robust_connection_comes_back_with_its_consumers(self):
+    async def test_a_robust_connection_reconnects_with_its_consumers(self):
         name = unique('connection')
         connection = await self.connect(
             how=aio_pika.connect_robust, client_properties={'connection_name': name}, reconnect_interval=0.01)
@@ -109,7 +109,7 @@ class Connection(BrokerTest):
         self.assertEqual(got, list(range(200)))
 
     def logged(self, text):
-        """Resolves once aio-pika logs this: it has no callback for being blocked."""
+        """Resolves once aio-pika logs this: it has no callback for connection.blocked."""
         seen = asyncio.get_running_loop().create_future()
         handler = logging.Handler()
         handler.emit = lambda record: text in record.getMessage() and not seen.done() and seen.set_result(None)

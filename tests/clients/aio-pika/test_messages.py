@@ -1,4 +1,4 @@
-"""Publishing, consuming, settling and everything that befalls a message, with aio-pika."""
+"""Publishing, consuming, settling, dead letters and transactions, with aio-pika."""
 import asyncio
 from datetime import timedelta
 
@@ -34,19 +34,19 @@ class Messages(BrokerTest):
         with self.assertRaises(QueueEmpty):
             await queue.get()
 
-    async def test_mandatory_is_the_default_and_what_comes_back_is_raised(self):
+    async def test_mandatory_is_the_default_and_a_returned_message_raises(self):
         async with self.connection.channel(on_return_raises=True) as channel:
             with self.assertRaises(PublishError) as refused:
                 await channel.default_exchange.publish(Message(b'come back'), unique('nobody'))
         self.assertIn('NO_ROUTE', str(refused.exception))
 
-    async def test_what_comes_back_is_told(self):
+    async def test_a_returned_message_reaches_the_callback(self):
         returned = asyncio.get_running_loop().create_future()
         self.channel.return_callbacks.add(lambda _, message: returned.set_result(message.body))
         await self.channel.default_exchange.publish(Message(b'come back'), unique('nobody'))
         self.assertEqual(await returned, b'come back')
 
-    async def test_a_full_queue_that_rejects_answers_with_nack(self):
+    async def test_a_full_queue_that_rejects_nacks(self):
         queue = await self.own_queue(max_length=1, overflow='reject-publish')
         await self.send(queue, b'one')
         with self.assertRaises(DeliveryError):
@@ -66,7 +66,7 @@ class Messages(BrokerTest):
             await headers.publish(message, '', mandatory=False)
         self.assertEqual(await self.bodies(queue, 3), [b'kern.critical', b'kern.critical.disk', b'2'])
 
-    async def test_what_expires_is_dead(self):
+    async def test_expired_messages_are_dead_lettered(self):
         graveyard = await self.own_queue()
         queue = await self.own_queue(dead_letter_exchange='', dead_letter_routing_key=graveyard.name)
         await self.send(queue, b'late', expiration=timedelta(milliseconds=1))
@@ -122,7 +122,7 @@ class Messages(BrokerTest):
 
 
 class Patterns(BrokerTest):
-    async def test_calls_are_answered_over_their_own_queues(self):
+    async def test_calls_get_replies_over_their_own_queues(self):
         async def multiply(*, x, y):
             return x * y
 

@@ -31,7 +31,7 @@ app.conf.update(
 
 
 def end_with_the_tests():
-    """A worker's standard input is the tests': it ends with them, however they end."""
+    """Ends the worker with the tests, whose end closes its standard input."""
     sys.stdin.read()
     os._exit(1)
 
@@ -49,7 +49,7 @@ def add(x, y):
 
 @app.task
 def turn():
-    """How many asked before."""
+    """Returns the number of earlier calls."""
     return next(numbers)
 
 
@@ -67,7 +67,7 @@ def succeed_at_retry(self: Task, number):
 
 @app.task(bind=True, acks_late=True, reject_on_worker_lost=True)
 def hold(self: Task):
-    """Never ends, unless it comes a second time."""
+    """Never ends, except when it is redelivered."""
     if self.request.delivery_info['redelivered']:
         return 'redelivered'
     self.update_state(state='HELD')

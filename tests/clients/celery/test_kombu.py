@@ -1,4 +1,4 @@
-"""kombu, which Celery stands on, and py-amqp below it."""
+"""kombu, on which Celery is based, and py-amqp below it."""
 import socket
 import unittest
 
@@ -23,9 +23,9 @@ class Kombu(unittest.TestCase):
         return connection
 
     def own_queue(self, *binding, **options):
-        """A queue that only this connection sees and that goes with it."""
+        """Declares an exclusive queue, which is deleted with its connection."""
         queue = Queue(unique('kombu'), *binding, exclusive=True, durable=False, channel=self.channel, **options)
-        queue.auto_delete = False  # else it goes with its first consumer
+        queue.auto_delete = False  # else it is deleted with its first consumer
         queue.declare()
         return queue
 
@@ -34,7 +34,7 @@ class Kombu(unittest.TestCase):
             self.producer.publish(body, routing_key=queue.name, **options)
 
     def take(self, queue, count=1):
-        """The next messages of a queue, once they are there."""
+        """Waits for the next messages of a queue."""
         got = []
         consumer = Consumer(self.channel, [queue], callbacks=[lambda _, message: got.append(message)], auto_declare=False)
         consumer.qos(prefetch_count=1)
@@ -69,7 +69,7 @@ class Kombu(unittest.TestCase):
         self.assertEqual(self.bodies(queue, 2), ['kern.info', 1])
         self.assertIsNone(queue.get())
 
-    def test_what_comes_back_is_told(self):
+    def test_a_returned_message_reaches_the_callback(self):
         returned = []
         producer = Producer(self.channel, on_return=lambda error, *_: returned.append(error.reply_code))
         producer.publish('come back', routing_key=unique('nobody'), mandatory=True)
@@ -87,7 +87,7 @@ class Kombu(unittest.TestCase):
         (message,) = self.take(graveyard)
         self.assertEqual((message.payload, message.headers['x-death'][0]['reason']), ('bad', 'rejected'))
 
-    def test_what_expires_is_dead(self):
+    def test_expired_messages_are_dead_lettered(self):
         graveyard = self.own_queue()
         letters = {'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': graveyard.name}
         queue = self.own_queue(message_ttl=0.001, queue_arguments=letters)
@@ -101,7 +101,7 @@ class Kombu(unittest.TestCase):
             self.send(queue, priority, priority=priority)
         self.assertEqual(self.bodies(queue, 3), [10, 5, 0])
 
-    def test_a_full_queue_that_rejects_answers_with_nack(self):
+    def test_a_full_queue_that_rejects_nacks(self):
         queue = self.own_queue(max_length=1, queue_arguments={'x-overflow': 'reject-publish'})
         self.send(queue, 'one')
         with self.assertRaises(MessageNacked):
@@ -175,7 +175,7 @@ class Kombu(unittest.TestCase):
             connection.drain_events(timeout=SECONDS)
 
     @managed
-    def test_a_publisher_comes_back_after_the_operator_closed_its_connection(self):
+    def test_a_publisher_reconnects_after_the_operator_closed_its_connection(self):
         name, connection = self.named()
         queue = self.own_queue()
         with producers[connection].acquire(block=True) as producer:
@@ -191,25 +191,25 @@ class Kombu(unittest.TestCase):
             Connection(port=port).ensure_connection(max_retries=1, interval_start=0)
 
     @small
-    def test_a_publisher_is_told_that_memory_is_short(self):
-        told = []
+    def test_a_publisher_is_notified_when_memory_runs_low(self):
+        events = []
         publisher = Connection(SMALL_URL, transport_options={
-            'on_blocked': lambda reason: told.append('blocked'), 'on_unblocked': lambda: told.append('unblocked')})
+            'on_blocked': lambda reason: events.append('blocked'), 'on_unblocked': lambda: events.append('unblocked')})
         self.addCleanup(publisher.release)
         with Connection(SMALL_URL) as consumer:
             queue = Queue(unique('flood'), channel=consumer.channel())
             queue.declare()
             producer = Producer(publisher.channel())
-            while not told:
+            while not events:
                 producer.publish(bytes(10_000), routing_key=queue.name)
                 self.drain(publisher)
             queue.delete()
-            while len(told) < 2:
+            while len(events) < 2:
                 publisher.drain_events(timeout=SECONDS)
-        self.assertEqual(told, ['blocked', 'unblocked'])
+        self.assertEqual(events, ['blocked', 'unblocked'])
 
     def drain(self, connection):
-        """Takes what has arrived."""
+        """Handles events that have arrived."""
         try:
             connection.drain_events(timeout=0.001)
         except socket.timeout:

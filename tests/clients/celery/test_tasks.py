@@ -34,14 +34,14 @@ class Tasks(unittest.TestCase):
         worker.prints(' ready.')
         return worker
 
-    def test_a_task_is_done_and_its_result_comes_back(self):
+    def test_a_task_runs_and_returns_its_result(self):
         self.assertEqual(add.delay(2, 3).get(SECONDS), 5)
 
     def test_a_group_and_a_chain(self):
         self.assertEqual(group(add.s(i, i) for i in range(10))().get(SECONDS), [2 * i for i in range(10)])
         self.assertEqual(chain(add.s(1, 2), add.s(3), add.s(4))().get(SECONDS), 10)
 
-    def test_a_failure_comes_back_too(self):
+    def test_a_failure_is_returned_too(self):
         with self.assertRaisesRegex(ValueError, 'no luck'):
             fail.delay('no luck').get(SECONDS)
 
@@ -59,7 +59,7 @@ class Tasks(unittest.TestCase):
             late.get(SECONDS)
         self.assertEqual(late.state, states.REVOKED)
 
-    def test_a_worker_obeys_and_tells(self):
+    def test_a_worker_obeys_remote_control_and_reports(self):
         (pong,) = app.control.ping(timeout=SECONDS, limit=1)
         self.assertEqual(list(pong.values()), [{'ok': 'pong'}])
         self.assertEqual(self.queues_of_worker(), [NAME])
@@ -86,7 +86,7 @@ class Tasks(unittest.TestCase):
         self.assertEqual(hold.delay().get(SECONDS, on_message=see), 'redelivered')
 
     @managed
-    def test_a_worker_comes_back_after_the_operator_closed_its_connections(self):
+    def test_a_worker_reconnects_after_the_operator_closed_its_connections(self):
         close_as_operator(f'{NAME}-worker')
         self.worker.prints('Connected to')
         self.assertEqual(add.delay(4, 5).get(SECONDS), 9)

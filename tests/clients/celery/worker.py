@@ -6,7 +6,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PATH = os.pathsep.join([str(HERE), str(HERE.parent / 'python')])
-# One process and no pool of others, so that its end is the end of all of it.
+# A single process without a pool, so that its end is the end of the worker.
 COMMAND = [sys.executable, '-m', 'celery', '-A', 'tasks', 'worker', '--pool=solo', '--loglevel=INFO']
 
 
@@ -24,7 +24,7 @@ class Worker:
         )
 
     def prints(self, text):
-        """Reads on until it has printed this."""
+        """Reads its output until this line."""
         for line in self.process.stderr:
             self.printed.append(line)
             if text in line:
@@ -36,7 +36,7 @@ class Worker:
         self.end()
 
     def end(self):
-        """Waits for its end, and answers the exit code."""
+        """Waits for its end, and returns the exit code."""
         for line in self.process.stderr:
             self.printed.append(line)
         self.process.stderr.close()

@@ -1,4 +1,4 @@
-// Messages: for every row of extensions, exchanges, consumers and properties, something that shows what the page says.
+// Messages: a probe for every row of extensions, exchanges, consumers and properties.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -23,7 +23,7 @@ import { byArguments, effects, policies, queueArguments } from "./settings.mjs";
 
 const SHORT_LIVED = { durable: false, autoDelete: true };
 
-/** Declares an exchange, binds queues by these keys, publishes, and answers what is in each. */
+/** Declares an exchange, binds queues by these keys, publishes, and returns the messages in each. */
 async function routed(t, broker, type, { options = {}, bindings = ["key"], messages = [{ key: "key" }] }) {
   const channel = await broker.confirmChannel(t);
   const exchange = unique("tried");
@@ -136,7 +136,7 @@ export const consumerArguments = {
   },
 };
 
-/** Publishes to a queue with these properties, and answers the message as it comes out. */
+/** Publishes to a queue with these properties, and returns the message as it is delivered. */
 async function delivered(t, broker, properties) {
   const channel = await broker.confirmChannel(t);
   const queue = await ownQueue(channel);
@@ -164,7 +164,7 @@ async function expiration(t, broker) {
   assert.equal(properties.headers["x-death"][0]["original-expiration"], "5");
 }
 
-/** What is persistent is there after a restart, and what is not is gone. */
+/** Persistent messages survive a restart, transient ones do not. */
 async function deliveryMode(t) {
   const data = mkdtempSync(join(tmpdir(), "pocketmq-compatibility-"));
   t.after(() => rmSync(data, { recursive: true }));
@@ -225,7 +225,7 @@ export const properties = {
   },
 };
 
-/** What the embedding program puts back comes out to an AMQP client, once its time has come. */
+/** A message that the embedding program requeues with a delay is delivered to an AMQP client after that time. */
 async function nackedWithDelay(t) {
   const { listen } = await import("pocketmq/node");
   const listening = await listen({ amqpPort: 0 });

@@ -1,4 +1,4 @@
-// Methods: for every row of methods and capabilities, something that shows what the page says of it.
+// Methods: a probe for every row of methods and capabilities.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -25,7 +25,7 @@ async function withMessages(t, broker, bodies) {
   return { channel, queue };
 }
 
-/** Publishes until the broker blocks the connection, and empties the queue until it does no longer. */
+/** Publishes until the broker blocks the connection, and purges the queue until it is unblocked. */
 async function blockedAndUnblocked(t) {
   const small = await startSmallBroker();
   t.after(() => small.stop());
@@ -226,7 +226,7 @@ async function bound(t, broker, unbinds, arrived) {
   assert.deepEqual(await drain(channel, queue), arrived);
 }
 
-/** What shows that a capability is more than a word. */
+/** Probes that each capability works. */
 export const capabilities = {
   publisher_confirms: works["confirm.select"],
   exchange_exchange_bindings: works["exchange.bind"],

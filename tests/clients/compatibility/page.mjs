@@ -1,11 +1,11 @@
-// Page: the tables of docs/compatibility.md, and what the specification and the core know of.
+// Page: the tables of docs/compatibility.md, and the names in the specification and the core.
 
 import { readFileSync } from "node:fs";
 
 const text = (path) => readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8");
 const page = text("docs/compatibility.md");
 
-/** The rows of the table whose first column has this title: the names in it, and what is said of them. */
+/** Returns the rows of the table whose first column has this title: the names in it, and the other cells. */
 export function table(title) {
   const start = page.indexOf(`\n| ${title} | | |\n`);
   if (start < 0) throw new Error(`docs/compatibility.md has no table of ${title}s.`);
@@ -16,7 +16,7 @@ export function table(title) {
   });
 }
 
-/** `queue.bind, bind-ok` are two methods of one class. */
+/** Splits a cell: `queue.bind, bind-ok` are two methods of one class. */
 function namesIn(cell) {
   const [first, ...others] = cell.replaceAll("`", "").split(/, (?=[a-z-]+$|[a-z-]+,)/);
   const [, domain] = /^([a-z]+\.)[a-z-]+$/.exec(first) ?? [];
@@ -25,13 +25,13 @@ function namesIn(cell) {
 
 export const says = (word) => page.includes(word);
 
-/** All texts in a source file that match, without those of its tests. */
+/** Returns all texts in a source file that match, except in its tests. */
 function found(path, pattern) {
   const [code] = text(path).split("#[cfg(test)]");
   return [...new Set([...code.matchAll(pattern)].map(([, name]) => name))];
 }
 
-/** What stands between this and the next semicolon. */
+/** Returns the text from this start to the next semicolon. */
 function listIn(path, start) {
   const code = text(path);
   const list = code.slice(code.indexOf(start));
@@ -40,7 +40,7 @@ function listIn(path, start) {
 
 const ANSWERED = (classId, ...names) => names.flatMap((name) => [`${classId}.${name}`, `${classId}.${name}-ok`]);
 
-/** AMQP 0-9-1 with RabbitMQ's methods. */
+/** The methods of AMQP 0-9-1, and RabbitMQ's own. */
 export const METHODS = [
   ...ANSWERED("connection", "start", "secure", "tune", "open", "close", "update-secret"),
   "connection.blocked",
@@ -55,7 +55,7 @@ export const METHODS = [
   ...ANSWERED("tx", "select", "commit", "rollback"),
 ];
 
-/** What the protocol reads or writes: the lists from which its code is generated. */
+/** The methods that the protocol reads or writes: the lists from which its code is generated. */
 export const KNOWN_METHODS = ["RECEIVED", "SENT"].flatMap((list) => listIn("scripts/methods.rs", `const ${list}`));
 
 export const QUEUE_ARGUMENTS = found("src/broker/model/settings.rs", /"(x-[a-z-]+)"/g);

@@ -1,4 +1,4 @@
-// Settings: for every row of queue arguments and of policies, something that shows what it does or that it is refused.
+// Settings: a probe for every row of queue arguments and policies.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -34,14 +34,14 @@ async function policy(broker, name, kind, definition) {
   assert.ok(answer.ok, await answer.text());
 }
 
-/** How a queue is made with these settings: by its arguments. */
+/** Makes a queue with these settings as arguments. */
 export async function byArguments(broker, channel, settings, type = {}) {
   const queue = broker.queueName("by-arguments");
   await channel.assertQueue(queue, { arguments: { ...type, ...asArguments(settings) } });
   return queue;
 }
 
-/** Or by a policy. */
+/** Makes a queue with these settings as a policy. */
 export async function byPolicy(broker, channel, settings, type = {}) {
   const queue = broker.queueName("by-policy");
   await policy(broker, queue, "queues", settings);
@@ -49,7 +49,7 @@ export async function byPolicy(broker, channel, settings, type = {}) {
   return queue;
 }
 
-/** What a setting does, however it is made. */
+/** Probes the effect of each setting, whether it is an argument or a policy. */
 export const effects = {
   "message-ttl": async (t, broker, make) => {
     const channel = await broker.channel(t);
@@ -202,8 +202,8 @@ export const queueArguments = {
 };
 
 /**
- * Two values of each argument, and what is declared beside them. A test that has both at hand declares each pair: with
- * none, the same (of another type, where it is a number) and the other.
+ * Two values of each argument, and the arguments to declare with them. A test declares each pair: without it, with the
+ * same value (of another type, if it is a number) and with the other.
  */
 export const pairs = {
   "x-queue-type": ["quorum", "classic"],
@@ -229,7 +229,7 @@ export const pairs = {
   "x-max-in-memory-bytes": [5, 6, QUORUM],
 };
 
-/** A queue with this works like any other. */
+/** A queue with this argument works like any other. */
 async function accepted(t, broker, settings, type) {
   const channel = await broker.channel(t);
   const queue = await byArguments(broker, channel, settings, type);

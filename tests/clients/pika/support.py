@@ -1,4 +1,4 @@
-"""What every test with pika's blocking connection starts from, and the reply codes it expects."""
+"""The base of every test with pika's blocking connection, and the reply codes that it expects."""
 import unittest
 from contextlib import contextmanager
 
@@ -21,7 +21,7 @@ class BrokerTest(unittest.TestCase):
         return connection
 
     def own_queue(self, **arguments):
-        """A queue that only this connection sees and that goes with it; `max_length=1` is x-max-length."""
+        """Declares an exclusive queue, which is deleted with its connection; `max_length=1` is x-max-length."""
         named = {f'x-{name.replace("_", "-")}': value for name, value in arguments.items()}
         return self.channel.queue_declare(queue='', exclusive=True, arguments=named).method.queue
 
@@ -34,7 +34,7 @@ class BrokerTest(unittest.TestCase):
             self.channel.basic_publish('', queue, body)
 
     def arrivals(self, queue, count):
-        """The next messages of a queue, once they are there: of each its method, properties and body."""
+        """Waits for the next messages of a queue; returns method, properties and body of each."""
         got = []
         for method, properties, body in self.channel.consume(queue):
             self.channel.basic_ack(method.delivery_tag)

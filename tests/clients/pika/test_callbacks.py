@@ -1,4 +1,4 @@
-"""pika's SelectConnection: everything is a callback. A scenario yields what takes one, and is sent what it got."""
+"""pika's SelectConnection: everything is a callback. A scenario yields functions with a callback, and gets the results."""
 import unittest
 
 import pika
@@ -24,7 +24,7 @@ class Player:
             settings, on_open_callback=self.begin, on_open_error_callback=self.end, on_close_callback=self.end)
 
     def play(self):
-        """Answers with what the connection ended."""
+        """Returns the error with which the connection ended."""
         self.connection.ioloop.start()
         if self.failure:
             raise self.failure
@@ -102,23 +102,23 @@ class Callbacks(unittest.TestCase):
         """A step that ends when `self.<name>()` is called."""
         return lambda done: setattr(self, name, done)
 
-    def test_what_comes_back_comes_before_its_confirm(self):
-        told = []
+    def test_a_message_is_returned_before_its_confirm(self):
+        events = []
 
         def scenario(connection):
             channel = yield open_channel(connection)
-            channel.add_on_return_callback(lambda _, method, properties, body: told.append((method.reply_code, body)))
+            channel.add_on_return_callback(lambda _, method, properties, body: events.append((method.reply_code, body)))
 
             def publish(done):
-                channel.confirm_delivery(lambda frame: (told.append('confirmed'), done()), callback=lambda _: channel.basic_publish(
+                channel.confirm_delivery(lambda frame: (events.append('confirmed'), done()), callback=lambda _: channel.basic_publish(
                     'amq.topic', unique('nobody'), 'come back', mandatory=True))
 
             yield publish
 
         self.play(scenario)
-        self.assertEqual(told, [(312, b'come back'), 'confirmed'])
+        self.assertEqual(events, [(312, b'come back'), 'confirmed'])
 
-    def test_a_full_queue_that_rejects_answers_with_nack(self):
+    def test_a_full_queue_that_rejects_nacks(self):
         answers = []
 
         def scenario(connection):
@@ -140,7 +140,7 @@ class Callbacks(unittest.TestCase):
         self.play(scenario)
         self.assertEqual(answers, ['Ack', 'Nack'])
 
-    def test_a_closed_channel_tells_why_and_another_one_opens(self):
+    def test_a_closed_channel_has_a_reason_and_another_one_opens(self):
         def scenario(connection):
             channel = yield open_channel(connection)
 
@@ -223,11 +223,11 @@ class Callbacks(unittest.TestCase):
         self.assertIsInstance(ending, ConnectionClosedByBroker)
         self.assertEqual((ending.reply_code, ending.reply_text), (320, CLOSED_BY_OPERATOR))
 
-    def test_a_wrong_password_is_told(self):
+    def test_a_wrong_password_is_reported(self):
         ending = self.play(None, credentials=pika.PlainCredentials('guest', 'wrong'))
         self.assertIsInstance(ending, ProbableAuthenticationError)
 
-    def test_an_unknown_vhost_is_told(self):
+    def test_an_unknown_vhost_is_reported(self):
         ending = self.play(None, virtual_host='nowhere')
         self.assertIsInstance(ending, ProbableAccessDeniedError)
 

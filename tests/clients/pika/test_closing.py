@@ -1,4 +1,4 @@
-"""Connections that end or stand still because the broker says so, with pika."""
+"""Connections that the broker closes or blocks, with pika."""
 from contextlib import contextmanager
 
 import pika
@@ -40,15 +40,15 @@ class Closing(BrokerTest):
     @small
     def test_a_publisher_is_blocked_while_memory_is_short(self):
         publisher = self.connect(SMALL_URL)
-        told = []
-        publisher.add_on_connection_blocked_callback(lambda _, frame: told.append(frame.method.reason))
-        publisher.add_on_connection_unblocked_callback(lambda *_: told.append('unblocked'))
+        events = []
+        publisher.add_on_connection_blocked_callback(lambda _, frame: events.append(frame.method.reason))
+        publisher.add_on_connection_unblocked_callback(lambda *_: events.append('unblocked'))
         with self.flood_queue() as queue:
-            self.flood(publisher, queue, lambda: told)
-            self.assertEqual(told, ['low on memory'])
-        while len(told) < 2:
+            self.flood(publisher, queue, lambda: events)
+            self.assertEqual(events, ['low on memory'])
+        while len(events) < 2:
             publisher.process_data_events(time_limit=None)
-        self.assertEqual(told[1], 'unblocked')
+        self.assertEqual(events[1], 'unblocked')
 
     @small
     def test_a_blocked_connection_may_time_out(self):
@@ -58,7 +58,7 @@ class Closing(BrokerTest):
 
     @contextmanager
     def flood_queue(self):
-        """A queue in the small broker: when it goes there is memory again."""
+        """Declares a queue in the small broker, and deletes it afterwards, which frees memory."""
         channel = self.connect(SMALL_URL).channel()
         queue = channel.queue_declare(unique('flood')).method.queue
         yield queue

@@ -1,4 +1,4 @@
-"""Login, tuning, and what the broker refuses outright, with pika."""
+"""Logins, tuning, and errors of the whole connection, with pika."""
 import asyncio
 
 import pika
@@ -42,7 +42,7 @@ class Connection(BrokerTest):
             self.channel.queue_declare(queue='', exclusive=True)
 
     def raw_consume(self, queue, tag):
-        """Past pika's own check for a tag that is used twice."""
+        """Bypasses pika's own check for a tag that is used twice."""
         self.channel._impl._send_method(pika.spec.Basic.Consume(queue=queue, consumer_tag=tag))
 
     def test_prefetch_size_is_540(self):

@@ -1,4 +1,4 @@
-"""Declaring, binding, deleting and the errors that come of it, with pika."""
+"""Declaring, binding, deleting, and their errors, with pika."""
 from pika import BasicProperties
 from broker import unique
 from support import BrokerTest
@@ -74,7 +74,7 @@ class Declare(BrokerTest):
         self.assertEqual(self.channel.basic_get(queue, auto_ack=True)[2], b'both')
         self.assertEqual(self.channel.basic_get(queue), (None, None, None))
 
-    def test_purge_and_delete_answer_the_number_of_messages(self):
+    def test_purge_and_delete_return_the_number_of_messages(self):
         queue = self.own_queue()
         self.fill(queue, 'one', 'two')
         self.assertEqual(self.channel.queue_purge(queue).method.message_count, 2)

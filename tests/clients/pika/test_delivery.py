@@ -5,7 +5,7 @@ from support import BrokerTest
 
 
 class Delivery(BrokerTest):
-    def test_get_answers_the_oldest_message_or_nothing(self):
+    def test_get_returns_the_oldest_message_or_nothing(self):
         queue = self.own_queue()
         self.assertEqual(self.channel.basic_get(queue), (None, None, None))
         self.fill(queue, 'one', 'two')
@@ -25,7 +25,7 @@ class Delivery(BrokerTest):
         self.assertEqual(bodies, [b'one', b'two', b'three'])
         self.assertEqual(self.ready(queue), 0)
 
-    def test_a_cancelled_generator_gives_back_what_it_held(self):
+    def test_a_cancelled_generator_requeues_its_messages(self):
         queue = self.own_queue()
         self.fill(queue, 'one', 'two', 'three')
         next(self.channel.consume(queue))
@@ -109,7 +109,7 @@ class Delivery(BrokerTest):
         self.fill(queue, 'last')
         self.channel.start_consuming()
 
-    def test_an_auto_delete_queue_goes_with_its_consumer(self):
+    def test_an_auto_delete_queue_is_deleted_with_its_consumer(self):
         name = unique('auto-delete')
         self.channel.queue_declare(queue=name, auto_delete=True)
         tag = self.channel.basic_consume(name, lambda *_: None)

@@ -1,4 +1,4 @@
-"""What ends a message's stay in a queue or changes its place, with pika: time, length, rejection, priority."""
+"""Expiry, length limits, rejections and priorities, with pika."""
 from broker import unique
 from pika import BasicProperties
 from pika.exceptions import NackError
@@ -7,7 +7,7 @@ from support import BrokerTest
 
 class Limits(BrokerTest):
     def dead_letter_queue(self):
-        """A queue for dead letters, and the arguments that send another queue's there."""
+        """Declares a queue for dead letters; returns it and the arguments to dead-letter to it."""
         graveyard = self.own_queue()
         return graveyard, {'dead_letter_exchange': '', 'dead_letter_routing_key': graveyard}
 
@@ -48,7 +48,7 @@ class Limits(BrokerTest):
         method, properties, body = self.arrival(graveyard)
         self.assertEqual((body, properties.headers['x-death'][0]['reason']), (b'one', 'maxlen'))
 
-    def test_a_full_queue_that_rejects_answers_with_nack(self):
+    def test_a_full_queue_that_rejects_nacks(self):
         queue = self.own_queue(max_length=1, overflow='reject-publish')
         self.fill(queue, 'one')
         with self.assertRaises(NackError):

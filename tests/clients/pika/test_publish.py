@@ -1,4 +1,4 @@
-"""Publishing, confirms, returns and what survives the journey, with pika."""
+"""Publishing, confirms, returns, bodies and properties, with pika."""
 from datetime import datetime, timezone
 from decimal import Decimal
 

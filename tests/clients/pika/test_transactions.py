@@ -44,11 +44,11 @@ class Transactions(BrokerTest):
         self.assertEqual(self.ready(self.queue), 0)
 
     def next_delivery(self):
-        """The next message, once it is there, left unacked."""
+        """Waits for the next message, and leaves it unacked."""
         for method, _, _ in self.channel.consume(self.queue):
             return method
 
-    def test_what_no_queue_takes_comes_back_before_commit_ok(self):
+    def test_an_unroutable_message_is_returned_before_commit_ok(self):
         returned = []
         self.channel.add_on_return_callback(lambda *got: returned.append(got[3]))
         self.channel.basic_publish('amq.direct', unique('nobody'), 'come back', mandatory=True)

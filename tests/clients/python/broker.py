@@ -1,4 +1,4 @@
-"""The broker under test: where it is, and what its operator does."""
+"""The broker under test: its address, and its operator's actions."""
 import base64
 import json
 import os
@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
 URL = os.environ.get('AMQP_URL', 'amqp://localhost')
-# Where its management API is, and a broker whose memory is soon full; not every broker offers them to the tests.
+# The management API, and a broker whose memory is soon full; not every broker has them.
 MANAGEMENT_URL = os.environ.get('MANAGEMENT_URL')
 SMALL_URL = os.environ.get('SMALL_AMQP_URL')
 
@@ -21,12 +21,12 @@ small = unittest.skipUnless(SMALL_URL, 'no broker with a small memory is at hand
 
 
 def unique(label):
-    """A name that no other test uses, also on a broker that outlives the run."""
+    """Returns a name that no other test uses, also on a broker that outlives the run."""
     return f'{label}-{uuid.uuid4()}'
 
 
 def close_as_operator(name, seconds_max=20):
-    """Closes the connection that gave itself this name. A broker may list it a while after it has opened."""
+    """Closes the connection with this name. A broker may list it only a while after it has opened."""
     limit = time.monotonic() + seconds_max
     while not (found := [each for each in api('GET', '/connections') if is_named(each, name)]):
         assert time.monotonic() < limit, f'no connection is called {name}'

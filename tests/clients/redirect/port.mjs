@@ -1,4 +1,4 @@
-// Preloaded before a program: connections to port 5672 go to REDIRECT_PORT instead.
+// Port: preloaded before a program, it redirects connections to port 5672 to REDIRECT_PORT.
 // For machines where port 5672 is taken; the program itself stays as it is.
 import net from "node:net";
 

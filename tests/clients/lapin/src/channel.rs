@@ -1,4 +1,4 @@
-//! Channel: declaring, the errors that close one channel only, and consumers that end with their queue.
+//! Channel: declarations, errors that close one channel only, and consumers that end with their queue.
 
 use futures_util::StreamExt;
 use lapin::options::{BasicConsumeOptions, ExchangeDeclareOptions, QueueDeclareOptions};
@@ -36,7 +36,7 @@ fn a_publish_to_a_missing_exchange_is_404() {
 }
 
 #[test]
-fn a_queue_of_other_arguments_is_406() {
+fn a_queue_with_other_arguments_is_406() {
     run(async {
         let (_connection, channel) = open().await;
         let name = unique("inequivalent");
@@ -100,7 +100,7 @@ fn an_unknown_exchange_type_is_refused() {
 }
 
 #[test]
-fn exchanges_bind_to_exchanges_and_go_with_their_bindings() {
+fn exchanges_bind_to_exchanges_and_are_deleted_with_their_bindings() {
     run(async {
         let (_connection, channel) = open().await;
         let (source, destination) = (unique("source"), unique("destination"));

@@ -1,4 +1,4 @@
-//! Connection: logging in, being refused, closed or blocked, and coming back.
+//! Connection: logins, refusals, closes, blocking, and reconnects.
 
 use std::env;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use crate::support::{
     assert_refused, assert_told, confirming, connect, consume, next, run, send, shared_queue, unique, url,
 };
 
-/// The broker's address without what comes before and after it.
+/// Returns host and port of the broker's URL.
 fn address() -> String {
     let url = url();
     let authority = url.trim_start_matches("amqp://").split('/').next().expect("an authority");
@@ -39,7 +39,7 @@ fn an_unknown_vhost_is_refused() {
 }
 
 #[test]
-fn tuning_is_agreed_on() {
+fn tuning_is_negotiated() {
     run(async {
         let url = format!("amqp://guest:guest@{}/%2f?heartbeat=7&channel_max=9&frame_max=8192", address());
         let connection = Connection::connect(&url, Default::default()).await.expect("a connection");
@@ -49,7 +49,7 @@ fn tuning_is_agreed_on() {
 }
 
 #[test]
-fn a_new_secret_is_taken() {
+fn a_new_secret_is_accepted() {
     run(async {
         let connection = connect().await;
         connection.update_secret("guest".into(), "rotated".into()).await.expect("update-secret");
@@ -91,7 +91,7 @@ fn the_operator_closes_a_connection() {
     });
 }
 
-/// Asks the management API to close a connection, until it has heard of it.
+/// Requests the management API to close a connection, until it has heard of it.
 async fn close_as_operator(management: &str, name: &str) {
     let host = management.trim_start_matches("http://").trim_end_matches('/');
     let name = name.replace(':', "%3A").replace(' ', "%20").replace('>', "%3E");
@@ -111,7 +111,7 @@ async fn close_as_operator(management: &str, name: &str) {
 }
 
 #[test]
-fn a_consumer_goes_on_after_its_connection_was_lost() {
+fn a_consumer_survives_a_lost_connection() {
     run(async {
         let mut relay = Relay::start(address()).await;
         let properties = ConnectionProperties::default().enable_auto_recover();
@@ -139,7 +139,7 @@ fn a_consumer_goes_on_after_its_connection_was_lost() {
 }
 
 #[test]
-fn a_publisher_is_told_that_memory_is_short() {
+fn a_publisher_is_notified_when_memory_runs_low() {
     let Ok(url) = env::var("SMALL_AMQP_URL") else { return };
     run(async {
         let publisher = Connection::connect(&url, Default::default()).await.expect("a connection");
@@ -156,7 +156,7 @@ fn a_publisher_is_told_that_memory_is_short() {
     });
 }
 
-/// Publishes for ever. While the connection is blocked a publish does not end.
+/// Publishes without end. While the connection is blocked a publish does not complete.
 async fn flood(channel: Channel, key: ShortString) {
     loop {
         let properties = BasicProperties::default();
@@ -165,7 +165,7 @@ async fn flood(channel: Channel, key: ShortString) {
     }
 }
 
-/// A way to the broker that can be cut.
+/// A relay to the broker that can be cut.
 struct Relay {
     url: String,
     upstreams: mpsc::UnboundedReceiver<(SocketAddr, SocketAddr)>,
@@ -176,7 +176,7 @@ impl Relay {
     async fn start(broker: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("amqp://guest:guest@{}", listener.local_addr().expect("its address"));
-        let (told, upstreams) = mpsc::unbounded_channel();
+        let (sender, upstreams) = mpsc::unbounded_channel();
         let (cut, _) = tokio::sync::watch::channel(());
         let cutting = cut.clone();
         tokio::spawn(async move {
@@ -184,7 +184,7 @@ impl Relay {
                 let (mut near, _) = listener.accept().await.expect("a client");
                 let mut far = TcpStream::connect(&broker).await.expect("the broker");
                 let ends = (far.local_addr().expect("an address"), far.peer_addr().expect("an address"));
-                let _ = told.send(ends);
+                let _ = sender.send(ends);
                 let mut until_cut = cutting.subscribe();
                 tokio::spawn(async move {
                     tokio::select! {
@@ -197,7 +197,7 @@ impl Relay {
         Self { url, upstreams, cut }
     }
 
-    /// The two ends of the next connection to the broker.
+    /// Returns the two addresses of the next connection to the broker.
     async fn upstream(&mut self) -> (SocketAddr, SocketAddr) {
         self.upstreams.recv().await.expect("a connection")
     }

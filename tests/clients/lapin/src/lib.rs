@@ -1,4 +1,4 @@
-//! lapin: what programs in Rust do over AMQP, with the errors they meet. The broker's address is in AMQP_URL.
+//! lapin: programs in Rust over AMQP, and the errors they meet. The broker's address is in AMQP_URL.
 #![cfg(test)]
 
 mod channel;

@@ -1,4 +1,4 @@
-//! Messages: confirmed, consumed, settled, returned, and what ends their stay in a queue.
+//! Messages: confirms, consumers, settlements, returns, expiry and dead letters.
 
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -43,7 +43,7 @@ fn nack_requeues_and_reject_drops() {
 }
 
 #[test]
-fn what_no_queue_takes_comes_back_with_its_confirm() {
+fn an_unroutable_message_is_returned_with_its_confirm() {
     run(async {
         let (_connection, channel) = open().await;
         let key = unique("nobody");
@@ -95,7 +95,7 @@ fn large_bodies_arrive() {
 }
 
 #[test]
-fn what_expires_is_dead() {
+fn expired_messages_are_dead_lettered() {
     run(async {
         let (_connection, channel) = open().await;
         let graveyard = own_queue(&channel, []).await;
@@ -111,7 +111,7 @@ fn what_expires_is_dead() {
     });
 }
 
-/// The reason and the queue of the entry that comes first in x-death.
+/// Returns reason and queue of the first entry in x-death.
 fn first_death(headers: &FieldTable) -> (String, String) {
     let deaths = headers.inner().get("x-death").and_then(AMQPValue::as_array).expect("x-death");
     let entry = deaths.as_slice()[0].as_field_table().expect("an entry").inner();
@@ -133,7 +133,7 @@ fn higher_priorities_go_first() {
 }
 
 #[test]
-fn a_full_queue_that_rejects_answers_with_nack() {
+fn a_full_queue_that_rejects_nacks() {
     run(async {
         let (_connection, channel) = open().await;
         let full = [("x-max-length", int(1)), ("x-overflow", text("reject-publish"))];

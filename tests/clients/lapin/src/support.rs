@@ -1,4 +1,4 @@
-//! Support: connections, queues that go with them, and the errors that tests expect.
+//! Support: connections, queues that are deleted with them, and the errors that tests expect.
 
 use std::env;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,21 +12,21 @@ use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer, Error, ErrorKind, Queue,
 };
 
-/// A test that hangs is a test that fails.
+/// Time limit, so that a test that hangs fails.
 const LONGEST: Duration = Duration::from_secs(30);
 
 pub fn url() -> String {
     env::var("AMQP_URL").unwrap_or_else(|_| "amqp://127.0.0.1".into())
 }
 
-/// A name that no other test uses, also on a broker that outlives the run.
+/// Returns a name that no other test uses, also on a broker that outlives the run.
 pub fn unique(label: &str) -> String {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let began = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_nanos();
     format!("{label}-{began}-{}", NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Runs a test's body to its end, within bounds.
+/// Runs a test's body to its end, within a time limit.
 pub fn run<T>(body: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async { tokio::time::timeout(LONGEST, body).await.expect("the test hangs") })
@@ -36,7 +36,7 @@ pub async fn connect() -> Connection {
     Connection::connect(&url(), ConnectionProperties::default()).await.expect("a connection")
 }
 
-/// A connection, and a channel on it whose messages are confirmed.
+/// Opens a connection, and a channel in confirm mode.
 pub async fn open() -> (Connection, Channel) {
     let connection = connect().await;
     let channel = confirming(&connection).await;
@@ -65,13 +65,13 @@ pub fn int(value: i32) -> AMQPValue {
     AMQPValue::LongInt(value)
 }
 
-/// A queue that only this connection sees and that goes with it.
+/// Declares an exclusive queue, which is deleted with its connection.
 pub async fn own_queue<const N: usize>(channel: &Channel, arguments: [(&str, AMQPValue); N]) -> Queue {
     let declared = channel.queue_declare("".into(), QueueDeclareOptions::exclusive(), table(arguments)).await;
     declared.expect("a queue")
 }
 
-/// A queue that other connections see too, and that goes with its last consumer.
+/// Declares a queue for several connections, which is deleted with its last consumer.
 pub async fn shared_queue(channel: &Channel) -> Queue {
     let options = QueueDeclareOptions { durable: true, auto_delete: true, ..Default::default() };
     channel.queue_declare(unique("shared").as_str().into(), options, FieldTable::default()).await.expect("a queue")
@@ -98,12 +98,12 @@ pub async fn consume(channel: &Channel, queue: &Queue) -> Consumer {
     channel.basic_consume(queue.name().clone(), "".into(), options, FieldTable::default()).await.expect("a consumer")
 }
 
-/// The next message of a consumer, unacked.
+/// Returns the next message of a consumer, unacked.
 pub async fn next(consumer: &mut Consumer) -> Delivery {
     consumer.next().await.expect("the consumer goes on").expect("a delivery")
 }
 
-/// The bodies of the next messages of a queue, which are acked.
+/// Returns the bodies of the next messages of a queue, and acks them.
 pub async fn bodies(channel: &Channel, queue: &Queue, count: usize) -> Vec<String> {
     let mut consumer = consume(channel, queue).await;
     let mut got = Vec::new();
@@ -116,21 +116,21 @@ pub async fn bodies(channel: &Channel, queue: &Queue, count: usize) -> Vec<Strin
     got
 }
 
-/// How many messages of a queue are ready.
+/// Returns how many messages of a queue are ready.
 pub async fn ready(channel: &Channel, queue: &Queue) -> u32 {
     let options = QueueDeclareOptions { passive: true, ..Default::default() };
     let declared = channel.queue_declare(queue.name().clone(), options, FieldTable::default()).await;
     declared.expect("the queue").message_count()
 }
 
-/// Expects an error that the broker sent, with this code and a text that has this in it.
+/// Expects an error from the broker, with this code and with this in its text.
 pub fn assert_refused<T>(outcome: Result<T, Error>, code: u16, text: &str) {
     let Err(error) = outcome else { panic!("it was not refused") };
     assert_told(&error, code, text);
 }
 
 pub fn assert_told(error: &Error, code: u16, text: &str) {
-    let ErrorKind::ProtocolError(told) = error.kind() else { panic!("the broker did not send {error:?}") };
-    assert_eq!(told.get_id(), code, "{told:?}");
-    assert!(told.get_message().as_str().contains(text), "{told:?}");
+    let ErrorKind::ProtocolError(refusal) = error.kind() else { panic!("the broker did not send {error:?}") };
+    assert_eq!(refusal.get_id(), code, "{refusal:?}");
+    assert!(refusal.get_message().as_str().contains(text), "{refusal:?}");
 }

@@ -1,4 +1,4 @@
-//! Transactions: what commit lets happen, and rollback does not.
+//! Transactions: the effects of commit and rollback.
 
 use lapin::options::{BasicAckOptions, BasicPublishOptions};
 use lapin::{BasicProperties, Channel, Connection, Queue};
@@ -34,7 +34,7 @@ fn commit_publishes_and_rollback_does_not() {
 }
 
 #[test]
-fn an_ack_counts_from_the_commit_on() {
+fn an_ack_takes_effect_with_the_commit() {
     run(async {
         let (connection, plain) = open().await;
         let queue = own_queue(&plain, []).await;
