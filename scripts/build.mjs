@@ -9,8 +9,8 @@ import { exclusively } from "./lib/lock.mjs";
 import { inRoot } from "./lib/paths.mjs";
 import { Problem, runIfCalled } from "./lib/problem.mjs";
 import { step } from "./lib/progress.mjs";
-import { checkBrokerSize } from "./lib/size.mjs";
-import { buildArtifacts, wasmFile, wasmFingerprint } from "./lib/wasm.mjs";
+import { checkSizes } from "./lib/size.mjs";
+import { buildArtifacts, wasmFingerprint } from "./lib/wasm.mjs";
 import { setUpToStart } from "./setup.mjs";
 
 /** The parts in the order of their dependence. @type {Record<string, () => Promise<void>>} */
@@ -60,5 +60,5 @@ await runIfCalled(import.meta.url, async () => {
   if (only !== undefined && !(only in PARTS)) throw new Problem(`There is no part ${only}: say wasm, pkg or www.`);
   await setUpToStart();
   await build(only === undefined ? undefined : [only]);
-  checkBrokerSize(wasmFile("broker"));
+  checkSizes();
 });

@@ -7,22 +7,30 @@
 //!
 //! Everything here only translates: decisions are made in the modules below.
 
+#[cfg(feature = "server")]
 mod access;
 mod convert;
+#[cfg(feature = "tab")]
 #[doc(hidden)]
 pub mod host;
+#[cfg(feature = "tab")]
 mod journal;
 mod memory;
 #[cfg(feature = "lab")]
 mod model;
+#[cfg(feature = "server")]
 mod operator;
 mod options;
 #[cfg(feature = "lab")]
 mod planted;
+mod policies;
 mod properties;
 mod topology;
+#[cfg(feature = "tab")]
 mod transport;
+mod turns;
 mod verbs;
+#[cfg(feature = "tab")]
 mod worker;
 
 use wasm_bindgen::prelude::*;
@@ -30,7 +38,6 @@ use wasm_bindgen::prelude::*;
 use crate::broker::{Broker, Config, Error, ErrorKind};
 use crate::embedded::Embedded;
 use crate::id::ChannelId;
-use crate::server::Restored;
 use crate::virtual_host::{DEFAULT, VirtualHost};
 
 /// Virtual hosts with their AMQP connections and the embedded program.
@@ -38,7 +45,8 @@ use crate::virtual_host::{DEFAULT, VirtualHost};
 pub struct Server {
     server: crate::server::Server,
     embedded: Embedded,
-    restored: Option<Restored>,
+    /// The contents of the store when it was opened, as a plain object.
+    restored: JsValue,
 }
 
 impl Server {
@@ -46,7 +54,7 @@ impl Server {
         let mut server = crate::server::Server::new(config);
         server.set_now(now_ms as u64);
         let embedded = Embedded::new(server.virtual_hosts_mut());
-        Self { server, embedded, restored: None }
+        Self { server, embedded, restored: JsValue::UNDEFINED }
     }
 
     /// Calls a verb of the program's current broker, on the program's channel.

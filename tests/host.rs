@@ -1,5 +1,5 @@
 //! Host: the broker in a worker with its real ports and its real timer; the test is the client's end of each port.
-#![cfg(target_arch = "wasm32")]
+#![cfg(all(target_arch = "wasm32", feature = "tab"))]
 
 mod peer;
 

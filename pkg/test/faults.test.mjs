@@ -13,7 +13,7 @@ import { PortHost } from "../dist/browser/leader/port-host.js";
 import { SystemClock } from "../dist/core/clock.js";
 import { Engine } from "../dist/core/engine.js";
 import { Rates } from "../dist/node/api/rates.js";
-import { Server } from "../wasm/broker/broker.js";
+import { Server } from "../wasm/server/server.js";
 import { apiOf } from "./support/api.mjs";
 import { certificate } from "./support/certificates.mjs";
 

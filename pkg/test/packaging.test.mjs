@@ -30,8 +30,7 @@ test("it holds what it needs and nothing else", () => {
   const kinds = new Set(files.map((file) => file.split("/")[0]));
   assert.deepEqual([...kinds].sort(), ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "dist", "package.json", "wasm"]);
   for (const file of [
-    "wasm/broker/broker_bg.wasm",
-    "wasm/lab/lab_bg.wasm",
+    ...["embed", "tab", "server", "lab"].map((name) => `wasm/${name}/${name}_bg.wasm`),
     "dist/entry/cli.js",
     "dist/entry/workerd.js",
   ]) {

@@ -25,7 +25,7 @@ WebAssembly.Instance = class extends WebAssembly.Instance {
 };
 
 const dist = labPackage("panic-recovery");
-const { Server } = await import(new URL("../wasm/broker/broker.js", dist));
+const { Server } = await import(new URL("../wasm/server/server.js", dist));
 const { listen, Broker } = await import(new URL("entry/node.js", dist));
 const KEPT = { persistent: true };
 

@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import { test } from "node:test";
 import { Broker } from "pocketmq";
 import { listen } from "pocketmq/node";
-import { Server } from "../wasm/broker/broker.js";
+import { Server } from "../wasm/server/server.js";
 
 test("after a panic every broker of the thread refuses and says why, and sockets are let go", async (t) => {
   const refusal = { message: /stopped for good because of a bug/ };

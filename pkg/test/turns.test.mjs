@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import { test } from "node:test";
 import amqplib from "amqplib";
 import { listen } from "pocketmq/node";
-import { Server } from "../wasm/broker/broker.js";
+import { Server } from "../wasm/server/server.js";
 import { apiOf } from "./support/api.mjs";
 import { floods, HEARTBEAT, LOGIN } from "./support/hostile/floods.mjs";
 

@@ -1,41 +1,25 @@
-// Size: what an artifact weighs on the wire, and the most it may.
+// Size: what the artifacts weigh on the wire, and the most they may.
 
 import { readFileSync } from "node:fs";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { Problem } from "./problem.mjs";
 import { note } from "./progress.mjs";
+import { ARTIFACTS, wasmFile } from "./wasm.mjs";
 
-const BROKER_GZIP_MAX_BYTES = 232 * 1024;
-
-/**
- * Prints an artifact's sizes.
- * @param {string} title
- * @param {string} path
- */
-export function reportSize(title, path) {
-  const { raw, gzip, brotli } = sizeOf(path);
-  note(`${title}: ${kilobytes(raw)} raw, ${kilobytes(gzip)} gzip, ${kilobytes(brotli)} brotli`);
-}
-
-/** Refuses a broker that is too large to be loaded in passing. @param {string} path */
-export function checkBrokerSize(path) {
-  const { gzip } = sizeOf(path);
-  const figures = `${kilobytes(gzip)} gzip of at most ${kilobytes(BROKER_GZIP_MAX_BYTES)}`;
-  if (gzip > BROKER_GZIP_MAX_BYTES) {
-    throw new Problem(`The broker's artifact is too large, ${figures}: find what made it grow, and make it smaller.`);
+/** Prints each artifact's weight, with its glue, and refuses one that is too heavy. */
+export function checkSizes() {
+  for (const { name, maxKb } of ARTIFACTS) {
+    const files = [wasmFile(name), wasmFile(name).replace(/_bg\.wasm$/, ".js")].map((path) => readFileSync(path));
+    const gzip = kilobytes(files.map((bytes) => gzipSync(bytes, { level: 9 })));
+    const others = `${kilobytes(files)} raw, ${kilobytes(files.map((bytes) => brotliCompressSync(bytes)))} brotli`;
+    if (gzip > maxKb) {
+      throw new Problem(
+        `${name} is too large, ${gzip} KB gzip of at most ${maxKb}: find what made it grow, and make it smaller.`,
+      );
+    }
+    note(`✓ ${name}: ${gzip} KB gzip of at most ${maxKb}; ${others}`);
   }
-  note(`✓ the broker's size: ${figures}`);
 }
 
-/** @param {string} path */
-function sizeOf(path) {
-  const bytes = readFileSync(path);
-  return {
-    raw: bytes.length,
-    gzip: gzipSync(bytes, { level: 9 }).length,
-    brotli: brotliCompressSync(bytes).length,
-  };
-}
-
-/** @param {number} bytes */
-const kilobytes = (bytes) => `${(bytes / 1024).toFixed(1)} KB`;
+/** @param {Uint8Array[]} files */
+const kilobytes = (files) => Number((files.reduce((sum, { length }) => sum + length, 0) / 1024).toFixed(1));

@@ -2,13 +2,14 @@
 
 use wasm_bindgen::prelude::*;
 
-use super::operator::{learn_to_match, matches};
-use super::options::{Fields, limits};
-use super::transport::seed;
+use super::convert::write_table;
+use super::options::{Fields, limits, seed};
+use super::policies::{learn_to_match, matches};
 use super::{Server, memory, named_error};
 use crate::broker::Config;
 use crate::embedded::Embedded;
 use crate::journal::{Options, Segment, Store, StoreError};
+use crate::server::Restored;
 use crate::table::{Table, Value};
 
 #[wasm_bindgen]
@@ -69,6 +70,22 @@ impl Store for StoreObject {
     }
 }
 
+fn report(restored: &Restored) -> JsValue {
+    let recovery = restored.recovery;
+    let counts = [
+        ("segments", recovery.segments as u64),
+        ("bytes", recovery.bytes),
+        ("cutBytes", recovery.cut_bytes),
+        ("leadership", recovery.leadership.into()),
+        ("queues", restored.queues as u64),
+        ("messages", restored.messages as u64),
+        ("orphans", restored.orphans as u64),
+    ];
+    let mut report: Table = counts.into_iter().map(|(name, count)| (name, count as i64)).collect();
+    report.insert("wasClosed", Value::Bool(recovery.was_closed));
+    write_table(&report)
+}
+
 #[wasm_bindgen]
 impl Server {
     /// Makes a server that keeps what is durable in `store`. `options`: those of the constructor, and `segmentBytes`,
@@ -86,26 +103,7 @@ impl Server {
         let (mut server, restored) = opened.map_err(|error| named_error("JournalError", &error.to_string()))?;
         server.virtual_hosts_mut().iter_mut().for_each(|host| host.broker.set_matcher(matches));
         let embedded = Embedded::new(server.virtual_hosts_mut());
-        Ok(Self { server, embedded, restored: Some(restored) })
-    }
-
-    /// Returns the contents of the store when it was opened: `segments`, `bytes`, `cutBytes`, `wasClosed`,
-    /// `leadership`, `queues`, `messages`, `orphans`.
-    pub fn restored(&self) -> JsValue {
-        let Some(restored) = &self.restored else { return JsValue::UNDEFINED };
-        let recovery = restored.recovery;
-        let counts = [
-            ("segments", recovery.segments as u64),
-            ("bytes", recovery.bytes),
-            ("cutBytes", recovery.cut_bytes),
-            ("leadership", recovery.leadership.into()),
-            ("queues", restored.queues as u64),
-            ("messages", restored.messages as u64),
-            ("orphans", restored.orphans as u64),
-        ];
-        let mut report: Table = counts.into_iter().map(|(name, count)| (name, count as i64)).collect();
-        report.insert("wasClosed", Value::Bool(recovery.was_closed));
-        super::convert::write_table(&report)
+        Ok(Self { server, embedded, restored: report(&restored) })
     }
 
     /// Returns whether to flush the store now, unless that is under way.

@@ -1,49 +1,13 @@
-//! Operator: virtual hosts, policies, reports, and connections to be closed.
+//! Operator: virtual hosts, operator policies and reports.
 
-use std::cell::RefCell;
-
-use js_sys::{Array, Function};
+use js_sys::Array;
 use wasm_bindgen::prelude::*;
 
 use super::convert::{write_table, write_tables};
 use super::options::Fields;
-use super::transport::transport;
+use super::policies::{matches, read_policy};
 use super::{Server, named_error, type_error};
-use crate::broker::{ApplyTo, Policy};
 use crate::virtual_host::VirtualHost;
-
-thread_local! {
-    /// The host's `(pattern, name) => boolean`, for all servers of the thread.
-    static MATCHER: RefCell<Option<Function>> = const { RefCell::new(None) };
-}
-
-/// Takes the option `matches`, if it is given.
-pub(super) fn learn_to_match(options: &JsValue) {
-    if let Some(matcher) = Fields(options).value("matches").and_then(|matcher| matcher.dyn_into().ok()) {
-        MATCHER.set(Some(matcher));
-    }
-}
-
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
-    MATCHER.with_borrow(|matcher| match matcher {
-        Some(matcher) => {
-            let answer = matcher.call2(&JsValue::NULL, &pattern.into(), &name.into());
-            answer.is_ok_and(|is_match| is_match.is_truthy())
-        }
-        None => pattern == name,
-    })
-}
-
-fn read_policy(policy: &JsValue) -> Result<Policy, JsValue> {
-    let policy = Fields(policy);
-    let pattern = policy.text("pattern")?.unwrap_or_default();
-    let apply_to = policy.text("applyTo")?.unwrap_or_else(|| "all".into());
-    let apply_to = ApplyTo::named(&apply_to).ok_or_else(|| {
-        type_error("'applyTo' must be 'all', 'queues', 'classic_queues', 'quorum_queues' or 'exchanges'")
-    })?;
-    let priority = policy.value("priority").and_then(|priority| priority.as_f64()).unwrap_or_default() as i32;
-    Ok(Policy { pattern, apply_to, priority, definition: policy.table("definition")? })
-}
 
 #[wasm_bindgen]
 impl Server {
@@ -77,12 +41,6 @@ impl Server {
         is_there.then_some(()).ok_or_else(|| named_error("NotFound", &format!("no vhost '{name}'")))
     }
 
-    /// Asks a peer to close and gives the reason; returns whether the connection exists.
-    #[wasm_bindgen(js_name = closeConnection)]
-    pub fn close_connection(&mut self, id: f64, reason: &str) -> bool {
-        self.server.close(transport(id), reason)
-    }
-
     /// Sets the limits of a virtual host and the default type of its queues: `maxConnections`, `maxQueues`,
     /// `quorumQueues`.
     #[wasm_bindgen(js_name = limitVirtualHost)]
@@ -93,16 +51,6 @@ impl Server {
         Ok(())
     }
 
-    /// Sets a policy in the virtual host in use. `policy`: `pattern`, `applyTo`, `priority`, `definition`.
-    #[wasm_bindgen(js_name = setPolicy)]
-    pub fn set_policy(&mut self, name: &str, policy: &JsValue) -> Result<(), JsValue> {
-        let policy = read_policy(policy)?;
-        self.ask(|broker, _| {
-            broker.set_matcher(matches);
-            broker.set_policy(name, &policy)
-        })
-    }
-
     /// Sets an operator policy, or deletes it if `policy` is undefined.
     #[wasm_bindgen(js_name = setOperatorPolicy)]
     pub fn set_operator_policy(&mut self, name: &str, policy: &JsValue) -> Result<(), JsValue> {
@@ -111,12 +59,6 @@ impl Server {
             broker.set_matcher(matches);
             broker.set_operator_policy(name, policy.as_ref())
         })
-    }
-
-    /// Deletes a policy in the virtual host in use; returns whether it existed.
-    #[wasm_bindgen(js_name = deletePolicy)]
-    pub fn delete_policy(&mut self, name: &str) -> Result<bool, JsValue> {
-        self.ask(|broker, _| broker.delete_policy(name))
     }
 
     /// Returns the state of the whole server, in numbers.

@@ -1,6 +1,6 @@
 //! Options: conversion of plain objects that JavaScript passes or gets.
 
-use js_sys::Reflect;
+use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 
 use super::convert::{table, write_table};
@@ -95,6 +95,13 @@ pub(super) fn limits(options: &JsValue) -> Result<Limits, JsValue> {
         return Err(type_error("'channelMax' must be at least 1"));
     }
     Ok(limits)
+}
+
+/// Reads the seed from a server's options.
+pub(super) fn seed(options: &JsValue) -> Result<[u8; 32], JsValue> {
+    let seed = Fields(options).value("seed").and_then(|seed| seed.dyn_into::<Uint8Array>().ok());
+    let seed = seed.and_then(|seed| seed.to_vec().try_into().ok());
+    seed.ok_or_else(|| type_error("'seed' must be a Uint8Array of 32 random bytes"))
 }
 
 /// Returns the state of a server as a plain object.

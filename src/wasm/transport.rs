@@ -1,35 +1,18 @@
-//! Transport: connections and turns, for a host that moves the bytes.
+//! Transport: connections, for a host that moves the bytes.
 
-use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 
-use super::operator::learn_to_match;
-use super::options::{Fields, limits, stats};
-use super::{Server, memory, type_error};
-use crate::broker::Config;
+use super::Server;
+use super::options::Fields;
 use crate::id::TransportId;
 use crate::protocol::amqp::Peer;
 
-pub(super) fn transport(id: f64) -> TransportId {
+fn transport(id: f64) -> TransportId {
     TransportId::from_index(id as u64)
-}
-
-pub(super) fn seed(options: &JsValue) -> Result<[u8; 32], JsValue> {
-    let seed = Fields(options).value("seed").and_then(|seed| seed.dyn_into::<Uint8Array>().ok());
-    let seed = seed.and_then(|seed| seed.to_vec().try_into().ok());
-    seed.ok_or_else(|| type_error("'seed' must be a Uint8Array of 32 random bytes"))
 }
 
 #[wasm_bindgen]
 impl Server {
-    /// Makes a server. `options`: `seed` (32 random bytes), `matches` (whether a name matches the pattern of a policy),
-    /// and limits.
-    #[wasm_bindgen(constructor)]
-    pub fn new(options: &JsValue, now_ms: f64) -> Result<Self, JsValue> {
-        learn_to_match(options);
-        Ok(Self::create(Config { seed: seed(options)?, limits: limits(options)? }, now_ms))
-    }
-
     /// Adds a connection for a new transport, and returns its id. `peer`: `loopback`, `name`, `host`, `port`, `tls`,
     /// `certificateName`, `mechanisms`.
     pub fn connect(&mut self, peer: &JsValue) -> Result<f64, JsValue> {
@@ -54,26 +37,6 @@ impl Server {
     /// Removes a connection whose transport is closed, by whichever side.
     pub fn disconnected(&mut self, id: f64) {
         self.server.disconnected(transport(id));
-    }
-
-    /// Sets the time and does nothing else: what follows until the next turn counts from it.
-    #[wasm_bindgen(js_name = setNow)]
-    pub fn set_now(&mut self, now_ms: f64) {
-        self.server.set_now(now_ms as u64);
-    }
-
-    /// Does what is due, makes deliveries, and returns the next deadline, or infinity. Call it once after a batch of
-    /// input.
-    pub fn turn(&mut self, now_ms: f64) -> f64 {
-        let deadline = self.server.turn(now_ms as u64, &mut self.embedded);
-        memory::grow_ahead();
-        deadline.map_or(f64::INFINITY, |deadline| deadline as f64)
-    }
-
-    /// Returns whether another turn is due once the output is written, as deliveries were held back until then.
-    #[wasm_bindgen(js_name = wantsTurn)]
-    pub fn wants_turn(&self) -> bool {
-        self.server.wants_turn()
     }
 
     /// Returns the id of the next connection with something to write or to close; -1 if there is none.
@@ -122,8 +85,9 @@ impl Server {
         self.server.shutdown();
     }
 
-    /// Returns the state of the server as a plain object.
-    pub fn stats(&mut self) -> JsValue {
-        stats(&mut self.server)
+    /// Asks a peer to close and gives the reason; returns whether the connection exists.
+    #[wasm_bindgen(js_name = closeConnection)]
+    pub fn close_connection(&mut self, id: f64, reason: &str) -> bool {
+        self.server.close(transport(id), reason)
     }
 }

@@ -14,7 +14,7 @@ import { goThrough } from "./rounds.mjs";
 const ROUNDS = 3;
 
 const dist = labPackage("panic-rounds");
-const { Server } = await import(new URL("../wasm/broker/broker.js", dist));
+const { Server } = await import(new URL("../wasm/server/server.js", dist));
 const { listen } = await import(new URL("entry/node.js", dist));
 
 const open = Server.open;

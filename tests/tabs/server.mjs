@@ -28,7 +28,7 @@ function fileOf(path) {
   if (!/^[123]$/.test(release)) return undefined;
   if (rest.length === 0) return inRoot("tests", "tabs", folder);
   if (folder === "dist") return join(PACKAGE, "dist", within);
-  if (folder === "wasm" && release === "3") return join(PACKAGE, "wasm", within.replaceAll("broker", "lab"));
+  if (folder === "wasm" && release === "3") return join(PACKAGE, "wasm", within.replaceAll("server", "lab"));
   if (folder === "wasm") return join(PACKAGE, "wasm", within);
   if (folder === "amqp-client") return join(CLIENT, within);
   return undefined;
@@ -41,7 +41,7 @@ function addressed(source, release) {
     .replaceAll('"pocketmq/browser"', `"/${release}/dist/entry/browser.js"`)
     .replaceAll('"pocketmq/leader"', `"/${release}/dist/entry/leader.js"`)
     .replaceAll('"pocketmq/opfs-store"', `"/${release}/dist/browser/leader/opfs-store.js"`)
-    .replaceAll('"pocketmq/wasm"', `"/${release}/wasm/broker/broker.js"`);
+    .replaceAll('"pocketmq/wasm"', `"/${release}/wasm/server/server.js"`);
 }
 
 /** @param {import("node:http").IncomingMessage} request */

@@ -1,5 +1,5 @@
 // ABI: the wasm broker's own face, as this package uses it, with types where the generated declarations have `any`.
-import { Server as WasmServer } from "../../wasm/broker/broker.js";
+import { Server as WasmServer } from "../../wasm/server/server.js";
 
 /** How large things may get in one broker. */
 export interface Limits {
@@ -245,6 +245,8 @@ export interface Server {
   /** Without a policy it is deleted. */
   setOperatorPolicy(name: string, policy: object | undefined): void;
   deletePolicy(name: string): boolean;
+  /** The names of the queues and exchanges of a virtual host. */
+  policyTargets(virtualHost: string): string[];
   declareExchange(name: string, type: string, options: object): void;
   deleteExchange(name: string, ifUnused: boolean): void;
   bindQueue(queue: string, exchange: string, routingKey: string, args: Table): void;

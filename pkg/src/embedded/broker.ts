@@ -231,12 +231,9 @@ export class Broker {
   /** @internal A policy that may be set here: with as many names as there are, it takes no long time. */
   checkedPolicy(policy: PolicyOptions): Required<PolicyOptions> {
     const checked = policyOf(policy);
-    const list = (kind: "queues" | "exchanges") => this.#engine.ask((server) => server.list(kind, this.#virtualHost));
-    // The figures, of the first virtual host alone, are had sooner than a list.
-    const queues = this.#virtualHost === DEFAULT_VIRTUAL_HOST ? this.stats().queues : list("queues");
     checkCost(
       checked.pattern,
-      [...queues, ...list("exchanges")].map(({ name }) => String(name)),
+      this.#engine.ask((server) => server.policyTargets(this.#virtualHost)),
     );
     return checked;
   }

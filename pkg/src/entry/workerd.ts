@@ -1,6 +1,6 @@
 // "pocketmq" in workerd, which compiles no wasm at run time: the embedded broker.
-import * as broker from "../../wasm/broker/broker.js";
-import module from "../../wasm/broker/broker_bg.wasm";
+import * as broker from "../../wasm/server/server.js";
+import module from "../../wasm/server/server_bg.wasm";
 import { loaded } from "../core/instance.js";
 
 export * from "../embedded/public.js";

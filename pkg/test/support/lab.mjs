@@ -1,4 +1,4 @@
-// Lab: the package with the lab artifact in the broker's place, as the lab can be made to panic.
+// Lab: the package with the lab artifact in the server's place, as the lab can be made to panic.
 import { cpSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,11 +9,11 @@ const PACKAGE = fileURLToPath(new URL("../../", import.meta.url));
 export function labPackage(name) {
   const folder = join(PACKAGE, "..", ".tools", name);
   rmSync(folder, { recursive: true, force: true });
-  mkdirSync(join(folder, "wasm", "broker"), { recursive: true });
+  mkdirSync(join(folder, "wasm", "server"), { recursive: true });
   cpSync(join(PACKAGE, "dist"), join(folder, "dist"), { recursive: true });
   cpSync(join(PACKAGE, "package.json"), join(folder, "package.json"));
   for (const file of [".js", "_bg.wasm"]) {
-    cpSync(join(PACKAGE, "wasm", "lab", `lab${file}`), join(folder, "wasm", "broker", `broker${file}`));
+    cpSync(join(PACKAGE, "wasm", "lab", `lab${file}`), join(folder, "wasm", "server", `server${file}`));
   }
   return new URL("dist/", `file://${folder}/`);
 }

@@ -1,7 +1,7 @@
 // Port host: what the browser's worker does in Rust, in a few lines for Node: one broker, AMQP over MessagePorts.
 
 import { copyOut } from "../../dist/core/instance.js";
-import { Server } from "../../wasm/broker/broker.js";
+import { Server } from "../../wasm/server/server.js";
 import "pocketmq";
 
 /** Serves AMQP on one port; what is sent can be cut into pieces. */

@@ -2,6 +2,7 @@
 
 use super::Broker;
 use crate::broker::model::error::Error;
+use crate::broker::model::names::is_reply_address;
 use crate::broker::model::policy::{Matcher, Policy};
 use crate::broker::model::record::Record;
 use crate::broker::model::settings::Settings;
@@ -54,6 +55,12 @@ impl Broker {
     /// Returns all policies, by name.
     pub fn policies(&self) -> impl Iterator<Item = (&str, &Policy)> {
         self.state.policies().iter()
+    }
+
+    /// Returns the names of the queues and exchanges, to which policies apply.
+    pub fn policy_targets(&self) -> impl Iterator<Item = &str> {
+        let queues = self.state.queues().map(|(_, queue)| &*queue.name);
+        queues.filter(|name| !is_reply_address(name)).chain(self.state.exchanges().map(|(name, _)| name))
     }
 }
 

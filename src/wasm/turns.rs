@@ -1,0 +1,50 @@
+//! Turns: making a server, and driving it.
+
+use wasm_bindgen::prelude::*;
+
+use super::options::{limits, seed, stats};
+use super::policies::learn_to_match;
+use super::{Server, memory};
+use crate::broker::Config;
+
+#[wasm_bindgen]
+impl Server {
+    /// Makes a server. `options`: `seed` (32 random bytes), `matches` (whether a name matches the pattern of a policy),
+    /// and limits.
+    #[wasm_bindgen(constructor)]
+    pub fn new(options: &JsValue, now_ms: f64) -> Result<Self, JsValue> {
+        learn_to_match(options);
+        Ok(Self::create(Config { seed: seed(options)?, limits: limits(options)? }, now_ms))
+    }
+
+    /// Sets the time and does nothing else: what follows until the next turn counts from it.
+    #[wasm_bindgen(js_name = setNow)]
+    pub fn set_now(&mut self, now_ms: f64) {
+        self.server.set_now(now_ms as u64);
+    }
+
+    /// Does what is due, makes deliveries, and returns the next deadline, or infinity. Call it once after a batch of
+    /// input.
+    pub fn turn(&mut self, now_ms: f64) -> f64 {
+        let deadline = self.server.turn(now_ms as u64, &mut self.embedded);
+        memory::grow_ahead();
+        deadline.map_or(f64::INFINITY, |deadline| deadline as f64)
+    }
+
+    /// Returns whether another turn is due once the output is written, as deliveries were held back until then.
+    #[wasm_bindgen(js_name = wantsTurn)]
+    pub fn wants_turn(&self) -> bool {
+        self.server.wants_turn()
+    }
+
+    /// Returns the contents of the store when it was opened: `segments`, `bytes`, `cutBytes`, `wasClosed`,
+    /// `leadership`, `queues`, `messages`, `orphans`; undefined in memory.
+    pub fn restored(&self) -> JsValue {
+        self.restored.clone()
+    }
+
+    /// Returns the state of the server as a plain object.
+    pub fn stats(&mut self) -> JsValue {
+        stats(&mut self.server)
+    }
+}
