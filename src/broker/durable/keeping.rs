@@ -94,7 +94,7 @@ impl Keeper {
             }
             Record::QueueDeleted { queue } if state.is_kept_queue(queue) => self.put(&Fact::QueueGone { queue }),
             Record::PartitionsAdded { front, partitions } if state.is_kept_queue(front) => {
-                let known = state.queue(front).and_then(|queue| queue.partitions.as_ref());
+                let known = state.queue(front).and_then(|queue| queue.kind.partitions());
                 let known = known.map_or(0, |known| known.queues.len() as u16);
                 self.put(&Fact::Partitions { front, known, added: partitions.to_vec() });
             }
@@ -325,7 +325,7 @@ impl Keeper {
     /// Notes how far each queue was delivered.
     pub(crate) fn note_deliveries(&mut self, state: &State) {
         for (queue, known) in state.all_queues().filter(|(_, queue)| queue.is_kept) {
-            known.touched().for_each(|below| self.put_lazily(&Fact::Delivered { queue, below }));
+            known.touched().into_iter().for_each(|below| self.put_lazily(&Fact::Delivered { queue, below }));
         }
     }
 

@@ -97,7 +97,7 @@ impl State {
     /// Seals each slot that has messages in a partition other than its owner.
     fn settle_slots(&mut self) {
         for front in self.queue_ids() {
-            let Some(partitions) = self.queue(front).and_then(|queue| queue.partitions.as_ref()) else { continue };
+            let Some(partitions) = self.queue(front).and_then(|queue| queue.kind.partitions()) else { continue };
             let mut strayed: Vec<Option<QueueId>> = vec![None; SLOTS];
             for part in partitions.queues.clone() {
                 self.queue_mut(part).each_ready(&mut |_, message| {

@@ -6,20 +6,23 @@
 //!                 └── expire, overflow, purge, deliver without ack ──> gone
 //! ```
 //!
-//! A message has a position, assigned at its arrival and never changed: a requeued message returns to it. Positions
-//! rise in the order of delivery, so a position in a queue with priorities begins with its [tier](tier).
+//! Its [kind](Kind) says where the messages are, and what is next for a consumer's [cursor](Cursor).
 
+mod fifo;
 mod ids;
 mod kept;
+mod kind;
 pub(crate) mod partitions;
 pub(crate) mod tier;
 
 use std::cell::Cell;
 use std::rc::Rc;
 
+use fifo::Fifo;
 use ids::Ids;
-use partitions::{Part, Partitions};
-use tier::{Delivered, Priorities, TIER_SHIFT, Tier};
+use tier::Delivered;
+
+pub(crate) use kind::{Cursor, Kind};
 
 use super::message::{Message, NEVER_MS};
 use super::pager::Location;
@@ -46,20 +49,10 @@ pub(crate) struct Queue {
     /// Name of the policy that applies.
     pub(crate) policy: Option<Box<str>>,
     pub(crate) counters: Counters,
-    /// By priority, up to the highest that was used; at least one.
-    tiers: Vec<Tier>,
-    /// Priorities that have ready messages.
-    ready_priorities: Priorities,
-    ready_count: usize,
-    ready_bytes: usize,
-    unacked_count: usize,
+    pub(crate) kind: Kind,
     /// Location of the head, if it was fetched, or of a former head that a requeued message is in front of now.
     pub(crate) fetched: Option<Fetched>,
     ids: Ids,
-    /// Only of a front, which holds no messages.
-    pub(crate) partitions: Option<Box<Partitions>>,
-    /// Only of a partition, which has the name of its front.
-    pub(crate) part: Option<Box<Part>>,
 }
 
 /// A message in memory that was fetched, and its location in the store.
@@ -105,7 +98,7 @@ impl Queue {
         arguments: Table,
         declared: Settings,
     ) -> Self {
-        let lowest_tier = u64::from(declared.max_priority);
+        let kind = Kind::Fifo(Fifo::new(declared.max_priority));
         Self {
             name: name.into(),
             durable,
@@ -117,45 +110,37 @@ impl Queue {
             declared,
             policy: None,
             counters: Counters::default(),
-            tiers: vec![Tier::new(lowest_tier << TIER_SHIFT)],
-            ready_priorities: Priorities::default(),
-            ready_count: 0,
-            ready_bytes: 0,
-            unacked_count: 0,
+            kind,
             fetched: None,
             ids: Ids::default(),
-            partitions: None,
-            part: None,
         }
     }
 
     pub(crate) fn ready_count(&self) -> usize {
-        self.ready_count
+        self.kind.fifo().map_or(0, Fifo::ready_count)
     }
 
     /// Returns the bytes of the bodies of the ready messages.
     pub(crate) fn ready_bytes(&self) -> usize {
-        self.ready_bytes
+        self.kind.fifo().map_or(0, Fifo::ready_bytes)
     }
 
     /// Returns messages that wait until their slot is opened, by their numbers.
     pub(crate) fn sealed_messages(&self) -> impl Iterator<Item = &(u64, Message)> {
-        self.part.iter().flat_map(|part| part.sealed_messages())
+        self.kind.part().into_iter().flat_map(|part| part.sealed_messages())
     }
 
     pub(crate) fn unacked_count(&self) -> usize {
-        self.unacked_count
+        self.kind.fifo().map_or(0, Fifo::unacked_count)
     }
 
-    /// Returns the position of the next message to deliver, if there is one and it could be fetched.
-    pub(crate) fn next_position(&self) -> Option<u64> {
-        self.next().map(|(position, _)| position)
-    }
-
-    /// Returns the position of the next message to deliver, and its expiry time, or [`NEVER_MS`].
-    pub(crate) fn next(&self) -> Option<(u64, u64)> {
-        let (tier, position, head) = self.first().filter(|(.., head)| !head.is_stub())?;
-        let ttl_ms = match tier.eras.iter().rfind(|era| era.position <= position) {
+    /// Returns the position of the next message for a cursor, and its expiry time, or [`NEVER_MS`]; if there is one and
+    /// it could be fetched.
+    pub(crate) fn next(&self, cursor: Cursor) -> Option<(u64, u64)> {
+        let Cursor::Head = cursor;
+        let fifo = self.kind.fifo()?;
+        let (position, head) = fifo.first().filter(|(_, head)| !head.is_stub())?;
+        let ttl_ms = match fifo.era_at(position) {
             Some(era) => era.ttl_ms,
             // It was written down before eras existed, and lives as long as the queue's settings say now.
             None => self.settings.message_ttl_ms.filter(|_| self.is_kept),
@@ -164,54 +149,42 @@ impl Queue {
         Some((position, ttl_ms.map_or(own_ms, |ttl_ms| own_ms.min(head.published_ms().saturating_add(ttl_ms)))))
     }
 
-    /// Returns the expiry time of the next message, or [`NEVER_MS`].
+    /// Returns the position of the head, if there is one and it could be fetched.
+    pub(crate) fn head_position(&self) -> Option<u64> {
+        self.next(Cursor::Head).map(|(position, _)| position)
+    }
+
+    /// Returns the expiry time of the head, or [`NEVER_MS`].
     pub(crate) fn head_expires_ms(&self) -> u64 {
-        self.next().map_or(NEVER_MS, |(_, expires_ms)| expires_ms)
+        self.next(Cursor::Head).map_or(NEVER_MS, |(_, expires_ms)| expires_ms)
     }
 
-    /// Returns the next message to deliver.
+    /// Returns the ready message that is next for all consumers.
     pub(crate) fn head(&self) -> Option<&Message> {
-        self.first().map(|(.., head)| head)
-    }
-
-    /// Returns the next message to deliver, with its tier and its position.
-    fn first(&self) -> Option<(&Tier, u64, &Message)> {
-        let tier = &self.tiers[self.ready_priorities.highest()?];
-        match tier.returned.front() {
-            Some((position, delivered)) => Some((tier, position, &delivered.message)),
-            None => tier.fresh.front().map(|head| (tier, tier.fresh_position, head)),
-        }
+        self.kind.fifo()?.first().map(|(_, head)| head)
     }
 
     /// Returns whether the ready messages exceed the queue's limits.
     pub(crate) fn overflows(&self) -> bool {
         let Settings { max_length, max_length_bytes, .. } = self.settings;
-        max_length.is_some_and(|max| self.ready_count > max)
-            || max_length_bytes.is_some_and(|max| self.ready_bytes > max)
+        max_length.is_some_and(|max| self.ready_count() > max)
+            || max_length_bytes.is_some_and(|max| self.ready_bytes() > max)
     }
 
     /// Returns whether they would exceed them with one more message, after the next `leaving` were delivered.
     pub(crate) fn would_overflow(&self, leaving: usize, body_bytes: usize) -> bool {
         let Settings { max_length, max_length_bytes, .. } = self.settings;
-        max_length.is_some_and(|max| self.ready_count - leaving + 1 > max)
+        max_length.is_some_and(|max| self.ready_count() - leaving + 1 > max)
             || max_length_bytes.is_some_and(|max| self.ready_bytes_behind(leaving) + body_bytes > max)
     }
 
-    /// Returns the bytes of the bodies of the ready messages without the next `leaving`.
     fn ready_bytes_behind(&self, leaving: usize) -> usize {
-        if leaving == self.ready_count {
-            return 0;
-        }
-        let ready = self.tiers.iter().rev().flat_map(|tier| {
-            let returned = tier.returned.iter().map(|(_, delivered)| &delivered.message);
-            returned.chain(&tier.fresh)
-        });
-        self.ready_bytes - ready.take(leaving).map(Message::body_bytes).sum::<usize>()
+        self.kind.fifo().map_or(0, |fifo| fifo.ready_bytes_behind(leaving))
     }
 
     /// Returns whether the message at a position may have been delivered before.
     pub(crate) fn was_delivered(&self, position: u64) -> bool {
-        position < self.tier(position).touched_below
+        self.kind.fifo().is_some_and(|fifo| fifo.was_delivered(position))
     }
 
     /// Returns whether a message in this queue outlives the broker.
@@ -221,32 +194,25 @@ impl Queue {
 
     /// Returns the message at a position, ready or not.
     pub(crate) fn message(&self, position: u64) -> Option<&Message> {
-        self.tiers.get(self.priority_of(position)?)?;
-        self.ready_message(position).or_else(|| self.unacked_message(position))
+        self.kind.fifo()?.message(position)
     }
 
     pub(crate) fn unacked_message(&self, position: u64) -> Option<&Message> {
-        self.tier(position).unacked.get(position).map(|delivered| &delivered.message)
+        self.kind.fifo()?.unacked_message(position)
     }
 
     pub(crate) fn ready_message(&self, position: u64) -> Option<&Message> {
-        let tier = self.tier(position);
-        match position.checked_sub(tier.fresh_position) {
-            Some(index) => tier.fresh.get(index as usize),
-            None => tier.returned.get(position).map(|delivered| &delivered.message),
-        }
+        self.kind.fifo()?.ready_message(position)
     }
 
     /// Returns how often the message at a position was requeued so far.
     pub(crate) fn returns(&self, position: u64) -> u32 {
-        let tier = self.tier(position);
-        let delivered = tier.unacked.get(position).or_else(|| tier.returned.get(position));
-        delivered.map_or(0, |delivered| delivered.returns)
+        self.kind.fifo().map_or(0, |fifo| fifo.returns(position))
     }
 
     /// Returns the place that a message would get.
     pub(crate) fn next_place(&self, id: QueueId, message: &Message) -> Place {
-        if let Some(number) = self.part.as_ref().and_then(|part| part.next_sealed(message)) {
+        if let Some(number) = self.kind.part().and_then(|part| part.next_sealed(message)) {
             return Place::Sealed(id, number);
         }
         Place::Queue(id, self.end_for(message))
@@ -254,13 +220,7 @@ impl Queue {
 
     /// Returns the position that a message gets when it becomes ready.
     pub(crate) fn end_for(&self, message: &Message) -> u64 {
-        self.end_of(self.priority(message))
-    }
-
-    fn end_of(&self, priority: u8) -> u64 {
-        let first = self.tier_number(priority.into()) << TIER_SHIFT;
-        let tier = self.tiers.get(usize::from(priority));
-        tier.map_or(first, |tier| tier.fresh_position + tier.fresh.len() as u64)
+        self.kind.fifo().map_or(0, |fifo| fifo.end_of(fifo.priority(message)))
     }
 
     /// Computes the settings from the arguments, the policy that applies, if any, and the operator's.
@@ -309,10 +269,10 @@ impl Queue {
 
     pub(crate) fn push(&mut self, mut message: Message) {
         self.counters.published += 1;
-        if self.part.is_some() {
+        if self.kind.part().is_some() {
             self.note_id(&message);
         }
-        if let Some(part) = &mut self.part {
+        if let Some(part) = self.kind.part_mut() {
             match part.hold(message) {
                 Some(ours) => message = ours,
                 None => return,
@@ -324,48 +284,32 @@ impl Queue {
     /// Makes a message ready, behind all others of its priority.
     pub(crate) fn enqueue(&mut self, message: Message) {
         self.note_id(&message);
-        let priority = self.priority(&message);
-        self.grow(priority);
-        if let Some(era) = self.era_of(priority) {
-            self.tiers[usize::from(priority)].begin(era);
-        }
-        self.count_in(priority.into(), &message);
-        self.tiers[usize::from(priority)].fresh.push_back(message);
-    }
-
-    fn priority(&self, message: &Message) -> u8 {
-        match self.settings.max_priority {
-            0 => 0,
-            max => message.properties().priority().unwrap_or(0).min(max),
-        }
+        let (ttl_ms, is_kept) = (self.settings.message_ttl_ms, self.is_kept);
+        self.fifo_mut().push(message, ttl_ms, is_kept);
     }
 
     pub(crate) fn deliver(&mut self, position: u64) {
-        self.count_delivery(position);
-        let delivered = self.take_ready(position);
-        self.unacked_count += 1;
-        self.tier_mut(position).unacked.insert(position, delivered);
+        let was_delivered = self.fifo_mut().deliver(position);
+        self.count_delivery(was_delivered);
     }
 
     /// Removes a ready message that was delivered.
     pub(crate) fn take(&mut self, position: u64) -> Message {
-        self.count_delivery(position);
+        self.count_delivery(self.was_delivered(position));
         self.counters.acked += 1;
-        let taken = self.take_ready(position).message;
-        self.forget_id(&taken);
-        taken
+        self.drop(position)
     }
 
     /// Removes a ready message that is not delivered.
     pub(crate) fn drop(&mut self, position: u64) -> Message {
-        let dropped = self.take_ready(position).message;
+        let dropped = self.fifo_mut().take_ready(position).message;
         self.forget_id(&dropped);
         dropped
     }
 
     pub(crate) fn settle(&mut self, position: u64) -> Message {
         self.counters.acked += 1;
-        let settled = self.take_unacked(position).message;
+        let settled = self.fifo_mut().take_unacked(position).message;
         self.forget_id(&settled);
         settled
     }
@@ -377,127 +321,60 @@ impl Queue {
         position: u64,
         returned: impl FnOnce(&Message, u32) -> Option<Message>,
     ) -> Option<Message> {
-        let Delivered { mut message, returns } = self.take_unacked(position);
+        let fifo = self.fifo_mut();
+        let Delivered { mut message, returns } = fifo.take_unacked(position);
         let returns = returns.saturating_add(1);
         let replaced = returned(&message, returns).map(|other| std::mem::replace(&mut message, other));
-        self.count_in(self.priority_at(position), &message);
-        self.tier_mut(position).returned.insert(position, Delivered { message, returns });
+        let body_bytes = message.body_bytes();
+        fifo.put_back(position, Delivered { message, returns }, body_bytes);
         replaced
     }
 
     /// Removes all ready messages.
     pub(crate) fn purge(&mut self) -> Vec<Message> {
-        let mut purged = Vec::with_capacity(self.ready_count);
-        for tier in self.tiers.iter_mut().rev() {
-            tier.fresh_position += tier.fresh.len() as u64;
-            let returned = std::mem::take(&mut tier.returned);
-            purged.extend(returned.into_values().map(|delivered| delivered.message));
-            purged.extend(std::mem::take(&mut tier.fresh));
-        }
-        purged.extend(self.part.iter_mut().flat_map(|part| part.take_sealed()));
+        let mut purged = self.kind.fifo_mut().map_or_else(Vec::new, Fifo::purge);
+        purged.extend(self.kind.part_mut().into_iter().flat_map(|part| part.take_sealed()));
         purged.iter().for_each(|message| self.forget_id(message));
-        (self.ready_count, self.ready_bytes, self.ready_priorities) = (0, 0, Priorities::default());
         purged
     }
 
     /// Returns all messages of a queue that is deleted.
     pub(crate) fn into_messages(mut self) -> impl Iterator<Item = Message> {
-        let sealed = self.part.as_mut().map(|part| part.take_sealed()).unwrap_or_default();
-        sealed.into_iter().chain(self.tiers.into_iter().flat_map(|tier| {
-            let delivered = tier.returned.into_values().chain(tier.unacked.into_values());
-            delivered.map(|delivered| delivered.message).chain(tier.fresh)
-        }))
+        let sealed = self.kind.part_mut().map(|part| part.take_sealed()).unwrap_or_default();
+        sealed.into_iter().chain(self.kind.into_fifo().into_iter().flat_map(Fifo::into_messages))
     }
 
     /// Counts a message that has left. If it was the last one of a slot that moved to another partition, returns both.
     pub(crate) fn count_out(&mut self, message: &Message) -> Option<(u16, QueueId)> {
-        self.part.as_mut()?.count_out(message)
+        self.kind.part_mut()?.count_out(message)
     }
 
     /// Returns the memory that it takes with its partitions, without messages.
     pub(crate) fn room(&self) -> usize {
-        let partitions = self.partitions.as_ref().map_or(0, |partitions| partitions.queues.len());
+        let partitions = self.kind.partitions().map_or(0, |partitions| partitions.queues.len());
         room::of_queue(&self.name, &self.arguments, &self.settings, partitions)
     }
 
     /// Calls `see` with the ready messages in the order of delivery.
     pub(crate) fn each_ready(&self, see: &mut dyn FnMut(u64, &Message)) {
-        for tier in self.tiers.iter().rev() {
-            tier.returned.iter().for_each(|(position, delivered)| see(position, &delivered.message));
-            (tier.fresh_position..).zip(&tier.fresh).for_each(|(position, message)| see(position, message));
+        if let Some(fifo) = self.kind.fifo() {
+            fifo.each_ready(see);
         }
     }
 
     /// Calls `see` with the unacked messages in order of their position.
     pub(crate) fn each_unacked(&self, see: &mut dyn FnMut(u64, &Message)) {
-        for tier in self.tiers.iter().rev() {
-            tier.unacked.iter().for_each(|(position, delivered)| see(position, &delivered.message));
+        if let Some(fifo) = self.kind.fifo() {
+            fifo.each_unacked(see);
         }
     }
 
-    /// Adds the tiers up to this priority.
-    fn grow(&mut self, priority: u8) {
-        for known in self.tiers.len()..=usize::from(priority) {
-            self.tiers.push(Tier::new(self.tier_number(known) << TIER_SHIFT));
-        }
-    }
-
-    // Used in three places and not small: one call is cheaper than three copies.
-    #[inline(never)]
-    fn take_ready(&mut self, position: u64) -> Delivered {
-        let priority = self.priority_at(position);
-        let tier = &mut self.tiers[priority];
-        tier.touched_below = tier.touched_below.max(position + 1);
-        let delivered = if position == tier.fresh_position {
-            tier.fresh_position += 1;
-            let message = tier.fresh.pop_front().expect("a position that is taken is ready");
-            tier.shrink();
-            Delivered { message, returns: 0 }
-        } else {
-            tier.returned.remove(position).expect("a position that is taken is ready")
-        };
-        if tier.fresh.is_empty() && tier.returned.len() == 0 {
-            self.ready_priorities.remove(priority);
-        }
-        self.ready_count -= 1;
-        self.ready_bytes -= delivered.message.body_bytes();
-        delivered
-    }
-
-    fn take_unacked(&mut self, position: u64) -> Delivered {
-        self.unacked_count -= 1;
-        self.tier_mut(position).unacked.remove(position).expect("a position that is settled is unacked")
-    }
-
-    fn count_in(&mut self, priority: usize, message: &Message) {
-        self.ready_priorities.insert(priority);
-        self.ready_count += 1;
-        self.ready_bytes += message.body_bytes();
-    }
-
-    fn count_delivery(&mut self, position: u64) {
+    fn count_delivery(&mut self, was_delivered: bool) {
         self.counters.delivered += 1;
-        self.counters.redelivered += u64::from(self.was_delivered(position));
+        self.counters.redelivered += u64::from(was_delivered);
     }
 
-    fn tier_number(&self, priority: usize) -> u64 {
-        u64::from(self.settings.max_priority) - priority as u64
-    }
-
-    fn priority_at(&self, position: u64) -> usize {
-        self.priority_of(position).expect("a position of this queue is of one of its tiers")
-    }
-
-    fn priority_of(&self, position: u64) -> Option<usize> {
-        usize::from(self.settings.max_priority).checked_sub((position >> TIER_SHIFT) as usize)
-    }
-
-    fn tier(&self, position: u64) -> &Tier {
-        &self.tiers[self.priority_at(position)]
-    }
-
-    fn tier_mut(&mut self, position: u64) -> &mut Tier {
-        let priority = self.priority_at(position);
-        &mut self.tiers[priority]
+    fn fifo_mut(&mut self) -> &mut Fifo {
+        self.kind.fifo_mut().expect("messages are routed to the partitions of a front")
     }
 }

@@ -20,7 +20,7 @@ use super::pager::Pager;
 use super::policy::{Matcher, Policies, Policy};
 use super::publisher::Publishers;
 use super::queue::partitions::{Move, Part, Partitions};
-use super::queue::{Fetched, Queue};
+use super::queue::{Fetched, Kind, Queue};
 use super::record::Record;
 use super::room::Gauge;
 use super::settings::Settings;
@@ -346,7 +346,7 @@ impl State {
 
     /// Returns all declared queues in the order of declaration, without partitions.
     pub(crate) fn queues(&self) -> impl Iterator<Item = (QueueId, &Queue)> {
-        self.all_queues().filter(|(_, queue)| queue.part.is_none())
+        self.all_queues().filter(|(_, queue)| queue.kind.part().is_none())
     }
 
     /// Returns the ids of all queues and partitions.
@@ -465,7 +465,7 @@ impl State {
     fn add_partitions(&mut self, front: QueueId, added: &[QueueId]) {
         let queue = self.queues.get_mut(front).expect("a fact's queue exists");
         self.room.take_off(queue.room());
-        let partitions = queue.partitions.get_or_insert_with(|| Box::new(Partitions::new()));
+        let partitions = queue.kind.front();
         let (known, moves) = (partitions.queues.len(), partitions.add(added));
         self.room.add(queue.room());
         let (name, durable, arguments) = (queue.name.clone(), queue.durable, queue.arguments.clone());
@@ -474,7 +474,7 @@ impl State {
         for (number, &id) in (known..).zip(added) {
             let mut partition = Queue::new(&name, durable, false, false, Table::new(), settings.clone());
             partition.set_policy(self.policies.of_queue(&name, kind), self.operator_policies.of_queue(&name, kind));
-            partition.part = Some(Box::new(Part::new(front, number)));
+            partition.kind = Kind::partition(settings.max_priority, Part::new(front, number));
             partition.is_kept = is_kept;
             partition.count_ids_in(&self.ids_bytes);
             self.queues.insert_at(id, partition);
@@ -524,7 +524,7 @@ impl State {
         self.room.take_off(queue.room());
         self.names.remove(&queue.name);
         self.unbind_all(&Destination::Queue(id));
-        for &partition in queue.partitions.iter().flat_map(|partitions| &partitions.queues) {
+        for &partition in queue.kind.partitions().into_iter().flat_map(|partitions| &partitions.queues) {
             let partition = self.queues.remove(partition).expect("a front's partition exists");
             self.unacked -= partition.unacked_count();
             partition.into_messages().for_each(|message| self.forget(message));
@@ -566,11 +566,11 @@ impl State {
     }
 
     pub(crate) fn part_mut(&mut self, queue: QueueId) -> &mut Part {
-        self.queue_mut(queue).part.as_mut().expect("a slot's owner is a partition")
+        self.queue_mut(queue).kind.part_mut().expect("a slot's owner is a partition")
     }
 
     pub(crate) fn partitions_mut(&mut self, front: QueueId) -> &mut Partitions {
-        self.queue_mut(front).partitions.as_mut().expect("a partition's front has partitions")
+        self.queue_mut(front).kind.partitions_mut().expect("a partition's front has partitions")
     }
 
     fn insert_exchange(&mut self, name: &str, exchange: Exchange) {

@@ -1,5 +1,6 @@
 //! Consumer: takes a queue's messages, in turn with the queue's other consumers.
 
+use crate::broker::model::queue::Cursor;
 use crate::id::{ChannelId, QueueId};
 use crate::table::Table;
 
@@ -8,6 +9,8 @@ use crate::table::Table;
 pub(crate) struct Consumer {
     pub(crate) channel: ChannelId,
     pub(crate) queue: QueueId,
+    /// Its place in the queue.
+    pub(crate) cursor: Cursor,
     pub(crate) tag: Box<str>,
     pub(crate) no_ack: bool,
     pub(crate) arguments: Table,

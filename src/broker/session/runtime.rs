@@ -41,6 +41,19 @@ pub(crate) struct QueueRuntime {
     pub(crate) used_ms: u64,
 }
 
+/// Outcome of offering a consumer the next message for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// It takes the message at this position.
+    Taken(u64),
+    /// It has no room.
+    Declined,
+    /// There is no message for it.
+    Nothing,
+    /// The message has expired.
+    Expired,
+}
+
 #[derive(Debug)]
 struct Rotation {
     priority: i64,
@@ -67,15 +80,22 @@ impl QueueRuntime {
         self.sole.is_some() || self.rotations.iter().any(|rotation| !rotation.waiting.is_empty())
     }
 
-    /// Moves the first consumer that can take a message to the end of those of its priority, and returns it; consumers
-    /// that cannot are removed. `can_take` is called last for the returned consumer.
-    pub(crate) fn rotate(&mut self, mut can_take: impl FnMut(ConsumerId) -> bool) -> Option<ConsumerId> {
+    /// Makes an offer to the consumers in turn until one does not decline it, and returns that one. A consumer that takes
+    /// a message moves to the end of those of its priority; those that decline are removed.
+    pub(crate) fn rotate(&mut self, mut offer: impl FnMut(ConsumerId) -> Offer) -> Option<(ConsumerId, Offer)> {
+        if let Some(sole) = self.sole {
+            return Some((sole, offer(sole)));
+        }
         for Rotation { waiting, .. } in &mut self.rotations {
             while let Some(&consumer) = waiting.front() {
-                waiting.pop_front();
-                if can_take(consumer) {
-                    waiting.push_back(consumer);
-                    return Some(consumer);
+                let answer = offer(consumer);
+                match answer {
+                    Offer::Declined => drop(waiting.pop_front()),
+                    Offer::Taken(_) if waiting.len() > 1 => waiting.rotate_left(1),
+                    _ => {}
+                }
+                if answer != Offer::Declined {
+                    return Some((consumer, answer));
                 }
             }
         }

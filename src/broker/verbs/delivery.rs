@@ -8,14 +8,14 @@ use super::Broker;
 use super::topology::QueueDeclaration;
 use crate::broker::model::error::{Error, Resource};
 use crate::broker::model::names::{REPLY_TO, check_short};
-use crate::broker::model::queue::Queue;
+use crate::broker::model::queue::Cursor;
 use crate::broker::model::record::Record;
 use crate::broker::model::room;
 use crate::broker::model::settings::QueueKind;
 use crate::broker::session::channel::{Channel, Holder, Outstanding};
 use crate::broker::session::consumer::Consumer;
 use crate::broker::session::event::{Delivery, Event, Got, Notice};
-use crate::broker::session::runtime::QueueRuntime;
+use crate::broker::session::runtime::{Offer, QueueRuntime};
 use crate::id::{ChannelId, ConsumerId, QueueId};
 use crate::table::Table;
 
@@ -82,6 +82,7 @@ impl Broker {
         self.attach(Consumer {
             channel,
             queue,
+            cursor: Cursor::Head,
             tag: tag.clone(),
             no_ack,
             arguments,
@@ -176,8 +177,8 @@ impl Broker {
         let queue = self.accessible_queue(channel, queue)?;
         self.use_queue(queue);
         let part = self.part_to_get_from(queue);
-        let next = self.drop_expired(part).then(|| self.state.queue(part)).flatten().and_then(Queue::next_position);
-        let Some(position) = next else {
+        let known = self.drop_expired(part).then(|| self.state.queue(part)).flatten();
+        let Some((position, _)) = known.and_then(|known| known.next(Cursor::Head)) else {
             self.tend_changed();
             return Ok(None);
         };
@@ -235,14 +236,13 @@ impl Broker {
         }))
     }
 
-    /// Delivers the queue's next message to the first of its consumers that can take it.
+    /// Delivers to the first of a queue's consumers in turn that can take a message the next one for it.
     fn deliver_next(&mut self, queue: QueueId) -> Option<(ConsumerId, Handed)> {
-        let known = self.state.queue(queue)?;
-        let (mut position, expires_ms) = known.next()?;
-        if expires_ms <= self.now_ms {
-            position = self.drop_expired(queue).then(|| self.state.queue(queue))??.next_position()?;
+        let mut offered = self.offer_to_consumers(queue, true);
+        if let Some((_, Offer::Expired)) = offered {
+            offered = self.drop_expired(queue).then(|| self.offer_to_consumers(queue, false))?;
         }
-        let id = self.next_taker(queue)?;
+        let (id, Offer::Taken(position)) = offered? else { return None };
         let consumer = self.consumers.get_mut(id).expect("a taker is a consumer");
         let (channel, no_ack) = (consumer.channel, consumer.no_ack);
         if !no_ack {
@@ -252,23 +252,24 @@ impl Broker {
         Some((id, self.hand_over(queue, position, channel, Holder::Consumer(id), no_ack)))
     }
 
-    /// Returns the first consumer with room among those of the highest priority.
-    fn next_taker(&mut self, queue: QueueId) -> Option<ConsumerId> {
-        let Self { runtimes, consumers, channels, .. } = self;
-        let runtime = runtimes.get_mut(queue)?;
-        let mut can_take = |id| {
+    /// Offers the consumers of a queue, in turn, the next message for each, and returns the one at which that ended.
+    /// Expired messages are not offered if `heeds_expiry`.
+    fn offer_to_consumers(&mut self, queue: QueueId, heeds_expiry: bool) -> Option<(ConsumerId, Offer)> {
+        let Self { state, runtimes, consumers, channels, now_ms, .. } = self;
+        let known = state.queue(queue)?;
+        runtimes.get_mut(queue)?.rotate(|id| {
             let consumer = consumers.get_mut(id).expect("a queue's consumer exists");
+            let Some((position, expires_ms)) = known.next(consumer.cursor) else { return Offer::Nothing };
+            if heeds_expiry && expires_ms <= *now_ms {
+                return Offer::Expired;
+            }
             let channel = channels.get_mut(consumer.channel).expect("a consumer's channel is open");
             consumer.is_waiting = room_of(consumer, channel) > 0;
             if !consumer.is_waiting && channel.is_full() && !std::mem::replace(&mut consumer.is_turned_away, true) {
                 channel.turned_away.push_back(id);
             }
-            consumer.is_waiting
-        };
-        match runtime.sole {
-            Some(sole) => can_take(sole).then_some(sole),
-            None => runtime.rotate(can_take),
-        }
+            if consumer.is_waiting { Offer::Taken(position) } else { Offer::Declined }
+        })
     }
 
     /// Returns how many messages the consumers of a queue could take now.

@@ -38,7 +38,7 @@ impl Broker {
     /// # Errors
     /// While slots still move since the last increase.
     pub(super) fn raise_partitions(&mut self, front: QueueId, declaration: &QueueDeclaration<'_>) -> Result<(), Error> {
-        let Some(partitions) = self.state.queue(front).and_then(|queue| queue.partitions.as_ref()) else {
+        let Some(partitions) = self.state.queue(front).and_then(|queue| queue.kind.partitions()) else {
             return Ok(());
         };
         let wanted = Settings::of_arguments(declaration.arguments).ok().and_then(|settings| settings.partitions);
@@ -55,12 +55,12 @@ impl Broker {
     }
 
     pub(super) fn is_front(&self, queue: QueueId) -> bool {
-        self.state.queue(queue).is_some_and(|queue| queue.partitions.is_some())
+        self.state.queue(queue).is_some_and(|queue| queue.kind.partitions().is_some())
     }
 
     /// Returns the queues that hold the messages of a declared queue: its partitions, or the queue itself.
     pub(super) fn parts_of(&self, id: QueueId) -> Vec<QueueId> {
-        match self.state.queue(id).and_then(|queue| queue.partitions.as_ref()) {
+        match self.state.queue(id).and_then(|queue| queue.kind.partitions()) {
             Some(partitions) => partitions.queues.clone(),
             None => vec![id],
         }
@@ -98,7 +98,7 @@ impl Broker {
     /// more.
     pub(super) fn appoint(&mut self, id: QueueId) {
         let Some(queue) = self.state.queue(id) else { return };
-        let Some(part) = &queue.part else { return };
+        let Some(part) = queue.kind.part() else { return };
         let (front, number, is_free) = (part.front, part.number, queue.unacked_count() == 0);
         let consumers = self.runtimes.get(front).map_or(&[][..], |runtime| &runtime.consumers);
         let entitled: Option<ConsumerId> = (!consumers.is_empty()).then(|| consumers[number % consumers.len()]);
@@ -111,7 +111,7 @@ impl Broker {
     /// Marks a partition as changed before a message leaves it: another consumer may then take over, or messages that
     /// waited in another partition may become ready.
     pub(super) fn part_changes(&mut self, id: QueueId) {
-        let Some(part) = self.state.queue(id).and_then(|queue| queue.part.as_ref()) else { return };
+        let Some(part) = self.state.queue(id).and_then(|queue| queue.kind.part()) else { return };
         let (front, is_shedding) = (part.front, part.is_shedding());
         self.changed.push(id);
         if is_shedding {
@@ -121,7 +121,7 @@ impl Broker {
 
     /// Returns the part of a queue from which `get` takes the next message.
     pub(super) fn part_to_get_from(&self, id: QueueId) -> QueueId {
-        let parts = self.state.queue(id).and_then(|queue| queue.partitions.as_ref());
+        let parts = self.state.queue(id).and_then(|queue| queue.kind.partitions());
         let has_ready = |part: &QueueId| self.state.queue(*part).is_some_and(|part| part.ready_count() > 0);
         parts.and_then(|parts| parts.queues.iter().copied().find(has_ready)).unwrap_or(id)
     }

@@ -186,7 +186,7 @@ impl Broker {
         }
         for &queue in &refused {
             let dead_letters = |queue: &Queue| {
-                queue.partitions.is_none() && queue.settings.overflow == Some(Overflow::RejectPublishDlx)
+                queue.kind.partitions().is_none() && queue.settings.overflow == Some(Overflow::RejectPublishDlx)
             };
             if self.state.queue(queue).is_some_and(dead_letters) {
                 self.dead_letter(queue, &message, Reason::Maxlen);
@@ -236,7 +236,7 @@ impl Broker {
 
     fn ask(&self, mut id: QueueId, message: &Message) -> Answer {
         let mut queue = self.state.queue(id).expect("a message is routed to queues that exist");
-        if let Some(partitions) = &queue.partitions {
+        if let Some(partitions) = queue.kind.partitions() {
             let Some(part) = partitions.find(message.routing_key(), message.properties()) else {
                 return Answer::Refuse(id);
             };
@@ -263,8 +263,8 @@ impl Broker {
 
     /// Returns whether a queue already has this message; for a partition, whether any partition of its front has it.
     fn has_twin_in(&self, queue: &Queue, message: &Message) -> bool {
-        let front = queue.part.as_ref().and_then(|part| self.state.queue(part.front));
-        match front.and_then(|front| front.partitions.as_deref()).filter(|_| queue.settings.deduplicates) {
+        let front = queue.kind.part().and_then(|part| self.state.queue(part.front));
+        match front.and_then(|front| front.kind.partitions()).filter(|_| queue.settings.deduplicates) {
             Some(partitions) => {
                 let mut parts = partitions.queues.iter().filter_map(|&part| self.state.queue(part));
                 parts.any(|part| part.has_twin_of(message))

@@ -153,7 +153,7 @@ impl Broker {
     /// Removes a delivered message from its queue; if the queue was deleted meanwhile, so was the message.
     fn remove_unacked(&mut self, id: QueueId, position: u64, death: Option<Reason>) {
         let Some(queue) = self.state.queue(id) else { return };
-        let is_part = queue.part.is_some();
+        let is_part = queue.kind.part().is_some();
         if let Some(reason) = death.filter(|_| self.dead_letter_exchange(queue).is_some()) {
             let message = queue.unacked_message(position).expect("what is settled is unacked").share();
             self.dead_letter_of(id, position, message, reason);

@@ -115,7 +115,7 @@ impl Broker {
     fn heeds_priority(&self, queue: QueueId) -> bool {
         self.state.queue(queue).is_some_and(|queue| {
             let settings = &queue.settings;
-            settings.single_active_consumer && settings.kind == QueueKind::Quorum && queue.partitions.is_none()
+            settings.single_active_consumer && settings.kind == QueueKind::Quorum && queue.kind.partitions().is_none()
         })
     }
 

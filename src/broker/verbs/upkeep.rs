@@ -91,7 +91,7 @@ impl Broker {
     pub(super) fn drop_expired_but(&mut self, id: QueueId, since_ms: u64) -> bool {
         while let Some(queue) = self.state.queue(id) {
             let is_fresh = queue.head().is_some_and(|head| head.published_ms() >= since_ms)
-                && queue.next_position().is_some_and(|position| !queue.was_delivered(position));
+                && queue.head_position().is_some_and(|position| !queue.was_delivered(position));
             if queue.head_expires_ms() > self.now_ms || is_fresh {
                 return true;
             }
@@ -106,7 +106,7 @@ impl Broker {
     fn drop_overflow(&mut self, id: QueueId) {
         while let Some(queue) = self.state.queue(id) {
             let drops = matches!(queue.settings.overflow, None | Some(Overflow::DropHead));
-            if !drops || !queue.overflows() || queue.next_position().is_none() || self.is_behind_with_writing() {
+            if !drops || !queue.overflows() || queue.head_position().is_none() || self.is_behind_with_writing() {
                 return;
             }
             self.drop_head(id, Reason::Maxlen);
@@ -117,7 +117,7 @@ impl Broker {
 
     fn drop_head(&mut self, id: QueueId, reason: Reason) {
         let queue = self.state.queue(id).expect("a queue with a head exists");
-        let position = queue.next_position().expect("a queue that is trimmed has a head");
+        let position = queue.head_position().expect("a queue that is trimmed has a head");
         let message = queue.ready_message(position).expect("the head is ready").share();
         self.dead_letter(id, &message, reason);
         drop(message);

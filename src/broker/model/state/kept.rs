@@ -135,7 +135,7 @@ impl State {
     pub(crate) fn put_away(&mut self, places: &[Place], at: Location, length: u32) {
         let Some(message) = places.iter().find_map(|&place| self.kept_at(place)) else { return };
         let is_in_part = places.iter().any(|&place| match place {
-            Place::Queue(queue, _) => self.queues.get(queue).is_some_and(|queue| queue.part.is_some()),
+            Place::Queue(queue, _) => self.queues.get(queue).is_some_and(|queue| queue.kind.part().is_some()),
             _ => false,
         });
         let stub = message.stub(at, length, is_in_part);

@@ -201,7 +201,7 @@ impl Broker {
         }
         report.insert("consumers", integer(totals.consumers));
         report.insert("memory", integer(self.tally(id).ready_bytes));
-        if let Some(partitions) = &queue.partitions {
+        if let Some(partitions) = queue.kind.partitions() {
             report.insert("partitions", integer(partitions.queues.len()));
             report.insert("sealed_slots", integer(partitions.sealed));
         }
