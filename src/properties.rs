@@ -263,13 +263,20 @@ impl<'a> Properties<'a> {
     }
 
     /// Returns a reader at the property `wanted`, if it is present.
+    #[inline]
     fn find(&self, wanted: Property) -> Option<Reader<'a>> {
-        let (flags, rest) = self.raw.split_first_chunk()?;
-        let flags = u16::from_be_bytes(*flags);
-        if flags & wanted.flag() == 0 {
-            return None;
-        }
-        let mut reader = Reader::new(rest);
+        // Most properties of most messages are absent.
+        if self.flags() & wanted.flag() == 0 { None } else { self.find_present(wanted) }
+    }
+
+    #[inline]
+    fn flags(&self) -> u16 {
+        self.raw.first_chunk().map_or(0, |flags| u16::from_be_bytes(*flags))
+    }
+
+    #[inline(never)]
+    fn find_present(&self, wanted: Property) -> Option<Reader<'a>> {
+        let (flags, mut reader) = (self.flags(), Reader::new(self.raw.get(2..)?));
         // Usually no property is before it.
         if flags >> wanted as u16 > 1 {
             let before = ALL.into_iter().take_while(|&property| property != wanted);

@@ -28,7 +28,7 @@
 //! The message is fetched before it is at the head of its queue; once it is delivered, a stub replaces it again.
 
 use std::fmt;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use super::names::{self, Told};
 use super::pager::Location;
@@ -59,7 +59,7 @@ pub(crate) const UNACKED_MEMORY_BYTES: usize = 128;
 
 /// A published message. Only queues share it, so that the broker knows when the last of them drops it.
 #[derive(PartialEq, Eq)]
-pub struct Message(Arc<[u8]>);
+pub struct Message(Rc<[u8]>);
 
 /// Parts of a message.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +97,7 @@ impl Message {
         scratch.extend_from_slice(routing_key.as_bytes());
         scratch.extend_from_slice(properties);
         scratch.extend_from_slice(body);
-        Self(Arc::from(&scratch[..]))
+        Self(Rc::from(&scratch[..]))
     }
 
     /// Returns the same message with other properties.
@@ -125,7 +125,7 @@ impl Message {
         if has_slot {
             slot.copy_from_slice(&self.slot().to_le_bytes());
         }
-        Self(Arc::from(bytes))
+        Self(Rc::from(bytes))
     }
 
     /// Returns the location and length of the written message, if this is a stub.
@@ -147,12 +147,12 @@ impl Message {
 
     /// Returns the same message for another queue.
     pub(crate) fn share(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self(Rc::clone(&self.0))
     }
 
     /// Returns an equal message that shares nothing with this one.
     pub(crate) fn copied(&self) -> Self {
-        Self(Arc::from(&self.0[..]))
+        Self(Rc::from(&self.0[..]))
     }
 
     /// Returns the exchange that it was published to.
@@ -193,10 +193,10 @@ impl Message {
         if self.is_kept() == is_kept {
             return;
         }
-        if Arc::get_mut(&mut self.0).is_none() {
-            self.0 = Arc::from(&self.0[..]);
+        if Rc::get_mut(&mut self.0).is_none() {
+            self.0 = Rc::from(&self.0[..]);
         }
-        let bytes = Arc::get_mut(&mut self.0).expect("a copy is shared with nobody");
+        let bytes = Rc::get_mut(&mut self.0).expect("a copy is shared with nobody");
         bytes[22] = (bytes[22] & !KEPT) | (u8::from(is_kept) * KEPT);
     }
 
@@ -257,12 +257,12 @@ impl Message {
 
     /// Returns whether queues other than the one that shared it just now hold it.
     pub(crate) fn is_elsewhere(&self) -> bool {
-        Arc::strong_count(&self.0) > 2
+        Rc::strong_count(&self.0) > 2
     }
 
     /// Returns whether no other queue holds it.
     pub(crate) fn is_last(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
+        Rc::strong_count(&self.0) == 1
     }
 
     fn routing_key_start(&self) -> usize {

@@ -50,6 +50,10 @@ impl<T> Numbered<T> {
     }
 
     pub(crate) fn get(&self, number: u64) -> Option<&T> {
+        // Often it has just been added.
+        if let Some((_, value)) = self.slots.back().filter(|&&(last, _)| last == number) {
+            return value.as_ref();
+        }
         self.slots[self.search(number).ok()?].1.as_ref()
     }
 
@@ -59,6 +63,9 @@ impl<T> Numbered<T> {
     }
 
     pub(crate) fn remove(&mut self, number: u64) -> Option<T> {
+        if self.first() == Some(number) {
+            return self.pop_first().map(|(_, value)| value);
+        }
         let index = self.search(number).ok()?;
         let value = self.slots[index].1.take()?;
         self.live -= 1;
@@ -76,7 +83,9 @@ impl<T> Numbered<T> {
         self.first().filter(|&first| first <= last)?;
         let (number, value) = self.slots.pop_front()?;
         self.live -= 1;
-        self.trim();
+        if matches!(self.slots.front(), Some((_, None))) {
+            self.trim();
+        }
         value.map(|value| (number, value))
     }
 

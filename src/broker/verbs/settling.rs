@@ -6,6 +6,7 @@ use crate::broker::model::headers::Reason;
 use crate::broker::model::message::Message;
 use crate::broker::model::record::Record;
 use crate::broker::session::channel::{Holder, Outcome, Outstanding};
+use crate::broker::session::consumer::Consumer;
 use crate::broker::session::due::Due;
 use crate::id::{ChannelId, QueueId};
 use crate::timer::TimerKey;
@@ -112,8 +113,13 @@ impl Broker {
     }
 
     fn settle_up_to(&mut self, channel: ChannelId, last: u64, outcome: Outcome) {
+        let has_transaction = self.channel(channel).transaction.is_some();
         while let Some((tag, outstanding)) = self.channel_mut(channel).unacked.pop_first_up_to(last) {
-            self.settle_or_hold(channel, tag, outstanding, outcome);
+            if has_transaction {
+                self.settle_or_hold(channel, tag, outstanding, outcome);
+            } else {
+                self.settle_one(channel, outstanding, outcome);
+            }
         }
     }
 
@@ -218,7 +224,8 @@ impl Broker {
         if let Holder::Consumer(id) = holder {
             let consumer = self.consumers.get_mut(id).expect("a holder is a consumer");
             consumer.unacked -= 1;
-            let (queue, is_free, is_turned_away) = (consumer.queue, consumer.unacked == 0, consumer.is_turned_away);
+            let Consumer { queue, is_turned_away, is_waiting, .. } = *consumer;
+            let is_free = consumer.unacked == 0;
             if is_turned_away && known.turned_away.front() == Some(&id) {
                 // It had its turn before the others came.
                 known.turned_away.rotate_left(1);
@@ -226,7 +233,7 @@ impl Broker {
             if is_free && self.runtimes.get(queue).is_some_and(|runtime| runtime.is_handing_over) {
                 self.hand_over_to_higher(queue);
             }
-            if !is_turned_away {
+            if !is_turned_away && !is_waiting {
                 self.offer(id);
             }
         }
