@@ -1,5 +1,6 @@
 //! Model: the contents of a broker, as facts make them; it knows no connection and no consumer.
 
+pub(super) mod arguments;
 pub(super) mod error;
 pub(super) mod exchange;
 pub(super) mod headers;

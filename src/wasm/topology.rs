@@ -5,9 +5,12 @@ use wasm_bindgen::prelude::*;
 use super::Server;
 use super::convert::{table, write_table};
 use super::options::Fields;
-use crate::broker::{Binding, Broker, Error, ExchangeDeclaration, QueueDeclaration};
+use crate::broker::{ARGUMENT_TYPES, Binding, Broker, Error, ExchangeDeclaration, QueueDeclaration};
 use crate::id::ChannelId;
 use crate::table::Table;
+
+#[wasm_bindgen(typescript_custom_section)]
+const ARGUMENTS: &str = ARGUMENT_TYPES;
 
 #[wasm_bindgen]
 impl Server {

@@ -17,12 +17,12 @@ const TABLES = [
   ["capability", Object.keys(methods.capabilities), { works: methods.capabilities }],
   ["extension", undefined, messages.extensions],
   ["type", page.EXCHANGE_TYPES, messages.exchangeTypes],
-  ["exchange argument", page.EXCHANGE_ARGUMENTS, messages.exchangeArguments],
-  ["binding argument", page.BINDING_ARGUMENTS, messages.bindingArguments],
-  ["queue argument", page.QUEUE_ARGUMENTS, queueArguments],
-  ["consumer argument", page.CONSUMER_ARGUMENTS, messages.consumerArguments],
+  ["exchange argument", undefined, messages.exchangeArguments],
+  ["binding argument", undefined, messages.bindingArguments],
+  ["queue argument", undefined, queueArguments],
+  ["consumer argument", undefined, messages.consumerArguments],
   ["property", page.PROPERTIES_AND_HEADERS, messages.properties],
-  ["key", page.POLICY_KEYS, policies],
+  ["key", undefined, policies],
 ];
 
 const sorted = (names) => [...names].sort();

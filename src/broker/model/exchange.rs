@@ -13,6 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use foldhash::fast::FixedState;
 
+use super::arguments::{DELAYED_TYPE, alternate_exchange};
 use super::error::Error;
 use super::room;
 use crate::properties::Properties;
@@ -25,8 +26,6 @@ use headers::Headers;
 pub use kind::ExchangeKind;
 use topic::Topic;
 pub(crate) use topic::Walk;
-
-const DELAYED_TYPE: &str = "x-delayed-type";
 
 /// Identity of a binding within its source exchange.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,7 +70,7 @@ impl Exchange {
     }
 
     pub(crate) fn new(kind: ExchangeKind, durable: bool, auto_delete: bool, internal: bool, arguments: &Table) -> Self {
-        let declared_alternate = arguments.get("alternate-exchange").and_then(Value::as_str).map(Box::from);
+        let declared_alternate = alternate_exchange(arguments).map(Box::from);
         let index = Index::new(kind, arguments).unwrap_or_else(|_| unreachable!("its arguments were checked"));
         let (policy_alternate, bindings) = (None, BTreeSet::new());
         let bindings_bytes = 0;

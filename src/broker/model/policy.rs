@@ -3,9 +3,10 @@
 //! Of the policies whose pattern matches, the one of the highest priority applies; of several, the first by name.
 //! Patterns are regular expressions, which the host matches in linear time.
 
+use super::arguments::alternate_exchange;
 use super::room;
 use super::settings::{QueueKind, Settings};
-use crate::table::{Table, Value};
+use crate::table::Table;
 
 /// Returns whether a name matches a pattern.
 pub type Matcher = fn(pattern: &str, name: &str) -> bool;
@@ -145,7 +146,7 @@ impl Policies {
     pub(crate) fn alternate_of(&self, exchange: &str) -> Option<&str> {
         let is_theirs = |policy: &Policy| matches!(policy.apply_to, ApplyTo::All | ApplyTo::Exchanges);
         let (_, known) = self.best(exchange, is_theirs)?;
-        known.policy.definition.get("alternate-exchange").and_then(Value::as_str)
+        alternate_exchange(&known.policy.definition)
     }
 
     fn place(&self, name: &str) -> Result<usize, usize> {

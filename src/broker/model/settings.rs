@@ -1,137 +1,26 @@
 //! Settings: the effect of a queue's arguments and of the policy that applies to it.
 //!
-//! Arguments are parsed once, when a queue is declared; later they are only read to compare two declarations. A policy
-//! has the same keys without the `x-`. Where both set a number the lower one applies; otherwise the argument does.
+//! The table of all arguments, [`ROWS`], is the one place that says how each is read, combined with policies and
+//! compared. Arguments are read once, when a queue is declared; later only to compare two declarations. A policy has
+//! the same keys without the `x-`. Where both set a number the lower one applies; otherwise the argument does.
 
-use std::fmt;
-
+use super::arguments::{
+    self, ALTERNATE_EXCHANGE, BadArgument, CONSUMER_ARGUMENTS, Compared, EXCHANGE_ARGUMENTS, Key, Merge, On, Read,
+    Reason, Text, bad, duration, integer, text, truth, unacceptable,
+};
+use super::exchange::kind::ExchangeKind;
 use crate::table::{Table, Value};
 
-/// Arguments of queues that have an effect here.
-pub(crate) const QUEUE_ARGUMENTS: [&str; 14] = [
-    QUEUE_TYPE,
-    MESSAGE_TTL,
-    EXPIRES,
-    MAX_LENGTH,
-    MAX_LENGTH_BYTES,
-    OVERFLOW,
-    DEAD_LETTER_EXCHANGE,
-    DEAD_LETTER_ROUTING_KEY,
-    MAX_PRIORITY,
-    SINGLE_ACTIVE_CONSUMER,
-    DELIVERY_LIMIT,
-    CONSUMER_TIMEOUT,
-    MESSAGE_DEDUPLICATION,
-    PARTITIONS,
-];
+type Row = arguments::Row<Settings>;
+type Argument = arguments::Argument<Settings>;
 
-const QUEUE_TYPE: &str = "x-queue-type";
-const MESSAGE_TTL: &str = "x-message-ttl";
-const EXPIRES: &str = "x-expires";
-const MAX_LENGTH: &str = "x-max-length";
-const MAX_LENGTH_BYTES: &str = "x-max-length-bytes";
-const OVERFLOW: &str = "x-overflow";
-const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
+pub(crate) const QUEUE_TYPE: &str = "x-queue-type";
+pub(crate) const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
 const DEAD_LETTER_ROUTING_KEY: &str = "x-dead-letter-routing-key";
-const MAX_PRIORITY: &str = "x-max-priority";
-const SINGLE_ACTIVE_CONSUMER: &str = "x-single-active-consumer";
-const DELIVERY_LIMIT: &str = "x-delivery-limit";
-const CONSUMER_TIMEOUT: &str = "x-consumer-timeout";
-const MESSAGE_DEDUPLICATION: &str = "x-message-deduplication";
-const PARTITIONS: &str = "x-partitions";
-
-/// Arguments that have no effect, but are compared when a queue is declared again.
-const WITHOUT_EFFECT: [&str; 7] = [
-    "x-queue-mode",
-    "x-queue-version",
-    "x-queue-leader-locator",
-    "x-quorum-initial-group-size",
-    "x-dead-letter-strategy",
-    "x-max-in-memory-length",
-    "x-max-in-memory-bytes",
-];
-
-/// Keys of policies, for queues and for exchanges.
-const POLICY_KEYS: [&str; 10] = [
-    "message-ttl",
-    "expires",
-    "max-length",
-    "max-length-bytes",
-    "overflow",
-    "dead-letter-exchange",
-    "dead-letter-routing-key",
-    "delivery-limit",
-    "consumer-timeout",
-    "alternate-exchange",
-];
-
-/// Keys of policies that have no effect here: there is one copy of each queue, and one way to store it.
-const IGNORED_POLICY_KEYS: [&str; 18] = [
-    "queue-mode",
-    "queue-version",
-    "dead-letter-strategy",
-    "queue-leader-locator",
-    "queue-master-locator",
-    "max-in-memory-length",
-    "max-in-memory-bytes",
-    "initial-cluster-size",
-    "target-group-size",
-    "max-age",
-    "stream-max-segment-size-bytes",
-    "stream-filter-size-bytes",
-    "ha-mode",
-    "ha-params",
-    "ha-sync-mode",
-    "ha-sync-batch-size",
-    "ha-promote-on-shutdown",
-    "ha-promote-on-failure",
-];
-
-/// Arguments that only quorum queues or streams can have.
-const NOT_CLASSIC: [&str; 8] = [
-    DELIVERY_LIMIT,
-    "x-quorum-initial-group-size",
-    "x-dead-letter-strategy",
-    "x-max-in-memory-length",
-    "x-max-in-memory-bytes",
-    "x-initial-cluster-size",
-    "x-max-age",
-    "x-stream-max-segment-size-bytes",
-];
-const NOT_QUORUM: [&str; 6] = [
-    MAX_PRIORITY,
-    "x-queue-mode",
-    "x-queue-version",
-    "x-initial-cluster-size",
-    "x-max-age",
-    "x-stream-max-segment-size-bytes",
-];
-
-/// Maximum of times in arguments and properties, ten years.
-pub(crate) const DURATION_MAX_MS: i64 = 10 * 365 * 86_400_000;
+const NO_EFFECT: &str = Row::NO_EFFECT;
 /// Default number of times that a quorum queue delivers a message again.
 const QUORUM_DELIVERY_LIMIT: u32 = 20;
 const PARTITIONS_MAX: i64 = 1024;
-
-/// Type of a queue; one implementation serves both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum QueueKind {
-    #[default]
-    Classic,
-    Quorum,
-}
-
-/// Behaviour of a full queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Overflow {
-    /// Drops the message that would be delivered next.
-    #[default]
-    DropHead,
-    /// Refuses new messages.
-    RejectPublish,
-    /// Refuses new messages, and dead-letters them.
-    RejectPublishDlx,
-}
 
 /// Settings of a queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -154,6 +43,26 @@ pub(crate) struct Settings {
     pub(crate) partitions: Option<u16>,
 }
 
+/// Type of a queue; one implementation serves both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum QueueKind {
+    #[default]
+    Classic,
+    Quorum,
+}
+
+/// Behaviour of a full queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Overflow {
+    /// Drops the message that would be delivered next.
+    #[default]
+    DropHead,
+    /// Refuses new messages.
+    RejectPublish,
+    /// Refuses new messages, and dead-letters them.
+    RejectPublishDlx,
+}
+
 /// Number of times that a message may be requeued.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum DeliveryLimit {
@@ -164,77 +73,202 @@ pub(crate) enum DeliveryLimit {
     Times(u32),
 }
 
-/// An invalid argument.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct BadSetting {
-    pub(crate) name: &'static str,
-    pub(crate) reason: Reason,
-}
+/// Arguments of queues, in the order in which they are checked and compared.
+const ROWS: [Row; 24] = [
+    Row::new(QUEUE_TYPE, r#""classic" | "quorum""#, "The type of the queue, unless it is classic.")
+        .read(|settings, value| set(&mut settings.kind, QueueKind::read(value)))
+        .compared(Compared::MissingIs("classic")),
+    Row::new("x-message-ttl", "number", "How long a message may wait, in milliseconds.")
+        .read(|settings, value| set(&mut settings.message_ttl_ms, duration(value, 0).map(Some)))
+        .policy(|own, policy| lower(&mut own.message_ttl_ms, policy.message_ttl_ms))
+        .operators(),
+    Row::new("x-expires", "number", "How long the queue may be unused before it is deleted, in milliseconds.")
+        .read(|settings, value| set(&mut settings.expires_ms, duration(value, 1).map(Some)))
+        .policy(|own, policy| lower(&mut own.expires_ms, policy.expires_ms))
+        .operators(),
+    Row::new("x-max-length", "number", "The most messages that may be ready.")
+        .read(|settings, value| set(&mut settings.max_length, count(value)))
+        .policy(|own, policy| lower(&mut own.max_length, policy.max_length))
+        .operators(),
+    Row::new("x-max-length-bytes", "number", "The most bytes that the bodies of ready messages may have.")
+        .read(|settings, value| set(&mut settings.max_length_bytes, count(value)))
+        .policy(|own, policy| lower(&mut own.max_length_bytes, policy.max_length_bytes))
+        .operators(),
+    Row::new("x-overflow", r#""drop-head" | "reject-publish" | "reject-publish-dlx""#, "What a full queue does.")
+        .read(|settings, value| set(&mut settings.overflow, overflow(value).map(Some)))
+        .policy(|own, policy| own.overflow = own.overflow.or(policy.overflow))
+        .limit(|policy, operator| policy.overflow = operator.overflow.or(policy.overflow)),
+    Row::new(DEAD_LETTER_EXCHANGE, "string", "The exchange that gets what is rejected, expires or is dropped.")
+        .read(|settings, value| set(&mut settings.dead_letter_exchange, text(value, Reason::Type).map(Some)))
+        // A routing key belongs to the exchange that it was set with.
+        .policy(|own, policy| {
+            if own.dead_letter_exchange.is_none() {
+                own.dead_letter_exchange.clone_from(&policy.dead_letter_exchange);
+                own.dead_letter_routing_key.clone_from(&policy.dead_letter_routing_key);
+            }
+        }),
+    Row::new(DEAD_LETTER_ROUTING_KEY, "string", "The routing key that it gets there, instead of its own.")
+        .read(|settings, value| set(&mut settings.dead_letter_routing_key, text(value, unacceptable).map(Some)))
+        .policy(|_, _| {}),
+    Row::new("x-max-priority", "number", "The highest priority of messages, up to 255.")
+        .read(|settings, value| set(&mut settings.max_priority, max_priority(value)))
+        .on(On::Classic),
+    Row::new("x-single-active-consumer", "boolean", "Whether one consumer at a time gets messages.")
+        .read(|settings, value| set(&mut settings.single_active_consumer, truth(value))),
+    Row::new("x-delivery-limit", "number", "How often a message may come back; -1 is no limit.")
+        .read(|settings, value| set(&mut settings.delivery_limit, DeliveryLimit::read(value)))
+        .policy(|own, policy| own.delivery_limit = own.delivery_limit.lower(policy.delivery_limit))
+        .operators()
+        .on(On::Quorum),
+    Row::new("x-consumer-timeout", "number", "How long a consumer may take to ack, in milliseconds.")
+        .read(|settings, value| set(&mut settings.consumer_timeout_ms, duration(value, 1).map(Some)))
+        .policy(|own, policy| lower(&mut own.consumer_timeout_ms, policy.consumer_timeout_ms)),
+    Row::new(
+        "x-message-deduplication",
+        "boolean",
+        "Whether a message is dropped whose header `x-deduplication-id` a message in the queue has, too.",
+    )
+    .read(|settings, value| set(&mut settings.deduplicates, truth(value))),
+    Row::new("x-partitions", "number", "The number of FIFO parts; a key's messages are in one of them.")
+        .read(|settings, value| set(&mut settings.partitions, partitions(value)))
+        .compared(Compared::Presence),
+    Row::new("x-queue-mode", r#""default" | "lazy""#, NO_EFFECT).ignored().on(On::Classic),
+    Row::new("x-queue-version", "number", NO_EFFECT).ignored().operators().on(On::Classic),
+    Row::new("x-queue-leader-locator", "string", NO_EFFECT).ignored(),
+    Row::new("x-quorum-initial-group-size", "number", NO_EFFECT).on(On::Quorum),
+    Row::new("x-dead-letter-strategy", r#""at-most-once" | "at-least-once""#, NO_EFFECT).ignored().on(On::Quorum),
+    Row::new("x-max-in-memory-length", "number", NO_EFFECT).ignored().operators().on(On::Quorum),
+    Row::new("x-max-in-memory-bytes", "number", NO_EFFECT).ignored().operators().on(On::Quorum),
+    Row::of_streams("x-initial-cluster-size"),
+    Row::of_streams("x-max-age"),
+    Row::of_streams("x-stream-max-segment-size-bytes"),
+];
 
-/// Reason why an argument is invalid.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
-    Value(String),
-    /// Its value has this type.
-    Type(&'static str),
-    /// Queues of this type do not have it.
-    QueueType(&'static str),
-}
+/// Keys of policies that are no arguments, and have no effect here: there is one copy of each queue.
+const IGNORED_KEYS: [&str; 9] = [
+    "queue-master-locator",
+    "target-group-size",
+    "stream-filter-size-bytes",
+    "ha-mode",
+    "ha-params",
+    "ha-sync-mode",
+    "ha-sync-batch-size",
+    "ha-promote-on-shutdown",
+    "ha-promote-on-failure",
+];
 
-type Parsed<T> = Result<T, BadSetting>;
+static ARGUMENTS: [Argument; ROWS.len()] = {
+    let mut arguments = [ROWS[0].argument; ROWS.len()];
+    let mut at = 0;
+    while at < ROWS.len() {
+        arguments[at] = ROWS[at].argument;
+        at += 1;
+    }
+    arguments
+};
+
+/// The arguments and keys as types of TypeScript.
+pub const TYPESCRIPT: &str = TYPES.as_str();
+
+const TYPES: Text = {
+    let (mut arguments, mut keys, mut at) = ([ROWS[0].described; ROWS.len()], [""; ROWS.len()], 0);
+    while at < ROWS.len() {
+        arguments[at] = ROWS[at].described;
+        if ROWS[at].is_for_operators {
+            keys[at] = ROWS[at].argument.key();
+        }
+        at += 1;
+    }
+    Text::new()
+        .union("ExchangeType", "Type of an exchange.", &ExchangeKind::NAMES)
+        .interface("QueueArguments", "Arguments of a queue.", &arguments)
+        .interface("ExchangeArguments", "Arguments of an exchange.", &EXCHANGE_ARGUMENTS)
+        .interface("ConsumerArguments", "Arguments of a consumer.", &CONSUMER_ARGUMENTS)
+        .union("OperatorKey", "Key of an operator policy.", &keys)
+};
+
+type Parsed<T> = Result<T, BadArgument>;
+
+impl QueueKind {
+    /// Returns the type of a queue with these arguments.
+    pub(crate) fn of_arguments(arguments: &Table) -> Parsed<Self> {
+        let kind = arguments.get(QUEUE_TYPE).map_or(Ok(Self::default()), Self::read);
+        kind.map_err(|reason| BadArgument { name: QUEUE_TYPE, reason })
+    }
+
+    fn read(value: &Value) -> Read<Self> {
+        match value.as_str() {
+            Some("classic") => Ok(Self::Classic),
+            Some("quorum") => Ok(Self::Quorum),
+            Some("stream") => {
+                Err(Reason::NotImplemented("streams are not implemented: declare a classic or a quorum queue"))
+            }
+            Some(kind) => bad(format!("\"unsupported queue type '{kind}'\"")),
+            None => Err(unacceptable(value.type_name())),
+        }
+    }
+}
 
 impl Settings {
-    /// Parses the arguments of a queue. Unknown types of queue are refused elsewhere.
+    /// Reads the arguments of a queue.
     pub(crate) fn of_arguments(arguments: &Table) -> Parsed<Self> {
-        let settings = Self::parse(&|name| arguments.get(name))?;
-        let (unsupported, kind) = match settings.kind {
-            QueueKind::Classic => (&NOT_CLASSIC[..], "rabbit_classic_queue"),
-            QueueKind::Quorum => (&NOT_QUORUM[..], "rabbit_quorum_queue"),
+        let settings = Self::read(&|argument| arguments.get(argument.name))?;
+        let (theirs, kind) = match settings.kind {
+            QueueKind::Classic => (On::Classic, "rabbit_classic_queue"),
+            QueueKind::Quorum => (On::Quorum, "rabbit_quorum_queue"),
         };
-        if let Some(name) = unsupported.iter().find(|name| arguments.get(name).is_some()) {
-            return Err(BadSetting { name, reason: Reason::QueueType(kind) });
+        let mut others = ARGUMENTS.iter().filter(|argument| argument.on != On::All && argument.on != theirs);
+        if let Some(Argument { name, .. }) = others.find(|argument| arguments.get(argument.name).is_some()) {
+            return Err(BadArgument { name, reason: Reason::QueueType(kind) });
         }
         if settings.dead_letter_routing_key.is_some() && settings.dead_letter_exchange.is_none() {
-            return bad(DEAD_LETTER_ROUTING_KEY, "routing_key_but_no_dlx_defined".into());
+            return refuse(DEAD_LETTER_ROUTING_KEY, "routing_key_but_no_dlx_defined".into());
         }
         Ok(settings)
     }
 
-    /// Parses a policy's definition as far as it is for queues.
+    /// Reads a policy's definition as far as it is for queues, and checks the rest.
     pub(crate) fn of_policy(definition: &Table) -> Parsed<Self> {
-        let is_known = |key: &&str| POLICY_KEYS.contains(key) || IGNORED_POLICY_KEYS.contains(key);
-        if let Some((key, _)) = definition.iter().find(|(key, _)| !is_known(key)) {
-            return bad("definition", format!("the key '{key}' is unknown; there are {}", POLICY_KEYS.join(", ")));
+        if let Some((key, _)) = definition.iter().find(|(key, _)| !is_key(key)) {
+            let merged = ARGUMENTS.iter().filter(|argument| matches!(argument.key, Key::Merged { .. }));
+            let keys: Vec<_> = merged.map(Argument::key).chain([ALTERNATE_EXCHANGE]).collect();
+            return refuse("definition", format!("the key '{key}' is unknown; there are {}", keys.join(", ")));
         }
-        Self::parse(&|name| definition.get(name.strip_prefix("x-")?))
+        let settings = Self::read(&|argument| definition.get(argument.key()))?;
+        match definition.get(ALTERNATE_EXCHANGE).map(Value::as_str) {
+            Some(None) => refuse(ALTERNATE_EXCHANGE, "expected the name of an exchange".into()),
+            _ => Ok(settings),
+        }
+    }
+
+    fn read<'a>(find: &dyn Fn(&Argument) -> Option<&'a Value>) -> Parsed<Self> {
+        let mut settings = Self::default();
+        for argument in &ARGUMENTS {
+            if let (Some(read), Some(value)) = (argument.read, find(argument)) {
+                read(&mut settings, value).map_err(|reason| BadArgument { name: argument.name, reason })?;
+            }
+        }
+        Ok(settings)
     }
 
     /// Combines these settings, from arguments, with those of a policy.
     pub(crate) fn under(&self, policy: &Self) -> Self {
-        let own = self.clone();
-        let (has_exchange, theirs) = (own.dead_letter_exchange.is_some(), policy.clone());
-        Self {
-            message_ttl_ms: lower(own.message_ttl_ms, theirs.message_ttl_ms),
-            expires_ms: lower(own.expires_ms, theirs.expires_ms),
-            max_length: lower(own.max_length, theirs.max_length),
-            max_length_bytes: lower(own.max_length_bytes, theirs.max_length_bytes),
-            overflow: own.overflow.or(theirs.overflow),
-            dead_letter_exchange: own.dead_letter_exchange.or(theirs.dead_letter_exchange),
-            // A routing key belongs to the exchange that it was set with.
-            dead_letter_routing_key: if has_exchange {
-                own.dead_letter_routing_key
-            } else {
-                theirs.dead_letter_routing_key
-            },
-            delivery_limit: own.delivery_limit.lower(theirs.delivery_limit),
-            consumer_timeout_ms: lower(own.consumer_timeout_ms, theirs.consumer_timeout_ms),
-            ..own
-        }
+        self.merged(policy, |policy, _| policy)
     }
 
     /// Combines these settings, from a policy, with the operator policy.
     pub(crate) fn limited_by(&self, operator: &Self) -> Self {
-        Self { overflow: operator.overflow.or(self.overflow), ..self.under(operator) }
+        self.merged(operator, |_, operator| operator)
+    }
+
+    fn merged(&self, other: &Self, choose: fn(Merge<Self>, Merge<Self>) -> Merge<Self>) -> Self {
+        let mut merged = self.clone();
+        for argument in &ARGUMENTS {
+            if let Key::Merged { policy, operator } = argument.key {
+                choose(policy, operator)(&mut merged, other);
+            }
+        }
+        merged
     }
 
     /// Returns how often a message may be requeued before it is dead-lettered.
@@ -259,46 +293,16 @@ impl Settings {
     pub(crate) fn rejects_publish(&self) -> bool {
         self.has_length_limit() && matches!(self.overflow, Some(Overflow::RejectPublish | Overflow::RejectPublishDlx))
     }
-
-    fn parse<'a>(find: &dyn Fn(&'static str) -> Option<&'a Value>) -> Parsed<Self> {
-        Ok(Self {
-            kind: if find(QUEUE_TYPE).and_then(Value::as_str) == Some("quorum") {
-                QueueKind::Quorum
-            } else {
-                QueueKind::Classic
-            },
-            message_ttl_ms: duration(find, MESSAGE_TTL, 0)?,
-            expires_ms: duration(find, EXPIRES, 1)?,
-            max_length: integer(find, MAX_LENGTH, 0, i64::MAX)?.map(|n| n as usize),
-            max_length_bytes: integer(find, MAX_LENGTH_BYTES, 0, i64::MAX)?.map(|n| n as usize),
-            overflow: overflow(find)?,
-            dead_letter_exchange: text(find, DEAD_LETTER_EXCHANGE, Reason::Type)?,
-            dead_letter_routing_key: text(find, DEAD_LETTER_ROUTING_KEY, unacceptable)?,
-            max_priority: integer(find, MAX_PRIORITY, 0, 255)?.map_or(0, |n| n as u8),
-            single_active_consumer: truth(find, SINGLE_ACTIVE_CONSUMER)?,
-            delivery_limit: match integer(find, DELIVERY_LIMIT, -1, u32::MAX.into())? {
-                None => DeliveryLimit::Default,
-                Some(-1) => DeliveryLimit::Off,
-                Some(times) => DeliveryLimit::Times(times as u32),
-            },
-            consumer_timeout_ms: duration(find, CONSUMER_TIMEOUT, 1)?,
-            deduplicates: truth(find, MESSAGE_DEDUPLICATION)?,
-            partitions: integer(find, PARTITIONS, 1, PARTITIONS_MAX)?.map(|n| n as u16),
-        })
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Value(reason) => formatter.write_str(reason),
-            Self::Type(kind) => write!(formatter, "{{unacceptable_type,{kind}}}"),
-            Self::QueueType(kind) => write!(formatter, "no {kind} has it"),
-        }
-    }
 }
 
 impl DeliveryLimit {
+    fn read(value: &Value) -> Read<Self> {
+        Ok(match integer(value, -1, u32::MAX.into())? {
+            -1 => Self::Off,
+            times => Self::Times(times as u32),
+        })
+    }
+
     fn lower(self, other: Self) -> Self {
         match (self, other) {
             (Self::Times(own), Self::Times(other)) => Self::Times(own.min(other)),
@@ -308,78 +312,62 @@ impl DeliveryLimit {
     }
 }
 
-type Find<'f, 'a> = &'f dyn Fn(&'static str) -> Option<&'a Value>;
-
-fn bad<T>(name: &'static str, reason: String) -> Parsed<T> {
-    Err(BadSetting { name, reason: Reason::Value(reason) })
+/// Returns whether a policy may have this key.
+fn is_key(key: &str) -> bool {
+    let is_theirs = |argument: &Argument| !matches!(argument.key, Key::Unknown) && argument.key() == key;
+    ARGUMENTS.iter().any(is_theirs) || key == ALTERNATE_EXCHANGE || IGNORED_KEYS.contains(&key)
 }
 
-fn lower<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
+fn refuse<T>(name: &'static str, reason: String) -> Parsed<T> {
+    Err(BadArgument { name, reason: Reason::Value(reason) })
+}
+
+fn set<T>(setting: &mut T, value: Read<T>) -> Read<()> {
+    *setting = value?;
+    Ok(())
+}
+
+fn lower<T: Ord + Copy>(own: &mut Option<T>, other: Option<T>) {
+    *own = match (*own, other) {
+        (Some(own), Some(other)) => Some(own.min(other)),
+        (own, other) => own.or(other),
+    };
+}
+
+fn count(value: &Value) -> Read<Option<usize>> {
+    integer(value, 0, i64::MAX).map(|n| Some(n as usize))
+}
+
+fn max_priority(value: &Value) -> Read<u8> {
+    match integer(value, 0, i64::MAX)? {
+        n if n > 255 => bad(format!("{{max_value_exceeded,{n}}}")),
+        n => Ok(n as u8),
     }
 }
 
-fn integer(find: Find<'_, '_>, name: &'static str, min: i64, max: i64) -> Parsed<Option<i64>> {
-    let Some(value) = find(name) else { return Ok(None) };
-    match value.as_integer() {
-        None => bad(name, format!("\"expected integer, got {}\"", value.type_name())),
-        Some(n) if n < min && n == 0 => bad(name, "{value_zero,0}".into()),
-        Some(n) if n < min => bad(name, format!("{{value_negative,{n}}}")),
-        Some(n) if n > max && name == MAX_PRIORITY => bad(name, format!("{{max_value_exceeded,{n}}}")),
-        Some(n) if n > max => bad(name, format!("{{value_too_large,{n}}}")),
-        n => Ok(n),
-    }
+fn partitions(value: &Value) -> Read<Option<u16>> {
+    integer(value, 1, PARTITIONS_MAX).map(|n| Some(n as u16))
 }
 
-fn duration(find: Find<'_, '_>, name: &'static str, min: i64) -> Parsed<Option<u64>> {
-    Ok(integer(find, name, min, DURATION_MAX_MS)?.map(|ms| ms as u64))
-}
-
-/// Reads a string; `wrong` makes the reason from the name of another type.
-fn text(find: Find<'_, '_>, name: &'static str, wrong: fn(&'static str) -> Reason) -> Parsed<Option<Box<str>>> {
-    let Some(value) = find(name) else { return Ok(None) };
-    match value.as_str() {
-        None => Err(BadSetting { name, reason: wrong(value.type_name()) }),
-        Some(text) if text.len() > 255 => bad(name, "\"longer than 255 bytes\"".into()),
-        Some(text) => Ok(Some(text.into())),
-    }
-}
-
-fn truth(find: Find<'_, '_>, name: &'static str) -> Parsed<bool> {
-    match find(name) {
-        None => Ok(false),
-        Some(Value::Bool(truth)) => Ok(*truth),
-        Some(value) => Err(BadSetting { name, reason: unacceptable(value.type_name()) }),
-    }
-}
-
-fn unacceptable(kind: &'static str) -> Reason {
-    Reason::Value(format!("{{unacceptable_type,{kind}}}"))
-}
-
-fn overflow(find: Find<'_, '_>) -> Parsed<Option<Overflow>> {
-    match text(find, OVERFLOW, unacceptable)?.as_deref() {
-        None => Ok(None),
-        Some("drop-head") => Ok(Some(Overflow::DropHead)),
-        Some("reject-publish") => Ok(Some(Overflow::RejectPublish)),
-        Some("reject-publish-dlx") => Ok(Some(Overflow::RejectPublishDlx)),
-        Some(_) => bad(OVERFLOW, "invalid_overflow".into()),
+fn overflow(value: &Value) -> Read<Overflow> {
+    match &*text(value, unacceptable)? {
+        "drop-head" => Ok(Overflow::DropHead),
+        "reject-publish" => Ok(Overflow::RejectPublish),
+        "reject-publish-dlx" => Ok(Overflow::RejectPublishDlx),
+        _ => bad("invalid_overflow".into()),
     }
 }
 
 /// Returns the first argument in which two declarations of a queue differ: its name, and both values as text.
 pub(crate) fn difference(received: &Table, current: &Table) -> Option<(&'static str, String, String)> {
-    QUEUE_ARGUMENTS.into_iter().chain(WITHOUT_EFFECT).find_map(|name| {
+    ARGUMENTS.iter().filter(|argument| argument.on != On::Streams).find_map(|&Argument { name, compared, .. }| {
         let (received, current) = (received.get(name), current.get(name));
-        let is_equivalent = match (received, current) {
-            // Declaring more partitions adds them; fewer are what was declared before they were added.
-            (Some(_), Some(_)) if name == PARTITIONS => true,
-            (Some(received), Some(current)) => received.equivalent(current),
-            // A queue without a type is a classic queue.
-            (None, Some(kind)) | (Some(kind), None) if name == QUEUE_TYPE => kind.as_str() == Some("classic"),
-            (None, None) => true,
+        let is_equivalent = match (received, current, compared) {
+            (None, None, _) | (Some(_), Some(_), Compared::Presence) => true,
+            (Some(received), Some(current), _) => received.equivalent(current),
+            (Some(one), None, Compared::MissingIs(value)) | (None, Some(one), Compared::MissingIs(value)) => {
+                one.as_str() == Some(value)
+            }
             _ => false,
         };
         let is_typed = received.is_some() != current.is_some();
@@ -397,6 +385,7 @@ fn in_words(value: Option<&Value>, is_typed: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::arguments::page;
     use super::*;
 
     fn of(name: &str, value: impl Into<Value>) -> Parsed<Settings> {
@@ -404,29 +393,29 @@ mod tests {
     }
 
     fn refused(name: &'static str, reason: &str) -> Parsed<Settings> {
-        bad(name, reason.into())
+        refuse(name, reason.into())
     }
 
     #[test]
     fn each_argument_is_checked_for_type_and_range() {
         for (name, value, reason) in [
-            (MAX_LENGTH, Value::from("5"), "\"expected integer, got longstr\""),
-            (MAX_LENGTH, Value::I8(-5), "{value_negative,-5}"),
-            (EXPIRES, Value::I32(0), "{value_zero,0}"),
-            (MESSAGE_TTL, Value::I64(1 << 40), "{value_too_large,1099511627776}"),
-            (MAX_PRIORITY, Value::I32(256), "{max_value_exceeded,256}"),
-            (OVERFLOW, Value::from("explode"), "invalid_overflow"),
+            ("x-max-length", Value::from("5"), "\"expected integer, got longstr\""),
+            ("x-max-length", Value::I8(-5), "{value_negative,-5}"),
+            ("x-expires", Value::I32(0), "{value_zero,0}"),
+            ("x-message-ttl", Value::I64(1 << 40), "{value_too_large,1099511627776}"),
+            ("x-max-priority", Value::I32(256), "{max_value_exceeded,256}"),
+            ("x-overflow", Value::from("explode"), "invalid_overflow"),
             (DEAD_LETTER_ROUTING_KEY, Value::from("key"), "routing_key_but_no_dlx_defined"),
-            (SINGLE_ACTIVE_CONSUMER, Value::from("yes"), "{unacceptable_type,longstr}"),
+            ("x-single-active-consumer", Value::from("yes"), "{unacceptable_type,longstr}"),
         ] {
             assert_eq!(of(name, value), refused(name, reason));
         }
         let reason = Reason::Type("signedint");
-        assert_eq!(of(DEAD_LETTER_EXCHANGE, 1), Err(BadSetting { name: DEAD_LETTER_EXCHANGE, reason }));
+        assert_eq!(of(DEAD_LETTER_EXCHANGE, 1), Err(BadArgument { name: DEAD_LETTER_EXCHANGE, reason }));
         let reason = Reason::QueueType("rabbit_classic_queue");
-        assert_eq!(of(DELIVERY_LIMIT, 3), Err(BadSetting { name: DELIVERY_LIMIT, reason }));
+        assert_eq!(of("x-delivery-limit", 3), Err(BadArgument { name: "x-delivery-limit", reason }));
         assert_eq!(of("x-unknown", 1), Ok(Settings::default()));
-        assert_eq!(of(MESSAGE_TTL, 0).unwrap().message_ttl_ms, Some(0));
+        assert_eq!(of("x-message-ttl", 0).unwrap().message_ttl_ms, Some(0));
     }
 
     #[test]
@@ -436,11 +425,11 @@ mod tests {
                 .into_iter()
                 .collect();
         let policy = Settings::of_policy(&policy).unwrap();
-        let settings = of(MAX_LENGTH, 7).unwrap().under(&policy);
+        let settings = of("x-max-length", 7).unwrap().under(&policy);
         assert_eq!((settings.max_length, settings.expires_ms), (Some(5), Some(9)));
         assert!(settings.rejects_publish());
-        assert_eq!(of(OVERFLOW, "drop-head").unwrap().under(&policy).overflow, Some(Overflow::DropHead));
-        assert_eq!(of(MAX_LENGTH, 3).unwrap().under(&policy).max_length, Some(3));
+        assert_eq!(of("x-overflow", "drop-head").unwrap().under(&policy).overflow, Some(Overflow::DropHead));
+        assert_eq!(of("x-max-length", 3).unwrap().under(&policy).max_length, Some(3));
     }
 
     #[test]
@@ -470,7 +459,7 @@ mod tests {
         assert_eq!(of(QUEUE_TYPE, "quorum").unwrap().delivery_limit(), Some(20));
         let quorum = |limit: i32| {
             let arguments: Table =
-                [(QUEUE_TYPE, "quorum".into()), (DELIVERY_LIMIT, Value::I32(limit))].into_iter().collect();
+                [(QUEUE_TYPE, "quorum".into()), ("x-delivery-limit", Value::I32(limit))].into_iter().collect();
             Settings::of_arguments(&arguments).unwrap().delivery_limit()
         };
         assert_eq!((quorum(3), quorum(-1)), (Some(3), None));
@@ -478,13 +467,59 @@ mod tests {
 
     #[test]
     fn a_difference_is_told_with_both_values() {
-        let table = |value: Value| [(MAX_LENGTH, value)].into_iter().collect::<Table>();
+        let table = |value: Value| [("x-max-length", value)].into_iter().collect::<Table>();
         let five = table(Value::I8(5));
         let differs = |received: &Table, current: &Table| difference(received, current);
         assert_eq!(differs(&five, &table(Value::I64(5))), None);
-        assert_eq!(differs(&five, &table(Value::I64(6))), Some((MAX_LENGTH, "'5'".into(), "'6'".into())));
+        assert_eq!(differs(&five, &table(Value::I64(6))), Some(("x-max-length", "'5'".into(), "'6'".into())));
         let typed = "the value '5' of type 'byte'".to_owned();
-        assert_eq!(differs(&five, &Table::new()), Some((MAX_LENGTH, typed.clone(), "none".into())));
-        assert_eq!(differs(&Table::new(), &five), Some((MAX_LENGTH, "none".into(), typed)));
+        assert_eq!(differs(&five, &Table::new()), Some(("x-max-length", typed.clone(), "none".into())));
+        assert_eq!(differs(&Table::new(), &five), Some(("x-max-length", "none".into(), typed)));
+    }
+
+    /// How the page says for which queues an argument is.
+    fn note_of(argument: &Argument) -> &'static str {
+        match argument.on {
+            On::All => "",
+            On::Classic => "of classic queues",
+            On::Quorum => "of quorum queues",
+            On::Streams => "of streams",
+        }
+    }
+
+    #[test]
+    fn the_page_on_compatibility_has_every_argument_of_queues() {
+        let rows = ROWS.each_ref().map(|row| {
+            let states = match (&row.argument.read, row.argument.on) {
+                (Some(_), _) => &["yes", "differs"][..],
+                (None, On::Streams) => &["not yet"],
+                (None, _) => &["no effect"],
+            };
+            (row.argument.name, states, note_of(&row.argument))
+        });
+        page::check("queue argument", &rows);
+    }
+
+    #[test]
+    fn the_page_on_compatibility_has_every_key_of_policies() {
+        let keys = |wanted: fn(&Key<Settings>) -> bool| ROWS.iter().filter(move |row| wanted(&row.argument.key));
+        let merged = keys(|key| matches!(key, Key::Merged { .. })).map(|row| row.argument.key());
+        let works = &["yes", "differs"][..];
+        let mut expected: Vec<_> = merged.chain([ALTERNATE_EXCHANGE]).map(|key| (key, works, "")).collect();
+        let ignored = keys(|key| matches!(key, Key::Ignored));
+        expected.extend(ignored.map(|row| (row.argument.key(), &["no effect"][..], note_of(&row.argument))));
+        expected.extend(IGNORED_KEYS.map(|key| (key, &["no effect"][..], "")));
+        page::check("key", &expected);
+    }
+
+    #[test]
+    fn the_page_on_compatibility_has_every_key_of_operator_policies() {
+        let theirs = ROWS.iter().filter(|row| row.is_for_operators && row.argument.read.is_some());
+        let mut keys: Vec<_> = theirs.map(|row| format!("`{}`", row.argument.key())).collect();
+        let operators = page::line("| operators' policies | yes | ");
+        let mut said: Vec<_> = operators.trim_end_matches([' ', '|']).split(", ").collect();
+        keys.sort_unstable();
+        said.sort_unstable();
+        assert_eq!(said, keys, "the line \"operators' policies\" of docs/compatibility.md, and the code");
     }
 }

@@ -6,6 +6,7 @@
 
 use super::Broker;
 use super::topology::QueueDeclaration;
+use crate::broker::model::arguments::PRIORITY;
 use crate::broker::model::error::{Error, Resource};
 use crate::broker::model::names::{REPLY_TO, check_short};
 use crate::broker::model::queue::Cursor;
@@ -52,11 +53,11 @@ impl Broker {
     /// When the channel is not open.
     pub fn consume(&mut self, channel: ChannelId, consume: &Consume<'_>) -> Result<Box<str>, Error> {
         let Consume { queue, consumer_tag, no_ack, exclusive, arguments } = *consume;
-        let priority = match arguments.get("x-priority") {
+        let priority = match arguments.get(PRIORITY) {
             None => 0,
             Some(value) => value.as_integer().ok_or_else(|| {
                 let reason = format!("\"expected integer, got {}\"", value.type_name()).into();
-                Error::BadQueueArgument { queue: queue.into(), argument: "x-priority", reason }
+                Error::BadQueueArgument { queue: queue.into(), argument: PRIORITY, reason }
             })?,
         };
         check_short("consumer tag", consumer_tag)?;

@@ -66,9 +66,6 @@ impl Broker {
 
 fn check(policy: &Policy) -> Result<(), Error> {
     Settings::of_policy(&policy.definition)
-        .map_err(|bad| Error::BadArgument(bad.name, bad.reason.to_string().into()))?;
-    if policy.definition.get("alternate-exchange").is_some_and(|name| name.as_str().is_none()) {
-        return Err(Error::BadArgument("alternate-exchange", "expected the name of an exchange".into()));
-    }
-    Ok(())
+        .map(drop)
+        .map_err(|bad| Error::BadArgument(bad.name, bad.reason.to_string().into()))
 }

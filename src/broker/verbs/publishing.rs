@@ -2,6 +2,7 @@
 
 use super::{Broker, commit};
 use crate::broker::durable::keeping;
+use crate::broker::model::arguments::DURATION_MAX_MS;
 use crate::broker::model::error::{Error, Resource};
 use crate::broker::model::headers::{self, Reason};
 use crate::broker::model::message::{Message, Parts};
@@ -9,7 +10,7 @@ use crate::broker::model::names::{self, REPLY_TO, check_short};
 use crate::broker::model::publisher;
 use crate::broker::model::queue::Queue;
 use crate::broker::model::record::Record;
-use crate::broker::model::settings::{DURATION_MAX_MS, Overflow};
+use crate::broker::model::settings::Overflow;
 use crate::id::{ChannelId, QueueId};
 use crate::properties::Properties;
 

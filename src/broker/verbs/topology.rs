@@ -1,15 +1,16 @@
 //! Topology: exchanges, queues and bindings are declared, bound and deleted.
 
 use super::Broker;
+use crate::broker::model::arguments::{self, ALTERNATE_EXCHANGE, BadArgument, DELAYED_TYPE, Reason};
 use crate::broker::model::error::{Error, Resource};
 use crate::broker::model::exchange::{Destination, Exchange, ExchangeKind};
 use crate::broker::model::names::{REPLY_TO, check_short, is_reply_address, plain_name};
 use crate::broker::model::record::Record;
 use crate::broker::model::room;
-use crate::broker::model::settings::{self, BadSetting, Reason, Settings};
+use crate::broker::model::settings::{self, QUEUE_TYPE, QueueKind, Settings};
 use crate::broker::session::event::Notice;
 use crate::id::{ChannelId, QueueId};
-use crate::table::{Table, Value};
+use crate::table::Table;
 
 const BINDING_ARGUMENTS_MAX: usize = 256;
 
@@ -99,10 +100,10 @@ impl Broker {
         if name.starts_with("amq.") {
             return Err(Error::ReservedName(Resource::Exchange, name.into()));
         }
-        if let Some(alternate) = arguments.get("alternate-exchange").filter(|name| name.as_str().is_none()) {
+        if let Some(alternate) = arguments.get(ALTERNATE_EXCHANGE).filter(|name| name.as_str().is_none()) {
             return Err(Error::BadAlternateExchange(name.into(), alternate.type_name()));
         }
-        let alternate = arguments.get("alternate-exchange").and_then(Value::as_str);
+        let alternate = arguments::alternate_exchange(arguments);
         self.check_room(room::of_exchange(name, alternate))?;
         self.check_keeping(durable)?;
         self.commit(&Record::ExchangeDeclared { name, kind, durable, auto_delete, internal, arguments });
@@ -117,13 +118,13 @@ impl Broker {
         let ExchangeDeclaration { name, kind, durable, auto_delete, internal, arguments, .. } = *declaration;
         let current = self.state.exchange(name).expect("it was looked up before");
         let differs = differs(Resource::Exchange, name);
-        let alternate = arguments.get("alternate-exchange").and_then(Value::as_str);
+        let alternate = arguments::alternate_exchange(arguments);
         differs("type", &quoted(kind), &quoted(current.kind.name()))?;
-        differs("x-delayed-type", &quoted(routing.name()), &quoted(current.routing().name()))?;
+        differs(DELAYED_TYPE, &quoted(routing.name()), &quoted(current.routing().name()))?;
         differs("durable", &quoted(durable), &quoted(current.durable))?;
         differs("auto_delete", &quoted(auto_delete), &quoted(current.auto_delete))?;
         differs("internal", &quoted(internal), &quoted(current.internal))?;
-        differs("alternate-exchange", &optional(alternate), &optional(current.declared_alternate()))
+        differs(ALTERNATE_EXCHANGE, &optional(alternate), &optional(current.declared_alternate()))
     }
 
     /// Deletes an exchange with its bindings; an unknown name is no error.
@@ -169,11 +170,11 @@ impl Broker {
             return Err(Error::ReservedName(Resource::Queue, queue.name.into()));
         }
         let is_lasting = queue.durable && !queue.exclusive && !queue.auto_delete;
-        if !self.prefers_quorum || !is_lasting || queue.arguments.get("x-queue-type").is_some() {
+        if !self.prefers_quorum || !is_lasting || queue.arguments.get(QUEUE_TYPE).is_some() {
             return self.declare_named(channel, queue);
         }
         let mut arguments = queue.arguments.clone();
-        arguments.insert("x-queue-type", "quorum");
+        arguments.insert(QUEUE_TYPE, "quorum");
         self.declare_named(channel, &QueueDeclaration { arguments: &arguments, ..*queue })
     }
 
@@ -491,31 +492,20 @@ fn check_binding_arguments(arguments: &Table) -> Result<(), Error> {
 }
 
 fn check_queue_arguments(declaration: &QueueDeclaration<'_>) -> Result<(), Error> {
-    let QueueDeclaration { name, arguments, .. } = *declaration;
-    let bad =
-        |argument, reason: String| Err(Error::BadQueueArgument { queue: name.into(), argument, reason: reason.into() });
-    let refuse = |reason| Err(Error::QuorumQueue(name.into(), reason));
-    let kind = arguments.get("x-queue-type");
-    if let Some(value) = kind.filter(|kind| kind.as_str().is_none()) {
-        return bad("x-queue-type", format!("{{unacceptable_type,{}}}", value.type_name()));
-    }
-    match kind.and_then(Value::as_str) {
-        Some("quorum") if !declaration.durable => return refuse("non-durable"),
-        Some("quorum") if declaration.auto_delete => return refuse("auto-delete"),
-        Some("quorum") if declaration.exclusive => return refuse("exclusive-owner"),
-        None | Some("classic" | "quorum") => {}
-        Some("stream") => {
-            return Err(Error::NotImplemented(
-                "streams are not implemented: declare a classic or a quorum queue".into(),
-            ));
+    let QueueDeclaration { name, arguments, durable, auto_delete, exclusive, .. } = *declaration;
+    let refuse = |BadArgument { name: argument, reason }| match reason {
+        Reason::Value(reason) => Error::BadQueueArgument { queue: name.into(), argument, reason: reason.into() },
+        Reason::Type(kind) => Error::BadQueueArgumentType(name.into(), argument, kind),
+        Reason::QueueType(kind) => Error::UnsupportedQueueArgument(name.into(), argument, kind),
+        Reason::NotImplemented(reason) => Error::NotImplemented(reason.into()),
+    };
+    if QueueKind::of_arguments(arguments).map_err(refuse)? == QueueKind::Quorum {
+        let refused = [(!durable, "non-durable"), (auto_delete, "auto-delete"), (exclusive, "exclusive-owner")];
+        if let Some((_, reason)) = refused.into_iter().find(|(is_refused, _)| *is_refused) {
+            return Err(Error::QuorumQueue(name.into(), reason));
         }
-        Some(kind) => return bad("x-queue-type", format!("\"unsupported queue type '{kind}'\"")),
     }
-    Settings::of_arguments(arguments).map(drop).or_else(|BadSetting { name: argument, reason }| match reason {
-        Reason::Value(reason) => bad(argument, reason),
-        Reason::Type(kind) => Err(Error::BadQueueArgumentType(name.into(), argument, kind)),
-        Reason::QueueType(kind) => Err(Error::UnsupportedQueueArgument(name.into(), argument, kind)),
-    })
+    Settings::of_arguments(arguments).map(drop).map_err(refuse)
 }
 
 fn quoted(value: impl std::fmt::Display) -> String {

@@ -58,16 +58,9 @@ export const METHODS = [
 /** The methods that the protocol reads or writes: the lists from which its code is generated. */
 export const KNOWN_METHODS = ["RECEIVED", "SENT"].flatMap((list) => listIn("scripts/methods.rs", `const ${list}`));
 
-export const QUEUE_ARGUMENTS = found("src/broker/model/settings.rs", /"(x-[a-z-]+)"/g);
-export const CONSUMER_ARGUMENTS = found("src/broker/verbs/delivery.rs", /arguments\.get\("(x-[a-z-]+)"\)/g);
-export const IGNORED_POLICY_KEYS = listIn("src/broker/model/settings.rs", "const IGNORED_POLICY_KEYS");
-export const POLICY_KEYS = [...listIn("src/broker/model/settings.rs", "const POLICY_KEYS"), ...IGNORED_POLICY_KEYS];
 export const EXCHANGE_TYPES = listIn("src/broker/model/exchange/kind.rs", "const NAMES");
-export const EXCHANGE_ARGUMENTS = [
-  ...found("src/broker/model/exchange.rs", /"(alternate-exchange|x-delayed-type)"/g),
-  ...found("src/broker/model/exchange/hashing.rs", /= "(hash-[a-z]+)"/g),
-];
-export const BINDING_ARGUMENTS = found("src/broker/model/exchange/headers.rs", /"(x-[a-z]+)"/g);
+/** The tables of arguments and of keys are compared with those of the core by tests of the core. */
+export const IGNORED_POLICY_KEYS = table("key").flatMap(({ names, state }) => (state === "no effect" ? names : []));
 
 const ADDED_HEADERS = ["x-death", "x-delivery-count"];
 const PROPERTIES = ["delivery-mode", "priority", "expiration", "reply-to", "user-id"];

@@ -1,6 +1,7 @@
 // Read: definitions as RabbitMQ exports them, checked as a whole: users, virtual hosts, permissions, policies and topology.
 import type { Table } from "../../core/abi.js";
 import { DEFAULT_VIRTUAL_HOST } from "../../core/engine.js";
+import type { OperatorKey } from "../../core/named-arguments.js";
 import { faultOf } from "../../core/patterns.js";
 import { APPLY_TO, type PolicyOptions } from "../../embedded/options.js";
 import type { Permissions, User, VirtualHost } from "../access/access.js";
@@ -13,17 +14,18 @@ const COMPONENTS = ["operator_policy", "vhost-limits"];
 /** Global parameters that each RabbitMQ has for itself. */
 const OWN = ["internal_cluster_id", "cluster_name"];
 const TYPES = ["classic", "quorum"] as const;
-const OPERATOR_KEYS = [
-  "expires",
-  "message-ttl",
-  "max-length",
-  "max-length-bytes",
-  "max-in-memory-length",
-  "max-in-memory-bytes",
-  "delivery-limit",
-  "overflow",
-  "queue-version",
-];
+/** Keys of operator policies; the compiler misses those of the core's that are not here. */
+const OPERATOR_KEYS: readonly string[] = Object.keys({
+  expires: true,
+  "message-ttl": true,
+  "max-length": true,
+  "max-length-bytes": true,
+  "max-in-memory-length": true,
+  "max-in-memory-bytes": true,
+  "delivery-limit": true,
+  overflow: true,
+  "queue-version": true,
+} satisfies Record<OperatorKey, true>);
 
 interface Described extends VirtualHost {
   name: string;

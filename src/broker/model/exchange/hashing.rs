@@ -5,12 +5,10 @@
 //! others, and nothing moves between those. Weights change the numbers such that shares are proportional to them.
 
 use super::destinations::{Destination, Destinations};
+use crate::broker::model::arguments::{HASH_HEADER, HASH_PROPERTY};
 use crate::broker::model::error::Error;
 use crate::properties::Properties;
 use crate::table::{Table, Value};
-
-const HASH_HEADER: &str = "hash-header";
-const HASH_PROPERTY: &str = "hash-property";
 
 /// The bindings of a consistent hash exchange.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 
 use super::destinations::{Destination, Destinations};
+use crate::broker::model::arguments::MATCH;
 use crate::broker::model::error::Error;
 use crate::properties::Properties;
 use crate::table::{Table, Value};
@@ -89,9 +90,9 @@ fn put_place(name: &str, value: &Value, place: &mut Vec<u8>) {
 
 /// Returns the rules that a binding's arguments amount to.
 fn rules(arguments: &Table) -> Vec<Table> {
-    let mode = arguments.get("x-match").and_then(Value::as_str).unwrap_or("all");
+    let mode = arguments.get(MATCH).and_then(Value::as_str).unwrap_or("all");
     let with_x = mode.ends_with("-with-x");
-    let is_wanted = |name: &str| name != "x-match" && (with_x || !name.starts_with("x-"));
+    let is_wanted = |name: &str| name != MATCH && (with_x || !name.starts_with("x-"));
     let wanted = arguments.iter().filter(|(name, _)| is_wanted(name)).map(|(name, value)| (name, value.clone()));
     if mode.starts_with("any") { wanted.map(|one| Table::from_iter([one])).collect() } else { vec![wanted.collect()] }
 }
@@ -103,11 +104,11 @@ fn holds(rule: &Table, headers: &Table) -> bool {
 
 /// Checks that a headers binding's `x-match` is one of the four modes.
 pub(super) fn check_mode(arguments: &Table) -> Result<(), Error> {
-    let found = match arguments.get("x-match").map(Value::as_str) {
+    let found = match arguments.get(MATCH).map(Value::as_str) {
         None | Some(Some("all" | "any" | "all-with-x" | "any-with-x")) => return Ok(()),
         Some(mode) => mode,
     };
-    Err(Error::Invalid(match (found, arguments.get("x-match")) {
+    Err(Error::Invalid(match (found, arguments.get(MATCH)) {
         (None, Some(value)) => {
             let kind = value.type_name();
             format!("Invalid x-match field type {kind} (value {value}); expected longstr").into()

@@ -1,5 +1,6 @@
 //! Management: lists of a broker's contents, in the terms of RabbitMQ's management API.
 
+use crate::broker::model::arguments::{ALTERNATE_EXCHANGE, DELAYED_TYPE};
 use crate::broker::model::exchange::{Destination, Exchange};
 use crate::broker::model::names::is_reply_address;
 use crate::broker::model::policy::Policy;
@@ -238,10 +239,10 @@ impl Broker {
 fn exchange_report(name: &str, exchange: &Exchange) -> Table {
     let mut arguments = Table::new();
     if let Some(alternate) = exchange.declared_alternate() {
-        arguments.insert("alternate-exchange", alternate);
+        arguments.insert(ALTERNATE_EXCHANGE, alternate);
     }
     if exchange.is_delayed() {
-        arguments.insert("x-delayed-type", exchange.routing().name());
+        arguments.insert(DELAYED_TYPE, exchange.routing().name());
     }
     let mut report = Table::new();
     report.insert("name", name);

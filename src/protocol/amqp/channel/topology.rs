@@ -2,7 +2,10 @@
 
 use super::{Channel, Context};
 use crate::access::Permission;
-use crate::broker::{Binding, ExchangeDeclaration, QueueDeclaration, QueueStatus, Resource, plain_name};
+use crate::broker::{
+    Binding, DEAD_LETTER_EXCHANGE, ExchangeDeclaration, QueueDeclaration, QueueStatus, Resource, alternate_exchange,
+    plain_name,
+};
 use crate::protocol::amqp::method::{
     ExchangeBind, ExchangeBindOk, ExchangeDeclare, ExchangeDeclareOk, ExchangeDelete, ExchangeDeleteOk, ExchangeUnbind,
     ExchangeUnbindOk, QueueBind, QueueBindOk, QueueDeclare, QueueDeclareOk, QueueDelete, QueueDeleteOk, QueuePurge,
@@ -116,7 +119,7 @@ impl Channel {
             return Ok(());
         }
         context.check_exchange(Permission::Configure, name)?;
-        match arguments.get("alternate-exchange").and_then(Value::as_str) {
+        match alternate_exchange(arguments) {
             Some(alternate) if !context.broker.exists(Resource::Exchange, name) => {
                 context.check_exchange(Permission::Read, name)?;
                 context.check_exchange(Permission::Write, alternate)
@@ -151,7 +154,7 @@ impl Channel {
 
 fn check_queue_declaration(name: &str, arguments: &Table, is_new: bool, context: &mut Context<'_>) -> Done {
     context.check(Permission::Configure, Resource::Queue, name)?;
-    match arguments.get("x-dead-letter-exchange").and_then(Value::as_str) {
+    match arguments.get(DEAD_LETTER_EXCHANGE).and_then(Value::as_str) {
         Some(dead_letter_exchange) if is_new => {
             context.check(Permission::Read, Resource::Queue, name)?;
             context.check_exchange(Permission::Write, dead_letter_exchange)
