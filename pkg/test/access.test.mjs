@@ -1,4 +1,4 @@
-// Users, virtual hosts and permissions, as AMQP clients meet them.
+// Access: users, virtual hosts and permissions, as AMQP clients see them.
 import assert from "node:assert/strict";
 import { networkInterfaces } from "node:os";
 import { test } from "node:test";
@@ -27,7 +27,7 @@ async function channelOf(connection) {
   return channel;
 }
 
-test("users log in with their passwords; guest is not there when others are", async (t) => {
+test("users log in with their passwords; guest does not exist when others do", async (t) => {
   const users = [
     { name: "alice", password: "secret" },
     { name: "béla", password: "pass:wörd" },
@@ -42,7 +42,7 @@ test("users log in with their passwords; guest is not there when others are", as
   }
 });
 
-test("hashes of passwords are RabbitMQ's: made by one they are good for the other", async (t) => {
+test("password hashes are interchangeable with RabbitMQ's", async (t) => {
   const users = [
     // Made by RabbitMQ 3.10.8 from the password "secret".
     { name: "bob", password_hash: "L1CltGNOGs4jqXVKune4jqOVfJlenHr5FhOkZdXawl4Lru92" },
@@ -53,7 +53,7 @@ test("hashes of passwords are RabbitMQ's: made by one they are good for the othe
   for (const wrong of ["bob:Secret", "nobody:", "nobody:x"]) await assert.rejects(as(wrong), /403/, wrong);
 });
 
-test("a password and its hash go together, by both algorithms, with new salt each time", () => {
+test("a password matches its hash, by both algorithms, with new salt each time", () => {
   for (const algorithm of ["rabbit_password_hashing_sha256", "rabbit_password_hashing_sha512"]) {
     const [one, other] = [hashPassword("secret", algorithm), hashPassword("secret", algorithm)];
     assert.notEqual(one.hash, other.hash);
@@ -62,7 +62,7 @@ test("a password and its hash go together, by both algorithms, with new salt eac
   }
 });
 
-test("virtual hosts keep their queues apart, and who has no permissions in one cannot enter it", async (t) => {
+test("virtual hosts keep their queues apart, and a user without permissions cannot enter one", async (t) => {
   const users = [
     { name: "everywhere", password: "x" },
     { name: "here", password: "x", permissions: { "/": ALL } },
@@ -81,7 +81,7 @@ test("virtual hosts keep their queues apart, and who has no permissions in one c
   assert.throws(() => broker.virtualHost("nowhere"), { name: "NotFound" });
 });
 
-test("permissions are regular expressions for what is configured, written and read", async (t) => {
+test("permissions are regular expressions for configure, write and read", async (t) => {
   const users = [
     { name: "u", password: "x", permissions: { "/": { configure: "^mine", write: "^mine|amq.default", read: "" } } },
   ];
@@ -113,7 +113,7 @@ test("permissions are regular expressions for what is configured, written and re
   await connection.close();
 });
 
-test("beyond loopback somebody must be able to log in", async (t) => {
+test("beyond loopback there must be a user that can log in", async (t) => {
   const users = [{ name: "guest", password: "guest" }];
   for (const options of [{}, { users }])
     await assert.rejects(listen({ amqpPort: 0, host: "0.0.0.0", ...options }), {
@@ -131,7 +131,7 @@ const outside = Object.values(networkInterfaces())
   .flat()
   .find(({ family, internal }) => family === "IPv4" && !internal)?.address;
 
-test("guest may come from this machine only, unless remoteGuest lets it in", { skip: !outside }, async (t) => {
+test("guest may log in from this machine only, unless remoteGuest allows more", { skip: !outside }, async (t) => {
   const users = ["guest", "alice"].map((name) => ({ name, password: name, tags: ["administrator"] }));
   for (const remoteGuest of [false, true]) {
     const options = { amqpPort: 0, httpPort: 0, host: "0.0.0.0", allowedHosts: [outside], remoteGuest };
@@ -148,7 +148,7 @@ test("guest may come from this machine only, unless remoteGuest lets it in", { s
   }
 });
 
-test("users and virtual hosts that cannot be are TypeErrors that name them", async () => {
+test("invalid users and virtual hosts are TypeErrors that name them", async () => {
   const wrong = [
     [{ users: {} }, /^users must be a list of objects/],
     [{ users: ["alice"] }, "users[0] must be a JSON object."],

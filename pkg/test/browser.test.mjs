@@ -1,4 +1,5 @@
-// The package in a real browser: bundled by Vite, served by the broker itself under its own Content Security Policy.
+// Browser: the package in a real browser: bundled by Vite, served by the broker itself under its own Content Security
+// Policy.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -44,7 +45,7 @@ async function bundle(name) {
   });
 }
 
-/** A page that has loaded, and what it complains of. */
+/** Opens a page, and collects its errors. */
 async function open(t, name) {
   const page = await browser.newPage();
   t.after(() => page.close());
@@ -71,7 +72,7 @@ async function openPage(t) {
   return { page, complaints };
 }
 
-test("ten thousand messages through the worker, held back by what the page has read", { skip }, async (t) => {
+test("ten thousand messages through the worker, paced by what the page has read", { skip }, async (t) => {
   const { page, complaints } = await openPage(t);
   const outcome = await page.evaluate(async () => {
     const broker = await openBroker({ memoryMaxBytes: 64 << 20 });
@@ -95,12 +96,12 @@ test("ten thousand messages through the worker, held back by what the page has r
   assert.deepEqual(complaints, []);
 });
 
-test("a broker that is closed tells its clients 320, and refuses from then on", { skip }, async (t) => {
+test("closing a broker closes its clients with 320, and it refuses calls from then on", { skip }, async (t) => {
   const { page } = await openPage(t);
   const outcome = await page.evaluate(async () => {
     const broker = await openBroker();
     const connection = await broker.connect();
-    const told = new Promise((resolve) => {
+    const closed = new Promise((resolve) => {
       connection.ondisconnect = (error) => resolve(error.message);
     });
     const from = performance.now();
@@ -108,10 +109,10 @@ test("a broker that is closed tells its clients 320, and refuses from then on", 
     const ms = performance.now() - from;
     const refused = await broker.connect().catch((error) => error.message);
     const noStats = await broker.stats().catch((error) => error.message);
-    return { told: await told, refused, noStats, ms };
+    return { closed: await closed, refused, noStats, ms };
   });
   console.log(`closed in ${outcome.ms.toFixed(0)} ms`);
-  assert.match(outcome.told, /CONNECTION_FORCED.*\(320\)/);
+  assert.match(outcome.closed, /CONNECTION_FORCED.*\(320\)/);
   assert.equal(outcome.refused, "This broker is closed.");
   assert.equal(outcome.noStats, "This broker is closed.");
 });

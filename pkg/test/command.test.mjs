@@ -1,4 +1,4 @@
-// The command `pocketmq`, as a process.
+// Command: `pocketmq`, as a process.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -27,7 +27,7 @@ function run(t, args, env = {}) {
   return { child, ended, output };
 }
 
-/** Runs a command that is to end by itself. */
+/** Runs a command that ends by itself. */
 async function finished(t, args) {
   const { ended, output } = run(t, args);
   const [code] = await ended;
@@ -44,7 +44,7 @@ async function ready(t, args = FREE, env = {}) {
   return { ...running, url, httpUrl, amqpsUrl };
 }
 
-/** A folder with files in it; answers the path of each. */
+/** Makes a folder with files in it; returns the path of each. */
 async function files(t, contents) {
   const folder = await mkdtemp(join(tmpdir(), "pocketmq-command-"));
   t.after(() => rm(folder, { recursive: true }));
@@ -55,7 +55,7 @@ async function files(t, contents) {
   return Object.fromEntries(await Promise.all(paths));
 }
 
-test("it says where it is, and is there", async (t) => {
+test("it prints its addresses, and serves there", async (t) => {
   const { url, httpUrl } = await ready(t);
   const connection = await amqplib.connect(url);
   await connection.close();
@@ -80,25 +80,25 @@ test("the environment of RabbitMQ's container names a user and a virtual host", 
 });
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
-  test(`${signal}: clients are told 320, and it ends with 0`, async (t) => {
+  test(`${signal}: clients are closed with 320, and it exits with 0`, async (t) => {
     const { child, ended, output, url } = await ready(t);
     const connection = await amqplib.connect(url);
     connection.on("error", () => {});
-    const told = once(connection, "close");
+    const closed = once(connection, "close");
     child.kill(signal);
-    assert.match(String((await told)[0]), /320/);
+    assert.match(String((await closed)[0]), /320/);
     assert.deepEqual(await ended, [0, null]);
     assert.equal(output.stderr, "");
   });
 }
 
-test("a second signal ends it at once", async (t) => {
+test("a second signal ends the broker at once", async (t) => {
   const { child, ended, url } = await ready(t);
   const connection = await amqplib.connect(`${url}?heartbeat=0`);
   const { stream } = connection.connection;
   stream.removeAllListeners("readable");
   child.kill("SIGINT");
-  // The broker's goodbye shows that the first signal was taken; this client does not answer it.
+  // The broker's close shows that it got the first signal; this client does not reply to it.
   await once(stream, "readable");
   child.kill("SIGINT");
   assert.deepEqual(await ended, [1, null]);
@@ -118,7 +118,7 @@ test("a taken port is one sentence with the flag's name", async (t) => {
   }
 });
 
-test("a command line that cannot be understood ends with 2 and one sentence", async (t) => {
+test("an invalid command line exits with 2 and one sentence", async (t) => {
   const wrong = [
     [["--port", "1"], /^Unknown option '--port'; see pocketmq --help\.\n$/],
     [["--amqp-port"], /argument missing; see pocketmq --help\.\n$/],
@@ -145,7 +145,7 @@ test("--help and --version", async (t) => {
   assert.deepEqual(await finished(t, ["--version"]), { code: 0, stdout: `${version}\n`, stderr: "" });
 });
 
-test("users come with their tags; passwords from the line, a file or the environment", async (t) => {
+test("users have their tags; passwords come from the command line, a file or the environment", async (t) => {
   const paths = await files(t, { password: "from a file\n" });
   const users = ["--user", "line:pass:word:administrator,monitoring", "--user", `file:@${paths.password}`];
   const args = [...FREE, ...users, "--user", "env:$SECRET:management", "--vhost", "other"];
@@ -166,14 +166,14 @@ test("users come with their tags; passwords from the line, a file or the environ
   ]);
 });
 
-test("definitions are there when it is ready", async (t) => {
+test("definitions are imported when it is ready", async (t) => {
   const definitions = fileURLToPath(new URL("fixtures/rabbitmq-definitions.json", import.meta.url));
   const { url } = await ready(t, [...FREE, "--definitions", definitions]);
   const credentials = amqplib.credentials.plain("bob", "secret");
   await (await amqplib.connect(`${url}/other`, { credentials })).close();
 });
 
-test("a certificate and its key open a port for TLS", async (t) => {
+test("a certificate and its key open a TLS port", async (t) => {
   const authority = certificate("authority");
   const { cert, key } = certificate("server", { by: authority });
   const paths = await files(t, { cert, key, ca: authority.cert });
@@ -182,7 +182,7 @@ test("a certificate and its key open a port for TLS", async (t) => {
   await (await amqplib.connect(amqpsUrl, { ca: [authority.cert] })).close();
 });
 
-test("users, files and certificates that cannot be are one sentence with the flag's name", async (t) => {
+test("invalid users, files and certificates are reported in one sentence with the flag's name", async (t) => {
   const { cert, key } = certificate("one");
   const paths = await files(t, { cert, key, other: certificate("other").key, text: "{", empty: "" });
   const wrong = [
@@ -253,14 +253,14 @@ test("users, files and certificates that cannot be are one sentence with the fla
   }
 });
 
-test("beyond loopback it listens once there is a user for it", async (t) => {
+test("beyond loopback it listens only with a user that can log in", async (t) => {
   for (const flags of [["--remote-guest"], ["--user", "alice:secret"]]) {
     const { url } = await ready(t, [...FREE, "--host", "0.0.0.0", ...flags]);
     assert.match(url, /127\.0\.0\.1:\d+$/);
   }
 });
 
-test("--message-max-bytes lets a larger message in, which is kept like any other", async (t) => {
+test("--message-max-bytes allows a larger message, which is durable like any other", async (t) => {
   const { at } = await files(t, { at: "" });
   const flags = [...FREE, "--data", `${at}.data`, "--message-max-bytes", String(20 << 20)];
   const first = await ready(t, flags);
@@ -279,7 +279,7 @@ test("--message-max-bytes lets a larger message in, which is kept like any other
   await again.close();
 });
 
-test("a user with the tag impersonator publishes with the user-id of another", async (t) => {
+test("a user with the tag impersonator may publish with another's user-id", async (t) => {
   const { url } = await ready(t, [...FREE, "--user", "relay:secret:impersonator"]);
   const { hostname, port } = new URL(url);
   const connection = await amqplib.connect({ hostname, port: Number(port), username: "relay", password: "secret" });
@@ -291,7 +291,7 @@ test("a user with the tag impersonator publishes with the user-id of another", a
   await connection.close();
 });
 
-test("a bug that one request meets is logged, and the broker goes on", async (t) => {
+test("a bug in one request is logged, and the broker goes on", async (t) => {
   const rates = new URL("../dist/node/api/rates.js", import.meta.url);
   const plant = `import { Rates } from ${JSON.stringify(rates)};
     Rates.prototype.told = () => { throw new RangeError("planted"); };`;

@@ -1,4 +1,4 @@
-// Definitions: out of RabbitMQ and in here, out of here and in here again.
+// Definitions: from RabbitMQ to PocketMQ, and from one PocketMQ to another.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -8,7 +8,7 @@ import amqplib from "amqplib";
 import { listen } from "pocketmq/node";
 import { apiOf } from "./support/api.mjs";
 
-// As RabbitMQ 3.10.8 exported them.
+// As exported by RabbitMQ 3.10.8.
 const rabbitmq = JSON.parse(readFileSync(new URL("fixtures/rabbitmq-definitions.json", import.meta.url), "utf8"));
 const SECTIONS = ["users", "vhosts", "permissions", "policies", "queues", "exchanges", "bindings"];
 
@@ -18,13 +18,13 @@ async function started(t, options = {}) {
   return { broker, api: apiOf(broker, "guest:guest") };
 }
 
-/** Definitions without what is new at each export, in an order of their own. */
+/** Returns definitions without the parts that differ in each export, in a fixed order. */
 function essence(definitions) {
   const sorted = (items) => items.map((item) => JSON.stringify(item, Object.keys(item).sort())).sort();
   return Object.fromEntries(SECTIONS.map((name) => [name, sorted(definitions[name] ?? [])]));
 }
 
-test("what RabbitMQ exported is there after the start, and works", async (t) => {
+test("RabbitMQ's definitions are imported at the start, and work", async (t) => {
   const { broker, api } = await started(t, { definitions: rabbitmq });
   const { body } = await api("GET", "/definitions");
   const names = (items) => items.map(({ name }) => name).sort();
@@ -33,7 +33,7 @@ test("what RabbitMQ exported is there after the start, and works", async (t) => 
   }
   const { bindings, permissions } = essence(body);
   assert.deepEqual([bindings, permissions], [essence(rabbitmq).bindings, essence(rabbitmq).permissions]);
-  // bob may configure only what begins with q in /; his password came as a hash.
+  // bob may configure only names that begin with q in /; the import has his password as a hash.
   const connection = await amqplib.connect(`amqp://bob:secret@127.0.0.1:${broker.amqpPort}`);
   const channel = await connection.createChannel();
   await channel.assertQueue("q1", { arguments: { "x-max-length": 10 } });
@@ -70,7 +70,7 @@ test("one virtual host's definitions can be imported to another", async (t) => {
   assert.equal((await api("POST", "/definitions/nowhere", {})).status, 404);
 });
 
-test("what cannot be imported is left out and told, and the rest is imported", async (t) => {
+test("items that cannot be imported are left out and reported, and the rest is imported", async (t) => {
   const { broker, api } = await started(t);
   const warned = once(process, "warning");
   const md5 = createHash("md5").update(Buffer.from("salt")).update("secret").digest();
@@ -233,9 +233,9 @@ test("what cannot be imported is left out and told, and the rest is imported", a
   };
   const answer = await api("POST", "/definitions", definitions);
   assert.equal(answer.status, 204, JSON.stringify(answer.body));
-  const told = decodeURIComponent(answer.headers.get("x-pocketmq-skipped"));
-  const reasons = told.replace(/^\d+: /, "").split(" | ");
-  assert.ok(told.startsWith(`${reasons.length}: `), told);
+  const skipped = decodeURIComponent(answer.headers.get("x-pocketmq-skipped"));
+  const reasons = skipped.replace(/^\d+: /, "").split(" | ");
+  assert.ok(skipped.startsWith(`${reasons.length}: `), skipped);
   const expected = [
     /^users\[1\]\.hashing_algorithm must be one of /,
     /^user 'old': the limit max-dreams is unknown here$/,
@@ -260,9 +260,9 @@ test("what cannot be imported is left out and told, and the rest is imported", a
   for (const reason of expected)
     assert.ok(
       reasons.some((one) => reason.test(one)),
-      `${reason} in ${told}`,
+      `${reason} in ${skipped}`,
     );
-  assert.equal(reasons.length, expected.length, told);
+  assert.equal(reasons.length, expected.length, skipped);
   const [warning] = await warned;
   assert.equal(warning.name, "PocketMQDefinitions");
   assert.ok(reasons.every((reason) => warning.message.includes(reason)));
@@ -282,7 +282,7 @@ test("what cannot be imported is left out and told, and the rest is imported", a
   assert.deepEqual(essence((await api("GET", "/definitions")).body), essence(made));
 });
 
-test("durable queues are exported whoever has named them", async (t) => {
+test("durable queues are exported even if the broker named them", async (t) => {
   const { broker, api } = await started(t);
   const { queue } = broker.broker.declareQueue("", { durable: true });
   broker.broker.bind(queue, "amq.topic", "x");
@@ -293,7 +293,7 @@ test("durable queues are exported whoever has named them", async (t) => {
   assert.deepEqual(essence((await elsewhere("GET", "/definitions")).body).queues, essence(exported).queues);
 });
 
-test("what is exclusive, named by the broker or there anyway is not exported", async (t) => {
+test("exclusive, predeclared and generated items are not exported", async (t) => {
   const { broker, api } = await started(t);
   broker.broker.declareQueue("");
   broker.broker.declareQueue("mine", { exclusive: true });
@@ -302,7 +302,7 @@ test("what is exclusive, named by the broker or there anyway is not exported", a
   assert.deepEqual([queues, exchanges, bindings], [[], [], []]);
 });
 
-test("definitions that cannot be imported are one clear sentence, and leave things as they were", async (t) => {
+test("definitions that cannot be imported are reported in one clear sentence, and change nothing", async (t) => {
   const { api } = await started(t);
   const before = (await api("GET", "/definitions")).body;
   const wrong = [

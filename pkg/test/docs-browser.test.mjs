@@ -1,4 +1,5 @@
-// Each ```js browser in the documentation is bundled by Vite, run in a browser, and logs what its last lines, //>, say.
+// Docs in a browser: each ```js browser in the documentation is bundled by Vite, run in a browser, and logs its last
+// lines, //>.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -38,7 +39,7 @@ after(async () => {
   if (folder) await rm(folder, { recursive: true });
 });
 
-/** Bundles the page of the browser tests with this code in the place of its own. */
+/** Bundles the page of the browser tests with this code instead of its own. */
 async function bundle(name, code) {
   const require = createRequire(new URL("../../www/package.json", import.meta.url));
   const { build } = await import(require.resolve("vite"));

@@ -1,4 +1,4 @@
-// Each ```js run in the documentation is run, and prints what its last lines, //>, say.
+// Docs: each ```js run in the documentation runs, and prints its last lines, //>.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-// Data in a folder: what is kept over a restart, and what is said when it cannot be kept.
+// Durable: data in a folder: what survives a restart, and the errors when it cannot be stored.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -33,7 +33,7 @@ async function started(t, data, options = {}) {
   return broker;
 }
 
-/** The command on a folder, perhaps by way of a shell that limits it: the lines that it says, and how it ends. */
+/** Runs the command on a folder, perhaps in a shell with limits; returns its lines, and how it ends. */
 async function command(t, data, args = [], before = "") {
   const all = [process.execPath, cli, "--amqp-port", "0", "--http-port", "0", "--data", data, ...args];
   const line = `${before} exec ${all.map((part) => `'${part}'`).join(" ")}`;
@@ -43,13 +43,13 @@ async function command(t, data, args = [], before = "") {
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const ended = once(child, "close");
   const nextLine = async (of) => (await of.next()).value;
-  return { child, ended, said: () => nextLine(lines), complained: () => nextLine(complaints) };
+  return { child, ended, nextOutput: () => nextLine(lines), nextError: () => nextLine(complaints) };
 }
 
 async function ready(t, ...how) {
   const running = await command(t, ...how);
-  const [, url, httpUrl] = /^PocketMQ is ready: (amqp:\S+) +· +(http:\S+)$/.exec(await running.said());
-  return { ...running, url, httpUrl, recovered: await running.said() };
+  const [, url, httpUrl] = /^PocketMQ is ready: (amqp:\S+) +· +(http:\S+)$/.exec(await running.nextOutput());
+  return { ...running, url, httpUrl, recovered: await running.nextOutput() };
 }
 
 async function channelOf(url, kind = "createConfirmChannel") {
@@ -60,7 +60,7 @@ async function channelOf(url, kind = "createConfirmChannel") {
   return channel;
 }
 
-test("what is durable is there after SIGTERM and a new start, and nothing else", async (t) => {
+test("durable items survive SIGTERM and a restart, and nothing else does", async (t) => {
   const data = folder(t);
   const first = await ready(t, data, ["--vhost", "other"]);
   assert.equal(first.recovered, `Its data is kept in ${data}.`);
@@ -115,7 +115,7 @@ test("what is durable is there after SIGTERM and a new start, and nothing else",
   assert.equal((await back.get("kept")).content.toString(), "third");
 });
 
-test("a deleted user stays deleted, and flags win over what was kept", async (t) => {
+test("a deleted user stays deleted, and flags override the stored users", async (t) => {
   const data = folder(t);
   const first = await listen({ amqpPort: 0, httpPort: 0, data });
   const api = apiOf(first);
@@ -129,7 +129,7 @@ test("a deleted user stays deleted, and flags win over what was kept", async (t)
   assert.equal((await apiOf(second, "ann:ann")("GET", "/users")).status, 401);
 });
 
-test("an embedded program is told when what it did is durable, and the API answers then", async (t) => {
+test("an embedded program learns when its changes are durable, and the API responds then", async (t) => {
   const data = folder(t);
   const { broker } = await started(t, data);
   broker.declareQueue("q", { durable: true });
@@ -144,12 +144,12 @@ test("an embedded program is told when what it did is durable, and the API answe
   assert.ok(broker.stats().journal.liveBytes < liveBytes, "what is purged is not needed any more");
 });
 
-test("a folder that is in use, and one that cannot be, are one sentence", async (t) => {
+test("a folder that is in use or invalid is reported in one sentence", async (t) => {
   const data = folder(t);
   const first = await ready(t, data);
   const second = await command(t, data);
   assert.match(
-    await second.complained(),
+    await second.nextError(),
     /^The folder .* is in use by another broker \(process \d+\); end that one, or name another folder by --data\.$/,
   );
   assert.deepEqual(await second.ended, [1, null]);
@@ -160,12 +160,12 @@ test("a folder that is in use, and one that cannot be, are one sentence", async 
   writeFileSync(file, "");
   const third = await command(t, file);
   assert.equal(
-    await third.complained(),
+    await third.nextError(),
     `${file} could not be made because there is a file of that name; name a folder by --data.`,
   );
 });
 
-test("a damaged journal is refused by the name of its file, and salvaged when asked to", async (t) => {
+test("a damaged journal is refused with the name of its file, and salvaged on request", async (t) => {
   const data = folder(t);
   const first = await listen({ amqpPort: 0, data });
   first.broker.declareQueue("q", { durable: true });
@@ -179,18 +179,18 @@ test("a damaged journal is refused by the name of its file, and salvaged when as
   bytes.write("Damaged", bytes.indexOf("damaged"));
   writeFileSync(join(data, name), bytes);
   const second = await command(t, data);
-  const said = await second.complained();
-  assert.ok(said.startsWith(`${join(data, name)} is damaged at byte `), said);
-  assert.ok(said.endsWith(": restore it from a copy, or salvage what is left of the journal by --salvage."), said);
+  const error = await second.nextError();
+  assert.ok(error.startsWith(`${join(data, name)} is damaged at byte `), error);
+  assert.ok(error.endsWith(": restore it from a copy, or salvage what is left of the journal by --salvage."), error);
   assert.deepEqual(await second.ended, [1, null]);
   const third = await ready(t, data, ["--salvage"]);
   assert.match(third.recovered, /^Recovered 2 messages in 1 queue from .* What was damaged is left out: \d+ bytes\.$/);
 });
 
-test("a folder that this user may not write to is one sentence", async (t) => {
+test("a folder without write permission is reported in one sentence", async (t) => {
   const data = folder(t);
   chmodSync(data, 0o555);
-  // An administrator may write anywhere, so somebody else tries it.
+  // An administrator may write anywhere, so another user tries it.
   const user = process.getuid() === 0 ? { uid: 65_534, gid: 65_534 } : {};
   const child = spawn(process.execPath, [cli, "--data", data], { ...user, stdio: ["ignore", "ignore", "pipe"] });
   const [[code], text] = await Promise.all([once(child, "close"), child.stderr.toArray()]);
@@ -201,9 +201,9 @@ test("a folder that this user may not write to is one sentence", async (t) => {
   );
 });
 
-test("when the disk is full publishers are told by nacks, the operator by a line, and nothing confirmed is lost", async (t) => {
+test("on a full disk publishers get nacks, the operator a line, and no confirmed message is lost", async (t) => {
   const data = folder(t);
-  // 512 KiB for a file, in blocks of 512 bytes: what stands for a disk is a limit that needs no rights.
+  // A limit of 512 KiB for a file stands in for a full disk, as it needs no rights.
   const first = await ready(t, data, [], "ulimit -f 1024;");
   const channel = await channelOf(first.url);
   await channel.assertQueue("q", { durable: true });
@@ -223,7 +223,7 @@ test("when the disk is full publishers are told by nacks, the operator by a line
   for (let from = 0; refused === 0; from += 50)
     await Promise.all(Array.from({ length: 50 }, (_, i) => publish(from + i)));
   assert.match(
-    await first.complained(),
+    await first.nextError(),
     /\.segment could not be written because files may not be larger here; raise the limit \(ulimit -f\), then start the broker again\.$/,
   );
   const { body } = await apiOf(first)("GET", "/overview");
@@ -251,7 +251,7 @@ function sizeOf(data) {
   return readdirSync(data).reduce((sum, name) => sum + statSync(join(data, name)).size, 0);
 }
 
-/** Fills a journal of small segments so that it has to be cleaned, and leaves messages that nobody has received. */
+/** Fills a journal of small segments so that it has to be cleaned, and leaves messages that were not received. */
 async function busy(url, messages) {
   const channel = await channelOf(url);
   await channel.assertQueue("left", { durable: true });
@@ -267,14 +267,14 @@ async function busy(url, messages) {
     acked++;
   });
   await until(() => acked === (messages / 20) * 19);
-  await channel.checkQueue("gone"); // its answer comes after the acks
+  await channel.checkQueue("gone"); // its reply comes after the acks
 }
 
 async function until(holds) {
   while (!holds()) await new Promise(setImmediate);
 }
 
-test("a broker that is closed while its journal is cleaned has a clean end", async (t) => {
+test("closing a broker while its journal is cleaned is a clean end", async (t) => {
   for (let round = 0; round < 10; round++) {
     const data = folder(t);
     const first = await started(t, data, { segmentBytes: 4096 });
@@ -329,7 +329,7 @@ test("after a clean end, a last segment that was damaged, emptied or deleted is 
   }
 });
 
-test("a salvage counts what can be reached, and tells what cannot", async (t) => {
+test("a salvage counts what it recovers, and reports what it cannot", async (t) => {
   const data = folder(t);
   const first = await started(t, data);
   const channel = await channelOf(first.url);

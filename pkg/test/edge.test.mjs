@@ -1,4 +1,4 @@
-// The Durable Object of examples/edge, on the real workerd.
+// Edge: the Durable Object of examples/edge, on the real workerd.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -20,7 +20,7 @@ const pull = async (queue, body = {}) => (await post(`/queues/${queue}/messages/
 const settle = async (queue, body) => (await post(`/queues/${queue}/messages/ack`, body)).result;
 const bodies = ({ messages }) => messages.map((message) => message.body);
 
-/** Pulls again until a message is there: what a consumer without anything else to do does. */
+/** Pulls repeatedly until there is a message, like a consumer without other work. */
 async function pullUntilReady(queue) {
   for (;;) {
     const pulled = await pull(queue);
@@ -57,7 +57,7 @@ test("a retried message is ready again, redelivered", async () => {
   assert.equal(message.redelivered, true);
 });
 
-test("a lease that ran out is ready again, and acking it says so", async () => {
+test("a message is ready again after its lease, and acking the expired lease says so", async () => {
   await send("lease", { body: "late" });
   const { lease_id } = (await pull("lease", { visibility_timeout_ms: 50 })).messages[0];
   const [message] = (await pullUntilReady("lease")).messages;
@@ -67,7 +67,7 @@ test("a lease that ran out is ready again, and acking it says so", async () => {
   assert.match(warnings[lease_id], /has ended/);
 });
 
-test("a lease of another life of the object is refused", async () => {
+test("a lease from another life of the object is refused", async () => {
   const { warnings } = await settle("life", { acks: [{ lease_id: "00000000.1" }] });
   assert.match(warnings["00000000.1"], /has ended/);
 });
@@ -77,7 +77,7 @@ test("queues do not share messages", async () => {
   assert.deepEqual(bodies(await pull("right")), []);
 });
 
-test("what is wrong with a request is said in one sentence", async () => {
+test("an invalid request is explained in one sentence", async () => {
   const refusals = [
     [await send("x", {}), 400, /must have a body/],
     [await send("x", []), 400, /must have a body/],

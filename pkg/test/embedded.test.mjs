@@ -1,4 +1,4 @@
-// The embedded broker: verbs, callbacks, batches, errors.
+// Embedded: the broker in the program's thread: verbs, callbacks, batches, errors.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Broker } from "pocketmq";
@@ -38,7 +38,7 @@ test("bodies are text, JSON or bytes, and may be empty", (t) => {
   assert.equal(broker.get("q").body.length, 0);
 });
 
-test("properties travel with the message", (t) => {
+test("properties are delivered with the message", (t) => {
   const broker = withQueue(t);
   const properties = {
     contentType: "application/json",
@@ -76,7 +76,7 @@ test("exchanges route: fanout, direct, topic, headers, and to other exchanges", 
   assert.deepEqual(texts(broker.getBatch("a", 9)), ["1", "4"]);
 });
 
-test("queues: a name of the broker's choice, passive, purge, delete", (t) => {
+test("queues: a generated name, passive, purge, delete", (t) => {
   const broker = withQueue(t);
   const { queue } = broker.declareQueue("", { exclusive: true, arguments: { "x-anything": 1 } });
   assert.match(queue, /^amq\.gen-/);
@@ -89,7 +89,7 @@ test("queues: a name of the broker's choice, passive, purge, delete", (t) => {
   assert.equal(broker.deleteQueue("q"), 0);
 });
 
-test("nack gives a message back to its old place, or drops it", (t) => {
+test("nack requeues a message to its old position, or drops it", (t) => {
   const broker = withQueue(t);
   broker.publishBatch("", "q", ["1", "2", "3"]);
   const [first, second] = broker.getBatch("q", 2);
@@ -103,7 +103,7 @@ test("nack gives a message back to its old place, or drops it", (t) => {
   );
 });
 
-test("batches keep order; acks of many cross once", (t) => {
+test("batches keep order; many acks are one call into wasm", (t) => {
   const broker = withQueue(t);
   const outgoing = [];
   for (let i = 0; i < 1_000; i++) outgoing.push(i % 2 ? `${i}` : { body: `${i}`, properties: { messageId: `${i}` } });
@@ -137,26 +137,26 @@ test("a consumer is called after the verb, in order, and stops when cancelled", 
   assert.equal(broker.stats().queues[0].ready, 1);
 });
 
-test("prefetch bounds what a consumer holds; noAck holds nothing", async (t) => {
+test("prefetch limits a consumer's unacked messages; noAck has none", async (t) => {
   const broker = withQueue(t);
   broker.declareQueue("free");
-  const held = [];
+  const unacked = [];
   let free = 0;
-  broker.consume("q", (message) => held.push(message), { prefetch: 2, consumerTag: "mine" });
+  broker.consume("q", (message) => unacked.push(message), { prefetch: 2, consumerTag: "mine" });
   broker.consume("free", () => free++, { noAck: true });
   broker.publishBatch("", "q", ["1", "2", "3"]);
   broker.publishBatch("", "free", ["1", "2", "3"]);
   await turn();
-  assert.deepEqual(texts(held), ["1", "2"]);
-  broker.ack(held[0].deliveryTag);
+  assert.deepEqual(texts(unacked), ["1", "2"]);
+  broker.ack(unacked[0].deliveryTag);
   await turn();
-  assert.deepEqual(texts(held), ["1", "2", "3"]);
+  assert.deepEqual(texts(unacked), ["1", "2", "3"]);
   assert.equal(free, 3);
   const [q, other] = ["q", "free"].map((name) => broker.stats().queues.find((queue) => queue.name === name));
   assert.deepEqual([q.unacked, q.consumers, other.unacked, other.delivered], [2, 1, 0, 3]);
 });
 
-test("a callback may publish and consume; its messages come in a later turn", async (t) => {
+test("a callback may publish and consume; its messages are delivered in a later turn", async (t) => {
   const broker = withQueue(t, "ping");
   broker.declareQueue("pong");
   const seen = [];
@@ -167,7 +167,7 @@ test("a callback may publish and consume; its messages come in a later turn", as
   assert.deepEqual(seen, ["1"]);
 });
 
-test("what a callback throws is reported; its message stays unacked; the broker goes on", async (t) => {
+test("an error in a callback is reported; its message stays unacked; the broker goes on", async (t) => {
   const errors = [];
   const broker = withQueue(t, "q", { onError: (error) => errors.push(error.message) });
   const seen = [];
@@ -184,7 +184,7 @@ test("what a callback throws is reported; its message stays unacked; the broker 
   assert.equal(broker.stats().queues[0].unacked, 2);
 });
 
-test("a consumer is told when its queue is deleted", async (t) => {
+test("a consumer is notified when its queue is deleted", async (t) => {
   const broker = withQueue(t);
   let cancelled = 0;
   broker.consume("q", () => {}, { onCancel: () => cancelled++ });
@@ -193,7 +193,7 @@ test("a consumer is told when its queue is deleted", async (t) => {
   assert.equal(cancelled, 1);
 });
 
-test("a manual clock: a message taken and never acked is ready again after its time", (t) => {
+test("a manual clock: a message that is not acked is ready again after its timeout", (t) => {
   const broker = withQueue(t, "q", { clock: "manual" });
   broker.publish("", "q", "mine");
   const hour = 3_600_000;
@@ -206,7 +206,7 @@ test("a manual clock: a message taken and never acked is ready again after its t
   assert.equal(again.redelivered, true);
 });
 
-test("a manual clock: callbacks have run when advance returns, and a message acked in time stays gone", (t) => {
+test("a manual clock: callbacks have run when advance returns, and a message acked in time does not return", (t) => {
   const broker = withQueue(t, "q", { clock: "manual" });
   broker.publishBatch("", "q", ["1", "2"]);
   const [first] = broker.getBatch("q", 2, { visibilityTimeoutMs: 1_000 });
@@ -228,7 +228,7 @@ test("a visibility timeout counts from now, however long the broker was idle", (
   assert.equal(broker.advance(0), 30_000);
 });
 
-test("the system's clock: a message comes back by itself", async (t) => {
+test("the system's clock: a message is requeued by itself", async (t) => {
   const broker = withQueue(t);
   broker.publish("", "q", "x");
   broker.get("q", { visibilityTimeoutMs: 5 });
@@ -238,13 +238,13 @@ test("the system's clock: a message comes back by itself", async (t) => {
   clearTimeout(alive);
 });
 
-test("the same seed makes the same names", (t) => {
+test("the same seed generates the same names", (t) => {
   const seed = new Uint8Array(32).fill(7);
   const names = [withQueue(t, "q", { seed }), withQueue(t, "q", { seed })].map((b) => b.declareQueue().queue);
   assert.equal(names[0], names[1]);
 });
 
-test("what the broker refuses has a name", (t) => {
+test("the broker's errors have names", (t) => {
   const broker = withQueue(t);
   assert.throws(() => broker.get("missing"), { name: "NotFound", message: /no queue 'missing'/ });
   assert.throws(() => broker.publish("missing", "", "x"), { name: "NotFound" });
@@ -358,7 +358,7 @@ test("nack with a delay: the message is ready again after it", () => {
   }
 });
 
-test("what a full queue refuses is not taken, and is counted", () => {
+test("a message that a full queue refuses is not enqueued, and is counted", () => {
   const broker = new Broker();
   broker.declareQueue("full", { arguments: { "x-max-length": 2, "x-overflow": "reject-publish" } });
   assert.equal(broker.publishBatch("", "full", ["1", "2", "3", "4"]), 2);
@@ -366,7 +366,7 @@ test("what a full queue refuses is not taken, and is counted", () => {
   assert.deepEqual([broker.takeRefused(), broker.takeRefused()], [3, 0]);
 });
 
-test("a policy sets what the arguments of its queues leave open", () => {
+test("a policy sets what the arguments of its queues do not set", () => {
   const broker = new Broker();
   broker.declareQueue("short");
   broker.declareQueue("other");

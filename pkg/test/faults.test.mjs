@@ -1,4 +1,4 @@
-// Faults: a bug that one request or connection meets ends that alone. The bugs are planted, each where a peer gets to.
+// Faults: a bug in one request or connection ends that alone. Each bug is planted where a peer can reach it.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import net, { connect } from "node:net";
@@ -17,7 +17,7 @@ import { Server } from "../wasm/server/server.js";
 import { apiOf } from "./support/api.mjs";
 import { certificate } from "./support/certificates.mjs";
 
-/** A broker whose errors are logged, as those of a program that does not ask for them. */
+/** Starts a broker that logs its errors, as it does without an onError. */
 async function started(t, options = {}) {
   const logged = t.mock.method(console, "error", () => {});
   const broker = await listen({ amqpPort: 0, httpPort: 0, ...options });
@@ -25,7 +25,7 @@ async function started(t, options = {}) {
   const other = await amqplib.connect(broker.url);
   const channel = await other.createConfirmChannel();
   await channel.assertQueue("q");
-  /** That only this was logged, and everybody else is served on the connection of before. */
+  /** Asserts that only this was logged, and that the earlier connection is still served. */
   const goesOn = async (...messages) => {
     channel.sendToQueue("q", Buffer.from("x"));
     await channel.waitForConfirms();
@@ -40,7 +40,7 @@ async function started(t, options = {}) {
   return { broker, goesOn };
 }
 
-/** Has one call throw, the next one of a method or getter that comes. */
+/** Makes the next matching call of a method or getter throw. */
 function plant(t, object, method, isTheOne = () => true) {
   const original = object[method];
   let isThere = true;
@@ -56,7 +56,7 @@ const closed = async (socket) => {
   await once(socket, "close");
 };
 
-test("a request whose handler throws is answered by 500, and nothing else ends", async (t) => {
+test("a request whose handler throws gets a 500, and nothing else ends", async (t) => {
   const { broker, goesOn } = await started(t);
   plant(t, Rates.prototype, "told");
   const { status, body } = await apiOf(broker)("GET", "/queues?columns=secret");
@@ -65,14 +65,14 @@ test("a request whose handler throws is answered by 500, and nothing else ends",
   await goesOn("A request (GET /api/queues) was answered by 500: RangeError: planted");
 });
 
-test("a request whose answer cannot be written is answered by 500", async (t) => {
+test("a request whose response cannot be written gets a 500", async (t) => {
   const { broker, goesOn } = await started(t);
   plant(t, JSON, "stringify", (value) => value?.rabbitmq_version !== undefined);
   assert.equal((await apiOf(broker)("GET", "/overview")).status, 500);
   await goesOn("A request (GET /api/overview) was answered by 500: RangeError: planted");
 });
 
-test("a connection whose bytes meet a bug is closed alone", async (t) => {
+test("a bug in a connection's input closes that connection alone", async (t) => {
   const { broker, goesOn } = await started(t);
   plant(t, Server.prototype, "receive");
   const socket = connect(broker.amqpPort, "127.0.0.1");
@@ -81,7 +81,7 @@ test("a connection whose bytes meet a bug is closed alone", async (t) => {
   await goesOn("A connection was closed: RangeError: planted");
 });
 
-test("a connection whose beginning, output or end meets a bug is closed alone", async (t) => {
+test("a bug in a connection's start, output or end closes that connection alone", async (t) => {
   for (const method of ["connect", "outputTaken", "disconnected"]) {
     await t.test(method, async (t) => {
       const { broker, goesOn } = await started(t);
@@ -95,7 +95,7 @@ test("a connection whose beginning, output or end meets a bug is closed alone", 
   }
 });
 
-test("an upgrade that meets a bug is closed alone", async (t) => {
+test("a bug in an upgrade closes that connection alone", async (t) => {
   const { broker, goesOn } = await started(t);
   plant(t, WebSocketServer.prototype, "handleUpgrade");
   const socket = new WebSocket(`ws://127.0.0.1:${broker.httpPort}/ws/amqp`, "amqp");
@@ -104,7 +104,7 @@ test("an upgrade that meets a bug is closed alone", async (t) => {
   await goesOn("A connection was closed: RangeError: planted");
 });
 
-test("a TLS client whose certificate meets a bug is closed alone", async (t) => {
+test("a bug in reading a TLS client's certificate closes that connection alone", async (t) => {
   const authority = certificate("authority");
   const { cert, key } = certificate("localhost", { by: authority });
   const { broker, goesOn } = await started(t, { tls: { cert, key, ca: authority.cert }, amqpsPort: 0 });
@@ -113,7 +113,7 @@ test("a TLS client whose certificate meets a bug is closed alone", async (t) => 
   await goesOn("A connection was closed: RangeError: planted");
 });
 
-test("a connection that the system cannot accept ends nothing", async (t) => {
+test("a connection that the system cannot accept ends nothing else", async (t) => {
   const servers = [];
   const original = net.Server.prototype.listen;
   t.mock.method(net.Server.prototype, "listen", function (...how) {
@@ -126,7 +126,7 @@ test("a connection that the system cannot accept ends nothing", async (t) => {
   await goesOn(...servers.map(() => text));
 });
 
-test("a MessagePort whose message meets a bug is closed alone", async (t) => {
+test("a bug in a MessagePort's message closes that port alone", async (t) => {
   const errors = [];
   const engine = new Engine({
     limits: {},

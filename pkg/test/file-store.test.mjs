@@ -1,4 +1,5 @@
-// The folder of a broker's data: its segments as files, and the lock that keeps a second broker out. No broker is needed for it.
+// File store: the folder of a broker's data: its segments as files, and the lock that excludes a second broker. It
+// needs no broker.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -28,7 +29,7 @@ function readAll(store, { number, leadership, length }) {
   return Buffer.from(bytes).toString();
 }
 
-/** A process that takes a folder and says so; `kill` ends it at once. */
+/** Starts a process that takes a folder and reports it; `kill` ends it at once. */
 async function holder(t, path) {
   const script = `
     const { Data } = await import(${JSON.stringify(new URL("../dist/node/data/data.js", import.meta.url).href)});
@@ -47,7 +48,7 @@ async function holder(t, path) {
   return { pid: child.pid, kill };
 }
 
-test("what was written is there when the folder is opened again", async (t) => {
+test("written data is there when the folder is opened again", async (t) => {
   const path = folder(t);
   const store = opened(t, path);
   store.create(1, 1);
@@ -76,7 +77,7 @@ test("what was written is there when the folder is opened again", async (t) => {
   assert.throws(() => again.read(1, 1, 10, part), { message: /is shorter than it was/ });
 });
 
-test("what is removed is gone, and may be removed twice", async (t) => {
+test("a removed segment is gone, and may be removed twice", async (t) => {
   const store = opened(t);
   store.create(1, 1);
   store.append(1, 1, Buffer.from("x"));
@@ -106,7 +107,7 @@ test("more segments than files may be open", async (t) => {
 
 const FILE = "0000000001-0000000001.segment";
 
-test("after a write that failed nothing more is written, and the sentence stays", async (t) => {
+test("after a failed write nothing more is written, and the error stays", async (t) => {
   const path = folder(t);
   fs.symlinkSync("/dev/full", join(path, FILE));
   const store = opened(t, path);
@@ -119,7 +120,7 @@ test("after a write that failed nothing more is written, and the sentence stays"
   await assert.rejects(store.flush(), refused);
 });
 
-test("a flush that failed is never tried again", async (t) => {
+test("a failed flush is never tried again", async (t) => {
   const path = folder(t);
   fs.symlinkSync("/dev/null", join(path, FILE));
   const store = opened(t, path);
@@ -156,16 +157,16 @@ test("a folder with a long path is locked, too", async (t) => {
   (await Data.open(path)).close();
 });
 
-test("of many that come at once one has the folder in the end, and never two", async (t) => {
+test("of many processes that start at once one gets the folder, and never two", async (t) => {
   const path = folder(t);
   const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => Data.open(path)));
-  const held = outcomes.filter(({ status }) => status === "fulfilled");
-  assert.ok(held.length <= 1);
-  for (const { value } of held) value.close();
+  const winners = outcomes.filter(({ status }) => status === "fulfilled");
+  assert.ok(winners.length <= 1);
+  for (const { value } of winners) value.close();
   (await Data.open(path)).close();
 });
 
-test("a folder that cannot be one is a sentence", async (t) => {
+test("an invalid folder is reported in a sentence", async (t) => {
   const path = join(folder(t), "file");
   fs.writeFileSync(path, "");
   await assert.rejects(Data.open(path), {

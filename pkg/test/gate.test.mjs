@@ -1,4 +1,4 @@
-// Who is let in over HTTP, by the Host and Origin headers alone.
+// Gate: which HTTP requests are allowed, by their Host and Origin headers alone.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { refusal } from "../dist/node/net/gate.js";
@@ -6,14 +6,14 @@ import { refusal } from "../dist/node/net/gate.js";
 const RULES = { allowedHosts: ["box.example", "proxy.example:8080"], allowedOrigins: ["https://app.example"] };
 const gate = (headers, rules = RULES) => refusal(headers, rules);
 
-test("loopback's names are let in with any port, as a container's is mapped", () => {
+test("loopback's names are allowed with any port, as a container's is mapped", () => {
   for (const host of ["localhost:15672", "LOCALHOST:32771", "localhost", "127.0.0.1:80", "[::1]:15672", "[::1]"]) {
     assert.equal(gate({ host }), undefined, host);
     assert.equal(gate({ host, origin: `http://${host.toLowerCase()}` }), undefined, host);
   }
 });
 
-test("with '*' any Host is let in, and no Origin but the page's own", () => {
+test("with '*' any Host is allowed, and no Origin but the page's own", () => {
   const rules = { allowedHosts: ["*"], allowedOrigins: [] };
   for (const host of ["broker:15672", "evil.example", "127.0.0.2:1"]) {
     assert.equal(gate({ host }, rules), undefined, host);
@@ -23,7 +23,7 @@ test("with '*' any Host is let in, and no Origin but the page's own", () => {
   for (const host of [undefined, "", "[::1"]) assert.match(gate({ host }, rules), /Host/, host);
 });
 
-test("any other Host is refused: DNS rebinding comes with the attacker's name", () => {
+test("any other Host is refused: DNS rebinding uses the attacker's name", () => {
   const hosts = [
     undefined,
     "",
@@ -39,14 +39,14 @@ test("any other Host is refused: DNS rebinding comes with the attacker's name", 
   for (const host of hosts) assert.match(gate({ host }), /^The Host ".*" is not one of this broker's; allow it /, host);
 });
 
-test("allowed hosts are let in: a name with any port, name:port with that one", () => {
+test("allowed hosts: a name with any port, name:port with that port", () => {
   for (const host of ["box.example", "box.example:15672", "Box.Example:1", "proxy.example:8080"]) {
     assert.equal(gate({ host }), undefined, host);
   }
   assert.match(gate({ host: "proxy.example:8081" }), /Host/);
 });
 
-test("a foreign Origin is refused, an allowed one and the page's own are let in", () => {
+test("a foreign Origin is refused, an allowed one and the page's own are not", () => {
   const host = "localhost:15672";
   const foreign = [
     "http://evil.example",

@@ -1,8 +1,10 @@
-// Hostile input to each face: random bytes, and valid conversations of which some bytes were changed, before and after a login.
-// Beside it well-behaved clients get each of their messages back once and in time, nothing dies, and nothing is left over.
+// Hostile: random bytes, and valid conversations with some bytes changed, to each face, before and after a login.
+// Meanwhile well-behaved clients get each of their messages back once and in time, nothing ends, and nothing is left
+// over.
 //
-// `POCKETMQ_SEED` repeats one run's choices; `POCKETMQ_SOAK` asks for ten times as many bytes. Times are told, not asserted, but
-// for what hangs.
+// `POCKETMQ_SEED` repeats one run's choices; with `POCKETMQ_SOAK` ten times as many bytes. Times are reported, not
+// asserted,
+// except for hangs.
 import assert from "node:assert/strict";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { test } from "node:test";
@@ -26,11 +28,11 @@ import { Random } from "./support/hostile/random.mjs";
 import { recordings } from "./support/hostile/recordings.mjs";
 import { routeRequests } from "./support/hostile/routes.mjs";
 
-/** Of each kind to each face. */
+/** Bytes of each kind to each face. */
 const BYTES = process.env.POCKETMQ_SOAK ? 1_000_000 : 100_000;
-/** So many round trips there are at least beside a flood. */
+/** Least number of round trips during a flood. */
 const TRIPS_MIN = 50;
-/** The broker says so to whoever came beyond the login. */
+/** The broker sends it after a successful login. */
 const CHANNEL_OPEN_OK = "\0\x14\0\x0b";
 const USERS = [
   { name: "guest", password: "guest", tags: ["administrator"], permissions: { "/": everything() } },
@@ -41,7 +43,7 @@ function everything() {
   return { configure: ".*", write: ".*", read: ".*" };
 }
 
-/** A broker in a thread; `died` is rejected when it ends by itself. */
+/** Starts a broker in a thread; `died` is rejected when it ends by itself. */
 async function host(kind) {
   const url = new URL("support/hostile/host.mjs", import.meta.url);
   const worker = new Worker(url, { workerData: { kind, users: USERS, vhosts: [BYSTANDER] } });
@@ -60,9 +62,9 @@ async function host(kind) {
   const where = await Promise.race([ready, died]);
   const figures = () => {
     const id = waiting.size;
-    const told = new Promise((resolve) => waiting.set(id, resolve));
+    const figures = new Promise((resolve) => waiting.set(id, resolve));
     worker.postMessage({ type: "figures", id });
-    return inTime(Promise.race([told, died]), `figures of the ${kind} broker`);
+    return inTime(Promise.race([figures, died]), `figures of the ${kind} broker`);
   };
   let ports = 0;
   const connect = (port) => worker.postMessage({ type: "connect", id: ports++, port }, [port]);
@@ -70,33 +72,33 @@ async function host(kind) {
   return { kind, ...where, died, figures, reset, connect, end: () => worker.terminate() };
 }
 
-/** A new port of a host. */
+/** Opens a new port of a host. */
 function portOf({ connect }) {
   const { port1, port2 } = new MessageChannel();
   connect(port2);
   return port1;
 }
 
-/** Sends hostile input of one kind until it is enough: `make` returns its bytes, and a function that sends it. */
+/** Sends enough hostile input of one kind: `make` returns its bytes, and a function that sends it. */
 async function attack(run, kind, make) {
   for (let bytes = 0; bytes < BYTES; ) {
     const { size, send } = make();
     bytes += size;
     run.sent++;
     run.now.set(kind, `${kind} at ${bytes}`);
-    const said = await send().catch((error) => {
+    const output = await send().catch((error) => {
       throw new Error(`${kind} at ${bytes} bytes: ${error.message}`, { cause: error });
     });
     if (kind !== "changed AMQP") continue;
     run.talks++;
-    if (said.includes(CHANNEL_OPEN_OK)) run.loggedIn++;
+    if (output.includes(CHANNEL_OPEN_OK)) run.loggedIn++;
   }
   run.now.delete(kind);
 }
 
 /**
- * What a broker's faces get, of each kind. Whoever sends one kind makes its own choices: how those that send at once take turns
- * is not the seed's to repeat.
+ * Returns the inputs for each of a broker's faces, by kind. Each kind has its own random choices: the order of those
+ * that are sent at once does not follow from the seed.
  */
 function attacks({ run, random, broker, ports, recorded }) {
   const meanwhile = () => new Promise((resolve) => (random.below(2) ? resolve() : run.waiting.push(resolve)));
@@ -110,11 +112,13 @@ function attacks({ run, random, broker, ports, recorded }) {
     send: () => sendOverTcp(port, bytes, random, meanwhile),
   });
   const noise = () => random.bytes(1 + random.below(random.of([20, 300, 2_000])));
-  /** A conversation, changed from its login on or from its beginning; how many bytes it has after that. */
+  /**
+   * Returns a conversation, changed from its login on or from its beginning, and the number of its bytes after that.
+   */
   const talk = () => {
     const { bytes, login } = random.of(recorded);
     const from = random.below(4) === 0 ? 0 : login;
-    // Many leave without the goodbye that is at the end.
+    // Many end without the close at the end.
     const begun = random.below(2) ? bytes : bytes.subarray(0, login + random.below(bytes.length - login));
     const all = random.below(5) === 0 ? begun : random.mutated(begun, others, Math.min(from, begun.length));
     return { bytes: all, size: Math.max(1, all.length - from) };
@@ -182,7 +186,7 @@ function attacks({ run, random, broker, ports, recorded }) {
   }
 }
 
-/** Deletes what the hostile clients were allowed to make. */
+/** Deletes everything that the hostile clients were allowed to make. */
 async function tidyUp(api) {
   const { body: hosts } = await api("GET", "/vhosts");
   for (const { name } of hosts.filter(({ name }) => name !== "/" && name !== BYSTANDER)) {
@@ -194,7 +198,7 @@ async function tidyUp(api) {
   }
 }
 
-/** As `tidyUp`, of a broker that has MessagePorts alone, and one virtual host. */
+/** Like `tidyUp`, for a broker that has only MessagePorts, and one virtual host. */
 async function tidyUpBehind(port) {
   const client = await connectPort(portOf(port));
   const channel = await client.channel();
@@ -203,7 +207,7 @@ async function tidyUpBehind(port) {
   await client.close();
 }
 
-/** The figures of a broker, with all transports where that can be seen: those before a login, too. */
+/** Returns the figures of a broker, including all transports where they are known, even those before a login. */
 async function figuresOf(host) {
   const figures = await host.figures();
   if (host.kind !== "listen") return figures;
@@ -211,7 +215,7 @@ async function figuresOf(host) {
   return { ...figures, transports: body.object_totals.connections };
 }
 
-/** Waits until a broker's figures are these again. A client of HTTP keeps an idle connection for some seconds. */
+/** Waits until a broker's figures are back at these. An HTTP client keeps an idle connection for some seconds. */
 async function untilAsBefore(host, before) {
   const wanted = pick(before, before);
   let seen;
@@ -222,12 +226,12 @@ async function untilAsBefore(host, before) {
   assert.deepEqual(seen, wanted, `left over in the ${host.kind} broker`);
 }
 
-// What `fetch` keeps open for the next request may go meanwhile: of sockets there must be no more than before.
+// Idle connections of `fetch` may end meanwhile: there must be no more sockets than before.
 function pick({ memoryBytes, connections, channels, sockets, transports }, before) {
   return { memoryBytes, connections, channels, sockets: Math.max(sockets, before.sockets), transports };
 }
 
-test("hostile input to each face harms nobody beside it", { timeout: 300_000 }, async (t) => {
+test("hostile input to each face harms no other client", { timeout: 300_000 }, async (t) => {
   const seed = Number(process.env.POCKETMQ_SEED ?? Math.floor(Math.random() * 2 ** 32));
   t.diagnostic(`POCKETMQ_SEED=${seed}`);
   const hosts = await Promise.all(["listen", "worker", "leader"].map(host));
@@ -253,12 +257,12 @@ test("hostile input to each face harms nobody beside it", { timeout: 300_000 }, 
   for (const one of hosts) one.reset();
   company.start(({ face, ms }) => {
     if (ms > (run.worst.get(face)?.ms ?? 0)) run.worst.set(face, { ms, beside: [...run.now.values()].join(", ") });
-    for (const tell of run.waiting.splice(0)) tell();
+    for (const resume of run.waiting.splice(0)) resume();
   });
   const kinds = (lane) => attacks({ run, random: new Random(seed + lane), broker, ports, recorded });
   const attacking = Promise.all(kinds(0).map((_, lane) => attack(run, ...kinds(lane)[lane])));
   await Promise.race([attacking, company.failed, ...hosts.map(({ died }) => died)]);
-  const { faces, heldUpMs } = await company.stop();
+  const { faces, blockedMs } = await company.stop();
   const delays = await Promise.all(hosts.map((one) => one.figures()));
 
   assert.ok(run.loggedIn > run.talks / 4, `only ${run.loggedIn} of ${run.talks} conversations went beyond the login`);
@@ -272,14 +276,14 @@ test("hostile input to each face harms nobody beside it", { timeout: 300_000 }, 
     const { beside } = run.worst.get(face);
     t.diagnostic(`${face}: ${count} round trips, the worst ${longestMs.toFixed(0)} ms beside ${beside}`);
   }
-  t.diagnostic(`the bystanders' own event loop was held up for ${heldUpMs.toFixed(0)} ms at most`);
-  t.diagnostic(`the attackers' event loop was held up for ${(ours.max / 1e6).toFixed(0)} ms at most`);
+  t.diagnostic(`the bystanders' own event loop was blocked for ${blockedMs.toFixed(0)} ms at most`);
+  t.diagnostic(`the attackers' event loop was blocked for ${(ours.max / 1e6).toFixed(0)} ms at most`);
   for (const [index, { kind }] of hosts.entries()) {
-    t.diagnostic(`${kind}: the event loop was held up for ${delays[index].delayMs.toFixed(0)} ms at most`);
+    t.diagnostic(`${kind}: the event loop was blocked for ${delays[index].delayMs.toFixed(0)} ms at most`);
   }
 });
 
-test("a flood of what is allowed keeps nobody beside it waiting", { timeout: 300_000 }, async (t) => {
+test("a flood of allowed requests does not delay other clients", { timeout: 300_000 }, async (t) => {
   const broker = await host("listen");
   t.after(() => broker.end());
   const company = await companyOf(broker);
@@ -297,17 +301,17 @@ test("a flood of what is allowed keeps nobody beside it waiting", { timeout: 300
     });
     await Promise.race([working, company.failed, broker.died]);
     assert.equal(await sent, true, name);
-    const { faces, heldUpMs } = await company.stop();
+    const { faces, blockedMs } = await company.stop();
     const { delayMs } = await broker.figures();
     const waits = faces.map(({ face, longestMs, count }) => `${face} ${longestMs.toFixed(0)} of ${count}`).join(", ");
     t.diagnostic(
-      `${name}: the longest round trips, in ms: ${waits}; event loops were held up for ${delayMs.toFixed(0)} ms (broker), ${heldUpMs.toFixed(0)} ms (bystanders)`,
+      `${name}: the longest round trips, in ms: ${waits}; event loops were blocked for ${delayMs.toFixed(0)} ms (broker), ${blockedMs.toFixed(0)} ms (bystanders)`,
     );
   }
 });
 
-/** Dear requests that are valid, to a broker with many queues of long names. */
-test("a request may be dear, and takes nobody else's time", { timeout: 120_000 }, async (t) => {
+/** Valid requests that are expensive, to a broker with many queues of long names. */
+test("an expensive request does not delay other clients", { timeout: 120_000 }, async (t) => {
   const broker = await host("listen");
   t.after(() => broker.end());
   const queues = Array.from({ length: 2_000 }, (_, n) => ({

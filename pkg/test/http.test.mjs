@@ -1,4 +1,4 @@
-// The page's files, the gate before everything, and AMQP over WebSocket. The management API has tests of its own.
+// HTTP: the page's files, the gate before everything, and AMQP over WebSocket. The management API has tests of its own.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
@@ -34,18 +34,18 @@ after(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** A request as it is, without what fetch would tidy up. */
+/** Sends a request as it is, without the normalisation of fetch. */
 async function ask(path, { method = "GET", headers = {}, host = "127.0.0.1" } = {}) {
-  const asked = request({ host, port: broker.httpPort, path, method, headers });
-  asked.end();
-  const [response] = await once(asked, "response");
+  const outgoing = request({ host, port: broker.httpPort, path, method, headers });
+  outgoing.end();
+  const [response] = await once(outgoing, "response");
   const chunks = await response.toArray();
   return { status: response.statusCode, headers: response.headers, text: Buffer.concat(chunks).toString() };
 }
 
 const wsUrl = () => `ws://127.0.0.1:${broker.httpPort}/ws/amqp`;
 
-test("files come with their type and how long they may be kept", async () => {
+test("files have their type and cache lifetime", async () => {
   const page = await ask("/?x=1");
   assert.deepEqual([page.status, page.text], [200, "<!doctype html>page"]);
   assert.equal(page.headers["content-type"], "text/html; charset=utf-8");
@@ -77,7 +77,7 @@ test("nothing outside the folder is served", async () => {
   }
 });
 
-test("every answer carries the headers that keep other pages out", async () => {
+test("every response has the headers that exclude other pages", async () => {
   for (const path of ["/", "/api/queues", "/nothing"]) {
     const { headers } = await ask(path);
     assert.match(headers["content-security-policy"], /default-src 'self'.*frame-ancestors 'none'/);
@@ -102,17 +102,17 @@ test("a foreign page reaches nothing, by its Origin or by DNS rebinding", async 
   }
 });
 
-test("an allowed origin may read answers", async () => {
+test("an allowed origin may read responses", async () => {
   const { status, headers } = await ask("/api/queues", { headers: { origin: "https://app.example" } });
   assert.equal(status, 200);
   assert.equal(headers["access-control-allow-origin"], "https://app.example");
   assert.equal(headers.vary, "origin");
   const preflight = { origin: "https://app.example", "access-control-request-method": "PUT" };
-  const asked = await ask("/api/queues/%2F/q", { method: "OPTIONS", headers: preflight });
-  assert.equal(asked.status, 200);
-  assert.equal(asked.headers.allow, "GET, PUT, DELETE");
-  assert.match(asked.headers["access-control-allow-methods"], /PUT/);
-  assert.match(asked.headers["access-control-allow-headers"], /authorization/);
+  const preflighted = await ask("/api/queues/%2F/q", { method: "OPTIONS", headers: preflight });
+  assert.equal(preflighted.status, 200);
+  assert.equal(preflighted.headers.allow, "GET, PUT, DELETE");
+  assert.match(preflighted.headers["access-control-allow-methods"], /PUT/);
+  assert.match(preflighted.headers["access-control-allow-headers"], /authorization/);
 });
 
 test("a WebSocket elsewhere than at /ws/amqp is refused", async () => {
@@ -149,11 +149,11 @@ test("AMQP over WebSocket: publish and consume", async (t) => {
   assert.equal((await arrived).bodyString(), body);
 });
 
-test("both loopback addresses answer, each under its own name", async () => {
+test("both loopback addresses respond, each by its own name", async () => {
   assert.equal((await ask("/", { host: "::1" })).status, 200);
 });
 
-test("without a page, / says what is running", async (t) => {
+test("without a page, / names the running program", async (t) => {
   const bare = await listen({ amqpPort: 0, httpPort: 0 });
   t.after(() => bare.close());
   assert.match(await (await fetch(bare.httpUrl)).text(), /^PocketMQ is running/);

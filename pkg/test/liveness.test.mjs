@@ -1,9 +1,9 @@
-// Liveness: whether a client that answers pings is still there. Time is what the test says.
+// Liveness: whether a client that answers pings is still there. The test controls the time.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { holdLock, Liveness } from "../dist/browser/liveness.js";
 
-/** A clock and the timer that goes by it, in place of the real ones. */
+/** Replaces the clock and the timer. */
 function manualTime(t) {
   let nowMs = 0;
   const timers = new Map();
@@ -24,7 +24,7 @@ function manualTime(t) {
         }
       }
     },
-    /** Passes without this thread's running. */
+    /** Advances the time while this thread does not run. */
     skip(ms) {
       nowMs += ms;
       for (const timer of timers.values()) timer.nextMs = nowMs + timer.everyMs;
@@ -33,7 +33,7 @@ function manualTime(t) {
   };
 }
 
-/** A client that answers, unless `isSilent`, and what became of it. */
+/** Starts to watch a client that answers unless `isSilent`, and records whether it is gone. */
 async function watched(t) {
   const time = manualTime(t);
   const client = { isSilent: false, gone: 0 };
@@ -45,7 +45,7 @@ async function watched(t) {
   return { time, client, liveness };
 }
 
-test("who answers is there, however long it takes", async (t) => {
+test("a client that answers stays, however long it takes", async (t) => {
   const { time, client, liveness } = await watched(t);
   time.pass(60_000);
   assert.equal(client.gone, 0);
@@ -53,7 +53,7 @@ test("who answers is there, however long it takes", async (t) => {
   assert.ok(time.isOver());
 });
 
-test("who is silent is gone within two seconds, once", async (t) => {
+test("a silent client is gone within two seconds, once", async (t) => {
   const { time, client } = await watched(t);
   time.pass(10_000);
   client.isSilent = true;
@@ -66,7 +66,7 @@ test("who is silent is gone within two seconds, once", async (t) => {
   assert.ok(time.isOver());
 });
 
-test("who said that it would be frozen is not asked, until it speaks", async (t) => {
+test("a client that announced a freeze is not pinged until it sends something", async (t) => {
   const { time, client, liveness } = await watched(t);
   client.isSilent = true;
   liveness.frozen();
@@ -77,7 +77,7 @@ test("who said that it would be frozen is not asked, until it speaks", async (t)
   assert.equal(client.gone, 1);
 });
 
-test("whoever was frozen together with the watcher has its time again", async (t) => {
+test("after the watcher itself was frozen a client has its full time again", async (t) => {
   const { time, client } = await watched(t);
   time.pass(5_000);
   time.skip(3_600_000);
@@ -88,7 +88,7 @@ test("whoever was frozen together with the watcher has its time again", async (t
   assert.equal(client.gone, 0);
 });
 
-test("a lock that the watcher does not see is no reason to hang up", async (t) => {
+test("a lock that the watcher does not see is no reason to disconnect", async (t) => {
   const time = manualTime(t);
   let gone = 0;
   const liveness = new Liveness(
@@ -101,6 +101,6 @@ test("a lock that the watcher does not see is no reason to hang up", async (t) =
   liveness.stop();
 });
 
-test("where there are no locks, none is told", { skip: globalThis.navigator?.locks && "there are some" }, async () => {
+test("without locks none is announced", { skip: globalThis.navigator?.locks && "there are some" }, async () => {
   assert.equal(await holdLock(new AbortController().signal), "");
 });

@@ -1,4 +1,4 @@
-// The management API, in the shapes and with the codes of RabbitMQ 3.10.8: topology and messages.
+// Management: the API in the shapes and with the codes of RabbitMQ 3.10.8: topology and messages.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import amqplib from "amqplib";
@@ -11,7 +11,7 @@ async function started(t, options = {}) {
   return { broker, api: apiOf(broker, "guest:guest") };
 }
 
-/** Asserts what each request answers: a status, and a reason where there is one. */
+/** Asserts each response: a status, and a reason if one is given. */
 async function answers(api, expected) {
   for (const [method, path, body, status, reason] of expected) {
     const answer = await api(method, path, body);
@@ -20,7 +20,7 @@ async function answers(api, expected) {
   }
 }
 
-test("queues are made, shown, purged and deleted", async (t) => {
+test("queues are declared, shown, purged and deleted", async (t) => {
   const { broker, api } = await started(t);
   await answers(api, [
     ["PUT", "/queues/%2F/q", { durable: true, arguments: { "x-max-length": 10 } }, 201],
@@ -82,7 +82,7 @@ test("queues are made, shown, purged and deleted", async (t) => {
   ]);
 });
 
-test("exchanges are made, shown and deleted", async (t) => {
+test("exchanges are declared, shown and deleted", async (t) => {
   const { api } = await started(t);
   await answers(api, [
     ["PUT", "/exchanges/%2F/x", { type: "topic", durable: true }, 201],
@@ -168,7 +168,7 @@ test("bindings are made, found by their keys, and deleted", async (t) => {
   assert.equal((await api("GET", "/bindings")).body.length, 2);
 });
 
-test("messages are published with their properties, and got in each way", async (t) => {
+test("messages are published with their properties, and got in each ack mode", async (t) => {
   const { broker, api } = await started(t);
   broker.broker.declareQueue("q");
   const properties = {
@@ -227,7 +227,7 @@ test("messages are published with their properties, and got in each way", async 
   assert.deepEqual((await get({})).body, []);
 });
 
-test("a publish that a full queue refuses is a bad request, and is routed where a queue took it", async (t) => {
+test("a publish that a full queue refuses is a bad request, and is routed if a queue accepted it", async (t) => {
   const { broker, api } = await started(t);
   const full = { arguments: { "x-max-length": 1, "x-overflow": "reject-publish" } };
   broker.broker.declareQueue("full", full);
@@ -249,7 +249,7 @@ test("a publish that a full queue refuses is a bad request, and is routed where 
   ]);
 });
 
-test("a publish or get that cannot be is one clear sentence", async (t) => {
+test("an invalid publish or get is explained in one clear sentence", async (t) => {
   const { broker, api } = await started(t);
   broker.broker.declareQueue("q");
   const message = { properties: {}, routing_key: "q", payload: "x", payload_encoding: "string" };
@@ -308,7 +308,7 @@ test("a publish or get that cannot be is one clear sentence", async (t) => {
   ]);
 });
 
-test("another connection's exclusive queue is shown and left alone", async (t) => {
+test("another connection's exclusive queue is shown and not changed", async (t) => {
   const { broker, api } = await started(t);
   const connection = await amqplib.connect(broker.url);
   const channel = await connection.createChannel();

@@ -1,4 +1,4 @@
-// Metrics in Prometheus' text format: every line is read here as strictly as the format is defined.
+// Metrics: Prometheus' text format; every line is parsed here as strictly as the format is defined.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import amqplib from "amqplib";
@@ -9,7 +9,7 @@ const SAMPLE =
   /^([a-zA-Z_:][\w:]*)(?:\{((?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\[\\"n])*",?)*)\})? (-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)$/;
 const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\\n]|\\[\\"n])*)"/g;
 
-/** Metrics by name: help, type and samples. Each has its help and type first, once, and no sample twice. */
+/** Parses metrics by name: help, type and samples. Each has its help and type first, once, and no sample twice. */
 function read(text) {
   assert.ok(text.endsWith("\n"));
   const metrics = new Map();
@@ -84,7 +84,7 @@ test("figures are summed up over all queues", async (t) => {
   assert.equal(after.get("rabbitmq_queues").samples.get(""), 2);
 });
 
-test("or told of each queue and channel", async (t) => {
+test("or reported for each queue and channel", async (t) => {
   const { api } = await started(t);
   const metrics = read((await api("GET", "/metrics/per-object")).body);
   const ready = [...metrics.get("rabbitmq_queue_messages_ready").samples].map(([labels, value]) => [

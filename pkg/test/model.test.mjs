@@ -1,4 +1,4 @@
-// "pocketmq/model": the formulas as JavaScript gets them, far from the middle, and what it says to bad input.
+// Model: "pocketmq/model", the formulas as JavaScript gets them, at extreme values, and their errors for bad input.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { mmc, mmcDistribution } from "pocketmq/model";
@@ -30,7 +30,7 @@ test("few busy servers among many are as in an endless system: the number in it 
   }
 });
 
-test("an input out of range is named, and nothing is made of it", () => {
+test("an input out of range is an error that names it", () => {
   const rates = [0, -1, Number.NaN, Infinity, -Infinity, 1e308, Number.MAX_VALUE, 5e-324, 1e-101, undefined];
   for (const bad of rates) {
     for (const call of [mmc, (...rates) => mmcDistribution(...rates, 3)]) {

@@ -1,4 +1,4 @@
-// Names of every kind in the addresses of the management API, encoded in every way that is right.
+// Names: of every kind in the URLs of the management API, encoded in every valid way.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { listen } from "pocketmq/node";
@@ -79,7 +79,7 @@ test("a binding is found by its key in every encoding", async (t) => {
     for (const table of [{}, { a: 1 }]) {
       broker.broker.bind("q", "amq.topic", routingKey, table);
       const [{ properties_key: key }] = await succeeds(api, "GET", path);
-      // As it is listed, encoded once more, and by clients that encode the routing key themselves.
+      // As listed, encoded once more, and as by clients that encode the routing key themselves.
       const hash = key.slice(key.lastIndexOf("~"));
       const suffix = table.a ? hash : "";
       const spaced = once(routingKey).replaceAll("%20", "+") + suffix;
@@ -101,7 +101,7 @@ test("a binding is found by its key in every encoding", async (t) => {
   }
 });
 
-test("the exact key comes first, and the key of nothing is of nothing else", async (t) => {
+test("the exact key comes first, and the key of an empty routing key matches nothing else", async (t) => {
   const { broker, api } = await started(t);
   broker.broker.declareQueue("q");
   const path = "/bindings/%2F/e/amq.topic/q/q";

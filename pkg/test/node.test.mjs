@@ -1,4 +1,4 @@
-// A broker on ports: real clients, back-pressure, taken ports, closing.
+// Node: a broker on ports: real clients, back-pressure, taken ports, closing.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
@@ -16,7 +16,7 @@ async function started(t, options = {}) {
   return broker;
 }
 
-/** A broker and a connection to it, that minds neither its end nor the broker's. */
+/** Starts a broker and connects to it, ignoring errors when either ends. */
 async function connected(t) {
   const broker = await started(t);
   // Without heartbeats, which would keep the process alive once the socket is no longer read.
@@ -84,7 +84,7 @@ test("a message larger than a frame and than the sockets' buffers arrives whole"
   assert.ok(content.equals(body));
 });
 
-test("a client that does not read is held back, and gets everything once it reads", async (t) => {
+test("a client that does not read gets no more for a while, and everything once it reads", async (t) => {
   const { broker, connection, socket } = await connected(t);
   const channel = await connection.createChannel();
   await channel.assertQueue("slow");
@@ -106,7 +106,7 @@ test("a client that does not read is held back, and gets everything once it read
   await all;
 });
 
-test("a client that vanishes gives its messages back", async (t) => {
+test("a client that vanishes has its messages requeued", async (t) => {
   const { broker, connection, socket } = await connected(t);
   broker.broker.declareQueue("q");
   broker.broker.publish("", "q", "x");
@@ -119,7 +119,7 @@ test("a client that vanishes gives its messages back", async (t) => {
   assert.equal((await back).redelivered, true);
 });
 
-test("bytes that are no AMQP get the protocol's header back, and the end", async (t) => {
+test("bytes that are not AMQP get the protocol's header back, and the connection ends", async (t) => {
   const { amqpPort } = await started(t);
   const socket = connect(amqpPort, "127.0.0.1");
   socket.write("GET / HTTP/1.1\r\n\r\n");
@@ -127,15 +127,15 @@ test("bytes that are no AMQP get the protocol's header back, and the end", async
   assert.deepEqual(Buffer.concat(chunks), Buffer.from("AMQP\0\0\x09\x01", "latin1"));
 });
 
-test("clients are told 320 when the broker closes", async (t) => {
+test("clients are closed with 320 when the broker closes", async (t) => {
   const { broker, connection } = await connected(t);
-  const told = once(connection, "close");
+  const closed = once(connection, "close");
   await broker.close();
-  const [reason] = await told;
+  const [reason] = await closed;
   assert.match(String(reason), /320.*CONNECTION.FORCED/);
 });
 
-test("closing does not wait long for a client that does not answer, and is idempotent", async (t) => {
+test("closing does not wait long for a client that does not reply, and is idempotent", async (t) => {
   const { broker, socket } = await connected(t);
   t.after(() => socket.destroy());
   socket.removeAllListeners("readable");
@@ -157,13 +157,13 @@ test("a port can be listened on again at once", async () => {
   await again.close();
 });
 
-test("::1 answers on the same port", async (t) => {
+test("::1 serves on the same port", async (t) => {
   const { amqpPort } = await started(t);
   const connection = await amqplib.connect(`amqp://[::1]:${amqpPort}`);
   await connection.close();
 });
 
-test("embedded consumers of the same name in two virtual hosts are two", async (t) => {
+test("embedded consumers of the same name in two virtual hosts are separate", async (t) => {
   const listening = await started(t, { vhosts: ["other"] });
   const hosts = [listening.broker, listening.virtualHost("other")];
   assert.equal(listening.virtualHost("/"), listening.broker);
@@ -190,20 +190,20 @@ test("embedded consumers of the same name in two virtual hosts are two", async (
   assert.equal(hosts[1].get("q", { noAck: true }).text(), "waits");
 });
 
-test("an embedded consumer is told when its virtual host is deleted", async (t) => {
+test("an embedded consumer is notified when its virtual host is deleted", async (t) => {
   const listening = await started(t, { httpPort: 0, vhosts: ["other"] });
   const broker = listening.virtualHost("other");
   broker.declareQueue("q");
-  const told = new Promise((resolve) => broker.consume("q", () => {}, { onCancel: resolve }));
+  const cancelled = new Promise((resolve) => broker.consume("q", () => {}, { onCancel: resolve }));
   assert.equal((await apiOf(listening)("DELETE", "/vhosts/other")).status, 204);
-  await told;
+  await cancelled;
   assert.throws(() => broker.declareQueue("q"), { name: "NotFound" });
   assert.throws(() => listening.virtualHost("other"), { name: "NotFound" });
   assert.equal((await apiOf(listening)("PUT", "/vhosts/other")).status, 201);
   assert.equal(listening.virtualHost("other").declareQueue("q").messageCount, 0);
 });
 
-test("who publishes above the memory's high watermark is blocked until there is room, and then heard", async (t) => {
+test("a publisher above the memory's high watermark is blocked until there is room, and then served", async (t) => {
   const broker = await started(t, { memoryHighBytes: 100_000 });
   const [publisher, consumer] = [await amqplib.connect(broker.url), await amqplib.connect(broker.url)];
   for (const connection of [publisher, consumer]) connection.on("error", () => {});
@@ -212,7 +212,7 @@ test("who publishes above the memory's high watermark is blocked until there is 
   const blocked = once(publisher, "blocked");
   channel.sendToQueue("q", Buffer.alloc(150_000));
   await channel.waitForConfirms();
-  channel.sendToQueue("q", Buffer.from("held"));
+  channel.sendToQueue("q", Buffer.from("waiting"));
   assert.equal(typeof (await blocked)[0], "string");
   const consuming = await consumer.createChannel();
   assert.equal((await consuming.checkQueue("q")).messageCount, 1);
@@ -220,7 +220,7 @@ test("who publishes above the memory's high watermark is blocked until there is 
   await consuming.get("q", { noAck: true });
   await unblocked;
   await channel.waitForConfirms();
-  assert.equal((await consuming.get("q", { noAck: true })).content.toString(), "held");
+  assert.equal((await consuming.get("q", { noAck: true })).content.toString(), "waiting");
 });
 
 test("deaths are dated in seconds since 1970", async (t) => {
@@ -243,7 +243,7 @@ test("host chooses the address", async (t) => {
   assert.equal(error.code, "ECONNREFUSED");
 });
 
-test("a taken port is one clear sentence with the option's name", async (t) => {
+test("a taken port is reported in one clear sentence with the option's name", async (t) => {
   const other = createServer().listen(0, "127.0.0.1");
   await once(other, "listening");
   t.after(() => other.close());
@@ -259,7 +259,7 @@ test("a taken port is one clear sentence with the option's name", async (t) => {
   }
 });
 
-test("an address that is not this machine's is one clear sentence", async () => {
+test("an address of another machine is reported in one clear sentence", async () => {
   const message = "The address 192.0.2.1 is not one of this machine's; choose another with the option host.";
   await assert.rejects(listen({ amqpPort: 0, host: "192.0.2.1", remoteGuest: true }), { option: "host", message });
 });

@@ -1,4 +1,5 @@
-// Numbers go through the HTTP API as they are: integers that JavaScript would round, and floats that it would take for integers.
+// Numbers: the HTTP API does not change them: integers that JavaScript would round, and floats that it would take for
+// integers.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import amqplib from "amqplib";
@@ -75,7 +76,7 @@ test("definitions keep their numbers from one broker to the next", async (t) => 
   assert.ok(again.includes(TEXT) && again.includes(`{"max-length":${MAX}}`));
 });
 
-test("messages keep the numbers in their headers and their timestamps", async (t) => {
+test("messages keep their timestamps and the numbers in their headers", async (t) => {
   const { broker, raw } = await started(t);
   broker.broker.declareQueue("q");
   const properties = `{"headers":${TEXT},"timestamp":18446744073709551615}`;
@@ -94,7 +95,7 @@ test("messages keep the numbers in their headers and their timestamps", async (t
   assert.ok((await raw("POST", "/queues/%2F/q/get", get)).text.includes('{"timestamp":1700000000,"float":2.0}'));
 });
 
-test("what no integer of AMQP can hold is refused", async (t) => {
+test("an integer beyond AMQP's range is refused", async (t) => {
   const { raw } = await started(t);
   const { status, text } = await raw("PUT", "/queues/%2F/q", '{"arguments":{"a":9223372036854775808}}');
   assert.deepEqual([status, JSON.parse(text).reason], [400, "the table's entry 'a' exceeds 64 bits"]);

@@ -1,4 +1,5 @@
-// The management API, in the shapes and with the codes of RabbitMQ 3.10.8: users, virtual hosts, policies, clients, health.
+// Operators: the management API, in the shapes and with the codes of RabbitMQ 3.10.8: users, virtual hosts, policies,
+// clients, health.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
@@ -23,7 +24,7 @@ async function connected(t, broker, { user = "guest:guest", name = "tester", vir
   return connection;
 }
 
-/** Asserts what each request answers: a status, and a reason where there is one. */
+/** Asserts each response: a status, and a reason if one is given. */
 async function answers(api, expected) {
   for (const [method, path, body, status, reason] of expected) {
     const answer = await api(method, path, body);
@@ -47,7 +48,7 @@ test("without credentials this machine is guest, as long as guest's password is 
   assert.equal((await apiOf(broker, "guest:new")("GET", "/whoami")).status, 200);
 });
 
-test("users are made, changed and deleted, and a deleted one's connections with it", async (t) => {
+test("users are added, changed and deleted, and deleting one closes its connections", async (t) => {
   const { broker, api } = await started(t);
   await answers(api, [
     ["PUT", "/users/bob", { password: "secret", tags: "management,policymaker" }, 201],
@@ -85,7 +86,7 @@ test("users are made, changed and deleted, and a deleted one's connections with 
   assert.deepEqual((await api("GET", "/users?columns=name")).body, [{ name: "certified" }, { name: "guest" }]);
 });
 
-test("permissions are given and taken, and open connections learn of it", async (t) => {
+test("permissions are granted and revoked, also for open connections", async (t) => {
   const { broker, api } = await started(t);
   await api("PUT", "/users/bob", { password: "secret", tags: "" });
   await answers(api, [
@@ -116,7 +117,7 @@ test("permissions are given and taken, and open connections learn of it", async 
   await assert.rejects(connected(t, broker, { user: "bob:secret" }));
 });
 
-test("virtual hosts are made for who makes them, and deleted with their connections", async (t) => {
+test("virtual hosts are added with permissions for their creator, and deleted with their connections", async (t) => {
   const { broker, api } = await started(t);
   await answers(api, [
     ["PUT", "/vhosts/other", { description: "d", tags: "a,b" }, 201],
@@ -145,7 +146,7 @@ test("virtual hosts are made for who makes them, and deleted with their connecti
   assert.deepEqual((await api("GET", "/queues/other")).body, []);
 });
 
-test("tags say what a user may see and do", async (t) => {
+test("tags determine what a user may see and do", async (t) => {
   const user = (name, tags, permissions = { "/": ALL }) => ({ name, password: "x", tags, permissions });
   const users = [
     user("plain", []),
@@ -182,7 +183,7 @@ test("tags say what a user may see and do", async (t) => {
   await answers(as("maker"), [["DELETE", `/connections/${encodeURIComponent(name)}`, undefined, 401, OUT]]);
 });
 
-test("permissions bind over HTTP, too", async (t) => {
+test("permissions apply over HTTP, too", async (t) => {
   const permissions = { "/": { configure: "^mine", write: "^mine|^x$|amq.default", read: "^mine$" } };
   const users = [{ name: "u", password: "x", tags: ["management"], permissions }];
   const { broker } = await started(t, { users });
@@ -254,7 +255,7 @@ test("policies are made, shown on their queues, and deleted", async (t) => {
   assert.deepEqual((await api("GET", "/policies")).body, []);
 });
 
-test("connections, channels and consumers are shown with what they do", async (t) => {
+test("connections, channels and consumers are shown with their figures", async (t) => {
   const { broker, api } = await started(t);
   const connection = await connected(t, broker, { name: "shown" });
   const channel = await connection.createChannel();
@@ -323,7 +324,7 @@ test("an operator closes a connection and says why", async (t) => {
   await closed;
 });
 
-test("the overview counts, and health is told", async (t) => {
+test("the overview counts, and health is reported", async (t) => {
   const { broker, api } = await started(t);
   await connected(t, broker);
   broker.broker.declareQueue("q");
@@ -350,7 +351,7 @@ test("the overview counts, and health is told", async (t) => {
   assert.equal((await api("GET", "/health/checks/protocol-listener/mqtt")).status, 503);
 });
 
-test("above the memory's high watermark there is an alarm", async (t) => {
+test("an alarm is raised above the memory's high watermark", async (t) => {
   const { broker, api } = await started(t, { memoryMaxBytes: 100_000, memoryHighBytes: 10_000 });
   broker.broker.declareQueue("q");
   broker.broker.publish("", "q", new Uint8Array(20_000));

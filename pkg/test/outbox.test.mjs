@@ -1,4 +1,5 @@
-// The example of an offline outbox, end to end: bundled by Vite, served by its own server, which can be away or refuse.
+// Outbox: the example of an offline outbox, end to end: bundled by Vite, served by its own server, which can be down or
+// refuse.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -54,7 +55,7 @@ async function serve(t, port = "0") {
   };
 }
 
-/** A visitor with a profile of their own, and the page open. */
+/** Opens the page with a browser profile of its own. */
 async function visit(t, { url }) {
   const context = await browser.newContext();
   t.after(() => context.close());
@@ -72,7 +73,7 @@ async function send(page, ...posts) {
   }
 }
 
-/** Waits until an element of the page says this. */
+/** Waits until an element of the page has this text. */
 const says = (page, id, text) =>
   page.waitForFunction(([id, text]) => document.getElementById(id)?.textContent === text, [id, text]);
 
@@ -99,7 +100,7 @@ test("posts made offline outlast a reload, and the server gets each once, in ord
   assert.deepEqual(complaints, []);
 });
 
-test("what the server refuses is tried again, through a reload in the middle", { skip }, async (t) => {
+test("a refused post is tried again, through a reload in the middle", { skip }, async (t) => {
   const server = await serve(t);
   const { page, complaints } = await visit(t, server);
   await says(page, "waiting", "0");
@@ -114,7 +115,9 @@ test("what the server refuses is tried again, through a reload in the middle", {
   assert.deepEqual(complaints, []);
 });
 
-test("what is refused to the last is a dead letter, through a reload, until it is sent again", { skip }, async (t) => {
+test("a post that is always refused is a dead letter, through a reload, until it is sent again", {
+  skip,
+}, async (t) => {
   const server = await serve(t);
   const { page, complaints } = await visit(t, server);
   await says(page, "waiting", "0");
@@ -132,7 +135,7 @@ test("what is refused to the last is a dead letter, through a reload, until it i
   assert.deepEqual(complaints, []);
 });
 
-test("two tabs share one outbox; what the closed one had in hand is sent by the other, once", { skip }, async (t) => {
+test("two tabs share one outbox; unsent posts of a closed one are sent by the other, once", { skip }, async (t) => {
   const server = await serve(t);
   const { context, page } = await visit(t, server);
   await says(page, "waiting", "0");

@@ -1,4 +1,4 @@
-// The package as npm publishes it, installed elsewhere, in each runtime.
+// Packaging: the package as npm publishes it, installed elsewhere, in each runtime.
 import assert from "node:assert/strict";
 import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -26,7 +26,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-test("it holds what it needs and nothing else", () => {
+test("it has the files it needs and nothing else", () => {
   const kinds = new Set(files.map((file) => file.split("/")[0]));
   assert.deepEqual([...kinds].sort(), ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "dist", "package.json", "wasm"]);
   for (const file of [
@@ -95,6 +95,6 @@ test("publint finds nothing", async () => {
   await run(packageFolder, "publint", "--strict", "--pack", "npm");
 });
 
-test("are the types wrong? finds nothing", async () => {
+test("are-the-types-wrong finds nothing", async () => {
   await run(packageFolder, "attw", tarball, "--profile", "esm-only");
 });

@@ -1,4 +1,5 @@
-// A broker with a journal outlives a panic: planted in the lab, in the middle of publishing by the routing key "panic".
+// Panic recovery: a broker with a journal survives a panic, planted in the lab, in publishing by the routing key
+// "panic".
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +11,7 @@ import amqplib from "amqplib";
 import { apiOf } from "./support/api.mjs";
 import { labPackage } from "./support/lab.mjs";
 
-// How many memories of earlier instances there still are when another one is made.
+// To count the memories of earlier instances that are left when a new one is made.
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc");
 const memories = [];
@@ -40,14 +41,14 @@ async function started(t, options = {}) {
   const data = mkdtempSync(join(tmpdir(), "pocketmq-panic-"));
   t.after(() => rmSync(data, { recursive: true }));
   const errors = [];
-  const told = [];
+  const waiters = [];
   const onError = (error) => {
     errors.push(error);
-    for (const tell of told.splice(0)) tell(error);
+    for (const resolve of waiters.splice(0)) resolve(error);
   };
   const broker = await listen({ amqpPort: 0, data, onError, ...options });
   t.after(() => broker.close().catch(() => {}));
-  return { broker, data, errors, nextError: () => new Promise((resolve) => told.push(resolve)) };
+  return { broker, data, errors, nextError: () => new Promise((resolve) => waiters.push(resolve)) };
 }
 
 async function channelOf(url) {
@@ -59,20 +60,20 @@ async function channelOf(url) {
   return { channel, gone };
 }
 
-test("an instance that panicked is let go before the next one is made", async (t) => {
+test("an instance that panicked is released before the next one is made", async (t) => {
   const before = alive.length;
   const { broker, nextError } = await started(t);
   const { channel, gone } = await channelOf(broker.url);
   await channel.assertQueue("panic", { durable: true });
-  const told = nextError();
+  const failure = nextError();
   channel.sendToQueue("panic", Buffer.from("x"), KEPT);
-  await Promise.all([gone, told]);
+  await Promise.all([gone, failure]);
   const again = await channelOf(broker.url);
   await again.channel.checkQueue("panic");
   assert.deepEqual(alive.slice(before), [0]);
 });
 
-test("after a panic the ports stay, clients connect again, and nothing confirmed is lost", async (t) => {
+test("after a panic the ports stay, clients connect again, and no confirmed message is lost", async (t) => {
   const { broker, nextError } = await started(t, {
     httpPort: 0,
     users: [{ name: "guest", password: "guest", tags: ["administrator"] }],
@@ -84,10 +85,10 @@ test("after a panic the ports stay, clients connect again, and nothing confirmed
   for (let n = 0; n < 500; n++) first.channel.sendToQueue("q", Buffer.from(`${n}`), KEPT);
   await first.channel.waitForConfirms();
   const from = performance.now();
-  const told = nextError();
+  const failure = nextError();
   first.channel.sendToQueue("panic", Buffer.from("x"), KEPT);
   await Promise.all([first.gone, bystander.gone]);
-  const error = await told;
+  const error = await failure;
   t.diagnostic(`clients were gone and the broker back after ${(performance.now() - from).toFixed(0)} ms`);
   assert.equal(error.name, "Panic");
   assert.match(error.message, /started again from its journal/);
@@ -101,7 +102,7 @@ test("after a panic the ports stay, clients connect again, and nothing confirmed
   assert.deepEqual([status, body.messages], [200, 501]);
 });
 
-test("restrictions hold after a panic, too", async (t) => {
+test("restrictions apply after a panic, too", async (t) => {
   const { broker: listening, nextError } = await started(t, { httpPort: 0 });
   const api = apiOf(listening);
   const limiting = { pattern: "^q", definition: { "max-length": 1 }, "apply-to": "queues" };
@@ -112,9 +113,9 @@ test("restrictions hold after a panic, too", async (t) => {
   const { broker } = listening;
   broker.declareQueue("panic", { durable: true });
   await broker.durable();
-  const told = nextError();
+  const failure = nextError();
   assert.throws(() => broker.publish("", "panic", "x", { deliveryMode: 2 }), { name: "Restarting" });
-  await told;
+  await failure;
   broker.declareQueue("q");
   broker.publishBatch("", "q", ["1", "2"]);
   assert.equal((await api("GET", "/queues/%2F/q")).body.messages, 1);
@@ -123,7 +124,7 @@ test("restrictions hold after a panic, too", async (t) => {
   assert.equal((await api("GET", "/queues/v/new")).body.type, "quorum");
 });
 
-test("embedded consumers start again; delivery tags of before are refused; whose queue is gone is told", async (t) => {
+test("embedded consumers start again; old tags are refused; those without a queue are notified", async (t) => {
   const { broker: listening, nextError } = await started(t);
   const { broker } = listening;
   broker.declareQueue("q", { durable: true });
@@ -144,13 +145,13 @@ test("embedded consumers start again; delivery tags of before are refused; whose
   });
   const cancelled = new Promise((resolve) => broker.consume("passing", () => {}, { onCancel: resolve }));
   const before = await messages(2);
-  const told = nextError();
+  const failure = nextError();
   broker.declareQueue("panic", { durable: true });
   const lost = assert.rejects(broker.durable(), { message: /panic/ });
   assert.throws(() => broker.publish("", "panic", "x", { deliveryMode: 2 }), { name: "Restarting" });
   assert.throws(() => broker.stats(), { name: "Restarting" });
   await lost;
-  assert.equal((await told).name, "Panic");
+  assert.equal((await failure).name, "Panic");
   await cancelled;
   const after = await messages(2);
   assert.deepEqual(
@@ -166,15 +167,15 @@ test("embedded consumers start again; delivery tags of before are refused; whose
   assert.equal(broker.deleteQueue("q", { ifEmpty: true }), 0);
 });
 
-test("a broker in memory beside it stops for good, and a new one can be made", async (t) => {
+test("another broker, in memory, stops for good, and a new one can be made", async (t) => {
   const { broker: listening, nextError } = await started(t);
   const inMemory = new Broker({ onError: () => {} });
   inMemory.declareQueue("q");
-  const told = nextError();
+  const failure = nextError();
   listening.broker.declareQueue("panic", { durable: true });
   assert.throws(() => listening.broker.publish("", "panic", "x"), { name: "Restarting" });
   assert.throws(() => inMemory.publish("", "q", "x"), { message: /stopped for good/ });
-  await told;
+  await failure;
   assert.throws(() => inMemory.publish("", "q", "x"), { message: /stopped for good/ });
   inMemory.close();
   const another = new Broker();
@@ -182,14 +183,14 @@ test("a broker in memory beside it stops for good, and a new one can be made", a
   another.close();
 });
 
-test("who panics again and again is not started again", async (t) => {
+test("a broker that panics repeatedly is not started again", async (t) => {
   const { broker: listening, errors, nextError } = await started(t);
   const { broker } = listening;
   for (let panics = 1; panics <= 3; panics++) {
-    const told = nextError();
+    const failure = nextError();
     broker.declareQueue("panic", { durable: true });
     assert.throws(() => broker.publish("", "panic", "x"), { name: "Restarting" });
-    await told;
+    await failure;
   }
   broker.declareQueue("panic", { durable: true });
   assert.throws(() => broker.publish("", "panic", "x"), { message: /stopped for good/ });

@@ -1,4 +1,4 @@
-// A panic ends this thread's wasm instance for good, so this test has a process of its own.
+// Panic: it ends this thread's wasm instance for good, so this test has a process of its own.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
@@ -7,7 +7,7 @@ import { Broker } from "pocketmq";
 import { listen } from "pocketmq/node";
 import { Server } from "../wasm/server/server.js";
 
-test("after a panic every broker of the thread refuses and says why, and sockets are let go", async (t) => {
+test("after a panic every broker of the thread refuses with the reason, and sockets are closed", async (t) => {
   const refusal = { message: /stopped for good because of a bug/ };
   const errors = [];
   const embedded = new Broker();

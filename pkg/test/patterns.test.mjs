@@ -1,4 +1,4 @@
-// Patterns that users give: none takes longer than the lengths of pattern and name allow, whatever it is made of.
+// Patterns: regular expressions of users; each takes time linear in the lengths of pattern and name.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import amqplib from "amqplib";
@@ -74,7 +74,7 @@ test("permissions are matched in linear time", { timeout: 60_000 }, async (t) =>
   await (await connection.createChannel()).assertQueue("a".repeat(32));
 });
 
-test("what has no linear time, or is too large, is refused by name", async (t) => {
+test("a pattern that is too large, or not linear, is refused with the reason", async (t) => {
   const { api } = await started(t);
   await api("PUT", "/users/u", { password: "x", tags: "" });
   for (const pattern of UNBOUNDED) {
@@ -117,7 +117,7 @@ const PARTS = [
 const QUANTIFIERS = ["", "", "", "", "*", "+", "?", "*?", "{2}", "{1,3}", "{2,}"];
 const LETTERS = [..."aAbc1_ .-ü\n"];
 
-/** Numbers that look random, the same ones each time. */
+/** Generates pseudorandom numbers, the same each time. */
 function* numbers(seed) {
   for (let state = seed; ; yield state >>> 8) state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
 }
@@ -135,7 +135,7 @@ function randomPattern(pick) {
   return text + ")".repeat(open);
 }
 
-test("patterns match what another engine says that they do", () => {
+test("patterns match as by another engine", () => {
   const random = numbers(7);
   const pick = (from) => from[random.next().value % from.length];
   let [compared, matched] = [0, 0];
@@ -159,7 +159,7 @@ test("patterns match what another engine says that they do", () => {
   assert.ok(compared > 50_000 && matched > compared / 5 && matched < (compared * 4) / 5, `${matched} of ${compared}`);
 });
 
-test("patterns match as PCRE's do", () => {
+test("patterns match as in PCRE", () => {
   for (const [pattern, name, expected] of [
     ["", "", true],
     ["^.$", "ü", true],
@@ -196,7 +196,7 @@ test("patterns match as PCRE's do", () => {
   }
 });
 
-test("what is no pattern says why", () => {
+test("an invalid pattern is refused with the reason", () => {
   for (const [pattern, reason] of [
     ["(?=a)", "look-around"],
     ["(?!a)", "look-around"],
@@ -233,7 +233,7 @@ test("what is no pattern says why", () => {
   }
 });
 
-test("a policy that takes too long with the names that there are is refused", async (t) => {
+test("a policy that takes too long for the existing names is refused", async (t) => {
   const broker = await listen({ amqpPort: 0, httpPort: 0 });
   t.after(() => broker.close());
   const names = Array.from({ length: 10_000 }, (_, n) => `${"x".repeat(250)}${n}`);

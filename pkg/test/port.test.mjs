@@ -1,4 +1,4 @@
-// The AMQP client over a MessagePort.
+// Port: the AMQP client over a MessagePort.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connectPort } from "pocketmq/browser";
@@ -44,7 +44,7 @@ test("frames may be split anywhere, and bodies may be larger than a frame", asyn
   }
 });
 
-test("the broker is told what was read", async (t) => {
+test("the broker hears how much was read", async (t) => {
   const { port, read } = host(t);
   const { client } = await roundTrip(port, "x".repeat(300_000));
   await client.close();
@@ -62,18 +62,18 @@ test("wrong credentials are refused", async (t) => {
   await assert.rejects(connectPort(host(t).port, { password: "wrong" }), /ACCESS_REFUSED.*\(403\)/);
 });
 
-test("a broker that shuts down says 320; one that vanishes is noticed", async (t) => {
+test("a broker that shuts down closes with 320; one that vanishes is noticed", async (t) => {
   for (const [end, text] of [
     ["shutdown", /CONNECTION_FORCED.*\(320\)/],
     ["vanish", /closed the port/],
   ]) {
     const hosted = host(t);
     const { client } = await roundTrip(hosted.port, "x");
-    const told = new Promise((resolve) => {
+    const closed = new Promise((resolve) => {
       client.ondisconnect = resolve;
     });
     hosted[end]();
-    assert.match((await told).message, text);
+    assert.match((await closed).message, text);
     await assert.rejects(client.channel(), /closed/i);
   }
 });

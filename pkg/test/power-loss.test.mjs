@@ -1,4 +1,4 @@
-// Power loss: what clients were told is true after the power failed, where the disk keeps only what fsync covered.
+// Power loss: promises to clients hold after the power failed, if the disk stores only what fsync covered.
 import assert from "node:assert/strict";
 import fs, { copyFileSync, mkdtempSync, readdirSync, rmSync, truncateSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
@@ -9,23 +9,23 @@ import amqplib from "amqplib";
 
 const TX = 90 * 65_536;
 const METHODS = { select: 10, commit: 20 };
-/** amqplib has no words for these methods, but sends whatever has a number. */
+/** amqplib has no functions for these methods, but can send them by number. */
 const tx = (channel, verb) => channel.rpc(TX + METHODS[verb], {}, TX + METHODS[verb] + 1);
 
 const SEGMENT = /\.segment$/;
 
-/** What the disk would have after a power loss, and what keeps it from having more. */
+/** The state of the disk after a power loss, and a way to delay or fail flushes. */
 const disk = {
-  /** How many bytes of each file were flushed. */
+  /** Number of flushed bytes of each file. */
   lengths: new Map(),
-  /** The names that were flushed with each folder. */
+  /** Names that were flushed with each folder. */
   names: new Map(),
-  /** Flushes that wait, if they are held. */
-  held: undefined,
+  /** Pending flushes, while they are delayed. */
+  delayed: undefined,
   fails: false,
 };
 
-/** Puts a flush in the place of one of Node's: it is noted once it has happened, as of the moment when it began. */
+/** Replaces one of Node's flushes: once it has happened, its effect is recorded as of the moment when it began. */
 function noting(flush) {
   return (descriptor, callback) => {
     const path = fs.readlinkSync(`/proc/self/fd/${descriptor}`);
@@ -46,7 +46,7 @@ function noting(flush) {
         if (!error) note();
         callback(error);
       });
-    if (disk.held) disk.held.push(begin);
+    if (disk.delayed) disk.delayed.push(begin);
     else begin();
   };
 }
@@ -62,8 +62,8 @@ syncBuiltinESMExports();
 const { listen } = await import("pocketmq/node");
 
 function release() {
-  const waiting = disk.held ?? [];
-  disk.held = undefined;
+  const waiting = disk.delayed ?? [];
+  disk.delayed = undefined;
   for (const begin of waiting) begin();
 }
 
@@ -84,12 +84,12 @@ async function started(t, data = folder(t)) {
   return { broker, data, url: broker.url, failures };
 }
 
-/** A broker on what a power loss at this moment leaves of another's data. */
+/** Starts a broker on the data of another one as after a power loss at this moment. */
 function afterPowerLoss(t, { data }) {
   const left = folder(t);
   for (const name of disk.names.get(data) ?? []) {
     const length = disk.lengths.get(join(data, name)) ?? 0;
-    // A file that was removed is gone, or not; the journal must live with either.
+    // A removed file may be gone or not; the journal must handle either.
     if (!readdirSync(data).includes(name)) continue;
     copyFileSync(join(data, name), join(left, name));
     truncateSync(join(left, name), length);
@@ -99,7 +99,7 @@ function afterPowerLoss(t, { data }) {
   return started(t, left);
 }
 
-/** A client's end: a channel of a kind, and a way to know that the broker has read all that was sent before. */
+/** Opens a channel of a kind, and returns it with a way to know that the broker has read everything sent before. */
 async function client(t, { url }, kind = "createConfirmChannel") {
   const connection = await amqplib.connect(url);
   connection.on("error", () => {});
@@ -107,7 +107,7 @@ async function client(t, { url }, kind = "createConfirmChannel") {
   const channel = await connection[kind]();
   channel.on("error", () => {});
   const beside = await connection.createConfirmChannel();
-  // What is transient is confirmed at once, and what is sent on one connection is read in its order.
+  // Transient messages are confirmed at once, and a connection's input is read in order.
   const isRead = async () => {
     beside.publish("", "nowhere", Buffer.from(""));
     await beside.waitForConfirms();
@@ -115,16 +115,16 @@ async function client(t, { url }, kind = "createConfirmChannel") {
   return { channel, connection, isRead };
 }
 
-/** Publishes, and answers how it was settled: undefined, true or false. */
+/** Publishes, and returns the settlement: undefined, true or false. */
 function publish(channel, queue, headers, options = { persistent: true }) {
-  const told = { confirmed: undefined };
-  told.settled = new Promise((resolve) => {
+  const settlement = { confirmed: undefined };
+  settlement.settled = new Promise((resolve) => {
     channel.sendToQueue(queue, Buffer.from("x"), { ...options, headers }, (error) => {
-      told.confirmed = !error;
-      resolve(told.confirmed);
+      settlement.confirmed = !error;
+      resolve(settlement.confirmed);
     });
   });
-  return told;
+  return settlement;
 }
 
 async function countOf(t, running, queue) {
@@ -143,11 +143,11 @@ const TWINS = {
 };
 
 for (const [name, [queueArguments, headers, options]] of Object.entries(TWINS)) {
-  test(`a twin of what is not durable yet is not confirmed: ${name}`, async (t) => {
+  test(`a duplicate of a message that is not durable yet is not confirmed: ${name}`, async (t) => {
     const first = await started(t);
     const [one, two] = [await client(t, first), await client(t, first)];
     await one.channel.assertQueue("q", { durable: true, arguments: queueArguments });
-    disk.held = [];
+    disk.delayed = [];
     const original = publish(one.channel, "q", headers, options);
     await one.isRead();
     const twin = publish(two.channel, "q", headers, options);
@@ -160,13 +160,13 @@ for (const [name, [queueArguments, headers, options]] of Object.entries(TWINS)) 
   });
 }
 
-test("a declaration or binding of what is not durable yet is not answered", async (t) => {
+test("a declaration or binding of something that is not durable yet gets no reply", async (t) => {
   const first = await started(t);
   const [one, two, three] = [await client(t, first), await client(t, first), await client(t, first)];
-  disk.held = [];
+  disk.delayed = [];
   let answers = 0;
-  const asked = [];
-  const ask = (promise) => asked.push(promise.then(() => answers++));
+  const requests = [];
+  const ask = (promise) => requests.push(promise.then(() => answers++));
   ask(one.channel.assertQueue("q", { durable: true }));
   ask(one.channel.bindQueue("q", "amq.direct", "key"));
   await one.isRead();
@@ -177,7 +177,7 @@ test("a declaration or binding of what is not durable yet is not answered", asyn
   await three.isRead();
   assert.equal(answers, 0);
   release();
-  await Promise.all(asked);
+  await Promise.all(requests);
   const second = await afterPowerLoss(t, first);
   const { channel } = await client(t, second);
   channel.publish("amq.direct", "key", Buffer.from("x"));
@@ -185,7 +185,7 @@ test("a declaration or binding of what is not durable yet is not answered", asyn
   assert.equal(await countOf(t, second, "q"), 1);
 });
 
-test("after the store has failed no twin is confirmed, and no ack committed", async (t) => {
+test("after the store has failed no duplicate is confirmed, and no ack committed", async (t) => {
   const first = await started(t);
   const { channel } = await client(t, first);
   const dedup = { "x-message-deduplication": true };
@@ -209,7 +209,7 @@ test("after the store has failed no twin is confirmed, and no ack committed", as
   assert.equal(await countOf(t, second, "acked"), 1);
 });
 
-test("a persistent twin of a transient message is there once it is confirmed", async (t) => {
+test("a persistent duplicate of a transient message is durable once it is confirmed", async (t) => {
   const first = await started(t);
   const { channel } = await client(t, first);
   await channel.assertQueue("q", { durable: true, arguments: { "x-message-deduplication": true } });

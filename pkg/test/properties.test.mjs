@@ -1,5 +1,6 @@
-// Properties and options that do not exist, or have no such values, are refused by name: by the embedded broker and by both kinds of
-// channels in a browser, alike.
+// Properties: those that do not exist or have invalid values are refused by name, as are options: by the embedded
+// broker and by
+// both kinds of channels in a browser.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Broker, BrokerError } from "pocketmq";
@@ -30,7 +31,7 @@ const TAKEN = [
   { deliveryMode: undefined, contentType: "text/plain" },
 ];
 
-/** What publishes a message with some properties, in each of the ways; and what comes of it. */
+/** Ways to publish a message with some properties, and their results. */
 async function faces(t) {
   const broker = new Broker();
   broker.declareQueue("q");
@@ -54,12 +55,12 @@ async function faces(t) {
   };
 }
 
-test("no face takes a property that does not exist, or has no such value", async (t) => {
+test("no face accepts an unknown property, or one with an invalid value", async (t) => {
   const { broker, channel, ...all } = await faces(t);
   for (const [name, publish] of Object.entries(all)) {
     for (const [properties, reason] of REFUSED) {
-      const told = (error) => error instanceof TypeError && reason.test(error.message);
-      await assert.rejects(publish(properties), told, `${name}: ${JSON.stringify(properties)}`);
+      const names = (error) => error instanceof TypeError && reason.test(error.message);
+      await assert.rejects(publish(properties), names, `${name}: ${JSON.stringify(properties)}`);
     }
     for (const properties of TAKEN) await publish(properties);
   }
@@ -76,7 +77,7 @@ test("every face gives a timestamp in seconds, or a date, the same meaning", asy
   }
 });
 
-test("no face takes an option that does not exist", async (t) => {
+test("no face accepts an unknown option", async (t) => {
   const { broker, channel } = await faces(t);
   const durabel = /options has no "durabel"; it takes passive, durable/;
   assert.throws(() => broker.declareQueue("other", { durabel: true }), durabel);

@@ -1,4 +1,4 @@
-// Publications: encoded as @cloudamqp/amqp-client encodes them, with the publisher's headers.
+// Publication: encoded as @cloudamqp/amqp-client encodes it, with the publisher's headers.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
@@ -9,7 +9,7 @@ const FRAME_MAX = 8_192;
 const CHANNEL = 3;
 const plain = { exchange: "", routingKey: "q", data: "x", properties: {}, mandatory: false, immediate: false };
 
-/** What amqp-client sends. */
+/** Returns the bytes that amqp-client sends. */
 async function expected({ exchange, routingKey, data, properties, mandatory, immediate }) {
   let sent;
   const connection = { frameMax: FRAME_MAX, bufferPool: [], textEncoder: new TextEncoder() };
@@ -21,7 +21,7 @@ async function expected({ exchange, routingKey, data, properties, mandatory, imm
   return sent;
 }
 
-/** The properties of an encoded publication: behind the first frame and the fixed part of the second. */
+/** Returns the properties of an encoded publication: behind the first frame and the fixed part of the second. */
 function propertiesOf(frames) {
   const view = new AMQPView(frames.buffer, frames.byteOffset, frames.byteLength);
   const [properties] = view.getProperties(view.getUint32(3) + 8 + 7 + 12);
@@ -43,7 +43,7 @@ const cases = {
 for (const [name, publication] of Object.entries(cases)) {
   test(name, async () => {
     const encoder = new Encoder(CHANNEL, FRAME_MAX);
-    // The second time, what repeats is not encoded again.
+    // The second time, cached parts are not encoded again.
     for (const number of [1, 70_000]) {
       const frames = encoder.encode(publication, number);
       const { headers } = propertiesOf(frames);
@@ -62,7 +62,7 @@ test("an application's own numbers stay", async () => {
   assert.deepEqual(Buffer.from(frames), Buffer.from(await expected(publication)));
 });
 
-test("what cannot be encoded is refused", () => {
+test("values that cannot be encoded are refused", () => {
   const encoder = new Encoder(CHANNEL, FRAME_MAX);
   assert.throws(() => encoder.encode({ ...plain, data: 5 }, 1), TypeError);
   assert.throws(() => encoder.encode({ ...plain, routingKey: "x".repeat(256) }, 1), /too long/);

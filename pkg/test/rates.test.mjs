@@ -1,18 +1,18 @@
-// Rates of counters, by a clock of the test's own.
+// Rates: of counters, by a clock of the test's own.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Rates } from "../dist/node/api/rates.js";
 
 const rate = ({ publish_details }) => publish_details.rate;
 
-test("a rate is what a counter rose by, over the seconds between two looks", () => {
+test("a rate is a counter's increase over the seconds between two samples", () => {
   const rates = new Rates();
   assert.deepEqual(rates.told("q", { publish: 10 }, 0), { publish: 10, publish_details: { rate: 0 } });
   assert.equal(rate(rates.told("q", { publish: 60 }, 10_000)), 5);
   assert.equal(rate(rates.told("q", { publish: 60 }, 20_000)), 0);
 });
 
-test("looks that follow one another closely tell the same rate", () => {
+test("samples in quick succession return the same rate", () => {
   const rates = new Rates();
   rates.told("q", { publish: 0 }, 0);
   rates.told("q", { publish: 100 }, 10_000);
@@ -20,14 +20,14 @@ test("looks that follow one another closely tell the same rate", () => {
   assert.equal(rate(rates.told("q", { publish: 300 }, 20_000)), 20);
 });
 
-test("each thing has its own, and one made anew has none below zero", () => {
+test("each object has its own, and one that was recreated has none below zero", () => {
   const rates = new Rates();
   for (const name of ["a", "b"]) rates.told(name, { publish: 100 }, 0);
   assert.equal(rate(rates.told("a", { publish: 200 }, 10_000)), 10);
   assert.equal(rate(rates.told("b", { publish: 20 }, 10_000)), 0);
 });
 
-test("what nobody has looked at for long is forgotten when there is much", () => {
+test("objects without recent samples are forgotten when there are many", () => {
   const rates = new Rates();
   for (let i = 0; i < 20_000; i++) rates.told(`${i}`, { publish: 0 }, i < 10_000 ? 0 : 600_001);
   rates.told("new", { publish: 0 }, 600_001);

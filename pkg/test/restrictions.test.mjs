@@ -1,4 +1,5 @@
-// Restrictions: limits of users and virtual hosts, permissions by topic, operators' policies; set over HTTP, felt by clients.
+// Restrictions: limits of users and virtual hosts, permissions by topic, operator policies; set over HTTP, with effect
+// on clients.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -31,13 +32,13 @@ async function connected(t, broker, virtualHost = "") {
   return connection;
 }
 
-/** A channel whose end can be awaited. */
+/** Opens a channel whose end can be awaited. */
 async function opened(connection) {
   const channel = await connection.createConfirmChannel();
   return Object.assign(channel, { failed: once(channel, "error").then(([error]) => error.message) });
 }
 
-/** Asserts what each request answers: a status, and a body where one is given. */
+/** Asserts each response: a status, and a body if one is given. */
 async function answers(api, expected) {
   for (const [method, path, body, status, answered] of expected) {
     const answer = await api(method, path, body);
@@ -46,7 +47,7 @@ async function answers(api, expected) {
   }
 }
 
-test("without any, all that RabbitMQ lists is empty", async (t) => {
+test("without restrictions, all of RabbitMQ's lists are empty", async (t) => {
   const { api } = await withUser(t);
   const lists = ["topic-permissions", "user-limits", "user-limits/u", "vhost-limits", "vhost-limits/%2F"];
   for (const path of [...lists, "operator-policies", "operator-policies/%2F", "users/u/topic-permissions"]) {
@@ -80,7 +81,7 @@ test("without any, all that RabbitMQ lists is empty", async (t) => {
   await answers(as, [["PUT", "/operator-policies/%2F/p", { pattern: "", definition: { "max-length": 1 } }, 401]]);
 });
 
-test("a user has as many connections and channels as it may", async (t) => {
+test("a user's connections and channels are limited", async (t) => {
   const { broker, api } = await withUser(t);
   await answers(api, [
     ["PUT", "/user-limits/u/max-connections", { value: 2 }, 204],
@@ -97,7 +98,7 @@ test("a user has as many connections and channels as it may", async (t) => {
   const text =
     /NOT_ALLOWED - number of channels opened for user 'u' has reached the maximum allowed user limit of \(3\)/;
   assert.match((await closed)[0].message, text);
-  // Its connection has gone, and with it a channel.
+  // Its connection is closed, and with it a channel.
   await (await connected(t, broker)).createChannel();
   await answers(api, [
     ["PUT", "/user-limits/u/max-connections", { value: -1 }, 204],
@@ -107,7 +108,7 @@ test("a user has as many connections and channels as it may", async (t) => {
   for (let count = 0; count < 3; count++) await (await connected(t, broker)).createChannel();
 });
 
-test("a virtual host has as many connections and queues as it may", async (t) => {
+test("a virtual host's connections and queues are limited", async (t) => {
   const { broker, api } = await withUser(t);
   await answers(api, [
     ["PUT", "/vhosts/v", {}, 201],
@@ -141,7 +142,7 @@ test("a virtual host has as many connections and queues as it may", async (t) =>
   await answers(api, [["GET", "/vhost-limits", undefined, 200, []]]);
 });
 
-test("a topic is published to and bound by the keys that are permitted", async (t) => {
+test("a topic exchange accepts only permitted keys for publishing and binding", async (t) => {
   const { broker, api } = await withUser(t);
   await answers(api, [
     ["PUT", "/topic-permissions/%2F/u", { exchange: "amq.topic", write: "^{username}\\.", read: "^(?i)NEWS" }, 201],
@@ -159,21 +160,21 @@ test("a topic is published to and bound by the keys that are permitted", async (
   channel.publish("amq.topic", "u.x", Buffer.from("1"));
   channel.publish("amq.direct", "anything", Buffer.from("2"));
   await channel.waitForConfirms();
-  const said = (key, exchange = "amq.topic") =>
+  const refusal = (key, exchange = "amq.topic") =>
     `ACCESS_REFUSED - access to topic '${key}' in exchange topic '${exchange}' in vhost '/' refused for user 'u'`;
   channel.publish("amq.topic", "other.x", Buffer.from("3"));
-  assert.ok((await channel.failed).includes(said("other.x")));
+  assert.ok((await channel.failed).includes(refusal("other.x")));
   for (const verb of ["bindQueue", "unbindQueue"]) {
     const refused = await opened(connection);
     await assert.rejects(refused[verb]("q", "amq.topic", "secret"));
-    assert.ok((await refused.failed).includes(said("secret")), verb);
+    assert.ok((await refused.failed).includes(refusal("secret")), verb);
   }
   const forExchanges = await opened(connection);
   await assert.rejects(forExchanges.bindExchange("amq.fanout", "amq.topic", "secret"));
-  assert.ok((await forExchanges.failed).includes(said("secret")));
+  assert.ok((await forExchanges.failed).includes(refusal("secret")));
   const as = apiOf(broker, "u:x");
   const message = { properties: {}, payload: "x", payload_encoding: "string" };
-  const reason = said("no").replace("ACCESS_REFUSED - ", "");
+  const reason = refusal("no").replace("ACCESS_REFUSED - ", "");
   await answers(as, [
     ["POST", "/exchanges/%2F/amq.topic/publish", { ...message, routing_key: "u.y" }, 200],
     [
@@ -186,13 +187,13 @@ test("a topic is published to and bound by the keys that are permitted", async (
     ["POST", "/bindings/%2F/e/amq.topic/q/q", { routing_key: "no" }, 401, { error: "not_authorised", reason }],
     ["POST", "/bindings/%2F/e/amq.topic/q/q", { routing_key: "news" }, 201],
   ]);
-  // Nothing is permitted by an empty pattern but the empty key, and connections learn of what changes.
+  // An empty pattern permits only the empty key, and open connections see changes.
   const later = await opened(connection);
   await later.assertExchange("other", "topic");
   later.publish("other", "", Buffer.from("4"));
   await later.waitForConfirms();
   later.publish("other", "key", Buffer.from("5"));
-  assert.ok((await later.failed).includes(said("key", "other")));
+  assert.ok((await later.failed).includes(refusal("key", "other")));
   assert.equal((await api("DELETE", "/topic-permissions/%2F/u/other")).status, 204);
   const last = await opened(connection);
   last.publish("other", "key", Buffer.from("6"));
@@ -203,7 +204,7 @@ test("a topic is published to and bound by the keys that are permitted", async (
   await answers(api, [["GET", "/topic-permissions", undefined, 200, []]]);
 });
 
-test("an operator's policy limits what others say", async (t) => {
+test("an operator's policy limits other settings", async (t) => {
   const { broker, api } = await withUser(t);
   const { broker: verbs } = broker;
   verbs.declareQueue("q1", { arguments: { "x-max-length": 9 } });
@@ -233,7 +234,7 @@ test("an operator's policy limits what others say", async (t) => {
   const ready = () => Object.fromEntries(verbs.stats().queues.map(({ name, ready: count }) => [name, count]));
   verbs.publishBatch("", "q1", ["6"]);
   verbs.publishBatch("", "q2", ["1", "2"]);
-  // What is there already stays, where a full queue refuses.
+  // Messages in the queue stay when it refuses further ones.
   assert.deepEqual(ready(), { q1: 4, q2: 1 });
   verbs.declareQueue("q3");
   verbs.publishBatch("", "q3", ["1", "2", "3", "4"]);
@@ -244,7 +245,7 @@ test("an operator's policy limits what others say", async (t) => {
   assert.equal((await api("GET", "/queues/%2F/q1")).body.operator_policy, null);
 });
 
-test("restrictions outlive the broker, and go with definitions", async (t) => {
+test("restrictions outlive the broker, and are part of definitions", async (t) => {
   const data = mkdtempSync(join(tmpdir(), "pocketmq-"));
   t.after(() => rmSync(data, { recursive: true, force: true }));
   const first = await listen({ amqpPort: 0, httpPort: 0, data });
@@ -262,12 +263,12 @@ test("restrictions outlive the broker, and go with definitions", async (t) => {
   ]);
   const exported = (await api("GET", "/definitions")).body;
   await first.close();
-  const { broker: again, api: asked } = await started(t, { data });
+  const { broker: again, api: later } = await started(t, { data });
   const { broker: copy, api: copied } = await started(t);
   const imported = await copied("POST", "/definitions", exported);
   assert.deepEqual([imported.status, imported.headers.get("x-pocketmq-skipped")], [204, null]);
   for (const [broker, ask] of [
-    [again, asked],
+    [again, later],
     [copy, copied],
   ]) {
     await answers(ask, [
@@ -287,14 +288,14 @@ test("restrictions outlive the broker, and go with definitions", async (t) => {
     await assert.rejects(connection.createChannel());
     assert.match((await closed)[0].message, /limit of \(0\)/);
   }
-  const { body: versions } = await asked("GET", "/definitions/v");
+  const { body: versions } = await later("GET", "/definitions/v");
   assert.deepEqual(
     versions.parameters.map(({ component }) => component),
     ["vhost-limits", "operator_policy"],
   );
 });
 
-test("a virtual host's default type is that of durable queues that can be of it", async (t) => {
+test("a virtual host's default type applies to durable queues that can have it", async (t) => {
   const { broker, api } = await withUser(t);
   await answers(api, [
     ["PUT", "/vhosts/v", { metadata: { default_queue_type: "rabbit_quorum_queue" } }, 201],
@@ -318,7 +319,7 @@ test("a virtual host's default type is that of durable queues that can be of it"
   assert.deepEqual([described.default_queue_type, described.metadata.default_queue_type], [quorum, quorum]);
 });
 
-test("a name that the broker gave cannot be declared again", async (t) => {
+test("a generated name cannot be declared again", async (t) => {
   const { broker, api } = await withUser(t);
   const connection = await connected(t, broker);
   const channel = await opened(connection);
@@ -334,7 +335,7 @@ test("a name that the broker gave cannot be declared again", async (t) => {
   assert.throws(() => broker.broker.declareQueue("amq.new"), { name: "AccessRefused" });
 });
 
-test("the health checks of RabbitMQ 4 are answered", async (t) => {
+test("the health checks of RabbitMQ 4 are served", async (t) => {
   const { api } = await started(t);
   const checks = ["is-in-service", "ready-to-serve-clients", "below-node-connection-limit", "virtual-hosts"];
   const without = "quorum-queues-without-elected-leaders";

@@ -1,4 +1,5 @@
-// Peers that begin and do not go on, and those that guess passwords: none of them stays, and nobody else waits for them.
+// Slow peers: peers that begin and do not go on, and those that guess passwords: none of them stays, and no other
+// client waits.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
@@ -18,15 +19,15 @@ async function started(t, options) {
   return broker;
 }
 
-/** Sends some bytes and waits until the broker has closed the connection; returns all that it said. */
+/** Sends some bytes and waits until the broker has closed the connection; returns its output. */
 async function left(port, bytes) {
   const socket = connect(port, "127.0.0.1");
   socket.on("error", () => {}); // a reset is an end, too
-  let said = "";
-  socket.on("data", (data) => (said += data));
+  let output = "";
+  socket.on("data", (data) => (output += data));
   socket.write(bytes);
   await once(socket, "close");
-  return said;
+  return output;
 }
 
 describe("peers that begin and do not go on are sent away", { concurrency: true, timeout: 30_000 }, () => {
@@ -93,7 +94,7 @@ test("a password is guessed slowly over AMQP and over HTTP, and the right one st
   assert.ok(performance.now() - began >= 2 * 490, "each waited half a second");
 });
 
-test("who may log in anonymously is guest, from this machine, and only if that is allowed", async (t) => {
+test("anonymous logins are guest, from this machine, and only if that is allowed", async (t) => {
   const credentials = { mechanism: "ANONYMOUS", response: () => Buffer.alloc(0) };
   const closed = await started(t, {});
   await assert.rejects(amqplib.connect(closed.url, { credentials }), /ANONYMOUS|503/);

@@ -1,4 +1,5 @@
-// Strange messages: everybody of an origin hears the channels of its broker, and may post anything to them and to the ports.
+// Strange messages: any script of an origin receives on its broker's channels, and may post anything to them and to the
+// ports.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
@@ -10,7 +11,7 @@ import { Random } from "./support/hostile/random.mjs";
 const OPTIONS = { name: "strange", storage: "memory", limits: {} };
 const CHANNEL = "pocketmq-1:memory:strange";
 
-/** What is no message, or one of ours with fields that are of other kinds. */
+/** Returns values that are not messages, and messages with fields of wrong types. */
 function values() {
   const odd = [null, undefined, 0, "", "leads", [], {}, { type: null }, { type: {} }];
   const types = ["leads", "failed", "cleared", "join", "serve", "hand-out", "open", "stats", "connect", "disconnect"];
@@ -19,7 +20,7 @@ function values() {
   return [...odd, ...types.flatMap((type) => wrong.map((value) => ({ type, ...fields(value) })))];
 }
 
-/** A worker that plays the browser's: it has `self`, and the Web Locks of one that is alone. */
+/** Starts a worker that stands in for the browser's: it has `self`, and the Web Locks of a lone client. */
 async function worker(t, script, name) {
   const started = new Worker(new URL("support/browser-worker.mjs", import.meta.url), { workerData: { script, name } });
   t.after(() => started.terminate());
@@ -31,7 +32,7 @@ async function worker(t, script, name) {
   return { started, failed, next };
 }
 
-test("who leads ignores what is not a message of its own", async (t) => {
+test("the leader ignores messages that are not meant for it", async (t) => {
   const { started, failed, next } = await worker(t, "pocketmq/leader", JSON.stringify(OPTIONS));
   const { leader } = await next();
   const channel = new BroadcastChannel(CHANNEL);
@@ -56,7 +57,7 @@ test("who leads ignores what is not a message of its own", async (t) => {
   await Promise.race([failed, answered]);
 });
 
-test("a broker's worker ignores what is not a message of its own", async (t) => {
+test("a broker's worker ignores messages that are not meant for it", async (t) => {
   const { started, failed, next } = await worker(t, "pocketmq/worker", "{}");
   assert.deepEqual(await next(), { type: "ready" });
   for (const value of values()) if (value?.type !== "stats") started.postMessage({ data: value });
@@ -68,7 +69,7 @@ test("a broker's worker ignores what is not a message of its own", async (t) => 
   await client.close();
 });
 
-test("a client over a port ignores what no broker says", async () => {
+test("a client over a port ignores messages that no broker sends", async () => {
   const { port1, port2 } = new MessageChannel();
   const random = new Random(1);
   port2.onmessage = () => {

@@ -1,4 +1,4 @@
-// AMQP over TLS, with and without client certificates.
+// TLS: AMQP over TLS, with and without client certificates.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
@@ -37,7 +37,7 @@ test("publish and consume over TLS", async (t) => {
   await connection.close();
 });
 
-test("the port of TLS speaks nothing else, and a server's certificate that a client does not trust ends there", async (t) => {
+test("the TLS port accepts nothing else, and a client that does not trust the certificate disconnects", async (t) => {
   const broker = await started(t);
   await assert.rejects(amqplib.connect(broker.amqpsUrl), { code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE" });
   await assert.rejects(amqplib.connect(`amqp://127.0.0.1:${broker.amqpsPort}`));
@@ -45,7 +45,7 @@ test("the port of TLS speaks nothing else, and a server's certificate that a cli
   await connection.close();
 });
 
-test("a client that shows a certificate logs in by its password, as EXTERNAL is not offered unasked", async (t) => {
+test("a client that shows a certificate logs in by its password, as EXTERNAL is not offered by default", async (t) => {
   const broker = await started(t, { ca: authority.cert });
   const shown = { ca, cert: alice.cert, key: alice.key };
   const connection = await amqplib.connect(broker.amqpsUrl, shown);
@@ -54,7 +54,7 @@ test("a client that shows a certificate logs in by its password, as EXTERNAL is 
   await assert.rejects(amqplib.connect(broker.amqpsUrl, { ...shown, credentials: EXTERNAL }), /EXTERNAL|503/);
 });
 
-test("EXTERNAL takes the user from the whole subject where that is asked for", async (t) => {
+test("EXTERNAL takes the user from the whole subject if configured", async (t) => {
   const users = [{ name: "CN=alice" }];
   const broker = await started(t, { ca: authority.cert, loginFrom: "distinguished_name" }, { users, authMechanisms });
   const options = { ca, cert: alice.cert, key: alice.key, credentials: EXTERNAL };
@@ -74,7 +74,7 @@ test("a client's certificate names the user for EXTERNAL", async (t) => {
   await connection.close();
 });
 
-test("a connection by certificate is reported as what it is", async (t) => {
+test("a connection by certificate is reported as such", async (t) => {
   const users = [{ name: "alice", tags: ["administrator"], password: "secret" }];
   const broker = await started(t, { ca: authority.cert }, { users, httpPort: 0, authMechanisms });
   const options = { ca, cert: alice.cert, key: alice.key, credentials: EXTERNAL };
@@ -84,7 +84,7 @@ test("a connection by certificate is reported as what it is", async (t) => {
   await connection.close();
 });
 
-test("a certificate of somebody who is no user, and none at all, do not log in by EXTERNAL", async (t) => {
+test("a certificate of an unknown user, or none at all, does not log in by EXTERNAL", async (t) => {
   const broker = await started(t, { ca: authority.cert }, { authMechanisms });
   const nobody = certificate("nobody", { by: authority });
   for (const shown of [{ cert: nobody.cert, key: nobody.key }, {}]) {
@@ -92,7 +92,7 @@ test("a certificate of somebody who is no user, and none at all, do not log in b
   }
 });
 
-test("with a ca, clients without a certificate may log in otherwise, those with a bad one may not", async (t) => {
+test("with a ca, clients without a certificate may log in by password, those with a bad one may not", async (t) => {
   const broker = await started(t, { ca: authority.cert });
   const connection = await amqplib.connect(broker.amqpsUrl, { ca });
   await connection.close();
@@ -102,7 +102,7 @@ test("with a ca, clients without a certificate may log in otherwise, those with 
   }
 });
 
-test("with requireClientCertificate, only clients with a good certificate get as far as AMQP", async (t) => {
+test("with requireClientCertificate, only clients with a good certificate reach AMQP", async (t) => {
   const broker = await started(t, { ca: authority.cert, requireClientCertificate: true });
   const connection = await amqplib.connect(broker.amqpsUrl, { ca, cert: alice.cert, key: alice.key });
   await connection.close();
@@ -116,16 +116,16 @@ test("with requireClientCertificate, only clients with a good certificate get as
   }
 });
 
-test("clients over TLS are told 320 when the broker closes", async (t) => {
+test("clients over TLS are closed with 320 when the broker closes", async (t) => {
   const broker = await started(t);
   const connection = await amqplib.connect(broker.amqpsUrl, { ca });
   connection.on("error", () => {});
-  const told = once(connection, "close");
+  const closed = once(connection, "close");
   await broker.close();
-  assert.match(String((await told)[0]), /320/);
+  assert.match(String((await closed)[0]), /320/);
 });
 
-test("certificates and keys that cannot work are one clear sentence", async () => {
+test("invalid certificates and keys are reported in one clear sentence", async () => {
   const expired = certificate("server", { by: authority, until: Date.now() - DAY_MS / 2 });
   const early = certificate("server", { by: authority, from: Date.now() + DAY_MS / 2 });
   const wrong = [
@@ -155,7 +155,7 @@ test("certificates and keys that cannot work are one clear sentence", async () =
   }
 });
 
-test("a certificate that will have ended within a time is told to who asks", async (t) => {
+test("the health check reports a certificate that expires within a time", async (t) => {
   const ending = certificate("server", { by: authority, until: Date.now() + 10 * DAY_MS });
   const lasting = certificate("authority", { until: Date.now() + 4_000 * DAY_MS });
   const broker = await started(t, { cert: ending.cert, key: ending.key, ca: lasting.cert }, { httpPort: 0 });

@@ -1,4 +1,4 @@
-// Turns: whoever sends much at once is served in pieces, and everybody else in between. It is order that is asserted, not time.
+// Turns: a peer that sends a lot at once is served in pieces, and others in between. Order is asserted, not time.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
@@ -17,7 +17,7 @@ async function started(t) {
   return { broker, api: apiOf(broker), channel: await connection.createChannel() };
 }
 
-/** How often somebody else is served while a flood is under way. */
+/** Counts how often another client is served during a flood. */
 async function servedBeside(flood, serve) {
   let isOver = false;
   const over = flood().finally(() => {
@@ -31,7 +31,7 @@ async function servedBeside(flood, serve) {
   return [await over, count - 1];
 }
 
-test("pipelined requests are answered in order, with others in between", async (t) => {
+test("pipelined requests are answered in order, with other clients in between", async (t) => {
   const { broker, channel } = await started(t);
   const count = 300;
   const flood = async () => {
@@ -51,13 +51,13 @@ test("pipelined requests are answered in order, with others in between", async (
   assert.ok(served > 20, `others were served ${served} times`);
 });
 
-test("pipelined requests beyond what is read at once are answered, too", async (t) => {
+test("pipelined requests beyond what is read at once are served, too", async (t) => {
   const { broker } = await started(t);
   const [, flood] = floods(broker).find(([name]) => name === "2,000 pipelined declarations");
   assert.equal(await flood(), true);
 });
 
-test("definitions are imported in pieces, with others in between", async (t) => {
+test("definitions are imported in pieces, with other requests in between", async (t) => {
   const { broker, api, channel } = await started(t);
   await channel.assertQueue("q");
   const seen = new Set();
@@ -79,10 +79,10 @@ test("definitions are imported in pieces, with others in between", async (t) => 
   assert.notEqual(seen.size, 0, "nobody was served before it was over");
 });
 
-test("a connection that sends much is read in pieces, between which others have their turn", async (t) => {
+test("a connection that sends a lot is read in pieces, between which others are served", async (t) => {
   const broker = await listen({ amqpPort: 0 });
   t.after(() => broker.close());
-  // To read something takes a millisecond or some; between two of these turns everybody's sockets are looked at.
+  // Reading takes a few milliseconds by this clock; between two of these turns all sockets are polled.
   let nowMs = performance.now();
   t.mock.method(performance, "now", () => nowMs++);
   const turns = [0];
@@ -106,7 +106,7 @@ test("a connection that sends much is read in pieces, between which others have 
   assert.ok(Math.max(...turns) <= 10 * 16_384, `${Math.max(...turns)} bytes at once`);
 });
 
-test("all that a connection sent before its end is read", async (t) => {
+test("everything that a connection sent before its end is read", async (t) => {
   const broker = await listen({ amqpPort: 0 });
   t.after(() => broker.close());
   let nowMs = performance.now();
@@ -130,7 +130,7 @@ test("all that a connection sent before its end is read", async (t) => {
   assert.equal(await gone, all.length);
 });
 
-test("a body that is too large is refused before it is read, and so is that of whoever may not ask", async (t) => {
+test("a body that is too large is refused before it is read, and so is that of an unauthorised user", async (t) => {
   const { broker, api } = await started(t);
   const big = JSON.stringify({ arguments: { x: "x".repeat(1 << 20) } });
   const { status, body } = await api("PUT", "/queues/%2F/q", big);

@@ -1,4 +1,4 @@
-// What the browser test reaches from outside, as a page would import it.
+// Main: the package as a page imports it, exposed to the browser tests.
 import { Broker } from "pocketmq";
 import { connectPort, openBroker } from "pocketmq/browser";
 

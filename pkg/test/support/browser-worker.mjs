@@ -1,5 +1,6 @@
-// Browser worker: what a dedicated worker of a browser has, as far as the package's scripts need it, in a thread of Node. Messages
-// come in as { data, port }.
+// Browser worker: a dedicated worker's environment, as far as the package's scripts need it, in a thread of Node.
+// Messages
+// arrive as { data, port }.
 import { parentPort, workerData } from "node:worker_threads";
 
 const target = new EventTarget();

@@ -1,4 +1,5 @@
-// Certificates: an authority and what it signs, made when a test runs; DER by hand, as far as X.509 needs it.
+// Certificates: an authority and the certificates it signs, generated in the test; DER by hand, as far as X.509 needs
+// it.
 import { generateKeyPairSync, sign } from "node:crypto";
 
 const DAY_MS = 86_400_000;
@@ -10,7 +11,7 @@ const SUBJECT_ALT_NAME = "0603551d11";
 /** @typedef {{ name: string, cert: string, key: string, privateKey: import("node:crypto").KeyObject }} Certificate */
 
 /**
- * A certificate for a name, signed by an authority or, without one, by itself.
+ * Makes a certificate for a name, signed by an authority or, without one, by itself.
  * @param {string} name
  * @param {{ by?: Certificate, from?: number, until?: number }} [how]
  * @returns {Certificate}

@@ -1,11 +1,11 @@
-// Lab: the package with the lab artifact in the server's place, as the lab can be made to panic.
+// Lab: the package with the lab artifact instead of the server's, as the lab can be made to panic.
 import { cpSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const PACKAGE = fileURLToPath(new URL("../../", import.meta.url));
 
-/** Puts it together in a folder of the repository, so that it finds what it depends on; answers the URL of its `dist`. */
+/** Builds it in a folder of the repository, so that it finds its dependencies; returns the URL of its `dist`. */
 export function labPackage(name) {
   const folder = join(PACKAGE, "..", ".tools", name);
   rmSync(folder, { recursive: true, force: true });

@@ -1,10 +1,10 @@
-// Port host: what the browser's worker does in Rust, in a few lines for Node: one broker, AMQP over MessagePorts.
+// Port host: a small replacement on Node for the browser's worker: one broker, AMQP over MessagePorts.
 
 import { copyOut } from "../../dist/core/instance.js";
 import { Server } from "../../wasm/server/server.js";
 import "pocketmq";
 
-/** Serves AMQP on one port; what is sent can be cut into pieces. */
+/** Serves AMQP on one port; the output can be cut into pieces. */
 export function hostPort(port, cut = (bytes) => [bytes]) {
   const server = new Server({ seed: new Uint8Array(32) }, 0);
   const id = server.connect({ loopback: true });

@@ -1,8 +1,8 @@
-// Snippets: the code blocks of a page of the documentation that are run, each with the lines that it says it prints.
+// Snippets: the code blocks of a documentation page that are run, each with the output that it documents.
 import { readFileSync } from "node:fs";
 
 /**
- * The blocks that open with this word after ```; a line `//> text` or `#> text` says what is printed.
+ * Returns the blocks that open with this word after ```, and the output documented by lines `//> text` or `#> text`.
  * @param {URL} page
  * @param {string} opening
  */

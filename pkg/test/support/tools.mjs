@@ -10,7 +10,7 @@ const VERSIONS = { "@arethetypeswrong/cli": "0.18.5", bun: "1.4.5", deno: "2.9.6
 const FOLDER = fileURLToPath(new URL("../../../.tools/packaging/", import.meta.url));
 const INSTALLED = join(FOLDER, `installed-${Object.values(VERSIONS).join("-")}`);
 
-/** Runs a command in a folder; answers what it printed. What it prints when it fails is in the error. */
+/** Runs a command in a folder; returns its output. If it fails, the error has the output. */
 export async function run(cwd, command, ...args) {
   const path = [join(FOLDER, "node_modules/.bin"), process.env.PATH].join(delimiter);
   try {

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import workerd from "workerd";
 
-/** Serves a configuration; answers its address and how to stop it. */
+/** Serves a configuration; returns its address and a function to stop it. */
 export async function serve(config) {
   // The binary itself: killing the package's launcher would leave it running.
   const child = spawn(workerd.default, ["serve", config, "--socket-addr", "http=127.0.0.1:0", "--control-fd=3"], {

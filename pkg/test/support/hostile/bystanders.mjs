@@ -1,5 +1,6 @@
-// Bystanders: well-behaved clients, one on each face of a broker. A round trip is a message that is confirmed and comes back, before
-// the next one goes; it comes once, and no other does.
+// Bystanders: well-behaved clients, one on each face of a broker. In a round trip a message is confirmed and delivered
+// before the
+// next one is sent; it arrives once, and no other message does.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Agent, request } from "node:http";
@@ -10,7 +11,7 @@ import WebSocket from "ws";
 
 globalThis.WebSocket ??= WebSocket;
 
-/** The user that they are, and the virtual host that they have for themselves. */
+/** Their user, and a virtual host of their own. */
 export const BYSTANDER = "bystander";
 const AUTHORIZATION = `Basic ${Buffer.from(`${BYSTANDER}:${BYSTANDER}`).toString("base64")}`;
 
@@ -26,20 +27,20 @@ export async function overAmqp({ amqpPort }) {
   const connection = await amqplib.connect(`amqp://${BYSTANDER}:${BYSTANDER}@127.0.0.1:${amqpPort}/${BYSTANDER}`, {
     noDelay: true,
   });
-  connection.on("error", () => {}); // what waits for an answer is told
+  connection.on("error", () => {}); // pending calls are rejected
   const channel = await connection.createConfirmChannel();
   await channel.assertQueue("over-amqp");
   let came = [];
-  let tell = () => {};
+  let notify = () => {};
   await channel.consume("over-amqp", (message) => {
     channel.ack(message);
     came.push(String(message.content));
-    tell();
+    notify();
   });
   const roundTrip = async (body) => {
     came = [];
     const arrived = new Promise((resolve) => {
-      tell = resolve;
+      notify = resolve;
     });
     channel.sendToQueue("over-amqp", Buffer.from(body), { persistent: true });
     await Promise.all([channel.waitForConfirms(), arrived]);
@@ -48,14 +49,14 @@ export async function overAmqp({ amqpPort }) {
   return { face: "AMQP", roundTrip, close: () => connection.close() };
 }
 
-/** Over HTTP, by one connection that stays. */
+/** Over HTTP, by one persistent connection. */
 export async function overHttp({ httpPort: port }) {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const ask = async (method, path, body) => {
     const headers = { authorization: AUTHORIZATION, "content-type": "application/json" };
-    const asked = request({ host: "127.0.0.1", port, agent, method, path: `/api${path}`, headers });
-    asked.end(JSON.stringify(body));
-    const [response] = await once(asked, "response");
+    const outgoing = request({ host: "127.0.0.1", port, agent, method, path: `/api${path}`, headers });
+    outgoing.end(JSON.stringify(body));
+    const [response] = await once(outgoing, "response");
     const text = Buffer.concat(await response.toArray()).toString();
     assert.ok(response.statusCode < 300, `${method} ${path}: ${response.statusCode} ${text}`);
     return text === "" ? undefined : JSON.parse(text);

@@ -1,4 +1,4 @@
-// The thread of a company: see company.mjs.
+// Company thread: the thread that company.mjs starts.
 import assert from "node:assert/strict";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { parentPort, workerData } from "node:worker_threads";
@@ -40,7 +40,7 @@ const commands = {
   },
   async stop() {
     isOver = true;
-    parentPort.postMessage({ type: "stopped", faces: await working, heldUpMs: delay.max / 1e6 });
+    parentPort.postMessage({ type: "stopped", faces: await working, blockedMs: delay.max / 1e6 });
   },
   async end() {
     await Promise.allSettled(bystanders.map((one) => inTime(one.close(), "closing")));

@@ -1,9 +1,10 @@
-// Company: the bystanders of some brokers, in a thread of their own, so that no attacker's work and no broker's keeps their clocks waiting.
+// Company: the bystanders of some brokers, in a thread of their own, so that no attacker's or broker's work delays
+// their clocks.
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 
 /**
- * Has a bystander at each face.
+ * Starts a bystander at each face.
  * @param {{ amqpPort: number, httpPort: number }} broker
  * @param {{ kind: string, port: import("node:worker_threads").MessagePort }[]} ports
  */
@@ -13,7 +14,7 @@ export async function companyOf({ amqpPort, httpPort }, ports = []) {
   const worker = new Worker(new URL("company-thread.mjs", import.meta.url), { workerData, transferList });
   const failed = new Promise((_, reject) => worker.once("error", reject));
   failed.catch(() => {});
-  const told = (type) =>
+  const message = (type) =>
     Promise.race([
       failed,
       new Promise((resolve) => {
@@ -25,21 +26,21 @@ export async function companyOf({ amqpPort, httpPort }, ports = []) {
         worker.on("message", listen);
       }),
     ]);
-  await told("ready");
+  await message("ready");
   return {
     failed,
-    /** Has them work until `stop`; `whenBack` is told of each round trip's face and time. */
+    /** Lets them work until `stop`; `whenBack` is called with each round trip's face and time. */
     start: (whenBack) => {
       worker.on("message", (message) => message.type === "back" && whenBack(message));
       worker.postMessage("start");
     },
-    /** Returns, of each face, how many round trips there were, and how long the longest took. */
+    /** Returns, for each face, the number of round trips and the longest time. */
     stop: async () => {
-      const stopped = told("stopped");
+      const stopped = message("stopped");
       worker.postMessage("stop");
-      const { faces, heldUpMs } = await stopped;
+      const { faces, blockedMs } = await stopped;
       worker.removeAllListeners("message");
-      return { faces, heldUpMs };
+      return { faces, blockedMs };
     },
     end: async () => {
       worker.postMessage("end");

@@ -1,17 +1,17 @@
-// Faces: how bytes and values reach a broker, each by a client of its own, and how it is seen that they were taken.
+// Faces: ways to send bytes and values to a broker, each by a client of its own, and to see that they were processed.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { platform } from "node:process";
 import { MessageChannel } from "node:worker_threads";
 
-/** So long the broker may leave anybody without an answer; it is far more than it should take. */
+/** Longest time that the broker may take to respond; it is far more than it should take. */
 export const HANG_MS = 2_000;
 
 const AMQP = "AMQP\0\0\x09\x01";
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/** What resolves in time, or an error that says what did not. */
+/** Awaits a promise for a limited time; the error names it. */
 export async function inTime(promise, what, ms = HANG_MS) {
   const late = once(AbortSignal.timeout(ms), "abort").then(() => {
     throw new Error(`${what} took longer than ${ms} ms`);
@@ -21,7 +21,7 @@ export async function inTime(promise, what, ms = HANG_MS) {
 
 let clients = 0;
 
-// Logins that fail are delayed by address, and there are many of them on this machine's network.
+// Failed logins are delayed by address, and this machine's network has many addresses.
 function anAddress() {
   clients++;
   return platform === "linux" ? `127.1.${(clients >> 8) & 255}.${1 + (clients % 250)}` : undefined;
@@ -36,10 +36,10 @@ function anAddress() {
  */
 export async function sendOverTcp(port, bytes, random, meanwhile) {
   const socket = connect({ port, host: "127.0.0.1", localAddress: anAddress() });
-  let said = "";
+  let output = "";
   socket.on("error", () => {}); // a reset is an end, too
   socket.on("data", (data) => {
-    said += data.toString("latin1");
+    output += data.toString("latin1");
   });
   const closed = new Promise((resolve) => socket.once("close", resolve));
   await Promise.race([once(socket, "connect"), closed]);
@@ -52,10 +52,10 @@ export async function sendOverTcp(port, bytes, random, meanwhile) {
   if (random.below(4) === 0) socket.destroy();
   else socket.end();
   await inTime(closed, "closing a socket after its client");
-  return said;
+  return output;
 }
 
-/** A request as text. */
+/** Formats a request as text. */
 export function requestText(method, path, body, headers = {}) {
   const text = body === undefined ? "" : typeof body === "string" ? body : JSON.stringify(body);
   const all = {
@@ -69,7 +69,7 @@ export function requestText(method, path, body, headers = {}) {
   return [`${method} ${path} HTTP/1.1`, ...lines, "", text].join("\r\n");
 }
 
-/** The request that makes a WebSocket of a connection. */
+/** Formats the request that upgrades a connection to a WebSocket. */
 export function upgradeText() {
   return requestText("GET", "/ws/amqp", undefined, {
     connection: "Upgrade",
@@ -80,7 +80,7 @@ export function upgradeText() {
   });
 }
 
-/** A frame of WebSocket, as a client sends it. */
+/** Encodes a WebSocket frame, as a client sends it. */
 export function webSocketFrame(opcode, payload, { isLast = true, mask = 0x01020304 } = {}) {
   const extra = payload.length < 126 ? 0 : payload.length < 65_536 ? 2 : 8;
   const head = Buffer.alloc(2 + extra + 4);
@@ -93,7 +93,7 @@ export function webSocketFrame(opcode, payload, { isLast = true, mask = 0x010203
   return Buffer.concat([head, payload.map((byte, at) => byte ^ key[at & 3])]);
 }
 
-/** Bytes in frames of WebSocket: in messages, in fragments, and with control frames between them. */
+/** Encodes bytes as WebSocket frames: in messages, in fragments, and with control frames between them. */
 export function webSocketFrames(bytes, random) {
   const frames = [];
   for (let at = 0, isBegun = false; at < bytes.length; ) {
@@ -107,7 +107,7 @@ export function webSocketFrames(bytes, random) {
   return Buffer.concat(frames);
 }
 
-/** Posts values to a new port of a host, and leaves; the host has to hang up. */
+/** Posts values to a new port of a host, and leaves; the host has to close its end. */
 export async function sendOverPort(connectTo, values, meanwhile) {
   const { port1, port2 } = new MessageChannel();
   const hungUp = new Promise((resolve) => {
@@ -121,7 +121,10 @@ export async function sendOverPort(connectTo, values, meanwhile) {
   port1.close();
 }
 
-/** Values of all kinds that can be posted and mean nothing to a broker; a client posts bytes, numbers, texts, false and null. */
+/**
+ * Returns values of all kinds that can be posted and mean nothing to a broker; a client posts bytes, numbers, strings,
+ * false and null.
+ */
 export function strangeValues(random) {
   const cyclic = { type: "connect", self: undefined };
   cyclic.self = cyclic;
@@ -167,7 +170,7 @@ function nested(depth) {
   return value;
 }
 
-/** Whether all of a broker's answers to these requests came, each whole. */
+/** Sends requests; returns whether all responses came, each complete. */
 export async function ask(port, text, ms = HANG_MS) {
   const socket = connect({ port, host: "127.0.0.1", localAddress: anAddress() });
   const chunks = [];

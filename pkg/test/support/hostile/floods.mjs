@@ -1,4 +1,4 @@
-// Floods: much of what is allowed, one kind at a time, as fast as it can be sent.
+// Floods: large amounts of valid input, one kind at a time, as fast as possible.
 import { once } from "node:events";
 import { connect } from "node:net";
 import { ask, inTime, requestText, upgradeText, webSocketFrame } from "./faces.mjs";
@@ -14,12 +14,12 @@ export const LOGIN = Buffer.concat([
   method(0, 10, 40, [...short("/"), 0, 0]),
 ]);
 const GOODBYE = method(0, 10, 50, [0, 200, 0, 0, 0, 0, 0]);
-/** The broker's words for it. */
+/** The broker's close-ok. */
 const GOODBYE_OK = Buffer.from([0, 10, 0, 51, 0xce]);
 
 /** Each as a name and what sends it. @param {{ amqpPort: number, httpPort: number }} broker */
 export function floods({ amqpPort, httpPort }) {
-  const talk = (...parts) => said(amqpPort, Buffer.concat([LOGIN, ...parts, GOODBYE]));
+  const talk = (...parts) => accepted(amqpPort, Buffer.concat([LOGIN, ...parts, GOODBYE]));
   const answered = (method, path, body) =>
     ask(httpPort, requestText(method, path, body, { connection: "close" }), FLOOD_MS);
   const pipelined = async (count, make) => {
@@ -49,7 +49,7 @@ export function floods({ amqpPort, httpPort }) {
       "2,000 pipelined declarations",
       () => pipelined(2_000, (n) => requestText("PUT", `/api/queues/%2F/p${n % 9}`, {})),
     ],
-    ["AMQP in segments of one byte", () => said(amqpPort, ...bytewise(Buffer.concat([LOGIN, ...small, GOODBYE])))],
+    ["AMQP in segments of one byte", () => accepted(amqpPort, ...bytewise(Buffer.concat([LOGIN, ...small, GOODBYE])))],
     [
       "WebSocket messages of one byte",
       async () => {
@@ -88,13 +88,13 @@ export function floods({ amqpPort, httpPort }) {
   ];
 }
 
-/** Sends bytes over TCP, one part after another, and returns what comes until the broker closes its end. */
+/** Sends bytes over TCP, one part after another, and returns the output until the broker closes its end. */
 async function sent(port, ...parts) {
   const socket = connect({ port, host: "127.0.0.1", noDelay: true });
   const came = [];
   socket.on("data", (bytes) => {
     came.push(bytes);
-    // Over WebSocket the broker waits for the client then.
+    // Over WebSocket the broker then waits for the client.
     if (bytes.includes(GOODBYE_OK)) socket.end();
   });
   const closed = once(socket, "close");
@@ -107,8 +107,8 @@ async function sent(port, ...parts) {
   return Buffer.concat(came);
 }
 
-/** Whether the broker took all of a conversation. */
-async function said(port, ...parts) {
+/** Sends a conversation; returns whether the broker processed all of it. */
+async function accepted(port, ...parts) {
   return (await sent(port, ...parts)).includes(GOODBYE_OK);
 }
 
@@ -136,8 +136,8 @@ function bind(queue, exchange, routingKey) {
 
 function publish(exchange, routingKey, body) {
   const head = frame(2, 1, [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, body.length, 0, 0]);
-  const said = method(1, 60, 40, [0, 0, ...short(exchange), ...short(routingKey), 0]);
-  return Buffer.concat([said, head, frame(3, 1, Buffer.from(body))]);
+  const announced = method(1, 60, 40, [0, 0, ...short(exchange), ...short(routingKey), 0]);
+  return Buffer.concat([announced, head, frame(3, 1, Buffer.from(body))]);
 }
 
 function short(text) {

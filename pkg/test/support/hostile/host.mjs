@@ -1,5 +1,6 @@
-// Host: one broker in a worker thread of its own, so that a client outside measures how long the broker keeps it waiting. What
-// is thrown in it and not caught ends the thread.
+// Host: one broker in a worker thread of its own, so that a client outside can measure its delays. An uncaught error
+// ends the
+// thread.
 //
 //   "listen"   AMQP, HTTP and WebSocket
 //   "worker"   MessagePorts, by `pocketmq/worker`
@@ -41,17 +42,17 @@ async function worker() {
     addEventListener: target.addEventListener.bind(target),
     postMessage: answers,
   });
-  const tell = (data) => {
+  const post = (data) => {
     const event = new MessageEvent("message", { data });
     target.dispatchEvent(event);
     globalThis.onmessage?.(event);
   };
-  parentPort.on("message", (data) => data.type !== "figures" && tell(data));
+  parentPort.on("message", (data) => data.type !== "figures" && post(data));
   await import("pocketmq/worker");
   return () =>
     new Promise((resolve) => {
       waiting.push(resolve);
-      tell({ type: "stats", id: 0 });
+      post({ type: "stats", id: 0 });
     });
 }
 

@@ -1,6 +1,6 @@
-// Random: choices that a seed repeats, and input that was valid before some of it was changed.
+// Random: repeatable choices from a seed, and valid input with random changes.
 
-/** Numbers below 1, and what is made of them: the same for the same seed. */
+/** A generator of numbers below 1, and of values derived from them: the same for the same seed. */
 export class Random {
   #state;
 
@@ -16,7 +16,7 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** A whole number below `end`. */
+  /** Returns a whole number below `end`. */
   below(end) {
     return Math.floor(this.next() * end);
   }
@@ -30,7 +30,8 @@ export class Random {
   }
 
   /**
-   * Bytes with some changes from `from` on, every other one near there, where heads are. `others` are what may be spliced in.
+   * Returns bytes with some changes from `from` on, every other one near there, where heads are. `others` may be
+   * spliced in.
    */
   mutated(bytes, others, from = 0) {
     let mutated = Buffer.from(bytes);
@@ -61,7 +62,7 @@ export class Random {
     }
   }
 
-  /** A JSON value of which something, at any depth, is another value, is there twice, or is not there. */
+  /** Returns a JSON value in which something, at any depth, is replaced, repeated or removed. */
   changedJson(value) {
     const names = typeof value === "object" && value !== null ? Object.keys(value) : [];
     if (names.length === 0 || this.below(3) === 0) return this.#json();

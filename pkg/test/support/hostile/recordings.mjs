@@ -1,19 +1,19 @@
-// Recordings: what well-behaved clients send, byte by byte, for others to change.
+// Recordings: the bytes that well-behaved clients send, to be changed.
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import { AMQPClient } from "@cloudamqp/amqp-client";
 import amqplib from "amqplib";
 
-/** The frame that is the first one after a login. */
+/** The first frame after a login. */
 const OPEN_CHANNEL = Buffer.from([1, 0, 1, 0, 0, 0, 5, 0, 20, 0, 10, 0, 0xce]);
 
 /**
- * What one client of AMQP sent: `login` of its bytes until it was let in.
+ * The bytes of one AMQP client: the first `login` of them are up to its login.
  * @typedef {{ bytes: Buffer, login: number }} Recording
  */
 
 /**
- * Records some conversations with the broker there.
+ * Records some conversations with the broker at this port.
  * @param {{ amqpPort: number }} broker
  * @returns {Promise<Recording[]>}
  */

@@ -1,4 +1,4 @@
-// Routes: a request to each address of the management API, with a body that it takes.
+// Routes: a request to each address of the management API, with a valid body.
 import { bindingRoutes } from "../../../dist/node/api/bindings.js";
 import { clientRoutes } from "../../../dist/node/api/clients.js";
 import { definitionRoutes } from "../../../dist/node/api/definitions.js";
@@ -72,7 +72,7 @@ const PARAMETERS = {
 const QUERY =
   "?page=1&page_size=10&name=^h(.*)*&use_regex=true&sort=messages&sort_reverse=true&columns=name,arguments.x";
 
-/** Each as a method, an address and a body. Those that delete come last. */
+/** Returns a method, an address and a body for each. Those that delete come last. */
 export function routeRequests() {
   const all = GROUPS.flat().map(([method, path]) => {
     const known = path.startsWith("/api/definitions") ? DEFINITIONS : (BODIES[path] ?? {});
