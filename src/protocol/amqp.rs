@@ -23,9 +23,10 @@
 //! While memory is low, a connection that publishes is *blocked*: the message that it wants to publish and all that
 //! follows stay in the input.
 //!
-//! An answer that confirms something may be taken to mean that it is durable: answers are [held back](held) until it
+//! An answer that confirms something may be taken to mean that it is durable: answers are [held back](barrier) until it
 //! is.
 
+mod barrier;
 mod buffer;
 mod channel;
 mod channels;
@@ -33,7 +34,7 @@ mod closing;
 mod frame;
 mod handshake;
 mod heartbeat;
-mod held;
+
 mod method;
 mod opening;
 mod reply;
@@ -42,12 +43,12 @@ mod sasl;
 
 use std::fmt;
 
+use barrier::Held;
 use buffer::Buffer;
 use channels::Channels;
 use frame::{Frame, Kind, Outlet};
 use handshake::{Agreement, Capabilities, FIRST_FRAME_MAX};
 use heartbeat::Heartbeat;
-use held::Held;
 use method::{BasicCancel, BasicDeliver, ConnectionBlocked, ConnectionUnblocked, Method, MethodId};
 use reply::{Refusal, ReplyCode};
 
@@ -58,7 +59,7 @@ use crate::limits::Limits;
 use crate::table::Table;
 use crate::virtual_host::{Seat, VirtualHost, VirtualHosts};
 
-pub use held::Durability;
+pub use barrier::Durability;
 
 /// Reason that a blocked peer is given.
 const LOW_ON_MEMORY: &str = "low on memory";

@@ -1,7 +1,7 @@
 //! Closing: the end of a connection or of one of its channels, and what is released in the broker.
 
+use super::barrier::{Durability, Held};
 use super::frame::{Frame, Kind};
-use super::held::{Durability, Held};
 use super::method::{ChannelClose, ConnectionClose, ConnectionCloseOk, MethodId};
 use super::reply::{Refusal, ReplyCode};
 use super::{Connection, Phase, Realm};
