@@ -95,12 +95,12 @@ impl Access for GuestOnly {
     }
 }
 
-/// Number of results that a [`Pass`] caches; a connection that uses more names at a time calls `Access` more often.
-const ANSWERS_MAX: usize = 16;
+/// Number of results that [`Permissions`] cache; a connection that uses more names at a time calls `Access` more often.
+const CACHED_MAX: usize = 16;
 
-/// A user in a virtual host, with a cache of the user's permissions there.
+/// Permissions of a user in a virtual host. They cache what [`Access`] has returned.
 #[derive(Debug)]
-pub struct Pass {
+pub struct Permissions {
     /// The user.
     pub user: Box<str>,
     /// The virtual host.
@@ -108,28 +108,28 @@ pub struct Pass {
     is_unlimited: bool,
     limits_topics: bool,
     /// The most recently used one first.
-    answers: Vec<Answer>,
+    cached: Vec<Cached>,
 }
 
 #[derive(Debug)]
-struct Answer {
+struct Cached {
     permission: Permission,
     name: Box<str>,
-    /// Routing key, if the answer is for a topic exchange of that name.
+    /// Routing key, if it is for a topic exchange of that name.
     routing_key: Option<Box<str>>,
-    is_yes: bool,
+    is_permitted: bool,
 }
 
-impl Pass {
-    /// Makes the pass of a user who may enter the virtual host.
+impl Permissions {
+    /// Makes the permissions of a user who may enter the virtual host.
     pub fn new(access: &mut dyn Access, user: &str, virtual_host: &str) -> Self {
         let is_unlimited = access.permits_all(user, virtual_host);
         let limits_topics = access.limits_topics(user, virtual_host);
-        Self { user: user.into(), virtual_host: virtual_host.into(), is_unlimited, limits_topics, answers: Vec::new() }
+        Self { user: user.into(), virtual_host: virtual_host.into(), is_unlimited, limits_topics, cached: Vec::new() }
     }
 
     /// Clears the cache, as permissions may have changed.
-    pub fn renew(&mut self, access: &mut dyn Access) {
+    pub fn refresh(&mut self, access: &mut dyn Access) {
         *self = Self::new(access, &self.user, &self.virtual_host);
     }
 
@@ -141,7 +141,7 @@ impl Pass {
 
     /// Returns whether the user has a permission for the exchange or queue of this name.
     pub fn permits(&mut self, access: &mut dyn Access, permission: Permission, name: &str) -> bool {
-        self.is_unlimited || self.knows(access, permission, name, None)
+        self.is_unlimited || self.check(access, permission, name, None)
     }
 
     /// Returns whether routing keys are checked.
@@ -158,25 +158,25 @@ impl Pass {
         exchange: &str,
         key: &str,
     ) -> bool {
-        !self.limits_topics || self.knows(access, permission, exchange, Some(key))
+        !self.limits_topics || self.check(access, permission, exchange, Some(key))
     }
 
-    fn knows(&mut self, access: &mut dyn Access, permission: Permission, name: &str, key: Option<&str>) -> bool {
-        let is_meant = |answer: &Answer| {
-            answer.permission == permission && *answer.name == *name && answer.routing_key.as_deref() == key
+    fn check(&mut self, access: &mut dyn Access, permission: Permission, name: &str, key: Option<&str>) -> bool {
+        let is_meant = |cached: &Cached| {
+            cached.permission == permission && *cached.name == *name && cached.routing_key.as_deref() == key
         };
-        let place = self.answers.iter().position(is_meant).unwrap_or_else(|| {
+        let place = self.cached.iter().position(is_meant).unwrap_or_else(|| {
             let (user, host) = (&*self.user, &*self.virtual_host);
-            let is_yes = match key {
+            let is_permitted = match key {
                 Some(key) => access.permits_topic(user, host, permission, name, key),
                 None => access.permits(user, host, permission, name),
             };
-            self.answers.truncate(ANSWERS_MAX - 1);
-            self.answers.push(Answer { permission, name: name.into(), routing_key: key.map(Box::from), is_yes });
-            self.answers.len() - 1
+            self.cached.truncate(CACHED_MAX - 1);
+            self.cached.push(Cached { permission, name: name.into(), routing_key: key.map(Box::from), is_permitted });
+            self.cached.len() - 1
         });
-        self.answers[..=place].rotate_right(1);
-        self.answers[0].is_yes
+        self.cached[..=place].rotate_right(1);
+        self.cached[0].is_permitted
     }
 }
 
@@ -229,14 +229,17 @@ mod tests {
     #[test]
     fn topics_are_asked_about_where_there_are_any_and_once() {
         let mut access = Reader::default();
-        let mut pass = Pass::new(&mut access, "user", "/");
-        assert!(pass.permits_topic(&mut access, Permission::Write, "x", "k") && access.asked == 0);
-        let mut pass = Pass::new(&mut access, "user", "topics");
+        let mut permissions = Permissions::new(&mut access, "user", "/");
+        assert!(permissions.permits_topic(&mut access, Permission::Write, "x", "k") && access.asked == 0);
+        let mut permissions = Permissions::new(&mut access, "user", "topics");
         for _ in 0..2 {
-            assert!(pass.permits_topic(&mut access, Permission::Read, "x", "x"));
-            assert!(!pass.permits_topic(&mut access, Permission::Read, "x", "k"));
-            assert!(!pass.permits_topic(&mut access, Permission::Write, "x", "x"));
-            assert!(!pass.permits(&mut access, Permission::Read, "x"), "the exchange itself is another question");
+            assert!(permissions.permits_topic(&mut access, Permission::Read, "x", "x"));
+            assert!(!permissions.permits_topic(&mut access, Permission::Read, "x", "k"));
+            assert!(!permissions.permits_topic(&mut access, Permission::Write, "x", "x"));
+            assert!(
+                !permissions.permits(&mut access, Permission::Read, "x"),
+                "the exchange itself is another question"
+            );
         }
         assert_eq!(access.asked, 4);
     }
@@ -252,27 +255,27 @@ mod tests {
     #[test]
     fn an_answer_is_kept_until_others_are_wanted_more() {
         let mut access = Reader::default();
-        let mut pass = Pass::new(&mut access, "user", "/");
+        let mut permissions = Permissions::new(&mut access, "user", "/");
         for _ in 0..2 {
-            assert!(pass.permits(&mut access, Permission::Read, "r"));
-            assert!(!pass.permits(&mut access, Permission::Write, "r"));
+            assert!(permissions.permits(&mut access, Permission::Read, "r"));
+            assert!(!permissions.permits(&mut access, Permission::Write, "r"));
         }
         assert_eq!(access.asked, 2);
-        for number in 0..ANSWERS_MAX {
-            assert!(!pass.permits(&mut access, Permission::Read, &number.to_string()));
-            assert!(pass.permits(&mut access, Permission::Read, "r"));
+        for number in 0..CACHED_MAX {
+            assert!(!permissions.permits(&mut access, Permission::Read, &number.to_string()));
+            assert!(permissions.permits(&mut access, Permission::Read, "r"));
         }
-        assert_eq!((access.asked, pass.answers.len()), (2 + ANSWERS_MAX, ANSWERS_MAX));
-        assert!(!pass.permits(&mut access, Permission::Write, "r"));
-        assert_eq!(access.asked, 3 + ANSWERS_MAX, "the oldest was forgotten");
+        assert_eq!((access.asked, permissions.cached.len()), (2 + CACHED_MAX, CACHED_MAX));
+        assert!(!permissions.permits(&mut access, Permission::Write, "r"));
+        assert_eq!(access.asked, 3 + CACHED_MAX, "the oldest was forgotten");
     }
 
     #[test]
     fn who_may_do_everything_is_not_asked_about() {
-        let mut pass = Pass::new(&mut GuestOnly, "guest", "/");
+        let mut permissions = Permissions::new(&mut GuestOnly, "guest", "/");
         let mut access = Reader::default();
-        assert!(pass.permits(&mut access, Permission::Configure, "x") && access.asked == 0);
-        pass.renew(&mut access);
-        assert!(!pass.permits(&mut access, Permission::Configure, "x") && access.asked == 1);
+        assert!(permissions.permits(&mut access, Permission::Configure, "x") && access.asked == 0);
+        permissions.refresh(&mut access);
+        assert!(!permissions.permits(&mut access, Permission::Configure, "x") && access.asked == 1);
     }
 }

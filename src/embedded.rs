@@ -31,7 +31,7 @@ use crate::broker::{Broker, Consume, Delivery, Error, Message, Publication, Rout
 use crate::id::{ChannelId, VirtualHostId};
 use crate::properties::Properties;
 use crate::server::Embedder;
-use crate::virtual_host::{Seat, VirtualHost, VirtualHosts};
+use crate::virtual_host::{Membership, VirtualHost, VirtualHosts};
 
 /// Handle of messages that were taken by `get`, without a consumer.
 pub const GOT: u32 = u32::MAX;
@@ -51,7 +51,7 @@ pub struct Embedded {
 
 #[derive(Debug)]
 struct Place {
-    seat: Seat,
+    membership: Membership,
     channel: ChannelId,
     consumers: HashMap<Box<str>, Started, FixedState>,
 }
@@ -74,16 +74,17 @@ impl Embedded {
     /// Makes further verbs apply to the virtual host of this name. Returns whether it exists.
     pub fn enter(&mut self, virtual_hosts: &mut VirtualHosts, name: &str) -> bool {
         let Some(host) = virtual_hosts.iter_mut().find(|host| host.name() == name) else { return false };
-        self.current = self.places.iter().position(|place| place.seat.virtual_host == host.id).unwrap_or_else(|| {
-            self.places.push(Place::open(host));
-            self.places.len() - 1
-        });
+        self.current =
+            self.places.iter().position(|place| place.membership.virtual_host == host.id).unwrap_or_else(|| {
+                self.places.push(Place::open(host));
+                self.places.len() - 1
+            });
         true
     }
 
     /// Forgets a deleted virtual host: its consumers have ended, and verbs that applied to it now apply to `/`.
     pub fn leave(&mut self, virtual_host: VirtualHostId) {
-        if let Some(place) = self.places.iter().position(|place| place.seat.virtual_host == virtual_host) {
+        if let Some(place) = self.places.iter().position(|place| place.membership.virtual_host == virtual_host) {
             let gone = self.places.remove(place).consumers.into_values();
             self.cancelled.extend(gone.map(|consumer| consumer.handle));
             self.current = 0;
@@ -93,13 +94,13 @@ impl Embedded {
     /// Returns the virtual host that its verbs apply to.
     #[must_use]
     pub fn virtual_host(&self) -> VirtualHostId {
-        self.places[self.current].seat.virtual_host
+        self.places[self.current].membership.virtual_host
     }
 
     /// Returns the broker that its verbs apply to, and its channel there, for verbs without a batch.
     pub fn at<'a>(&self, virtual_hosts: &'a mut VirtualHosts) -> (&'a mut Broker, ChannelId) {
-        let Place { seat, channel, .. } = self.places[self.current];
-        (virtual_hosts.broker_of(seat), channel)
+        let Place { membership, channel, .. } = self.places[self.current];
+        (virtual_hosts.broker_of(membership), channel)
     }
 
     /// Publishes a message and returns how many queues took it.
@@ -249,7 +250,7 @@ impl Embedded {
     }
 
     fn place_in(&mut self, virtual_host: VirtualHostId) -> &mut Place {
-        let place = self.places.iter_mut().find(|place| place.seat.virtual_host == virtual_host);
+        let place = self.places.iter_mut().find(|place| place.membership.virtual_host == virtual_host);
         place.expect("the program has a place where it consumes")
     }
 }
@@ -258,7 +259,7 @@ impl Place {
     fn open(host: &mut VirtualHost) -> Self {
         let connection = host.broker.open_connection();
         let channel = host.broker.open_channel(connection, 1);
-        Self { seat: Seat { virtual_host: host.id, connection }, channel, consumers: HashMap::default() }
+        Self { membership: Membership { virtual_host: host.id, connection }, channel, consumers: HashMap::default() }
     }
 }
 

@@ -7,12 +7,12 @@
 //! ```
 //! use pocketmq::broker::Config;
 //! use pocketmq::limits::Limits;
-//! use pocketmq::protocol::amqp::Peer;
+//! use pocketmq::protocol::Peer;
 //! use pocketmq::server::Server;
 //!
 //! // The seed comes from a cryptographic source of the host's.
 //! let mut server = Server::new(Config { seed: [0; 32], limits: Limits::default() });
-//! let id = server.connect(Peer { loopback: true, ..Peer::default() });
+//! let id = server.connect_amqp(Peer { loopback: true, ..Peer::default() });
 //! server.receive(id, b"AMQP\0\0\x09\x01");
 //! let deadline_ms = server.turn(0, &mut ());
 //! while let Some(id) = server.next_output() {

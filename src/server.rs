@@ -1,28 +1,28 @@
-//! Server: virtual hosts and the AMQP connections to them; what a host drives.
+//! Server: virtual hosts and the sessions of peers in them; what a host drives.
 //!
 //! # The drive loop
 //!
 //! A host moves bytes and provides the time; the server does the rest:
 //!
 //! ```text
-//!   transport opened     server.connect(peer) ───────────> id
+//!   transport opened     server.connect_amqp(peer) ──────> id
 //!   bytes arrived        server.receive(id, bytes)
 //!   transport closed     server.disconnected(id)
 //!
 //!   after each batch of these, and when the deadline comes:
 //!     deadline = server.turn(now)                          what is due; deliveries
-//!     while let Some(id) = server.next_output()            each connection with something to write or to close
+//!     while let Some(id) = server.next_output()            each session with something to write or to close
 //!         write server.output(id), server.output_taken(id, n)
 //!         if server.is_closed(id): close the transport, server.disconnected(id)
 //!     if server.wants_turn(): again
 //! ```
 //!
-//! One turn for a whole batch of input is what makes it fast: each connection's output leaves in one write.
+//! One turn for a whole batch of input is what makes it fast: each session's output leaves in one write.
 //!
 //! # Back-pressure
 //!
-//! A peer that does not read gets no deliveries while its unsent output is above the limit, or while its host
-//! [holds](Server::hold) it; its input waits too ([`wants_input`](Server::wants_input)). So does the input of a peer
+//! A peer that does not read gets no deliveries while its unsent output is above the limit, or while its transport is
+//! [not writable](Server::set_writable); its input waits too ([`wants_input`](Server::wants_input)). So does the input of a peer
 //! that publishes while the messages of all virtual hosts together take too much memory; it continues in the turn in
 //! which enough of them have left.
 //!
@@ -37,22 +37,22 @@ use std::collections::VecDeque;
 use crate::access::{Access, GuestOnly};
 use crate::arena::Arena;
 use crate::broker::{Broker, Config, Delivery, Event};
-use crate::id::{TransportId, VirtualHostId};
+use crate::id::{ConnectionId, TransportId, VirtualHostId};
 use crate::journal::Journal;
-use crate::protocol::amqp::{Connection, Durability, Peer, Realm};
+use crate::protocol::{Context, Durability, Peer, Session, amqp};
 use crate::timer::{TimerKey, Timers};
-use crate::virtual_host::{DEFAULT, Seat, VirtualHost, VirtualHosts};
+use crate::virtual_host::{DEFAULT, Membership, VirtualHost, VirtualHosts};
 
 pub use durability::Restored;
 
-/// Virtual hosts with their connections. See the [module](self) for how to drive them.
+/// Virtual hosts with the sessions of their peers. See the [module](self) for how to drive them.
 #[derive(Debug)]
 pub struct Server {
     virtual_hosts: VirtualHosts,
     access: Box<dyn Access>,
     now_ms: u64,
-    connections: Arena<TransportId, Held>,
-    /// Progress of the journal, as connections see it.
+    sessions: Arena<TransportId, SessionSlot>,
+    /// Progress of the journal, as sessions see it.
     durability: Durability,
     agenda: Agenda,
     journal: Option<Box<Journal>>,
@@ -68,7 +68,7 @@ pub struct Server {
     is_cleaning: bool,
 }
 
-/// Connections that have something to do, and when.
+/// Sessions that have something to do, and when.
 #[derive(Debug, Default)]
 struct Agenda {
     /// Have something to write or to close, for their host. Each at most once.
@@ -79,27 +79,28 @@ struct Agenda {
     blocked: Vec<TransportId>,
     /// Have input that waits for deliveries. Each at most once.
     yielding: VecDeque<TransportId>,
-    /// Have answers that wait for a flush. Each at most once.
-    waiting: Vec<TransportId>,
+    /// Have replies that wait for a flush. Each at most once.
+    awaiting_flush: Vec<TransportId>,
     timers: Timers<TransportId>,
     /// Whether a peer keeps up again since the last turn, so that there may be deliveries to make.
     has_resumed: bool,
     /// Places where the embedding program was full; resumed in the next turn.
-    full_embedder: Vec<Seat>,
+    full_embedder: Vec<Membership>,
 }
 
+/// A session, and in which lists of the [`Agenda`] it is.
 #[derive(Debug)]
-struct Held {
-    connection: Connection,
-    /// Whether the transport is full.
-    is_held: bool,
+struct SessionSlot {
+    session: Box<dyn Session>,
+    /// Whether the transport takes more output.
+    is_writable: bool,
     /// Whether the broker has paused it because it does not keep up.
     is_paused: bool,
     is_ready: bool,
     is_touched: bool,
     is_blocked: bool,
     is_yielding: bool,
-    is_waiting: bool,
+    is_awaiting_flush: bool,
     timer: Option<TimerKey>,
 }
 
@@ -130,7 +131,7 @@ impl Server {
             virtual_hosts: VirtualHosts::new(config),
             access: Box::new(GuestOnly),
             now_ms: 0,
-            connections: Arena::new(),
+            sessions: Arena::new(),
             durability: Durability::default(),
             agenda: Agenda::default(),
             journal: None,
@@ -150,8 +151,8 @@ impl Server {
 
     /// Makes connections ask for permissions again, as they may have changed. This closes no connection.
     pub fn access_changed(&mut self) {
-        for held in self.connections.values_mut() {
-            held.connection.access_changed(&mut *self.access);
+        for slot in self.sessions.values_mut() {
+            slot.session.access_changed(&mut *self.access);
         }
     }
 
@@ -172,9 +173,9 @@ impl Server {
         let named = self.virtual_hosts.named(name).filter(|host| host.name() != DEFAULT);
         let Some(gone) = named.map(VirtualHost::id) else { return false };
         let reason = format!("vhost '{name}' is deleted");
-        for id in self.connections.ids() {
-            let seat = self.connections.get(id).and_then(|held| held.connection.seat());
-            if seat.is_some_and(|seat| seat.virtual_host == gone) {
+        for id in self.sessions.ids() {
+            let membership = self.sessions.get(id).and_then(|slot| slot.session.membership());
+            if membership.is_some_and(|membership| membership.virtual_host == gone) {
                 self.close(id, &reason);
             }
         }
@@ -199,20 +200,24 @@ impl Server {
         self.virtual_hosts.set_now(self.now_ms);
     }
 
-    /// Adds a connection for a new transport.
-    pub fn connect(&mut self, peer: Peer) -> TransportId {
-        let id = self.connections.next_id();
-        self.connections.insert_at(
+    /// Adds an AMQP connection for a new transport.
+    pub fn connect_amqp(&mut self, peer: Peer) -> TransportId {
+        let id = self.sessions.next_id();
+        self.add(id, amqp::connect(id, peer, self.virtual_hosts.limits(), self.now_ms))
+    }
+
+    fn add(&mut self, id: TransportId, session: Box<dyn Session>) -> TransportId {
+        self.sessions.insert_at(
             id,
-            Held {
-                connection: Connection::new(id, peer, self.virtual_hosts.limits(), self.now_ms),
-                is_held: false,
+            SessionSlot {
+                session,
+                is_writable: true,
                 is_paused: false,
                 is_ready: false,
                 is_touched: true,
                 is_blocked: false,
                 is_yielding: false,
-                is_waiting: false,
+                is_awaiting_flush: false,
                 timer: None,
             },
         );
@@ -222,13 +227,13 @@ impl Server {
 
     /// Takes input of a connection, split and joined anywhere. Input of a closed transport is ignored.
     pub fn receive(&mut self, id: TransportId, bytes: &[u8]) {
-        self.with(id, |connection, realm| connection.receive(bytes, realm));
+        self.with(id, |session, context| session.receive(bytes, context));
     }
 
     /// Removes a connection whose transport is closed, by whichever side.
     pub fn disconnected(&mut self, id: TransportId) {
-        self.with(id, Connection::disconnected);
-        if let Some(timer) = self.connections.remove(id).and_then(|held| held.timer) {
+        self.with(id, |session, context| session.disconnected(context));
+        if let Some(timer) = self.sessions.remove(id).and_then(|slot| slot.timer) {
             self.agenda.timers.cancel(timer);
         }
     }
@@ -236,14 +241,14 @@ impl Server {
     /// Asks a peer to close (320, by the operator) and gives the reason; the next turns produce the output. Returns
     /// whether the connection exists.
     pub fn close(&mut self, id: TransportId, reason: &str) -> bool {
-        let is_known = self.connections.get(id).is_some();
-        self.with(id, |connection, realm| connection.force_close(reason, realm));
+        let is_known = self.sessions.get(id).is_some();
+        self.with(id, |session, context| session.close(reason, context));
         is_known
     }
 
     /// Asks every peer to close.
     pub fn shutdown(&mut self) {
-        for id in self.connections.ids() {
+        for id in self.sessions.ids() {
             self.close(id, "broker forced connection closure with reason 'shutdown'");
         }
     }
@@ -253,9 +258,9 @@ impl Server {
     pub fn turn(&mut self, now_ms: u64, embedder: &mut impl Embedder) -> Option<u64> {
         self.set_now(now_ms);
         self.agenda.has_resumed = false;
-        for seat in self.agenda.full_embedder.drain(..) {
-            if let Some(broker) = self.virtual_hosts.broker_mut(seat.virtual_host) {
-                broker.resume(seat.connection);
+        for membership in self.agenda.full_embedder.drain(..) {
+            if let Some(broker) = self.virtual_hosts.broker_mut(membership.virtual_host) {
+                broker.resume(membership.connection);
             }
         }
         self.virtual_hosts.turn(self.now_ms);
@@ -276,12 +281,12 @@ impl Server {
         self.deliver(None, embedder);
         let has_waited = !self.agenda.yielding.is_empty();
         while let Some(id) = self.agenda.yielding.pop_front() {
-            let Some(held) = self.connections.get_mut(id) else { continue };
-            held.is_yielding = false;
-            let seat = held.connection.seat();
-            self.with(id, Connection::advance);
-            if let Some(seat) = seat {
-                self.deliver(Some(seat.virtual_host), embedder);
+            let Some(slot) = self.sessions.get_mut(id) else { continue };
+            slot.is_yielding = false;
+            let membership = slot.session.membership();
+            self.with(id, |session, context| session.advance(context));
+            if let Some(membership) = membership {
+                self.deliver(Some(membership.virtual_host), embedder);
             }
         }
         if has_waited {
@@ -302,9 +307,9 @@ impl Server {
         for id in std::mem::take(&mut self.agenda.blocked) {
             if !self.may_go_on(id) {
                 self.agenda.blocked.push(id);
-            } else if let Some(held) = self.connections.get_mut(id) {
-                held.is_blocked = false;
-                self.with(id, Connection::unblock);
+            } else if let Some(slot) = self.sessions.get_mut(id) {
+                slot.is_blocked = false;
+                self.with(id, |session, context| session.unblock(context));
             }
         }
     }
@@ -312,7 +317,7 @@ impl Server {
     /// Returns whether a connection need not wait for memory any more. It does not wait for memory that no message can
     /// free.
     fn may_go_on(&self, id: TransportId) -> bool {
-        let blocked_until = self.connections.get(id).and_then(|held| held.connection.blocked_until());
+        let blocked_until = self.sessions.get(id).and_then(|slot| slot.session.state().blocked_until);
         blocked_until
             .is_none_or(|bytes| self.virtual_hosts.memory_bytes() < bytes || !self.virtual_hosts.holds_messages())
     }
@@ -324,21 +329,21 @@ impl Server {
         }
         let mut touched = std::mem::take(&mut self.agenda.touched);
         for id in touched.drain(..) {
-            let Some(deadline_ms) = self.with(id, Connection::tick) else { continue };
-            let Some(held) = self.connections.get_mut(id) else { continue };
+            let Some(deadline_ms) = self.with(id, |session, context| session.tick(context)) else { continue };
+            let Some(slot) = self.sessions.get_mut(id) else { continue };
             let timers = &mut self.agenda.timers;
-            if let Some(earlier) = held.timer.take() {
+            if let Some(earlier) = slot.timer.take() {
                 timers.cancel(earlier);
             }
-            held.timer = deadline_ms.map(|deadline_ms| timers.insert(deadline_ms, id));
-            held.is_touched = false;
+            slot.timer = deadline_ms.map(|deadline_ms| timers.insert(deadline_ms, id));
+            slot.is_touched = false;
         }
         self.agenda.touched = touched;
     }
 
     fn touch(&mut self, id: TransportId) {
-        let Some(held) = self.connections.get_mut(id) else { return };
-        if !std::mem::replace(&mut held.is_touched, true) {
+        let Some(slot) = self.sessions.get_mut(id) else { return };
+        if !std::mem::replace(&mut slot.is_touched, true) {
             self.agenda.touched.push(id);
         }
     }
@@ -353,11 +358,11 @@ impl Server {
                     Event::Delivery(delivery) => delivery.connection,
                     Event::Cancelled { connection, .. } | Event::AckTimedOut { connection, .. } => *connection,
                 };
-                let held = host
-                    .guests
+                let slot = host
+                    .members
                     .get(connection)
-                    .and_then(|guest| Some((guest.transport, self.connections.get_mut(guest.transport)?)));
-                let Some((id, held)) = held else {
+                    .and_then(|member| Some((member.transport, self.sessions.get_mut(member.transport)?)));
+                let Some((id, slot)) = slot else {
                     match event {
                         Event::Delivery(delivery) => embedder.deliver(virtual_host, &delivery),
                         Event::Cancelled { consumer_tag, .. } => embedder.cancelled(virtual_host, &consumer_tag),
@@ -366,18 +371,20 @@ impl Server {
                     }
                     if embedder.is_full(limit_bytes) {
                         host.broker.pause(connection);
-                        self.agenda.full_embedder.push(Seat { virtual_host, connection });
+                        self.agenda.full_embedder.push(Membership { virtual_host, connection });
                     }
                     continue;
                 };
                 match event {
-                    Event::Delivery(delivery) => held.connection.deliver(&delivery),
-                    Event::Cancelled { channel, consumer_tag, .. } => held.connection.cancelled(channel, &consumer_tag),
+                    Event::Delivery(delivery) => slot.session.deliver(&delivery),
+                    Event::Cancelled { channel, consumer_tag, .. } => slot.session.cancelled(channel, &consumer_tag),
                     Event::AckTimedOut { channel, timeout_ms, .. } => {
-                        held.connection.ack_timed_out(channel, timeout_ms, host, self.durability);
+                        slot.session.ack_timed_out(channel, timeout_ms, host, self.durability);
                     }
                 }
-                held.settle(id, Some(&mut host.broker), &mut self.agenda);
+                if let Some(member) = slot.update(id, &mut self.agenda) {
+                    slot.pause_or_resume(&mut host.broker, member.connection);
+                }
             }
         }
     }
@@ -392,8 +399,8 @@ impl Server {
     /// Returns the next connection with something to write or to close.
     pub fn next_output(&mut self) -> Option<TransportId> {
         while let Some(id) = self.agenda.ready.pop_front() {
-            if let Some(held) = self.connections.get_mut(id) {
-                held.is_ready = false;
+            if let Some(slot) = self.sessions.get_mut(id) {
+                slot.is_ready = false;
                 return Some(id);
             }
         }
@@ -403,79 +410,78 @@ impl Server {
     /// Returns the output of a connection.
     #[must_use]
     pub fn output(&self, id: TransportId) -> &[u8] {
-        self.connections.get(id).map_or(&[], |held| held.connection.output())
+        self.sessions.get(id).map_or(&[], |slot| slot.session.output())
     }
 
     /// Removes output that was passed to the transport, and continues whatever waited for that.
     pub fn output_taken(&mut self, id: TransportId, bytes: usize) {
-        self.with(id, |connection, realm| {
-            connection.output_taken(bytes);
-            connection.advance(realm);
-        });
+        self.with(id, |session, context| session.output_taken(bytes, context));
     }
 
     /// Returns whether the transport is to be closed, once the rest of the output is written.
     #[must_use]
     pub fn is_closed(&self, id: TransportId) -> bool {
-        self.connections.get(id).is_none_or(|held| held.connection.is_closed())
+        self.sessions.get(id).is_none_or(|slot| slot.session.state().is_closed)
     }
 
     /// Returns whether the host should read from the transport. This may change in any turn.
     #[must_use]
     pub fn wants_input(&self, id: TransportId) -> bool {
-        self.connections.get(id).is_some_and(|held| held.connection.wants_input())
+        self.sessions.get(id).is_some_and(|slot| slot.session.state().wants_input)
     }
 
-    /// Stops deliveries to a peer while its transport is full, or resumes them.
-    pub fn hold(&mut self, id: TransportId, is_held: bool) {
-        if let Some(held) = self.connections.get_mut(id) {
-            held.is_held = is_held;
+    /// Stops deliveries to a peer while its transport takes no more output, or resumes them.
+    pub fn set_writable(&mut self, id: TransportId, is_writable: bool) {
+        if let Some(slot) = self.sessions.get_mut(id) {
+            slot.is_writable = is_writable;
         }
         self.with(id, |_, _| ());
     }
 
-    /// Calls `act` with a connection, if it still exists.
-    fn with<T>(&mut self, id: TransportId, act: impl FnOnce(&mut Connection, &mut Realm<'_>) -> T) -> Option<T> {
-        let held = self.connections.get_mut(id)?;
+    /// Calls `act` with a session, if it still exists.
+    fn with<T>(&mut self, id: TransportId, act: impl FnOnce(&mut dyn Session, &mut Context<'_>) -> T) -> Option<T> {
+        let slot = self.sessions.get_mut(id)?;
         let Self { virtual_hosts, access, now_ms, durability, agenda, .. } = self;
         let (now_ms, durability) = (*now_ms, *durability);
-        let realm = &mut Realm { virtual_hosts, access: &mut **access, now_ms, durability };
-        let answer = act(&mut held.connection, realm);
-        let broker = held.connection.seat().map(|seat| virtual_hosts.broker_of(seat));
-        held.settle(id, broker, agenda);
+        let context = &mut Context { virtual_hosts, access: &mut **access, now_ms, durability };
+        let result = act(&mut *slot.session, context);
+        if let Some(member) = slot.update(id, agenda) {
+            slot.pause_or_resume(virtual_hosts.broker_of(member), member.connection);
+        }
         self.touch(id);
-        Some(answer)
+        Some(result)
     }
 }
 
-impl Held {
-    /// Updates the broker and the agenda after anything that a connection did: whether it keeps up, and whether the
-    /// host has something to do for it.
-    fn settle(&mut self, id: TransportId, broker: Option<&mut Broker>, agenda: &mut Agenda) {
-        let is_paused = self.is_held || self.connection.is_behind();
-        if let Some((broker, seat)) = broker.zip(self.connection.seat())
-            && is_paused != std::mem::replace(&mut self.is_paused, is_paused)
-        {
-            if is_paused {
-                broker.pause(seat.connection);
-            } else {
-                broker.resume(seat.connection);
-            }
-            agenda.has_resumed |= !is_paused;
-        }
-        let has_output = !self.connection.output().is_empty() || self.connection.is_closed();
-        if has_output && !std::mem::replace(&mut self.is_ready, true) {
+impl SessionSlot {
+    /// Updates the agenda after anything that a session did. Returns its membership if its deliveries are now to be
+    /// [paused or resumed](Self::pause_or_resume).
+    fn update(&mut self, id: TransportId, agenda: &mut Agenda) -> Option<Membership> {
+        let state = self.session.state();
+        if (state.has_output || state.is_closed) && !std::mem::replace(&mut self.is_ready, true) {
             agenda.ready.push_back(id);
         }
-        if self.connection.awaits_deliveries() && !std::mem::replace(&mut self.is_yielding, true) {
+        if state.awaits_deliveries && !std::mem::replace(&mut self.is_yielding, true) {
             agenda.yielding.push_back(id);
         }
-        let is_blocked = self.connection.blocked_until().is_some();
-        if is_blocked && !std::mem::replace(&mut self.is_blocked, true) {
+        if state.blocked_until.is_some() && !std::mem::replace(&mut self.is_blocked, true) {
             agenda.blocked.push(id);
         }
-        if self.connection.waits() && !std::mem::replace(&mut self.is_waiting, true) {
-            agenda.waiting.push(id);
+        if state.awaits_flush && !std::mem::replace(&mut self.is_awaiting_flush, true) {
+            agenda.awaiting_flush.push(id);
+        }
+        let is_paused = !self.is_writable || state.is_behind;
+        let member = (is_paused != self.is_paused).then(|| self.session.membership()).flatten()?;
+        self.is_paused = is_paused;
+        agenda.has_resumed |= !is_paused;
+        Some(member)
+    }
+
+    fn pause_or_resume(&self, broker: &mut Broker, connection: ConnectionId) {
+        if self.is_paused {
+            broker.pause(connection);
+        } else {
+            broker.resume(connection);
         }
     }
 }

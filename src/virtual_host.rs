@@ -24,8 +24,8 @@ pub struct VirtualHost {
     pub(crate) id: VirtualHostId,
     pub(crate) name: Box<str>,
     pub(crate) broker: Broker,
-    /// Peers by the broker's connections; a connection without one is the embedding program's.
-    pub(crate) guests: Arena<ConnectionId, Guest>,
+    /// Owners of the broker's connections; a connection without one is the embedding program's.
+    pub(crate) members: Arena<ConnectionId, Member>,
     /// Maximum number of connections; `None` is unlimited.
     pub(crate) connections_max: Option<usize>,
     /// The last write with facts that an answer may wait for, and the number of facts up to it.
@@ -47,7 +47,7 @@ impl VirtualHost {
 
     /// Returns whether it accepts no more connections.
     pub(crate) fn is_full(&self) -> bool {
-        self.connections_max.is_some_and(|max| self.guests.ids().len() >= max)
+        self.connections_max.is_some_and(|max| self.members.ids().len() >= max)
     }
 
     /// Returns its broker.
@@ -72,16 +72,16 @@ impl VirtualHost {
     }
 }
 
-/// The peer of a broker's connection.
+/// The owner of a broker's connection.
 #[derive(Debug)]
-pub(crate) struct Guest {
+pub(crate) struct Member {
     pub(crate) transport: TransportId,
     user: Box<str>,
 }
 
-/// The presence of a connection in a virtual host.
+/// Membership of a virtual host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seat {
+pub struct Membership {
     /// The virtual host.
     pub virtual_host: VirtualHostId,
     /// The broker's id of the connection.
@@ -178,7 +178,14 @@ impl VirtualHosts {
         let place = self.hosts.partition_point(|host| host.id < id);
         self.hosts.insert(
             place,
-            VirtualHost { id, name: name.into(), broker, guests: Arena::new(), connections_max: None, awaited: (0, 0) },
+            VirtualHost {
+                id,
+                name: name.into(),
+                broker,
+                members: Arena::new(),
+                connections_max: None,
+                awaited: (0, 0),
+            },
         );
         &mut self.hosts[place]
     }
@@ -258,16 +265,16 @@ impl VirtualHosts {
     ///
     /// # Panics
     /// When the connection has left it.
-    pub(crate) fn host_of(&mut self, seat: Seat) -> &mut VirtualHost {
-        self.get_mut(seat.virtual_host).expect("a virtual host goes after all who are in it")
+    pub(crate) fn host_of(&mut self, membership: Membership) -> &mut VirtualHost {
+        self.get_mut(membership.virtual_host).expect("a virtual host goes after all who are in it")
     }
 
     /// Returns the broker of a connection.
     ///
     /// # Panics
     /// When the connection has left it.
-    pub(crate) fn broker_of(&mut self, seat: Seat) -> &mut Broker {
-        &mut self.host_of(seat).broker
+    pub(crate) fn broker_of(&mut self, membership: Membership) -> &mut Broker {
+        &mut self.host_of(membership).broker
     }
 
     /// Returns whether there are facts to be written down.
@@ -277,11 +284,11 @@ impl VirtualHosts {
     }
 
     /// Adds the connection of a transport to the virtual host of this name, if it exists.
-    pub(crate) fn enter(&mut self, name: &str, transport: TransportId, user: &str) -> Option<Seat> {
+    pub(crate) fn enter(&mut self, name: &str, transport: TransportId, user: &str) -> Option<Membership> {
         let host = self.hosts.iter_mut().find(|host| &*host.name == name)?;
         let connection = host.broker.open_connection();
-        host.guests.insert_at(connection, Guest { transport, user: user.into() });
-        Some(Seat { virtual_host: host.id, connection })
+        host.members.insert_at(connection, Member { transport, user: user.into() });
+        Some(Membership { virtual_host: host.id, connection })
     }
 
     /// Limits the connections to the virtual host of this name and its queues, and sets whether quorum queues are
@@ -295,11 +302,11 @@ impl VirtualHosts {
     }
 
     /// Returns how many connections and channels a user has.
-    pub(crate) fn held_by(&self, user: &str) -> (usize, usize) {
+    pub(crate) fn usage_of(&self, user: &str) -> (usize, usize) {
         let (mut connections, mut channels) = (0, 0);
         for host in &self.hosts {
-            for connection in host.guests.ids() {
-                if host.guests.get(connection).is_some_and(|guest| &*guest.user == user) {
+            for connection in host.members.ids() {
+                if host.members.get(connection).is_some_and(|member| &*member.user == user) {
                     connections += 1;
                     channels += host.broker.channel_count(connection);
                 }
@@ -309,11 +316,11 @@ impl VirtualHosts {
     }
 
     /// Removes a connection, and releases everything that the broker has for it.
-    pub(crate) fn leave(&mut self, seat: Seat) {
-        let Some(place) = self.place(seat.virtual_host) else { return };
+    pub(crate) fn leave(&mut self, membership: Membership) {
+        let Some(place) = self.place(membership.virtual_host) else { return };
         let host = &mut self.hosts[place];
-        host.broker.close_connection(seat.connection);
-        host.guests.remove(seat.connection);
+        host.broker.close_connection(membership.connection);
+        host.members.remove(membership.connection);
     }
 
     /// Returns the limits of the brokers.
@@ -350,8 +357,8 @@ impl VirtualHosts {
     }
 
     /// Returns the same for a publisher. Measures the virtual hosts anew only if the last measurements are too high.
-    pub(crate) fn is_low_on_memory_for(&mut self, seat: Seat) -> bool {
-        let used = self.broker_of(seat).measure_memory();
+    pub(crate) fn is_low_on_memory_for(&mut self, membership: Membership) -> bool {
+        let used = self.broker_of(membership).measure_memory();
         used > self.limits().memory_high_bytes as u64 && self.is_low_on_memory()
     }
 
@@ -408,14 +415,16 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_found_by_its_seat_while_it_stays() {
+    fn a_connection_is_found_by_its_membership_until_it_leaves() {
         let mut hosts = hosts();
         let transport = TransportId::from_index(5);
-        let seat = hosts.enter("b", transport, "user").unwrap();
+        let membership = hosts.enter("b", transport, "user").unwrap();
         assert_eq!(hosts.enter("missing", transport, "user"), None);
-        let behind = |hosts: &VirtualHosts| Some(hosts.get(seat.virtual_host)?.guests.get(seat.connection)?.transport);
+        let behind = |hosts: &VirtualHosts| {
+            Some(hosts.get(membership.virtual_host)?.members.get(membership.connection)?.transport)
+        };
         assert_eq!(behind(&hosts), Some(transport));
-        hosts.leave(seat);
+        hosts.leave(membership);
         assert_eq!(behind(&hosts), None);
     }
 }

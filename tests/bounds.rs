@@ -323,7 +323,7 @@ fn channels_and_connections_and_their_properties_are_bounded() {
     client.server.disconnected(client.id);
     let mut client = self::client();
     let connections = (0..1000).take_while(|_| {
-        client.id = client.server.connect(pocketmq::protocol::amqp::Peer { loopback: true, ..Default::default() });
+        client.id = client.server.connect_amqp(pocketmq::protocol::Peer { loopback: true, ..Default::default() });
         client.send(peer::HEADER);
         let own = Call::new().text("own").octet(b'S').bytes(&[b'a'; 4000]).octets();
         client.send(&call(10, 11).bytes(&own).text("PLAIN").bytes(b"\0guest\0guest").text("en_US").on(0));

@@ -21,10 +21,10 @@
 //! closed.
 //!
 //! While memory is low, a connection that publishes is *blocked*: the message that it wants to publish and all that
-//! follows stay in the input.
+//! follows opened in the input.
 //!
-//! An answer that confirms something may be taken to mean that it is durable: answers are [held back](barrier) until it
-//! is.
+//! A reply that confirms something may be taken to mean that it is durable: replies wait behind a
+//! [barrier] until it is.
 
 mod barrier;
 mod buffer;
@@ -34,7 +34,6 @@ mod closing;
 mod frame;
 mod handshake;
 mod heartbeat;
-
 mod method;
 mod opening;
 mod reply;
@@ -43,7 +42,7 @@ mod sasl;
 
 use std::fmt;
 
-use barrier::Held;
+use barrier::ReplyBarrier;
 use buffer::Buffer;
 use channels::Channels;
 use frame::{Frame, Kind, Outlet};
@@ -52,51 +51,18 @@ use heartbeat::Heartbeat;
 use method::{BasicCancel, BasicDeliver, ConnectionBlocked, ConnectionUnblocked, Method, MethodId};
 use reply::{Refusal, ReplyCode};
 
-use crate::access::{Access, Pass};
+use super::{Context, Durability, Peer, Session, SessionState};
+use crate::access::{Access, Permissions};
 use crate::broker::{Broker, Delivery};
 use crate::id::{ConnectionId, TransportId};
 use crate::limits::Limits;
 use crate::table::Table;
-use crate::virtual_host::{Seat, VirtualHost, VirtualHosts};
-
-pub use barrier::Durability;
+use crate::virtual_host::{Membership, VirtualHost};
 
 /// Reason that a blocked peer is given.
 const LOW_ON_MEMORY: &str = "low on memory";
 /// Time that a peer whose frames cannot be read has to read the reason.
 const LINGERING_MS: u64 = 2_000;
-
-/// Origin of a connection, as its host knows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Peer {
-    /// Whether the peer is on this machine, or in this page.
-    pub loopback: bool,
-    /// Name of the connection in reports.
-    pub name: Box<str>,
-    /// Address of the peer.
-    pub host: Box<str>,
-    /// Port of the peer.
-    pub port: u16,
-    /// Whether the transport is encrypted.
-    pub tls: bool,
-    /// Name in the certificate by which the transport has authenticated the peer.
-    pub certificate_name: Option<Box<str>>,
-    /// SASL mechanisms that it may use, separated by spaces; PLAIN and AMQPLAIN if not given.
-    pub mechanisms: Option<Box<str>>,
-}
-
-/// Everything that a connection needs to act.
-#[derive(Debug)]
-pub struct Realm<'a> {
-    /// The virtual hosts.
-    pub virtual_hosts: &'a mut VirtualHosts,
-    /// Decides about users and permissions.
-    pub access: &'a mut dyn Access,
-    /// Present time.
-    pub now_ms: u64,
-    /// Progress of the journal.
-    pub durability: Durability,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -121,11 +87,14 @@ impl Phase {
     }
 }
 
-/// An AMQP connection, as the server sees it. See the [module](self) for its states.
-///
-/// Call [`receive`](Self::receive) with input and [`tick`](Self::tick) at its deadline; write the
-/// [`output`](Self::output) and close the transport when the connection [is closed](Self::is_closed).
-pub struct Connection {
+/// Makes a connection for a new transport.
+#[must_use]
+pub fn connect(id: TransportId, peer: Peer, limits: &Limits, now_ms: u64) -> Box<dyn Session> {
+    Box::new(Connection::new(id, peer, limits, now_ms))
+}
+
+/// An AMQP connection. See the [module](self) for its states.
+struct Connection {
     id: TransportId,
     peer: Peer,
     limits: Limits,
@@ -137,11 +106,11 @@ pub struct Connection {
     heartbeat: Option<Heartbeat>,
     capabilities: Capabilities,
     login: Login,
-    stay: Option<Stay>,
+    opened: Option<Opened>,
     channels: Channels,
     input: Buffer,
     output: Buffer,
-    held: Held,
+    barrier: ReplyBarrier,
     received_bytes: u64,
     sent_bytes: u64,
     /// Use of memory below which the connection is no longer blocked; `None` if it is not.
@@ -160,16 +129,164 @@ struct Login {
     client_properties: Table,
 }
 
-/// Presence in a virtual host.
-struct Stay {
-    seat: Seat,
-    pass: Pass,
+/// What `connection.open` has given to a connection.
+struct Opened {
+    membership: Membership,
+    permissions: Permissions,
+}
+
+impl Session for Connection {
+    fn receive(&mut self, bytes: &[u8], context: &mut Context<'_>) {
+        self.received_bytes += bytes.len() as u64;
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.hear(context.now_ms);
+        }
+        if self.input.is_empty() {
+            let taken = self.take(bytes, context);
+            self.input.end().extend_from_slice(&bytes[taken..]);
+        } else {
+            self.input.end().extend_from_slice(bytes);
+            self.advance(context);
+        }
+    }
+
+    fn advance(&mut self, context: &mut Context<'_>) {
+        let mut input = std::mem::take(&mut self.input);
+        let taken = self.take(input.waiting(), context);
+        input.take(taken);
+        self.input = input;
+    }
+
+    fn tick(&mut self, context: &mut Context<'_>) -> Option<u64> {
+        match self.phase {
+            Phase::Closed => None,
+            Phase::Open => self.beat(context),
+            _ if context.now_ms < self.deadline_ms => Some(self.deadline_ms),
+            _ => {
+                self.end(context);
+                None
+            }
+        }
+    }
+
+    fn state(&self) -> SessionState {
+        let (is_behind, awaits_flush) = (self.is_behind(), !self.barrier.is_empty());
+        SessionState {
+            has_output: !self.output.is_empty(),
+            is_closed: self.phase == Phase::Closed && !awaits_flush,
+            is_behind,
+            wants_input: self.phase != Phase::Closed && !is_behind && self.blocked_until.is_none(),
+            awaits_deliveries: self.awaits_deliveries,
+            awaits_flush,
+            blocked_until: self.blocked_until,
+        }
+    }
+
+    fn output(&self) -> &[u8] {
+        self.output.waiting()
+    }
+
+    fn output_taken(&mut self, bytes: usize, context: &mut Context<'_>) {
+        self.output.take(bytes);
+        self.sent_bytes += bytes as u64;
+        self.advance(context);
+    }
+
+    fn deliver(&mut self, delivery: &Delivery<'_>) {
+        if !self.is_open(delivery.channel) {
+            return;
+        }
+        let Delivery { consumer_tag, delivery_tag, redelivered, message, .. } = *delivery;
+        let (exchange, routing_key) = (message.exchange(), message.routing_key());
+        let method = BasicDeliver { consumer_tag, delivery_tag, redelivered, exchange, routing_key };
+        let start = self.output.end().len();
+        self.outlet(delivery.channel).send_content(&method, message.properties(), message.body());
+        self.hold_back(delivery.channel, start, self.barrier.awaited_by_deliveries(delivery.channel));
+    }
+
+    fn cancelled(&mut self, channel: u16, consumer_tag: &str) {
+        if self.is_open(channel) && self.capabilities.consumer_cancel_notify {
+            let start = self.output.end().len();
+            self.outlet(channel).send(&BasicCancel { consumer_tag, nowait: true });
+            self.hold_back(channel, start, self.barrier.awaited_by_deliveries(channel));
+        }
+    }
+
+    fn ack_timed_out(&mut self, channel: u16, timeout_ms: u64, host: &mut VirtualHost, durability: Durability) {
+        if self.is_open(channel) {
+            let text = format_args!(
+                "delivery acknowledgement on channel {channel} timed out. Timeout value used: {timeout_ms} ms. This \
+                 timeout value can be configured, see consumers doc guide to learn more"
+            );
+            let refusal = Refusal::new(ReplyCode::PreconditionFailed, text);
+            self.refuse_on_channel(channel, &refusal, host, durability);
+        }
+    }
+
+    fn flushed(&mut self, durable_write: u64) {
+        let Self { barrier, output, agreement, .. } = self;
+        let mut outlet = Outlet { out: output.end(), channel: 0, frame_max: agreement.frame_max };
+        barrier.release(durable_write, &mut outlet);
+    }
+
+    /// Messages are refused, and for any other reply the connection closes with this reason.
+    fn journal_failed(&mut self, reason: &str, context: &mut Context<'_>) {
+        self.fail(&Refusal::new(ReplyCode::InternalError, reason), context);
+    }
+
+    fn unblock(&mut self, context: &mut Context<'_>) {
+        if self.blocked_until.take().is_some() && self.capabilities.connection_blocked {
+            self.outlet(0).send(&ConnectionUnblocked);
+        }
+        self.advance(context);
+    }
+
+    fn access_changed(&mut self, access: &mut dyn Access) {
+        if let Some(opened) = &mut self.opened {
+            opened.permissions.refresh(access);
+        }
+    }
+
+    fn close(&mut self, reason: &str, context: &mut Context<'_>) {
+        match self.phase {
+            Phase::Open => self.refuse(0, &Refusal::new(ReplyCode::ConnectionForced, reason), context),
+            Phase::Closing { .. } => {}
+            _ => self.end(context),
+        }
+        self.fail_if_hopeless(context);
+    }
+
+    fn disconnected(&mut self, context: &mut Context<'_>) {
+        self.is_gone = true;
+        if self.awaits_deliveries {
+            self.advance(context);
+        }
+        self.end(context);
+    }
+
+    fn membership(&self) -> Option<Membership> {
+        self.opened.as_ref().map(|opened| opened.membership)
+    }
+
+    fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    fn user(&self) -> &str {
+        &self.login.user
+    }
+
+    fn is_confirming(&self, channel: u16) -> bool {
+        self.channels.is_confirming(channel)
+    }
+
+    fn report(&self) -> Table {
+        self.describe()
+    }
 }
 
 impl Connection {
-    /// Makes a connection for a new transport.
-    #[must_use]
-    pub fn new(id: TransportId, peer: Peer, limits: &Limits, now_ms: u64) -> Self {
+    fn new(id: TransportId, peer: Peer, limits: &Limits, now_ms: u64) -> Self {
         Self {
             id,
             peer,
@@ -181,11 +298,11 @@ impl Connection {
             heartbeat: None,
             capabilities: Capabilities::default(),
             login: Login::default(),
-            stay: None,
+            opened: None,
             channels: Channels::default(),
             input: Buffer::default(),
             output: Buffer::default(),
-            held: Held::default(),
+            barrier: ReplyBarrier::default(),
             received_bytes: 0,
             sent_bytes: 0,
             blocked_until: None,
@@ -194,180 +311,48 @@ impl Connection {
         }
     }
 
-    /// Takes input, split and joined anywhere. While there is too much output, it is kept for later.
-    pub fn receive(&mut self, bytes: &[u8], realm: &mut Realm<'_>) {
-        self.received_bytes += bytes.len() as u64;
-        if let Some(heartbeat) = &mut self.heartbeat {
-            heartbeat.hear(realm.now_ms);
-        }
-        if self.input.is_empty() {
-            let taken = self.take(bytes, realm);
-            self.input.end().extend_from_slice(&bytes[taken..]);
-        } else {
-            self.input.end().extend_from_slice(bytes);
-            self.advance(realm);
-        }
-    }
-
-    /// Continues with kept input, after output was taken.
-    pub fn advance(&mut self, realm: &mut Realm<'_>) {
-        let mut input = std::mem::take(&mut self.input);
-        let taken = self.take(input.waiting(), realm);
-        input.take(taken);
-        self.input = input;
-    }
-
-    /// Sends a message to one of the peer's consumers.
-    pub fn deliver(&mut self, delivery: &Delivery<'_>) {
-        if self.phase != Phase::Open || !self.channels.is_open(delivery.channel) {
-            return;
-        }
-        let Delivery { consumer_tag, delivery_tag, redelivered, message, .. } = *delivery;
-        let (exchange, routing_key) = (message.exchange(), message.routing_key());
-        let method = BasicDeliver { consumer_tag, delivery_tag, redelivered, exchange, routing_key };
-        let start = self.output.end().len();
-        self.outlet(delivery.channel).send_content(&method, message.properties(), message.body());
-        self.hold(delivery.channel, start, self.held.awaited_by_deliveries(delivery.channel));
-    }
-
-    /// Notifies the peer that a consumer was cancelled because its queue was deleted, if it wants to know.
-    pub fn cancelled(&mut self, channel: u16, consumer_tag: &str) {
-        let is_open = self.phase == Phase::Open && self.channels.is_open(channel);
-        if is_open && self.capabilities.consumer_cancel_notify {
-            let start = self.output.end().len();
-            self.outlet(channel).send(&BasicCancel { consumer_tag, nowait: true });
-            self.hold(channel, start, self.held.awaited_by_deliveries(channel));
-        }
-    }
-
-    /// Closes a channel whose consumer has not acked in time.
-    pub fn ack_timed_out(&mut self, channel: u16, timeout_ms: u64, host: &mut VirtualHost, durability: Durability) {
-        if self.phase == Phase::Open && self.channels.is_open(channel) {
-            let text = format_args!(
-                "delivery acknowledgement on channel {channel} timed out. Timeout value used: {timeout_ms} ms. This \
-                 timeout value can be configured, see consumers doc guide to learn more"
-            );
-            let refusal = Refusal::new(ReplyCode::PreconditionFailed, text);
-            self.refuse_on_channel(channel, &refusal, host, durability);
-        }
-    }
-
-    /// Does what is due and returns when it wants to be called again.
-    pub fn tick(&mut self, realm: &mut Realm<'_>) -> Option<u64> {
-        match self.phase {
-            Phase::Closed => None,
-            Phase::Open => self.beat(realm),
-            _ if realm.now_ms < self.deadline_ms => Some(self.deadline_ms),
-            _ => {
-                self.end(realm);
-                None
-            }
-        }
-    }
-
-    /// Releases everything that the broker has for this peer, as the transport is closed. Further calls do nothing.
-    pub fn disconnected(&mut self, realm: &mut Realm<'_>) {
-        self.is_gone = true;
-        if self.awaits_deliveries {
-            self.advance(realm);
-        }
-        self.end(realm);
-    }
-
-    /// Returns whether its input waits for deliveries: call [`advance`](Self::advance) once none are due any more in
-    /// its virtual host.
-    #[must_use]
-    pub fn awaits_deliveries(&self) -> bool {
-        self.awaits_deliveries
-    }
-
-    /// Returns its virtual host and its id there, while it is in one.
-    #[must_use]
-    pub fn seat(&self) -> Option<Seat> {
-        self.stay.as_ref().map(|stay| stay.seat)
-    }
-
-    /// Asks for permissions again, as they may have changed.
-    pub fn access_changed(&mut self, access: &mut dyn Access) {
-        if let Some(stay) = &mut self.stay {
-            stay.pass.renew(access);
-        }
-    }
-
-    /// Returns the use of memory below which the connection continues, if it is blocked now.
-    #[must_use]
-    pub fn blocked_until(&self) -> Option<usize> {
-        self.blocked_until
-    }
-
-    /// Continues, as there is memory again.
-    pub fn unblock(&mut self, realm: &mut Realm<'_>) {
-        if self.blocked_until.take().is_some() && self.capabilities.connection_blocked {
-            self.outlet(0).send(&ConnectionUnblocked);
-        }
-        self.advance(realm);
-    }
-
-    /// Returns the bytes to be written to the transport.
-    #[must_use]
-    pub fn output(&self) -> &[u8] {
-        self.output.waiting()
-    }
-
-    /// Removes written bytes from the output.
-    ///
-    /// # Panics
-    /// When there are fewer bytes.
-    pub fn output_taken(&mut self, bytes: usize) {
-        self.output.take(bytes);
-        self.sent_bytes += bytes as u64;
+    /// Returns whether this channel is open, and so is the connection.
+    fn is_open(&self, channel: u16) -> bool {
+        self.phase == Phase::Open && self.channels.is_open(channel)
     }
 
     /// Returns whether it accepts more input: not while the peer does not read its output, or is blocked.
-    #[must_use]
-    pub fn wants_input(&self) -> bool {
+    fn wants_input(&self) -> bool {
         self.phase != Phase::Closed && !self.is_behind() && self.blocked_until.is_none()
     }
 
     /// Returns whether the peer does not read its output as fast as it is produced, or too much output waits to become
     /// durable.
-    #[must_use]
-    pub fn is_behind(&self) -> bool {
-        self.output.waiting().len() + self.held.bytes() > self.limits.output_high_bytes
-    }
-
-    /// Returns whether the transport is to be closed, once the output is written.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.phase == Phase::Closed && self.held.is_empty()
+    fn is_behind(&self) -> bool {
+        self.output.waiting().len() + self.barrier.bytes() > self.limits.output_high_bytes
     }
 
     /// Takes as much of the input as can be handled now, and returns how much that was.
-    fn take(&mut self, input: &[u8], realm: &mut Realm<'_>) -> usize {
+    fn take(&mut self, input: &[u8], context: &mut Context<'_>) -> usize {
         let mut taken = 0;
         self.awaits_deliveries = false;
         while self.wants_input() && taken < input.len() {
-            match self.take_next(&input[taken..], realm) {
+            match self.take_next(&input[taken..], context) {
                 0 => break,
                 bytes => taken += bytes,
             }
         }
-        self.confirm(realm.durability);
-        self.fail_if_hopeless(realm);
+        self.confirm(context.durability);
+        self.fail_if_hopeless(context);
         if self.phase == Phase::Closed { input.len() } else { taken }
     }
 
-    fn take_next(&mut self, input: &[u8], realm: &mut Realm<'_>) -> usize {
+    fn take_next(&mut self, input: &[u8], context: &mut Context<'_>) -> usize {
         match self.phase {
-            Phase::Greeting => self.greet(input, realm),
+            Phase::Greeting => self.greet(input, context),
             Phase::Closing { is_deaf: true } | Phase::Closed => input.len(),
             _ => match frame::split(input, self.frame_max()) {
                 Ok(None) => 0,
-                Ok(Some(frame)) => self.take_frame(frame, &input[frame.size()..], realm),
+                Ok(Some(frame)) => self.take_frame(frame, &input[frame.size()..], context),
                 Err(refusal) => {
-                    self.refuse(0, &refusal, realm);
+                    self.refuse(0, &refusal, context);
                     self.phase = Phase::Closing { is_deaf: true };
-                    self.deadline_ms = realm.now_ms + LINGERING_MS;
+                    self.deadline_ms = context.now_ms + LINGERING_MS;
                     input.len()
                 }
             },
@@ -385,62 +370,62 @@ impl Connection {
 
     /// Returns whether a method has to wait for deliveries that are due: consumers that are ready get messages before
     /// others look for them, though deliveries are made in batches.
-    fn comes_too_early(&self, frame: &Frame<'_>, realm: &mut Realm<'_>) -> bool {
+    fn comes_too_early(&self, frame: &Frame<'_>, context: &mut Context<'_>) -> bool {
         let follows = || MethodId::of(frame.payload).is_some_and(MethodId::follows_deliveries);
-        let Some(stay) = self.stay.as_ref().filter(|_| frame.kind == Kind::Method && !self.is_gone) else {
+        let Some(opened) = self.opened.as_ref().filter(|_| frame.kind == Kind::Method && !self.is_gone) else {
             return false;
         };
-        follows() && realm.virtual_hosts.broker_of(stay.seat).has_deliveries()
+        follows() && context.virtual_hosts.broker_of(opened.membership).has_deliveries()
     }
 
     /// Takes a frame, and perhaps those after it; returns the size of all that were taken.
-    fn take_frame(&mut self, frame: Frame<'_>, rest: &[u8], realm: &mut Realm<'_>) -> usize {
-        if self.comes_too_early(&frame, realm) {
+    fn take_frame(&mut self, frame: Frame<'_>, rest: &[u8], context: &mut Context<'_>) -> usize {
+        if self.comes_too_early(&frame, context) {
             self.awaits_deliveries = true;
             return 0;
         }
         let result = match (self.phase, frame.channel) {
-            (Phase::Closing { .. }, _) => self.take_while_closing(frame, realm).map(|()| 0),
-            (_, 0) => self.take_on_connection(frame, realm).map(|()| 0),
-            (Phase::Open, _) => self.take_on_channel(frame, rest, realm),
+            (Phase::Closing { .. }, _) => self.take_while_closing(frame, context).map(|()| 0),
+            (_, 0) => self.take_on_connection(frame, context).map(|()| 0),
+            (Phase::Open, _) => self.take_on_channel(frame, rest, context),
             _ => Err(Refusal::new(ReplyCode::UnexpectedFrame, "a frame of a channel before the connection is open")),
         };
         match result {
             Ok(taken) => frame.size() + taken,
-            Err(refusal) if refusal.is_for_now() && realm.virtual_hosts.holds_messages() => {
-                self.block(realm);
+            Err(refusal) if refusal.is_for_now() && context.virtual_hosts.holds_messages() => {
+                self.block(context);
                 0
             }
             Err(refusal) => {
-                self.refuse(frame.channel, &refusal, realm);
+                self.refuse(frame.channel, &refusal, context);
                 frame.size()
             }
         }
     }
 
-    fn take_on_connection(&mut self, frame: Frame<'_>, realm: &mut Realm<'_>) -> Result<(), Refusal> {
+    fn take_on_connection(&mut self, frame: Frame<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
         match frame.kind {
             Kind::Heartbeat => Ok(()),
             Kind::Method => {
                 let (id, method) = method::decode(frame.payload)?;
-                self.take_method(method, realm).map_err(|refusal| refusal.during(id))
+                self.take_method(method, context).map_err(|refusal| refusal.during(id))
             }
             _ => Err(Refusal::new(ReplyCode::UnexpectedFrame, "content on channel 0")),
         }
     }
 
-    fn take_method(&mut self, method: Method<'_>, realm: &mut Realm<'_>) -> Result<(), Refusal> {
+    fn take_method(&mut self, method: Method<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
         match (self.phase, method) {
-            (Phase::Starting, Method::ConnectionStartOk(start_ok)) => self.log_in(start_ok, realm),
+            (Phase::Starting, Method::ConnectionStartOk(start_ok)) => self.log_in(start_ok, context),
             (Phase::Tuning, Method::ConnectionTuneOk(tune_ok)) => {
                 self.agreement = self.agreement.answered(tune_ok)?;
                 self.phase = Phase::Opening;
                 Ok(())
             }
-            (Phase::Opening, Method::ConnectionOpen(open)) => self.enter(open.virtual_host, realm),
-            (Phase::Open, Method::ConnectionUpdateSecret(update)) => self.update_secret(update, realm),
+            (Phase::Opening, Method::ConnectionOpen(open)) => self.enter(open.virtual_host, context),
+            (Phase::Open, Method::ConnectionUpdateSecret(update)) => self.update_secret(update, context),
             (_, Method::ConnectionClose(_)) => {
-                self.take_leave(realm);
+                self.take_leave(context);
                 Ok(())
             }
             (phase, _) => {
@@ -452,28 +437,28 @@ impl Connection {
 
     /// Blocks until the use of memory is a tenth lower, as there is none for the message that the peer wants to
     /// publish.
-    fn block(&mut self, realm: &Realm<'_>) {
-        let used = realm.virtual_hosts.memory_bytes().min(self.limits.memory_high_bytes);
+    fn block(&mut self, context: &Context<'_>) {
+        let used = context.virtual_hosts.memory_bytes().min(self.limits.memory_high_bytes);
         self.blocked_until = Some(used - used / 10);
         if self.capabilities.connection_blocked {
             self.outlet(0).send(&ConnectionBlocked { reason: LOW_ON_MEMORY });
         }
     }
 
-    fn beat(&mut self, realm: &mut Realm<'_>) -> Option<u64> {
+    fn beat(&mut self, context: &mut Context<'_>) -> Option<u64> {
         let is_listening = self.wants_input();
         let heartbeat = self.heartbeat.as_mut()?;
         if !is_listening {
-            heartbeat.hear(realm.now_ms);
+            heartbeat.hear(context.now_ms);
         }
-        if heartbeat.is_dead(realm.now_ms) {
-            self.end(realm);
+        if heartbeat.is_dead(context.now_ms) {
+            self.end(context);
             return None;
         }
-        if heartbeat.beats(realm.now_ms) {
+        if heartbeat.beats(context.now_ms) {
             self.input.rest();
             self.output.rest();
-            self.held.rest();
+            self.barrier.rest();
             // Bytes that wait to be written are as good as a heartbeat.
             if self.output.is_empty() {
                 frame::put_heartbeat(self.output.end());
@@ -487,14 +472,14 @@ impl Connection {
     }
 
     /// Returns its virtual host.
-    fn host<'a>(&self, realm: &'a mut Realm<'_>) -> &'a mut VirtualHost {
-        realm.virtual_hosts.host_of(self.seat().expect("a connection that is open is in a virtual host"))
+    fn host<'a>(&self, context: &'a mut Context<'_>) -> &'a mut VirtualHost {
+        context.virtual_hosts.host_of(self.membership().expect("a connection that is open is in a virtual host"))
     }
 
     /// Returns its broker, and its id there.
-    fn broker<'a>(&self, realm: &'a mut Realm<'_>) -> (&'a mut Broker, ConnectionId) {
-        let seat = self.seat().expect("a connection that is open is in a virtual host");
-        (realm.virtual_hosts.broker_of(seat), seat.connection)
+    fn broker<'a>(&self, context: &'a mut Context<'_>) -> (&'a mut Broker, ConnectionId) {
+        let membership = self.membership().expect("a connection that is open is in a virtual host");
+        (context.virtual_hosts.broker_of(membership), membership.connection)
     }
 }
 

@@ -1,7 +1,7 @@
-//! Durability: facts are appended to the journal once a turn, and answers leave when their facts are flushed.
+//! Durability: facts are appended to the journal once a turn, and replies leave when their facts are flushed.
 //!
 //! ```text
-//!   verbs ──> facts ──> end of turn: append ──> host: start_flush, flush its store ──> flushed(mark) ──> answers leave
+//!   verbs ──> facts ──> end of turn: append ──> host: start_flush, flush its store ──> flushed(mark) ──> replies leave
 //!                                      ^
 //!               the oldest segment: what still holds is appended again, some of it in each turn
 //! ```
@@ -10,7 +10,7 @@ use super::Server;
 use crate::broker::{Config, GONE, Image};
 use crate::id::VirtualHostId;
 use crate::journal::{Journal, JournalError, Options, Recovery, Store, StoreError};
-use crate::protocol::amqp::Durability;
+use crate::protocol::Durability;
 use crate::virtual_host::VirtualHosts;
 
 /// Delay of a flush that nothing waits for.
@@ -99,7 +99,7 @@ impl Server {
     pub(super) fn write(&mut self) {
         let Self { journal: Some(journal), virtual_hosts, .. } = self else { return };
         if journal.failure().is_some() {
-            return self.tell_waiting();
+            return self.fail_awaiting_flush();
         }
         if let Some(error) = journal.take_unreadable() {
             return self.store_failed(&error.0);
@@ -136,7 +136,7 @@ impl Server {
     pub fn wants_flush(&self) -> bool {
         let Some(journal) = self.journal.as_deref() else { return false };
         let is_awaited =
-            self.is_opening || self.is_flush_wanted || !self.agenda.waiting.is_empty() || !journal.may_append();
+            self.is_opening || self.is_flush_wanted || !self.agenda.awaiting_flush.is_empty() || !journal.may_append();
         let is_due = self.flush_due_ms.is_some_and(|due_ms| due_ms <= self.now_ms);
         journal.failure().is_none() && journal.has_unflushed() && (is_awaited || is_due)
     }
@@ -148,7 +148,7 @@ impl Server {
         self.journal.as_ref().map_or(0, |journal| journal.start_flush())
     }
 
-    /// Confirms that everything appended before this flush began is durable: answers that waited for it leave. A turn
+    /// Confirms that everything appended before this flush began is durable: replies that waited for it leave. A turn
     /// has to follow.
     pub fn flushed(&mut self, mark: u64) {
         let Some(journal) = &mut self.journal else { return };
@@ -156,15 +156,15 @@ impl Server {
         let durable_write = journal.durable_write();
         self.is_opening = false;
         self.journal_moved();
-        for id in std::mem::take(&mut self.agenda.waiting) {
-            if let Some(held) = self.connections.get_mut(id) {
-                held.is_waiting = false;
-                self.with(id, |connection, _| connection.flushed(durable_write));
+        for id in std::mem::take(&mut self.agenda.awaiting_flush) {
+            if let Some(slot) = self.sessions.get_mut(id) {
+                slot.is_awaiting_flush = false;
+                self.with(id, |session, _| session.flushed(durable_write));
             }
         }
     }
 
-    /// Reports that the store has failed: from now on nothing durable is done, and connections with waiting answers
+    /// Reports that the store has failed: from now on nothing durable is done, and connections with waiting replies
     /// close.
     pub fn store_failed(&mut self, reason: &str) {
         let Some(journal) = &mut self.journal else { return };
@@ -173,18 +173,18 @@ impl Server {
         }
         self.journal_moved();
         self.virtual_hosts.iter_mut().for_each(|host| host.broker.refuse_to_keep());
-        self.tell_waiting();
+        self.fail_awaiting_flush();
     }
 
-    /// Fails the connections whose answers can never become durable.
-    fn tell_waiting(&mut self) {
+    /// Fails the sessions whose replies can never become durable.
+    fn fail_awaiting_flush(&mut self) {
         let reason = self.store_failure().unwrap_or_default().to_owned();
-        for id in std::mem::take(&mut self.agenda.waiting) {
-            // Messages that the connection gives back are to be delivered to others.
+        for id in std::mem::take(&mut self.agenda.awaiting_flush) {
+            // Messages that the session gives back are to be delivered to others.
             self.agenda.has_resumed = true;
-            if let Some(held) = self.connections.get_mut(id) {
-                held.is_waiting = false;
-                self.with(id, |connection, realm| connection.journal_failed(&reason, realm));
+            if let Some(slot) = self.sessions.get_mut(id) {
+                slot.is_awaiting_flush = false;
+                self.with(id, |session, context| session.journal_failed(&reason, context));
             }
         }
     }

@@ -2,7 +2,8 @@
 
 use super::Server;
 use crate::broker::{Broker, Owned, Totals};
-use crate::protocol::amqp::Connection;
+use crate::id::ConnectionId;
+use crate::protocol::{Peer, Session};
 use crate::table::{Table, Value};
 use crate::virtual_host::VirtualHost;
 
@@ -13,7 +14,7 @@ impl Server {
         let hosts = &self.virtual_hosts;
         let totals = hosts.iter().map(|host| host.broker().totals()).fold(hosts.gone(), Totals::plus);
         let mut objects = totals.objects();
-        objects.insert("connections", integer(self.connections.len()));
+        objects.insert("connections", integer(self.sessions.len()));
         objects.insert("channels", integer(self.list_channels(None).len()));
         let (used, limits) = (hosts.memory_bytes(), hosts.limits());
         let mut overview = Table::new();
@@ -61,8 +62,8 @@ impl Server {
     }
 
     fn list_connections(&self, virtual_host: Option<&str>) -> Vec<Table> {
-        let ids = self.connections.ids().into_iter();
-        let reports = ids.filter_map(|id| self.connections.get(id)).map(|held| held.connection.report());
+        let ids = self.sessions.ids().into_iter();
+        let reports = ids.filter_map(|id| self.sessions.get(id)).map(|slot| slot.session.report());
         let is_chosen =
             |report: &Table| virtual_host.is_none_or(|name| report.get("vhost").and_then(Value::as_str) == Some(name));
         reports.filter(is_chosen).collect()
@@ -72,11 +73,17 @@ impl Server {
     fn list_channels(&self, virtual_host: Option<&str>) -> Vec<Table> {
         let mut reports = Vec::new();
         for host in self.chosen(virtual_host) {
-            for mut owned in host.broker().list_channels() {
-                if let Some(connection) = self.connection_of(host, &owned) {
-                    connection.describe_channel(owned.channel, &mut owned.report);
-                    reports.push(owned.report);
-                }
+            for Owned { connection, channel, mut report } in host.broker().list_channels() {
+                let Some(session) = self.session_of(host, connection) else { continue };
+                let peer = session.peer();
+                report.insert("name", &*channel_name(peer, channel));
+                report.insert("user", session.user());
+                report.insert("vhost", host.name());
+                report.insert("confirm", session.is_confirming(channel));
+                let mut details: Table = [("name", &*peer.name)].into_iter().collect();
+                insert_address(peer, &mut details);
+                report.insert("connection_details", details);
+                reports.push(report);
             }
         }
         reports
@@ -85,22 +92,41 @@ impl Server {
     fn list_consumers(&self, virtual_host: Option<&str>) -> Vec<Table> {
         let mut reports = Vec::new();
         for host in self.chosen(virtual_host) {
-            for mut owned in host.broker().list_consumers() {
-                let connection = self.connection_of(host, &owned);
-                let details = connection.map_or_else(Table::new, |known| known.channel_details(owned.channel));
-                owned.report.insert("channel_details", details);
-                owned.report.insert("vhost", host.name());
-                reports.push(owned.report);
+            for Owned { connection, channel, mut report } in host.broker().list_consumers() {
+                let session = self.session_of(host, connection);
+                let details = session.map_or_else(Table::new, |session| channel_details(session, channel));
+                report.insert("channel_details", details);
+                report.insert("vhost", host.name());
+                reports.push(report);
             }
         }
         reports
     }
 
-    /// Returns the connection that something belongs to; `None` is the embedding program.
-    fn connection_of(&self, host: &VirtualHost, owned: &Owned) -> Option<&Connection> {
-        let id = host.guests.get(owned.connection)?.transport;
-        self.connections.get(id).map(|held| &held.connection)
+    /// Returns the session that a connection of the broker belongs to; `None` is the embedding program.
+    fn session_of(&self, host: &VirtualHost, connection: ConnectionId) -> Option<&dyn Session> {
+        let id = host.members.get(connection)?.transport;
+        self.sessions.get(id).map(|slot| &*slot.session)
     }
+}
+
+fn channel_details(session: &dyn Session, channel: u16) -> Table {
+    let peer = session.peer();
+    let mut details: Table = [("name", &*channel_name(peer, channel))].into_iter().collect();
+    details.insert("number", i64::from(channel));
+    details.insert("user", session.user());
+    details.insert("connection_name", &*peer.name);
+    insert_address(peer, &mut details);
+    details
+}
+
+fn channel_name(peer: &Peer, channel: u16) -> String {
+    format!("{} ({channel})", peer.name)
+}
+
+fn insert_address(peer: &Peer, details: &mut Table) {
+    details.insert("peer_host", &*peer.host);
+    details.insert("peer_port", i64::from(peer.port));
 }
 
 fn virtual_host_report(host: &VirtualHost) -> Table {

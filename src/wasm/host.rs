@@ -25,7 +25,7 @@ use super::Server;
 use super::options::{limits, stats};
 use crate::broker::Config;
 use crate::id::TransportId;
-use crate::protocol::amqp::Peer;
+use crate::protocol::Peer;
 
 /// Bytes that a client may leave unread before deliveries to it wait.
 const UNREAD_MAX: f64 = 1_048_576.0;
@@ -78,7 +78,7 @@ impl Host {
     pub fn connect(&self, port: MessagePort) {
         let mut inner = self.0.borrow_mut();
         inner.tell_time();
-        let id = inner.server.server.connect(Peer { loopback: true, ..Peer::default() });
+        let id = inner.server.server.connect_amqp(Peer { loopback: true, ..Peer::default() });
         let on_message = Closure::new({
             let host = self.clone();
             move |event: MessageEvent| host.0.borrow_mut().receive(id, &event.data())
@@ -109,7 +109,7 @@ impl Inner {
         let Some(port) = self.ports.get_mut(&id) else { return };
         if let Some(read_bytes) = data.as_f64().filter(|&bytes| bytes >= 0.0) {
             port.unread_bytes = (port.unread_bytes - read_bytes).max(0.0);
-            self.server.server.hold(id, port.unread_bytes > UNREAD_MAX);
+            self.server.server.set_writable(id, port.unread_bytes <= UNREAD_MAX);
         } else if data.is_instance_of::<Uint8Array>() || data.is_instance_of::<ArrayBuffer>() {
             self.tell_time();
             self.server.server.receive(id, &Uint8Array::new(data).to_vec());
@@ -146,7 +146,7 @@ impl Inner {
             port.port.post_message_with_transferable(&bytes, &transferred).expect("bytes can be posted");
             port.unread_bytes += f64::from(length);
             server.output_taken(id, length as usize);
-            server.hold(id, port.unread_bytes > UNREAD_MAX);
+            server.set_writable(id, port.unread_bytes <= UNREAD_MAX);
         }
         if server.is_closed(id) && server.output(id).is_empty() {
             self.close(id);

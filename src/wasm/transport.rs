@@ -5,7 +5,7 @@ use wasm_bindgen::prelude::*;
 use super::Server;
 use super::options::Fields;
 use crate::id::TransportId;
-use crate::protocol::amqp::Peer;
+use crate::protocol::Peer;
 
 fn transport(id: f64) -> TransportId {
     TransportId::from_index(id as u64)
@@ -26,7 +26,7 @@ impl Server {
             certificate_name: peer.text("certificateName")?,
             mechanisms: peer.text("mechanisms")?,
         };
-        Ok(self.server.connect(peer).index() as f64)
+        Ok(self.server.connect_amqp(peer).index() as f64)
     }
 
     /// Takes input of a connection.
@@ -75,9 +75,10 @@ impl Server {
         self.server.wants_input(transport(id))
     }
 
-    /// Stops deliveries to a connection while its transport is full, or resumes them.
-    pub fn hold(&mut self, id: f64, held: bool) {
-        self.server.hold(transport(id), held);
+    /// Stops deliveries to a connection while its transport takes no more output, or resumes them.
+    #[wasm_bindgen(js_name = setWritable)]
+    pub fn set_writable(&mut self, id: f64, is_writable: bool) {
+        self.server.set_writable(transport(id), is_writable);
     }
 
     /// Asks every peer to close; the next turns produce the output.

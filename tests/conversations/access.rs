@@ -4,7 +4,7 @@ use super::*;
 use crate::peer::*;
 use pocketmq::access::{Access, Limited, Permission};
 use pocketmq::limits::Limits;
-use pocketmq::protocol::amqp::Peer;
+use pocketmq::protocol::Peer;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 /// Users whose passwords are their names. `guest` may do everything; the others may configure names that begin with
@@ -102,14 +102,14 @@ fn a_certificate_logs_in_only_where_that_is_offered() {
     let mut client = Client::connect(Limits::default(), true);
     client.server.set_access(Box::new(Users));
     let certified = |name: &str| Peer { certificate_name: Some(name.into()), ..Peer::default() };
-    client.id = client.server.connect(certified("CN=user"));
+    client.id = client.server.connect_amqp(certified("CN=user"));
     let start = client.ask(HEADER);
     assert!(contains(&start[0].payload, "PLAIN AMQPLAIN") && !contains(&start[0].payload, "EXTERNAL"));
     check(&client.ask(&start_ok("EXTERNAL", b"", &[]).on(0))[0], (503, "COMMAND_INVALID - unknown auth", (10, 11)));
 
     for (name, answer) in [("CN=user", (10, 30)), ("nobody", CLOSE_CONNECTION)] {
         let mechanisms = Some("PLAIN EXTERNAL".into());
-        client.id = client.server.connect(Peer { mechanisms, ..certified(name) });
+        client.id = client.server.connect_amqp(Peer { mechanisms, ..certified(name) });
         let start = client.ask(HEADER);
         assert!(contains(&start[0].payload, "PLAIN EXTERNAL") && !contains(&start[0].payload, "AMQPLAIN"));
         let answers = client.ask(&start_ok("EXTERNAL", b"", &["authentication_failure_close"]).on(0));
@@ -123,7 +123,7 @@ fn a_virtual_host_may_be_forbidden() {
     client.server.virtual_hosts_mut().add("other");
     let refused = "NOT_ALLOWED - access to vhost 'other' refused for user 'user'";
     for (virtual_host, text) in [("other", refused), ("missing", "NOT_ALLOWED - vhost missing not found")] {
-        client.id = client.server.connect(Peer::default());
+        client.id = client.server.connect_amqp(Peer::default());
         client.ask(&[HEADER, &start_ok("PLAIN", b"\0user\0user", &[]).on(0), &tune_ok(0, 0, 0).on(0)].concat());
         assert_eq!(client.ask(&open(virtual_host).on(0))[0].refusal(), (530, text, (10, 40)));
     }
@@ -262,7 +262,7 @@ impl Access for Two {
 
 /// Returns the refusal that a user gets who opens a connection to a virtual host.
 fn refused_at_opening(client: &mut Client, user: &str, virtual_host: &str) -> String {
-    client.id = client.server.connect(Peer::default());
+    client.id = client.server.connect_amqp(Peer::default());
     let response = format!("\0{user}\0{user}");
     client.ask(&[HEADER, &start_ok("PLAIN", response.as_bytes(), &[]).on(0), &tune_ok(0, 0, 0).on(0)].concat());
     let answers = client.ask(&open(virtual_host).on(0));

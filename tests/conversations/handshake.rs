@@ -3,7 +3,7 @@
 use super::*;
 use crate::peer::*;
 use pocketmq::limits::Limits;
-use pocketmq::protocol::amqp::Peer;
+use pocketmq::protocol::Peer;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 #[wasm_bindgen_test(unsupported = test)]
@@ -105,7 +105,8 @@ fn heartbeats_go_both_ways_or_the_peer_is_dead() {
 fn a_peer_may_connect_while_the_transport_of_an_earlier_one_is_still_open() {
     let mut client = Client::ready();
     assert_eq!(ids(&client.ask(&close_connection().on(0))), [(10, 51)]);
-    let left = std::mem::replace(&mut client.id, client.server.connect(Peer { loopback: true, ..Peer::default() }));
+    let left =
+        std::mem::replace(&mut client.id, client.server.connect_amqp(Peer { loopback: true, ..Peer::default() }));
     assert_eq!(ids(&client.ask(HEADER)), [GREETING]);
     client.server.disconnected(left);
     assert_eq!(ids(&client.ask(&plain_login(&[]).on(0))), [(10, 30)]);

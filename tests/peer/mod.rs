@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use pocketmq::broker::Config;
 use pocketmq::id::TransportId;
 use pocketmq::limits::Limits;
-use pocketmq::protocol::amqp::Peer as Origin;
+use pocketmq::protocol::Peer as Origin;
 use pocketmq::server::Server;
 
 pub const HEADER: &[u8] = b"AMQP\0\0\x09\x01";
@@ -251,7 +251,7 @@ impl Client {
     /// Opens a transport, without sending anything.
     pub fn connect(limits: Limits, loopback: bool) -> Self {
         let mut server = Server::new(Config { seed: [7; 32], limits });
-        let id = server.connect(Origin { loopback, ..Origin::default() });
+        let id = server.connect_amqp(Origin { loopback, ..Origin::default() });
         Self { server, id, now_ms: 0, deadline_ms: None, unread: BTreeMap::new() }
     }
 
@@ -270,7 +270,7 @@ impl Client {
     /// Opens another connection and uses it; returns the one used before.
     pub fn join(&mut self, user: &str, virtual_host: &str, capabilities: &[&str]) -> TransportId {
         let peer = Origin { loopback: true, name: format!("peer of {user}").into(), ..Origin::default() };
-        let before = std::mem::replace(&mut self.id, self.server.connect(peer));
+        let before = std::mem::replace(&mut self.id, self.server.connect_amqp(peer));
         self.log_in(user, capabilities);
         self.enter(virtual_host, 0);
         before

@@ -8,7 +8,7 @@ mod verbs;
 use pocketmq::broker::{ApplyTo, Config, Policy};
 use pocketmq::journal::Options;
 use pocketmq::limits::Limits;
-use pocketmq::protocol::amqp::Peer;
+use pocketmq::protocol::Peer;
 use pocketmq::server::Server;
 use pocketmq::table::Value;
 
@@ -146,7 +146,7 @@ impl World {
     /// Connects a client, or reconnects it.
     pub fn join(&mut self, host: usize, publisher: Publisher) -> Checked {
         self.serials += 1;
-        let transport = self.server.connect(Peer { loopback: true, ..Peer::default() });
+        let transport = self.server.connect_amqp(Peer { loopback: true, ..Peer::default() });
         let client = Client { transport, host, serial: self.serials, channels: Vec::new(), next_channel: 1, publisher };
         self.clients.push(client);
         let client = self.clients.len() - 1;

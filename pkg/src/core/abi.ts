@@ -234,7 +234,7 @@ export interface Server {
   outputTaken(id: number, bytes: number): void;
   isClosed(id: number): boolean;
   wantsInput(id: number): boolean;
-  hold(id: number, held: boolean): void;
+  setWritable(id: number, isWritable: boolean): void;
   shutdown(): void;
   stats(): Stats;
   overview(): Report;

@@ -1,4 +1,4 @@
-//! Held: answers that wait until everything that they depend on is durable.
+//! ReplyBarrier: replies that wait until everything that they depend on is durable.
 //!
 //! ```text
 //!   a method that writes facts:                              its channel awaits the write that contains them
@@ -6,18 +6,18 @@
 //!   tx.commit, an error of the channel:                      virtual host, whichever connection caused them
 //!
 //!                    yes
-//!   an answer: is its channel's write durable? ------------------------------> output
+//!   a reply: is its channel's write durable? --------------------------------> output
 //!                    | no                                                        ^
 //!                    v                 that write is durable                     |
-//!                   held --------------------------------------------------------+
+//!                 waiting -------------------------------------------------------+
 //!                    |                 no write will ever be durable             |
 //!                    +---> confirms become basic.nack ---------------------------+
 //!                    +---> anything else is dropped, and the connection closes --+
 //! ```
-//! Only the methods listed in [`rests_on_itself`] do not wait for what other connections have caused.
+//! Only the methods listed in [`depends_on_itself`] do not wait for what other connections have caused.
 //!
-//! A channel's answers leave in order. None waits for an answer of another channel, except for the end of the
-//! connection, which comes after everything. Deliveries wait for nothing, but never overtake the answer to the
+//! A channel's replies leave in order. None waits for a reply of another channel, except for the end of the
+//! connection, which comes after everything. Deliveries wait for nothing, but never overtake the reply to the
 //! `consume` that they follow, or a message that was requested by `get` before, as clients rely on the order of
 //! delivery tags.
 //!
@@ -27,27 +27,15 @@
 use super::channel::Confirmation;
 use super::frame::Outlet;
 use super::method::{Encode, MethodId};
-use super::reply::{Refusal, ReplyCode};
-use super::{Connection, Realm};
+use super::reply::Refusal;
+use super::{Connection, Context, Durability};
 use crate::broker::{Error, Noted};
 use crate::virtual_host::VirtualHost;
 
-/// Progress of the journal. Without a journal nothing is awaited, and all fields keep their defaults.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Durability {
-    /// Number of the write that will contain the facts of now.
-    pub next_write: u64,
-    /// All writes up to this one are durable. Connections that [wait](Connection::waits) are
-    /// [notified](Connection::flushed) as soon as it has risen.
-    pub durable_write: u64,
-    /// Whether no further write will ever be durable.
-    pub has_failed: bool,
-}
-
-/// Returns whether the answer to a method does not depend on what other connections have changed that outlives the
+/// Returns whether the reply to a method does not depend on what other connections have changed that outlives the
 /// broker. Publish and settle depend on the facts that they write; the effects of the others of `basic`, `channel` and
 /// `confirm` end with the connection.
-fn rests_on_itself(id: Option<MethodId>) -> bool {
+fn depends_on_itself(id: Option<MethodId>) -> bool {
     const CHANNEL: u16 = 20;
     const ACCESS: u16 = 30;
     const BASIC: u16 = 60;
@@ -65,29 +53,29 @@ const CONFIRM_BYTES: usize = 21;
 
 /// Answers of a connection that wait.
 #[derive(Default)]
-pub(super) struct Held {
+pub(super) struct ReplyBarrier {
     /// By channel number: the write with the channel's latest facts.
     awaited: Vec<u64>,
-    /// Answers of a channel are in order, so their writes rise; deliveries follow immediately after the answers that
+    /// Answers of a channel are in order, so their writes rise; deliveries follow immediately after the replies that
     /// they must not overtake.
-    answers: Vec<Answer>,
-    /// By channel, the writes of those answers that deliveries must not overtake.
-    leaders: Vec<(u16, u64)>,
+    replies: Vec<Reply>,
+    /// By channel, the writes of those replies that deliveries must not overtake.
+    preceding: Vec<(u16, u64)>,
     bytes: usize,
 }
 
-struct Answer {
+struct Reply {
     channel: u16,
     write: u64,
-    what: What,
+    content: Content,
 }
 
-enum What {
+enum Content {
     Frames(Vec<u8>),
     Confirmation(Confirmation),
 }
 
-impl What {
+impl Content {
     fn bytes(&self) -> usize {
         match self {
             Self::Frames(frames) => frames.len(),
@@ -96,8 +84,8 @@ impl What {
     }
 }
 
-impl Held {
-    /// Makes the answer to a method wait for the write that it depends on, if any; `before` counts the facts of its
+impl ReplyBarrier {
+    /// Makes the reply to a method wait for the write that it depends on, if any; `before` counts the facts of its
     /// virtual host when it began.
     pub(super) fn follow(
         &mut self,
@@ -109,22 +97,22 @@ impl Held {
     ) {
         let now = host.broker().noted();
         if now.facts > before.facts {
-            self.rest_on(channel, durability.next_write);
-        } else if now.repeats > before.repeats || !rests_on_itself(id) {
-            self.rest_on_all(channel, host, durability);
+            self.depend_on(channel, durability.next_write);
+        } else if now.repeats > before.repeats || !depends_on_itself(id) {
+            self.depend_on_all(channel, host, durability);
         }
     }
 
-    /// Makes a channel's further answers depend on all facts of a virtual host so far. Lost facts cannot be waited for:
+    /// Makes a channel's further replies depend on all facts of a virtual host so far. Lost facts cannot be waited for:
     /// after them everything that is to be durable is refused.
-    pub(super) fn rest_on_all(&mut self, channel: u16, host: &VirtualHost, durability: Durability) {
+    pub(super) fn depend_on_all(&mut self, channel: u16, host: &VirtualHost, durability: Durability) {
         if !durability.has_failed {
-            self.rest_on(channel, host.awaited_write(durability.next_write));
+            self.depend_on(channel, host.awaited_write(durability.next_write));
         }
     }
 
-    /// Makes a channel's further answers depend on this write.
-    fn rest_on(&mut self, channel: u16, write: u64) {
+    /// Makes a channel's further replies depend on this write.
+    fn depend_on(&mut self, channel: u16, write: u64) {
         let index = usize::from(channel);
         if index >= self.awaited.len() {
             self.awaited.resize(index + 1, 0);
@@ -133,29 +121,29 @@ impl Held {
     }
 
     /// Makes channel 0 await the writes of all channels.
-    pub(super) fn rest_on_all_channels(&mut self) {
+    pub(super) fn depend_on_all_channels(&mut self) {
         if let Some(&write) = self.awaited.iter().max() {
             self.awaited[0] = write;
         }
     }
 
-    /// Returns the write that answers of a channel have to wait for, if any.
+    /// Returns the write that replies of a channel have to wait for, if any.
     pub(super) fn awaited(&self, channel: u16, durable_write: u64) -> Option<u64> {
         self.awaited.get(usize::from(channel)).copied().filter(|&write| write > durable_write)
     }
 
-    /// Returns the write that deliveries of a channel have to wait for, so as not to overtake an answer, if any.
+    /// Returns the write that deliveries of a channel have to wait for, so as not to overtake a reply, if any.
     pub(super) fn awaited_by_deliveries(&self, channel: u16) -> Option<u64> {
-        self.leaders.iter().rev().find(|(leader, _)| *leader == channel).map(|&(_, write)| write)
+        self.preceding.iter().rev().find(|(preceding, _)| *preceding == channel).map(|&(_, write)| write)
     }
 
-    /// Makes the deliveries of its channel wait for the last held answer.
-    pub(super) fn lead_deliveries(&mut self) {
-        self.leaders.extend(self.answers.last().map(|answer| (answer.channel, answer.write)));
+    /// Makes the deliveries of its channel wait for the last reply that waits.
+    pub(super) fn precede_deliveries(&mut self) {
+        self.preceding.extend(self.replies.last().map(|reply| (reply.channel, reply.write)));
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.answers.is_empty()
+        self.replies.is_empty()
     }
 
     /// Returns how many bytes all of it will take in the output.
@@ -166,54 +154,55 @@ impl Held {
     /// Holds frames; together with those before them, if both may leave together.
     pub(super) fn hold(&mut self, channel: u16, write: u64, frames: &[u8]) {
         self.bytes += frames.len();
-        match self.answers.last_mut() {
-            Some(Answer { channel: last, write: its, what: What::Frames(before) })
+        match self.replies.last_mut() {
+            Some(Reply { channel: last, write: its, content: Content::Frames(before) })
                 if (*last, *its) == (channel, write) =>
             {
                 before.extend_from_slice(frames);
             }
-            _ => self.answers.push(Answer { channel, write, what: What::Frames(frames.to_vec()) }),
+            _ => self.replies.push(Reply { channel, write, content: Content::Frames(frames.to_vec()) }),
         }
     }
 
     /// Holds a confirm; together with those before it, if they may leave together.
     pub(super) fn hold_confirmation(&mut self, channel: u16, write: u64, confirmation: Confirmation) {
-        if let Some(Answer { channel: last, write: its, what: What::Confirmation(before) }) = self.answers.last_mut()
+        if let Some(Reply { channel: last, write: its, content: Content::Confirmation(before) }) =
+            self.replies.last_mut()
             && (*last, *its) == (channel, write)
             && before.absorb(confirmation)
         {
             return;
         }
         self.bytes += CONFIRM_BYTES;
-        self.answers.push(Answer { channel, write, what: What::Confirmation(confirmation) });
+        self.replies.push(Reply { channel, write, content: Content::Confirmation(confirmation) });
     }
 
     /// Sends everything that need not wait any more.
     pub(super) fn release(&mut self, durable_write: u64, outlet: &mut Outlet<'_>) {
         let mut confirms = Confirms::default();
-        for Answer { channel, what, .. } in self.answers.extract_if(.., |answer| answer.write <= durable_write) {
-            self.bytes -= what.bytes();
-            match what {
-                What::Confirmation(confirmation) => confirms.add(channel, confirmation, outlet),
-                What::Frames(frames) => {
+        for Reply { channel, content, .. } in self.replies.extract_if(.., |reply| reply.write <= durable_write) {
+            self.bytes -= content.bytes();
+            match content {
+                Content::Confirmation(confirmation) => confirms.add(channel, confirmation, outlet),
+                Content::Frames(frames) => {
                     confirms.send(outlet);
                     outlet.out.extend_from_slice(&frames);
                 }
             }
         }
         confirms.send(outlet);
-        self.leaders.retain(|&(_, write)| write > durable_write);
+        self.preceding.retain(|&(_, write)| write > durable_write);
     }
 
     /// Sends confirms as refusals and drops everything else. Returns whether there was anything else.
     pub(super) fn fail(&mut self, outlet: &mut Outlet<'_>) -> bool {
         let (mut confirms, mut has_lost) = (Confirms::default(), false);
-        for Answer { channel, what, .. } in self.answers.drain(..) {
-            match what {
-                What::Confirmation(confirmation) => {
+        for Reply { channel, content, .. } in self.replies.drain(..) {
+            match content {
+                Content::Confirmation(confirmation) => {
                     confirms.add(channel, Confirmation { is_refused: true, ..confirmation }, outlet);
                 }
-                What::Frames(_) => has_lost = true,
+                Content::Frames(_) => has_lost = true,
             }
         }
         confirms.send(outlet);
@@ -223,8 +212,8 @@ impl Held {
 
     /// Drops everything, as the transport is closed.
     pub(super) fn clear(&mut self) {
-        self.answers = Vec::new();
-        self.leaders.clear();
+        self.replies = Vec::new();
+        self.preceding.clear();
         self.bytes = 0;
     }
 
@@ -259,55 +248,35 @@ impl Confirms {
 }
 
 impl Connection {
-    /// Returns whether answers wait to become durable. They are released by [`flushed`](Self::flushed) or
-    /// [`journal_failed`](Self::journal_failed).
-    #[must_use]
-    pub fn waits(&self) -> bool {
-        !self.held.is_empty()
-    }
-
-    /// Moves answers that waited for writes up to this one, which are durable, to the output.
-    pub fn flushed(&mut self, durable_write: u64) {
-        let Self { held, output, agreement, .. } = self;
-        let mut outlet = Outlet { out: output.end(), channel: 0, frame_max: agreement.frame_max };
-        held.release(durable_write, &mut outlet);
-    }
-
-    /// Fails all answers that wait, as they would wait forever: messages are refused, and for any other answer the
-    /// connection closes with this text.
-    pub fn journal_failed(&mut self, text: &str, realm: &mut Realm<'_>) {
-        self.fail(&Refusal::new(ReplyCode::InternalError, text), realm);
-    }
-
-    /// Fails the answers that would wait forever.
-    pub(super) fn fail_if_hopeless(&mut self, realm: &mut Realm<'_>) {
-        if realm.durability.has_failed && self.waits() {
-            self.fail(&Error::JournalFailed.into(), realm);
+    /// Fails the replies that would wait forever.
+    pub(super) fn fail_if_hopeless(&mut self, context: &mut Context<'_>) {
+        if context.durability.has_failed && !self.barrier.is_empty() {
+            self.fail(&Error::JournalFailed.into(), context);
         }
     }
 
-    fn fail(&mut self, refusal: &Refusal, realm: &mut Realm<'_>) {
-        let Self { held, output, agreement, .. } = self;
+    pub(super) fn fail(&mut self, refusal: &Refusal, context: &mut Context<'_>) {
+        let Self { barrier, output, agreement, .. } = self;
         let mut outlet = Outlet { out: output.end(), channel: 0, frame_max: agreement.frame_max };
-        if held.fail(&mut outlet) {
-            self.abort(refusal, realm);
+        if barrier.fail(&mut outlet) {
+            self.abort(refusal, context);
         }
     }
 
-    /// Sends an answer as soon as everything that the channel has caused is durable.
-    pub(super) fn answer(&mut self, channel: u16, method: &dyn Encode, durability: Durability) {
+    /// Sends a reply as soon as everything that the channel has caused is durable.
+    pub(super) fn reply(&mut self, channel: u16, method: &dyn Encode, durability: Durability) {
         let start = self.output.end().len();
         self.outlet(channel).send(method);
-        self.hold(channel, start, self.held.awaited(channel, durability.durable_write));
+        self.hold_back(channel, start, self.barrier.awaited(channel, durability.durable_write));
     }
 
-    /// Moves the output from `start` on to the held answers, if there is a write to wait for. Returns whether there is.
-    pub(super) fn hold(&mut self, channel: u16, start: usize, awaited: Option<u64>) -> bool {
+    /// Moves the output from `start` on behind the barrier, if there is a write to wait for. Returns whether there is.
+    pub(super) fn hold_back(&mut self, channel: u16, start: usize, awaited: Option<u64>) -> bool {
         let Some(write) = awaited else { return false };
         let output = self.output.end();
         let has_frames = output.len() > start;
         if has_frames {
-            self.held.hold(channel, write, &output[start..]);
+            self.barrier.hold(channel, write, &output[start..]);
             output.truncate(start);
         }
         has_frames
@@ -315,13 +284,13 @@ impl Connection {
 
     /// Confirms to the peer the messages that it published since the last confirm.
     pub(super) fn confirm(&mut self, durability: Durability) {
-        let Self { channels, held, output, agreement, .. } = self;
+        let Self { channels, barrier, output, agreement, .. } = self;
         let mut outlet = Outlet { out: output.end(), channel: 0, frame_max: agreement.frame_max };
         for (channel, open) in channels.iter_open() {
             outlet.channel = channel;
-            open.confirm(|confirmation| match held.awaited(channel, durability.durable_write) {
+            open.confirm(|confirmation| match barrier.awaited(channel, durability.durable_write) {
                 None => confirmation.send(&mut outlet),
-                Some(write) => held.hold_confirmation(channel, write, confirmation),
+                Some(write) => barrier.hold_confirmation(channel, write, confirmation),
             });
         }
     }

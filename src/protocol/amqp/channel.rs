@@ -27,19 +27,19 @@ use super::method::{
 };
 use super::method::{Method, MethodId};
 use super::reply::{Refusal, ReplyCode};
-use crate::access::{Access, Pass, Permission};
+use crate::access::{Access, Permission, Permissions};
 use crate::broker::{Broker, ExchangeKind, REPLY_TO, Resource};
 use crate::id::ChannelId;
 
 /// Everything that a channel needs to act.
-pub(crate) struct Context<'a> {
+pub(crate) struct ChannelContext<'a> {
     pub(crate) broker: &'a mut Broker,
     pub(crate) access: &'a mut dyn Access,
-    pub(crate) pass: &'a mut Pass,
+    pub(crate) permissions: &'a mut Permissions,
     pub(crate) outlet: Outlet<'a>,
 }
 
-impl Context<'_> {
+impl ChannelContext<'_> {
     /// Checks that the user has this permission for an exchange.
     fn check_exchange(&mut self, permission: Permission, name: &str) -> Result<(), Refusal> {
         self.check(permission, Resource::Exchange, if name.is_empty() { "amq.default" } else { name })
@@ -47,13 +47,13 @@ impl Context<'_> {
 
     /// Checks that the user has this permission for a routing key, if the exchange is of type `topic`.
     fn check_topic(&mut self, permission: Permission, exchange: &str, routing_key: &str) -> Result<(), Refusal> {
-        if !self.pass.limits_topics() || self.broker.exchange_kind(exchange) != Some(ExchangeKind::Topic) {
+        if !self.permissions.limits_topics() || self.broker.exchange_kind(exchange) != Some(ExchangeKind::Topic) {
             return Ok(());
         }
-        if self.pass.permits_topic(self.access, permission, exchange, routing_key) {
+        if self.permissions.permits_topic(self.access, permission, exchange, routing_key) {
             return Ok(());
         }
-        let Pass { user, virtual_host, .. } = &*self.pass;
+        let Permissions { user, virtual_host, .. } = &*self.permissions;
         let text = format_args!(
             "access to topic '{routing_key}' in exchange topic '{exchange}' in vhost '{virtual_host}' refused for user \
              '{user}'"
@@ -62,10 +62,10 @@ impl Context<'_> {
     }
 
     fn check(&mut self, permission: Permission, resource: Resource, name: &str) -> Result<(), Refusal> {
-        if self.pass.permits(self.access, permission, name) {
+        if self.permissions.permits(self.access, permission, name) {
             return Ok(());
         }
-        let Pass { user, virtual_host, .. } = &*self.pass;
+        let Permissions { user, virtual_host, .. } = &*self.permissions;
         let text = format_args!("access to {resource} '{name}' in vhost '{virtual_host}' refused for user '{user}'");
         Err(Refusal::new(ReplyCode::AccessRefused, text))
     }
@@ -101,7 +101,12 @@ impl Channel {
     }
 
     /// Takes a frame, and perhaps those after it in `rest`. Returns how many bytes of `rest` were taken.
-    pub(crate) fn take(&mut self, frame: Frame<'_>, rest: &[u8], context: &mut Context<'_>) -> Result<usize, Refusal> {
+    pub(crate) fn take(
+        &mut self,
+        frame: Frame<'_>,
+        rest: &[u8],
+        context: &mut ChannelContext<'_>,
+    ) -> Result<usize, Refusal> {
         match (frame.kind, &self.content) {
             (Kind::Method, Content::Idle) => {
                 let (id, method) = method::decode(frame.payload)?;
@@ -127,7 +132,12 @@ impl Channel {
         Refusal::new(ReplyCode::UnexpectedFrame, text).during(method)
     }
 
-    fn take_method(&mut self, method: Method<'_>, rest: &[u8], context: &mut Context<'_>) -> Result<usize, Refusal> {
+    fn take_method(
+        &mut self,
+        method: Method<'_>,
+        rest: &[u8],
+        context: &mut ChannelContext<'_>,
+    ) -> Result<usize, Refusal> {
         match method {
             Method::BasicPublish(publish) => return self.take_publish(publish, rest, context),
             Method::BasicAck(ack) => context.broker.ack(self.id, ack.delivery_tag, ack.multiple)?,
@@ -164,7 +174,7 @@ impl Channel {
     }
 
     /// A client may not stop its deliveries: prefetch is better for that.
-    fn flow(&mut self, flow: ChannelFlow, context: &mut Context<'_>) -> Result<(), Refusal> {
+    fn flow(&mut self, flow: ChannelFlow, context: &mut ChannelContext<'_>) -> Result<(), Refusal> {
         if !flow.active {
             return Err(Refusal::new(ReplyCode::NotImplemented, "active=false"));
         }
@@ -172,7 +182,7 @@ impl Channel {
         Ok(())
     }
 
-    fn select_confirms(&mut self, select: ConfirmSelect, context: &mut Context<'_>) -> Result<(), Refusal> {
+    fn select_confirms(&mut self, select: ConfirmSelect, context: &mut ChannelContext<'_>) -> Result<(), Refusal> {
         match self.mode {
             Mode::Transactional => return Err(cannot_switch("tx", "confirm")),
             Mode::Plain => self.mode = Mode::Confirming(Confirms::default()),
@@ -182,7 +192,7 @@ impl Channel {
         Ok(())
     }
 
-    fn select_transaction(&mut self, context: &mut Context<'_>) -> Result<(), Refusal> {
+    fn select_transaction(&mut self, context: &mut ChannelContext<'_>) -> Result<(), Refusal> {
         if self.is_confirming() {
             return Err(cannot_switch("confirm", "tx"));
         }
@@ -192,7 +202,7 @@ impl Channel {
         Ok(())
     }
 
-    fn commit_transaction(&mut self, context: &mut Context<'_>) -> Result<(), Refusal> {
+    fn commit_transaction(&mut self, context: &mut ChannelContext<'_>) -> Result<(), Refusal> {
         for returned in context.broker.commit_transaction(self.id)? {
             let (exchange, routing_key) = (returned.exchange(), returned.routing_key());
             content::send_back(exchange, routing_key, returned.properties(), returned.body(), &mut context.outlet);
@@ -202,9 +212,9 @@ impl Channel {
     }
 
     /// Checks that the user has this permission for a queue; the empty name is the last declared queue.
-    fn check_queue(&self, permission: Permission, name: &str, context: &mut Context<'_>) -> Result<(), Refusal> {
+    fn check_queue(&self, permission: Permission, name: &str, context: &mut ChannelContext<'_>) -> Result<(), Refusal> {
         // Consuming from the reply queue needs no permission.
-        if !context.pass.is_limited() || name == REPLY_TO {
+        if !context.permissions.is_limited() || name == REPLY_TO {
             return Ok(());
         }
         let name = Box::<str>::from(context.broker.meant_queue(self.id, name)?);

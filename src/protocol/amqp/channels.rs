@@ -1,10 +1,10 @@
 //! Channels: the channels of one connection by their numbers, and the frames arriving on them.
 
-use super::channel::{Channel, Context};
+use super::channel::{Channel, ChannelContext};
 use super::frame::{Frame, Kind, Outlet};
 use super::method::{self, ChannelCloseOk, ChannelOpenOk, Method, MethodId};
 use super::reply::{Refusal, ReplyCode};
-use super::{Connection, LOW_ON_MEMORY, Realm, Stay};
+use super::{Connection, Context, LOW_ON_MEMORY, Opened};
 use crate::access::Limited;
 use crate::broker::Broker;
 use crate::id::ChannelId;
@@ -87,44 +87,44 @@ impl Connection {
         &mut self,
         frame: Frame<'_>,
         rest: &[u8],
-        realm: &mut Realm<'_>,
+        context: &mut Context<'_>,
     ) -> Result<usize, Refusal> {
         let id = if frame.kind == Kind::Method { MethodId::of(frame.payload) } else { None };
         let slot = self.channels.slot(frame.channel);
-        match (slot, id, &mut self.stay) {
+        match (slot, id, &mut self.opened) {
             (Some(Slot::Open(channel)), Some(MethodId::CHANNEL_CLOSE), _) if channel.is_idle() => {
-                self.close_channel(frame, realm)?;
+                self.close_channel(frame, context)?;
             }
-            (Some(Slot::Open(channel)), _, Some(Stay { seat, pass })) => {
-                if id == Some(MethodId::BASIC_PUBLISH) && realm.virtual_hosts.is_low_on_memory_for(*seat) {
+            (Some(Slot::Open(channel)), _, Some(Opened { membership, permissions })) => {
+                if id == Some(MethodId::BASIC_PUBLISH) && context.virtual_hosts.is_low_on_memory_for(*membership) {
                     return Err(Refusal::new(ReplyCode::ResourceError, LOW_ON_MEMORY).during(MethodId::BASIC_PUBLISH));
                 }
                 let (output, frame_max) = (self.output.end(), self.agreement.frame_max);
                 let start = output.len();
                 let outlet = Outlet { out: output, channel: frame.channel, frame_max };
-                let host = realm.virtual_hosts.host_of(*seat);
+                let host = context.virtual_hosts.host_of(*membership);
                 let noted = host.broker.noted();
-                let mut context = Context { broker: &mut host.broker, access: &mut *realm.access, pass, outlet };
-                let taken = channel.take(frame, rest, &mut context);
-                self.held.follow(frame.channel, id, host, noted, realm.durability);
-                let awaited = self.held.awaited(frame.channel, realm.durability.durable_write);
-                let is_leader = matches!(id, Some(MethodId::BASIC_CONSUME | MethodId::BASIC_GET));
-                if self.hold(frame.channel, start, awaited) && is_leader {
-                    self.held.lead_deliveries();
+                let (broker, access) = (&mut host.broker, &mut *context.access);
+                let taken = channel.take(frame, rest, &mut ChannelContext { broker, access, permissions, outlet });
+                self.barrier.follow(frame.channel, id, host, noted, context.durability);
+                let awaited = self.barrier.awaited(frame.channel, context.durability.durable_write);
+                let is_first = matches!(id, Some(MethodId::BASIC_CONSUME | MethodId::BASIC_GET));
+                if self.hold_back(frame.channel, start, awaited) && is_first {
+                    self.barrier.precede_deliveries();
                 }
                 return taken;
             }
             (Some(Slot::Closing), Some(MethodId::CHANNEL_CLOSE_OK), _) => drop(self.channels.free(frame.channel)),
             (Some(Slot::Closing), Some(MethodId::CHANNEL_CLOSE), _) => {
-                self.answer(frame.channel, &ChannelCloseOk, realm.durability);
+                self.reply(frame.channel, &ChannelCloseOk, context.durability);
             }
             (Some(Slot::Closing), ..) => {}
-            _ => self.open_channel(frame, realm)?,
+            _ => self.open_channel(frame, context)?,
         }
         Ok(0)
     }
 
-    fn open_channel(&mut self, frame: Frame<'_>, realm: &mut Realm<'_>) -> Result<(), Refusal> {
+    fn open_channel(&mut self, frame: Frame<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
         if frame.kind != Kind::Method {
             let text = "expected method frame, got non method frame instead";
             return Err(Refusal::new(ReplyCode::UnexpectedFrame, text));
@@ -139,19 +139,19 @@ impl Connection {
                 format_args!("channel number {} is greater than the negotiated channel_max ({max})", frame.channel);
             return Err(Refusal::new(ReplyCode::NotAllowed, text).during(id));
         }
-        self.check_channel_limit(realm).map_err(|refusal| refusal.during(id))?;
-        let (broker, connection) = self.broker(realm);
+        self.check_channel_limit(context).map_err(|refusal| refusal.during(id))?;
+        let (broker, connection) = self.broker(context);
         if let Err(error) = broker.check_room(0) {
             return Err(Refusal::new(ReplyCode::ResourceError, error).during(id));
         }
         self.channels.open(frame.channel, broker.open_channel(connection, frame.channel));
-        self.answer(frame.channel, &ChannelOpenOk, realm.durability);
+        self.reply(frame.channel, &ChannelOpenOk, context.durability);
         Ok(())
     }
 
-    fn check_channel_limit(&self, realm: &mut Realm<'_>) -> Result<(), Refusal> {
+    fn check_channel_limit(&self, context: &mut Context<'_>) -> Result<(), Refusal> {
         let user = &*self.login.user;
-        match realm.limit_reached(user, Limited::Channels) {
+        match context.limit_reached(user, Limited::Channels) {
             Some(limit) => {
                 let text = format_args!(
                     "number of channels opened for user '{user}' has reached the maximum allowed user limit of ({limit})"
@@ -162,17 +162,17 @@ impl Connection {
         }
     }
 
-    fn close_channel(&mut self, frame: Frame<'_>, realm: &mut Realm<'_>) -> Result<(), Refusal> {
+    fn close_channel(&mut self, frame: Frame<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
         method::decode(frame.payload)?;
-        self.confirm(realm.durability);
+        self.confirm(context.durability);
         if let Some(channel) = self.channels.free(frame.channel) {
-            let durability = realm.durability;
-            let host = self.host(realm);
+            let durability = context.durability;
+            let host = self.host(context);
             let noted = host.broker.noted();
             channel.close(&mut host.broker);
-            self.held.follow(frame.channel, Some(MethodId::CHANNEL_CLOSE), host, noted, durability);
+            self.barrier.follow(frame.channel, Some(MethodId::CHANNEL_CLOSE), host, noted, durability);
         }
-        self.answer(frame.channel, &ChannelCloseOk, realm.durability);
+        self.reply(frame.channel, &ChannelCloseOk, context.durability);
         Ok(())
     }
 }

@@ -4,14 +4,13 @@ use super::Connection;
 use crate::table::{Table, Value};
 
 impl Connection {
-    /// Returns the state of the connection.
-    #[must_use]
-    pub fn report(&self) -> Table {
+    pub(super) fn describe(&self) -> Table {
         let mut report = Table::new();
         report.insert("id", integer(self.id.index()));
         report.insert("name", &*self.peer.name);
         report.insert("user", &*self.login.user);
-        report.insert("vhost", self.virtual_host());
+        let virtual_host = self.opened.as_ref().map_or("", |opened| &*opened.permissions.virtual_host);
+        report.insert("vhost", virtual_host);
         report.insert("peer_host", &*self.peer.host);
         report.insert("peer_port", i64::from(self.peer.port));
         report.insert("protocol", "AMQP 0-9-1");
@@ -30,39 +29,6 @@ impl Connection {
             report.insert("user_provided_name", name.clone());
         }
         report
-    }
-
-    /// Adds the connection and the state of a channel to its broker's report.
-    pub fn describe_channel(&self, number: u16, report: &mut Table) {
-        report.insert("name", &*self.channel_name(number));
-        report.insert("user", &*self.login.user);
-        report.insert("vhost", self.virtual_host());
-        report.insert("confirm", self.channels.is_confirming(number));
-        report.insert("connection_details", self.address([("name", &*self.peer.name)].into_iter().collect()));
-    }
-
-    /// Returns the details of a channel that other reports contain.
-    #[must_use]
-    pub fn channel_details(&self, number: u16) -> Table {
-        let mut details: Table = [("name", &*self.channel_name(number))].into_iter().collect();
-        details.insert("number", i64::from(number));
-        details.insert("user", &*self.login.user);
-        details.insert("connection_name", &*self.peer.name);
-        self.address(details)
-    }
-
-    fn address(&self, mut details: Table) -> Table {
-        details.insert("peer_host", &*self.peer.host);
-        details.insert("peer_port", i64::from(self.peer.port));
-        details
-    }
-
-    fn channel_name(&self, number: u16) -> String {
-        format!("{} ({number})", self.peer.name)
-    }
-
-    fn virtual_host(&self) -> &str {
-        self.stay.as_ref().map_or("", |stay| &stay.pass.virtual_host)
     }
 }
 

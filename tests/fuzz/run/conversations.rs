@@ -9,7 +9,7 @@ use pocketmq::broker::{Broker, Config};
 use pocketmq::id::TransportId;
 use pocketmq::journal::Options;
 use pocketmq::limits::Limits;
-use pocketmq::protocol::amqp::Peer;
+use pocketmq::protocol::Peer;
 use pocketmq::server::Server;
 use pocketmq::virtual_host::VirtualHost;
 
@@ -122,7 +122,7 @@ impl World {
             24..=27 => self.now_ms += choices.pick(&[0, 1, 10, 1000, 25_000, 100_000]),
             28 => connection.outgoing.extend(noise(choices, channel)),
             29 => connection.takes = choices.pick(&[usize::MAX, 0, 1, 1000]),
-            30 => self.server.hold(connection.id, choices.octet().is_multiple_of(2)),
+            30 => self.server.set_writable(connection.id, !choices.octet().is_multiple_of(2)),
             _ => self.reconnect(peer, choices),
         }
         // Some requests of a peer arrive together.
@@ -274,7 +274,7 @@ fn empty(broker: &mut Broker) {
 
 impl Connection {
     fn new(server: &mut Server, greeting: Vec<u8>) -> Self {
-        let id = server.connect(Peer { loopback: true, ..Peer::default() });
+        let id = server.connect_amqp(Peer { loopback: true, ..Peer::default() });
         server.receive(id, &greeting);
         Self { id, witness: Witness::default(), outgoing: Vec::new(), takes: usize::MAX, is_behind: false }
     }

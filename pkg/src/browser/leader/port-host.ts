@@ -113,7 +113,7 @@ export class PortHost {
 
   #count(server: Server, connection: Connection, bytes: number): void {
     connection.unreadBytes = Math.max(0, connection.unreadBytes + bytes);
-    server.hold(connection.id, connection.unreadBytes > UNREAD_MAX_BYTES);
+    server.setWritable(connection.id, connection.unreadBytes <= UNREAD_MAX_BYTES);
   }
 
   #close(connection: Connection): void {

@@ -242,7 +242,7 @@ export class Connections {
       this.totals.sentBytes += length;
       this.totals.sent++;
       connection.blocked = !connection.stream.write(bytes);
-      if (connection.blocked) server.hold(connection.id, true);
+      if (connection.blocked) server.setWritable(connection.id, false);
     }
     if (server.isClosed(connection.id)) this.#finish(connection);
   }
@@ -251,7 +251,7 @@ export class Connections {
     if (!this.#isHere(connection)) return;
     connection.blocked = false;
     this.#engine.change((server) => {
-      server.hold(connection.id, false);
+      server.setWritable(connection.id, true);
       this.#send(server, connection);
     });
   }

@@ -1,11 +1,11 @@
-//! Tests: what waits, what passes by, and what becomes of it when nothing can be durable any more.
+//! Tests: which replies wait, which do not, and what is sent instead once the journal has failed.
 
 use super::*;
 use crate::access::GuestOnly;
 use crate::broker::{Config, Event, Location, Pager};
 use crate::id::TransportId;
 use crate::limits::Limits;
-use crate::protocol::amqp::Peer;
+use crate::protocol::{Peer, Session};
 use crate::table::Table;
 use crate::virtual_host::VirtualHosts;
 
@@ -20,23 +20,23 @@ const CHANNEL_CLOSE_OK: &str = "channel.close-ok";
 const CLOSE: &str = "connection.close";
 const CLOSE_OK: &str = "connection.close-ok";
 
-/// Nothing comes back from there.
-struct Nowhere;
+/// A pager that finds nothing.
+struct EmptyPager;
 
-impl Pager for Nowhere {
+impl Pager for EmptyPager {
     fn read(&mut self, _: Location, _: u32) -> Option<&[u8]> {
         None
     }
 }
 
-/// A peer on an open connection with two open channels, in the time of write 1.
-struct Line {
+/// An open connection with two open channels; facts go to write 1.
+struct Client {
     connection: Connection,
     virtual_hosts: VirtualHosts,
     durability: Durability,
 }
 
-impl Line {
+impl Client {
     fn open() -> Self {
         Self::open_with(Limits::default())
     }
@@ -45,39 +45,39 @@ impl Line {
         let peer = Peer { loopback: true, ..Peer::default() };
         let connection = Connection::new(TransportId::from_index(0), peer, &limits, 0);
         let mut virtual_hosts = VirtualHosts::new(Config { seed: [7; 32], limits });
-        virtual_hosts.first_mut().broker.keep_facts(Box::new(Nowhere));
+        virtual_hosts.first_mut().broker.keep_facts(Box::new(EmptyPager));
         let durability = Durability { next_write: 1, ..Durability::default() };
-        let mut line = Self { connection, virtual_hosts, durability };
-        line.act(|connection, realm| connection.receive(b"AMQP\0\0\x09\x01", realm));
-        line.heard();
+        let mut client = Self { connection, virtual_hosts, durability };
+        client.act(|connection, context| connection.receive(b"AMQP\0\0\x09\x01", context));
+        client.sent();
         let (tune_ok, open) = ([0, 10, 0, 31, 0, 0, 0, 0, 0, 0, 0, 0], [0, 10, 0, 40, 1, b'/', 0, 0]);
-        line.ask(0, &start_ok());
-        line.send(0, &tune_ok);
-        line.send(0, &open);
-        line.send(1, &open_channel());
-        line.send(2, &open_channel());
-        assert_eq!(line.heard()[1..], [on(1, [OPEN_OK]), on(2, [OPEN_OK])].concat());
-        line
+        client.ask(0, &start_ok());
+        client.send(0, &tune_ok);
+        client.send(0, &open);
+        client.send(1, &open_channel());
+        client.send(2, &open_channel());
+        assert_eq!(client.sent()[1..], [on(1, [OPEN_OK]), on(2, [OPEN_OK])].concat());
+        client
     }
 
-    fn act<T>(&mut self, act: impl FnOnce(&mut Connection, &mut Realm<'_>) -> T) -> T {
+    fn act<T>(&mut self, act: impl FnOnce(&mut Connection, &mut Context<'_>) -> T) -> T {
         let Self { connection, virtual_hosts, durability, .. } = self;
-        act(connection, &mut Realm { virtual_hosts, access: &mut GuestOnly, now_ms: 0, durability: *durability })
+        act(connection, &mut Context { virtual_hosts, access: &mut GuestOnly, now_ms: 0, durability: *durability })
     }
 
     fn send(&mut self, channel: u16, method: &[u8]) {
         let bytes = frame(1, channel, method);
-        self.act(|connection, realm| connection.receive(&bytes, realm));
-        while self.connection.awaits_deliveries() {
+        self.act(|connection, context| connection.receive(&bytes, context));
+        while self.connection.awaits_deliveries {
             self.deliver();
-            self.act(Connection::advance);
+            self.act(|connection, context| connection.advance(context));
         }
     }
 
-    /// Sends this and answers what is heard at once.
+    /// Sends a method, and returns the methods that were sent back at once.
     fn ask(&mut self, channel: u16, method: &[u8]) -> Vec<(u16, String)> {
         self.send(channel, method);
-        self.heard()
+        self.sent()
     }
 
     fn publish(&mut self, channel: u16, routing_key: &str, mandatory: bool) {
@@ -85,7 +85,7 @@ impl Line {
         // With a delivery mode of 2, and one octet of body.
         let header = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0x10, 0, 2];
         let bytes = [frame(1, channel, &publish), frame(2, channel, &header), frame(3, channel, b"x")].concat();
-        self.act(|connection, realm| connection.receive(&bytes, realm));
+        self.act(|connection, context| connection.receive(&bytes, context));
     }
 
     fn deliver(&mut self) {
@@ -95,7 +95,7 @@ impl Line {
         }
     }
 
-    /// Another write begins.
+    /// Begins another write.
     fn write(&mut self) {
         self.durability.next_write += 1;
     }
@@ -103,28 +103,36 @@ impl Line {
     fn flush(&mut self, durable_write: u64) -> Vec<(u16, String)> {
         self.durability.durable_write = durable_write;
         self.connection.flushed(durable_write);
-        self.heard()
+        self.sent()
     }
 
     fn fail(&mut self) -> Vec<(u16, String)> {
         self.durability.has_failed = true;
-        self.act(|connection, realm| connection.journal_failed("no space", realm));
-        self.heard()
+        self.act(|connection, context| connection.journal_failed("no space", context));
+        self.sent()
     }
 
-    /// The methods in the output.
-    fn heard(&mut self) -> Vec<(u16, String)> {
+    fn awaits_flush(&self) -> bool {
+        self.connection.state().awaits_flush
+    }
+
+    fn is_closed(&self) -> bool {
+        self.connection.state().is_closed
+    }
+
+    /// Takes the output, and returns its methods.
+    fn sent(&mut self) -> Vec<(u16, String)> {
         let bytes = self.connection.output().to_vec();
-        self.connection.output_taken(bytes.len());
-        let (mut rest, mut heard) = (&bytes[..], Vec::new());
+        self.act(|connection, context| connection.output_taken(bytes.len(), context));
+        let (mut rest, mut sent) = (&bytes[..], Vec::new());
         while !rest.is_empty() {
             let size = u32::from_be_bytes(rest[3..7].try_into().unwrap()) as usize;
             if rest[0] == 1 {
-                heard.push((u16::from_be_bytes([rest[1], rest[2]]), name(&rest[7..7 + size])));
+                sent.push((u16::from_be_bytes([rest[1], rest[2]]), name(&rest[7..7 + size])));
             }
             rest = &rest[8 + size..];
         }
-        heard
+        sent
     }
 }
 
@@ -180,7 +188,7 @@ fn close_connection() -> Vec<u8> {
     close(10, 50)
 }
 
-/// A durable queue; with `bits` 8 it goes with its last consumer.
+/// Declares a durable queue; with `bits` 8 it is deleted with its last consumer.
 fn declare_with(name: &str, bits: u8, arguments: &Table) -> Vec<u8> {
     let mut entries = Vec::new();
     arguments.encode(&mut entries).unwrap();
@@ -199,7 +207,7 @@ fn get(queue: &str) -> Vec<u8> {
     [&[0, 60, 0, 70, 0, 0][..], &text(queue), &[0]].concat()
 }
 
-/// Causes nothing that outlives the connection.
+/// Changes nothing that outlives the connection.
 fn qos() -> Vec<u8> {
     vec![0, 60, 0, 10, 0, 0, 0, 0, 0, 0, 0]
 }
@@ -213,298 +221,298 @@ fn on<const N: usize>(channel: u16, names: [&str; N]) -> Vec<(u16, String)> {
 }
 
 #[test]
-fn an_answer_waits_for_what_its_command_has_caused() {
-    let mut line = Line::open();
-    assert_eq!(line.ask(1, &declare("q")), []);
-    assert!(line.connection.waits());
-    assert_eq!(line.flush(1), on(1, [DECLARE_OK]));
-    assert!(!line.connection.waits());
-    assert_eq!(line.ask(1, &qos()), on(1, [QOS_OK]));
+fn a_reply_waits_for_the_facts_of_its_method() {
+    let mut client = Client::open();
+    assert_eq!(client.ask(1, &declare("q")), []);
+    assert!(client.awaits_flush());
+    assert_eq!(client.flush(1), on(1, [DECLARE_OK]));
+    assert!(!client.awaits_flush());
+    assert_eq!(client.ask(1, &qos()), on(1, [QOS_OK]));
 }
 
 #[test]
 fn without_a_journal_nothing_waits() {
-    let mut line = Line::open();
-    line.durability = Durability::default();
-    assert_eq!(line.ask(1, &declare("q")), on(1, [DECLARE_OK]));
-    assert_eq!(line.ask(0, &close_connection()), on(0, [CLOSE_OK]));
-    assert!(line.connection.is_closed());
+    let mut client = Client::open();
+    client.durability = Durability::default();
+    assert_eq!(client.ask(1, &declare("q")), on(1, [DECLARE_OK]));
+    assert_eq!(client.ask(0, &close_connection()), on(0, [CLOSE_OK]));
+    assert!(client.is_closed());
 }
 
 #[test]
-fn answers_keep_their_order_within_a_channel_and_those_of_others_pass_by() {
-    let mut line = Line::open();
-    line.send(1, &declare("q"));
-    line.send(1, &qos());
-    assert_eq!(line.ask(2, &qos()), on(2, [QOS_OK]));
-    line.write();
-    assert_eq!(line.ask(2, &declare("r")), []);
-    line.send(1, &qos());
-    assert_eq!(line.flush(1), on(1, [DECLARE_OK, QOS_OK, QOS_OK]));
-    assert_eq!(line.ask(1, &qos()), on(1, [QOS_OK]));
-    assert_eq!(line.flush(2), on(2, [DECLARE_OK]));
+fn replies_keep_their_order_within_a_channel_only() {
+    let mut client = Client::open();
+    client.send(1, &declare("q"));
+    client.send(1, &qos());
+    assert_eq!(client.ask(2, &qos()), on(2, [QOS_OK]));
+    client.write();
+    assert_eq!(client.ask(2, &declare("r")), []);
+    client.send(1, &qos());
+    assert_eq!(client.flush(1), on(1, [DECLARE_OK, QOS_OK, QOS_OK]));
+    assert_eq!(client.ask(1, &qos()), on(1, [QOS_OK]));
+    assert_eq!(client.flush(2), on(2, [DECLARE_OK]));
 }
 
 #[test]
-fn what_waits_for_a_later_write_is_passed_by_from_another_channel() {
-    let mut line = Line::open();
-    line.send(2, &declare("r"));
-    line.write();
-    line.send(1, &declare("q"));
-    line.send(2, &qos());
-    assert_eq!(line.flush(1), on(2, [DECLARE_OK, QOS_OK]));
-    assert_eq!(line.flush(2), on(1, [DECLARE_OK]));
+fn a_reply_does_not_wait_for_a_later_write_of_another_channel() {
+    let mut client = Client::open();
+    client.send(2, &declare("r"));
+    client.write();
+    client.send(1, &declare("q"));
+    client.send(2, &qos());
+    assert_eq!(client.flush(1), on(2, [DECLARE_OK, QOS_OK]));
+    assert_eq!(client.flush(2), on(1, [DECLARE_OK]));
 }
 
 #[test]
-fn what_has_no_answer_is_waited_for_by_the_next_answer() {
-    let mut line = Line::open();
-    line.send(1, &declare("q"));
-    line.flush(1);
-    line.write();
-    line.publish(1, "q", false);
-    assert!(!line.connection.waits());
-    assert_eq!(line.ask(1, &qos()), []);
-    assert_eq!(line.flush(2), on(1, [QOS_OK]));
+fn the_next_reply_waits_for_a_method_without_a_reply() {
+    let mut client = Client::open();
+    client.send(1, &declare("q"));
+    client.flush(1);
+    client.write();
+    client.publish(1, "q", false);
+    assert!(!client.awaits_flush());
+    assert_eq!(client.ask(1, &qos()), []);
+    assert_eq!(client.flush(2), on(1, [QOS_OK]));
 }
 
 #[test]
-fn deliveries_pass_by_but_never_their_consumers_beginning() {
-    let mut line = Line::open();
-    line.send(1, &declare("q"));
-    line.flush(1);
-    line.write();
-    line.publish(1, "q", false);
-    line.send(1, &consume("q"));
-    line.write();
-    line.send(1, &declare("r"));
-    line.deliver();
-    assert_eq!(line.heard(), []);
-    assert_eq!(line.flush(2), on(1, [CONSUME_OK, DELIVER]));
-    line.publish(2, "q", false);
-    line.deliver();
-    assert_eq!(line.heard(), on(1, [DELIVER]));
-    assert_eq!(line.flush(3), on(1, [DECLARE_OK]));
+fn deliveries_overtake_replies_but_never_their_consume_ok() {
+    let mut client = Client::open();
+    client.send(1, &declare("q"));
+    client.flush(1);
+    client.write();
+    client.publish(1, "q", false);
+    client.send(1, &consume("q"));
+    client.write();
+    client.send(1, &declare("r"));
+    client.deliver();
+    assert_eq!(client.sent(), []);
+    assert_eq!(client.flush(2), on(1, [CONSUME_OK, DELIVER]));
+    client.publish(2, "q", false);
+    client.deliver();
+    assert_eq!(client.sent(), on(1, [DELIVER]));
+    assert_eq!(client.flush(3), on(1, [DECLARE_OK]));
 }
 
 #[test]
-fn deliveries_never_overtake_a_message_that_was_asked_for_before() {
-    let mut line = Line::open();
-    line.send(1, &declare("q"));
-    line.send(1, &declare("r"));
-    line.send(1, &consume("r"));
-    line.publish(2, "q", false);
-    line.flush(1);
-    line.write();
-    line.publish(1, "nowhere", false);
-    line.publish(1, "q", false);
-    line.send(1, &get("q"));
-    line.publish(2, "r", false);
-    line.deliver();
-    assert_eq!(line.heard(), []);
-    assert_eq!(line.flush(2), on(1, [GET_OK, DELIVER]));
+fn deliveries_never_overtake_an_earlier_get_ok() {
+    let mut client = Client::open();
+    client.send(1, &declare("q"));
+    client.send(1, &declare("r"));
+    client.send(1, &consume("r"));
+    client.publish(2, "q", false);
+    client.flush(1);
+    client.write();
+    client.publish(1, "nowhere", false);
+    client.publish(1, "q", false);
+    client.send(1, &get("q"));
+    client.publish(2, "r", false);
+    client.deliver();
+    assert_eq!(client.sent(), []);
+    assert_eq!(client.flush(2), on(1, [GET_OK, DELIVER]));
 }
 
 #[test]
-fn who_does_not_ack_in_time_hears_of_it_after_all_answers() {
-    let mut line = Line::open();
-    line.send(1, &declare("q"));
-    let Line { connection, virtual_hosts, durability } = &mut line;
+fn an_ack_timeout_closes_the_channel_after_all_replies() {
+    let mut client = Client::open();
+    client.send(1, &declare("q"));
+    let Client { connection, virtual_hosts, durability } = &mut client;
     connection.ack_timed_out(1, 5, virtual_hosts.first_mut(), *durability);
-    assert_eq!(line.heard(), []);
-    assert_eq!(line.flush(1), on(1, [DECLARE_OK, CHANNEL_CLOSE]));
+    assert_eq!(client.sent(), []);
+    assert_eq!(client.flush(1), on(1, [DECLARE_OK, CHANNEL_CLOSE]));
 }
 
 #[test]
 fn confirms_leave_together() {
-    let mut line = Line::open();
+    let mut client = Client::open();
     for channel in [1, 2] {
-        line.send(channel, &select_confirms());
+        client.send(channel, &select_confirms());
     }
-    line.send(1, &declare("q"));
-    line.flush(1);
-    line.write();
-    line.publish(1, "q", false);
-    line.publish(1, "q", false);
-    line.write();
-    line.publish(1, "q", false);
-    line.publish(2, "nowhere", false);
-    assert_eq!(line.heard(), on(2, ["basic.ack 1"]));
-    line.write();
-    line.publish(1, "q", false);
-    assert_eq!(line.flush(3), on(1, ["basic.ack ...3"]));
-    assert_eq!(line.flush(4), on(1, ["basic.ack 4"]));
+    client.send(1, &declare("q"));
+    client.flush(1);
+    client.write();
+    client.publish(1, "q", false);
+    client.publish(1, "q", false);
+    client.write();
+    client.publish(1, "q", false);
+    client.publish(2, "nowhere", false);
+    assert_eq!(client.sent(), on(2, ["basic.ack 1"]));
+    client.write();
+    client.publish(1, "q", false);
+    assert_eq!(client.flush(3), on(1, ["basic.ack ...3"]));
+    assert_eq!(client.flush(4), on(1, ["basic.ack 4"]));
 }
 
 #[test]
 fn acks_and_nacks_keep_their_order_and_returns_come_first() {
-    let mut line = Line::open();
+    let mut client = Client::open();
     let mut arguments = Table::new();
     arguments.insert("x-max-length", 1);
     arguments.insert("x-overflow", "reject-publish");
-    line.send(1, &declare_with("small", 0, &arguments));
-    line.send(1, &declare("q"));
-    line.flush(1);
-    line.send(1, &select_confirms());
-    line.write();
+    client.send(1, &declare_with("small", 0, &arguments));
+    client.send(1, &declare("q"));
+    client.flush(1);
+    client.send(1, &select_confirms());
+    client.write();
     for queue in ["small", "q", "small", "small", "q"] {
-        line.publish(1, queue, false);
+        client.publish(1, queue, false);
     }
-    line.publish(1, "nowhere", true);
+    client.publish(1, "nowhere", true);
     let expected = ["basic.ack ...2", "basic.nack ...4", "basic.ack 5", "basic.return", "basic.ack 6"];
-    assert_eq!(line.flush(2), on(1, expected));
+    assert_eq!(client.flush(2), on(1, expected));
 }
 
 #[test]
-fn a_channel_closes_after_all_that_it_has_caused() {
-    let mut line = Line::open();
-    line.send(1, &declare("q"));
-    assert_eq!(line.ask(1, &close_channel()), []);
-    // Its number is not free before the answer; a peer that takes it has to wait as well.
-    assert_eq!(line.ask(1, &open_channel()), []);
-    assert_eq!(line.flush(1), on(1, [DECLARE_OK, CHANNEL_CLOSE_OK, OPEN_OK]));
+fn close_ok_of_a_channel_waits_for_its_facts() {
+    let mut client = Client::open();
+    client.send(1, &declare("q"));
+    assert_eq!(client.ask(1, &close_channel()), []);
+    // Its number is not free before the reply; a peer that uses it again has to wait as well.
+    assert_eq!(client.ask(1, &open_channel()), []);
+    assert_eq!(client.flush(1), on(1, [DECLARE_OK, CHANNEL_CLOSE_OK, OPEN_OK]));
 }
 
 #[test]
-fn what_closing_causes_is_waited_for() {
-    let mut line = Line::open();
-    line.send(1, &declare_with("q", 8, &Table::new()));
-    line.send(1, &consume("q"));
-    line.flush(1);
-    line.write();
-    assert_eq!(line.ask(1, &close_channel()), []);
-    assert_eq!(line.flush(2), on(1, [CHANNEL_CLOSE_OK]));
+fn close_ok_of_a_channel_waits_for_what_closing_deletes() {
+    let mut client = Client::open();
+    client.send(1, &declare_with("q", 8, &Table::new()));
+    client.send(1, &consume("q"));
+    client.flush(1);
+    client.write();
+    assert_eq!(client.ask(1, &close_channel()), []);
+    assert_eq!(client.flush(2), on(1, [CHANNEL_CLOSE_OK]));
 }
 
 #[test]
-fn a_refusal_follows_the_answers_before_it() {
-    let mut line = Line::open();
-    line.send(1, &declare("q"));
-    assert_eq!(line.ask(1, &consume("missing")), []);
-    assert_eq!(line.ask(1, &close_channel()), []);
-    assert_eq!(line.flush(1), on(1, [DECLARE_OK, CHANNEL_CLOSE, CHANNEL_CLOSE_OK]));
+fn an_error_follows_the_replies_before_it() {
+    let mut client = Client::open();
+    client.send(1, &declare("q"));
+    assert_eq!(client.ask(1, &consume("missing")), []);
+    assert_eq!(client.ask(1, &close_channel()), []);
+    assert_eq!(client.flush(1), on(1, [DECLARE_OK, CHANNEL_CLOSE, CHANNEL_CLOSE_OK]));
 }
 
 #[test]
-fn a_connection_closes_after_all_that_its_channels_have_caused() {
-    let mut line = Line::open();
-    line.send(1, &declare("q"));
-    line.write();
-    line.send(2, &declare("r"));
-    assert_eq!(line.ask(0, &close_connection()), []);
-    assert!(!line.connection.is_closed() && !line.connection.wants_input());
-    assert_eq!(line.flush(1), on(1, [DECLARE_OK]));
-    assert!(!line.connection.is_closed());
-    assert_eq!(line.flush(2), [on(2, [DECLARE_OK]), on(0, [CLOSE_OK])].concat());
-    assert!(line.connection.is_closed());
+fn close_ok_of_a_connection_waits_for_the_facts_of_all_channels() {
+    let mut client = Client::open();
+    client.send(1, &declare("q"));
+    client.write();
+    client.send(2, &declare("r"));
+    assert_eq!(client.ask(0, &close_connection()), []);
+    assert!(!client.is_closed() && !client.connection.wants_input());
+    assert_eq!(client.flush(1), on(1, [DECLARE_OK]));
+    assert!(!client.is_closed());
+    assert_eq!(client.flush(2), [on(2, [DECLARE_OK]), on(0, [CLOSE_OK])].concat());
+    assert!(client.is_closed());
 }
 
 #[test]
-fn what_a_connections_end_causes_is_waited_for() {
-    let mut line = Line::open();
-    line.send(1, &declare_with("q", 8, &Table::new()));
-    line.send(1, &consume("q"));
-    line.flush(1);
-    line.write();
-    assert_eq!(line.ask(0, &close_connection()), []);
-    assert_eq!(line.flush(2), on(0, [CLOSE_OK]));
+fn close_ok_of_a_connection_waits_for_what_closing_deletes() {
+    let mut client = Client::open();
+    client.send(1, &declare_with("q", 8, &Table::new()));
+    client.send(1, &consume("q"));
+    client.flush(1);
+    client.write();
+    assert_eq!(client.ask(0, &close_connection()), []);
+    assert_eq!(client.flush(2), on(0, [CLOSE_OK]));
 }
 
 #[test]
-fn who_is_asked_to_close_hears_all_answers_before() {
-    let mut line = Line::open();
-    line.send(1, &declare("q"));
-    line.act(|connection, realm| connection.force_close("enough", realm));
-    assert_eq!(line.ask(0, &close_connection()), []);
-    assert_eq!(line.flush(1), [on(1, [DECLARE_OK]), on(0, ["connection.close 320", CLOSE_OK])].concat());
+fn the_operators_close_follows_all_replies() {
+    let mut client = Client::open();
+    client.send(1, &declare("q"));
+    client.act(|connection, context| connection.close("enough", context));
+    assert_eq!(client.ask(0, &close_connection()), []);
+    assert_eq!(client.flush(1), [on(1, [DECLARE_OK]), on(0, ["connection.close 320", CLOSE_OK])].concat());
 }
 
 #[test]
-fn who_is_gone_is_not_waited_for() {
-    let mut line = Line::open();
-    line.send(1, &declare("q"));
-    line.act(|connection, realm| connection.disconnected(realm));
-    assert!(!line.connection.waits() && line.connection.is_closed());
-    assert_eq!(line.flush(1), []);
-    assert_eq!(line.fail(), []);
+fn a_peer_that_has_disconnected_awaits_nothing() {
+    let mut client = Client::open();
+    client.send(1, &declare("q"));
+    client.act(|connection, context| connection.disconnected(context));
+    assert!(!client.awaits_flush() && client.is_closed());
+    assert_eq!(client.flush(1), []);
+    assert_eq!(client.fail(), []);
 }
 
 #[test]
-fn who_lets_much_wait_is_behind() {
-    let mut line = Line::open_with(Limits { output_high_bytes: 60, ..Limits::default() });
-    line.send(1, &declare("q"));
-    assert!(line.connection.wants_input() && !line.connection.is_behind());
+fn a_peer_with_many_waiting_replies_is_behind() {
+    let mut client = Client::open_with(Limits { output_high_bytes: 60, ..Limits::default() });
+    client.send(1, &declare("q"));
+    assert!(client.connection.wants_input() && !client.connection.is_behind());
     for _ in 0..5 {
-        line.send(1, &qos());
+        client.send(1, &qos());
     }
-    assert!(!line.connection.wants_input() && line.connection.is_behind());
-    assert_eq!(line.flush(1), on(1, [DECLARE_OK, QOS_OK, QOS_OK, QOS_OK, QOS_OK]));
-    assert!(line.connection.wants_input());
-    line.act(|connection, realm| connection.advance(realm));
-    assert_eq!(line.heard(), on(1, [QOS_OK]));
+    assert!(!client.connection.wants_input() && client.connection.is_behind());
+    assert_eq!(client.flush(1), on(1, [DECLARE_OK, QOS_OK, QOS_OK, QOS_OK, QOS_OK]));
+    assert!(client.connection.wants_input());
+    client.act(|connection, context| connection.advance(context));
+    assert_eq!(client.sent(), on(1, [QOS_OK]));
 }
 
 #[test]
-fn when_the_journal_has_failed_messages_that_wait_are_refused() {
-    let mut line = Line::open();
-    line.send(1, &declare("q"));
-    line.send(1, &select_confirms());
-    line.flush(1);
-    line.write();
+fn a_failed_journal_nacks_messages_that_wait() {
+    let mut client = Client::open();
+    client.send(1, &declare("q"));
+    client.send(1, &select_confirms());
+    client.flush(1);
+    client.write();
     for _ in 0..3 {
-        line.publish(1, "q", false);
+        client.publish(1, "q", false);
     }
-    line.write();
-    line.publish(1, "q", false);
-    assert_eq!(line.fail(), on(1, ["basic.nack ...4"]));
-    assert!(!line.connection.waits() && line.connection.wants_input());
-    assert_eq!(line.ask(2, &qos()), on(2, [QOS_OK]));
-    line.publish(1, "nowhere", false);
-    assert_eq!(line.heard(), on(1, ["basic.nack 5"]));
-    assert_eq!(line.ask(1, &qos()), on(0, ["connection.close 541"]));
+    client.write();
+    client.publish(1, "q", false);
+    assert_eq!(client.fail(), on(1, ["basic.nack ...4"]));
+    assert!(!client.awaits_flush() && client.connection.wants_input());
+    assert_eq!(client.ask(2, &qos()), on(2, [QOS_OK]));
+    client.publish(1, "nowhere", false);
+    assert_eq!(client.sent(), on(1, ["basic.nack 5"]));
+    assert_eq!(client.ask(1, &qos()), on(0, ["connection.close 541"]));
 }
 
 #[test]
-fn when_the_journal_has_failed_other_answers_that_wait_end_the_connection() {
-    let mut line = Line::open();
-    line.send(2, &select_confirms());
-    line.send(1, &declare("q"));
-    line.publish(2, "q", false);
-    assert_eq!(line.fail(), [on(2, ["basic.nack 1"]), on(0, ["connection.close 541"])].concat());
-    assert!(!line.connection.waits() && !line.connection.is_closed());
-    line.send(0, &[0, 10, 0, 51]);
-    assert!(line.connection.is_closed());
+fn a_failed_journal_closes_the_connection_for_other_replies_that_wait() {
+    let mut client = Client::open();
+    client.send(2, &select_confirms());
+    client.send(1, &declare("q"));
+    client.publish(2, "q", false);
+    assert_eq!(client.fail(), [on(2, ["basic.nack 1"]), on(0, ["connection.close 541"])].concat());
+    assert!(!client.awaits_flush() && !client.is_closed());
+    client.send(0, &[0, 10, 0, 51]);
+    assert!(client.is_closed());
 }
 
 #[test]
-fn a_clean_end_that_cannot_be_durable_is_none() {
+fn a_close_that_cannot_be_durable_is_an_error() {
     for by_then in [true, false] {
-        let mut line = Line::open();
-        line.send(1, &declare("q"));
-        line.publish(1, "q", false);
-        line.durability.durable_write = 1;
-        line.connection.flushed(1);
-        line.heard();
-        line.write();
-        line.publish(1, "q", false);
-        line.durability.has_failed = by_then;
-        let heard = line.ask(0, &close_connection());
-        let heard = if by_then { heard } else { line.fail() };
-        assert_eq!(heard, on(0, ["connection.close 541"]));
-        assert!(!line.connection.is_closed());
-        line.send(0, &[0, 10, 0, 51]);
-        assert!(line.connection.is_closed());
+        let mut client = Client::open();
+        client.send(1, &declare("q"));
+        client.publish(1, "q", false);
+        client.durability.durable_write = 1;
+        client.connection.flushed(1);
+        client.sent();
+        client.write();
+        client.publish(1, "q", false);
+        client.durability.has_failed = by_then;
+        let sent = client.ask(0, &close_connection());
+        let sent = if by_then { sent } else { client.fail() };
+        assert_eq!(sent, on(0, ["connection.close 541"]));
+        assert!(!client.is_closed());
+        client.send(0, &[0, 10, 0, 51]);
+        assert!(client.is_closed());
     }
 }
 
 #[test]
-fn when_the_journal_has_failed_the_operator_ends_connections_at_once() {
-    let mut line = Line::open();
-    line.publish(1, "nowhere", false);
-    line.send(1, &declare("q"));
-    line.heard();
-    line.durability.has_failed = true;
-    line.act(|connection, realm| connection.force_close("enough", realm));
-    assert_eq!(line.heard(), on(0, ["connection.close 541"]));
-    assert_eq!(line.ask(0, &close_connection()), on(0, [CLOSE_OK]));
+fn after_a_failed_journal_the_operator_closes_connections_at_once() {
+    let mut client = Client::open();
+    client.publish(1, "nowhere", false);
+    client.send(1, &declare("q"));
+    client.sent();
+    client.durability.has_failed = true;
+    client.act(|connection, context| connection.close("enough", context));
+    assert_eq!(client.sent(), on(0, ["connection.close 541"]));
+    assert_eq!(client.ask(0, &close_connection()), on(0, [CLOSE_OK]));
 }

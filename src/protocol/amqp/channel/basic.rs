@@ -1,6 +1,6 @@
 //! Basic: consuming, getting and prefetch.
 
-use super::{Channel, Context};
+use super::{Channel, ChannelContext};
 use crate::access::Permission;
 use crate::broker::{Consume, Got};
 use crate::protocol::amqp::method::{
@@ -11,7 +11,11 @@ use crate::protocol::amqp::reply::{Refusal, ReplyCode};
 use crate::table::Table;
 
 impl Channel {
-    pub(super) fn consume(&mut self, method: BasicConsume<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
+    pub(super) fn consume(
+        &mut self,
+        method: BasicConsume<'_>,
+        context: &mut ChannelContext<'_>,
+    ) -> Result<(), Refusal> {
         let BasicConsume { queue, consumer_tag, no_ack, exclusive, nowait, arguments } = method;
         let arguments = &Table::decode(arguments)?;
         self.check_queue(Permission::Read, queue, context)?;
@@ -21,13 +25,13 @@ impl Channel {
         Ok(())
     }
 
-    pub(super) fn cancel(&mut self, method: BasicCancel<'_>, context: &mut Context<'_>) {
+    pub(super) fn cancel(&mut self, method: BasicCancel<'_>, context: &mut ChannelContext<'_>) {
         let BasicCancel { consumer_tag, nowait } = method;
         context.broker.cancel(self.id, consumer_tag);
         context.outlet.answer(nowait, &BasicCancelOk { consumer_tag });
     }
 
-    pub(super) fn get(&mut self, method: BasicGet<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
+    pub(super) fn get(&mut self, method: BasicGet<'_>, context: &mut ChannelContext<'_>) -> Result<(), Refusal> {
         self.check_queue(Permission::Read, method.queue, context)?;
         let Some(got) = context.broker.get(self.id, method.queue, method.no_ack)? else {
             context.outlet.send(&BasicGetEmpty);
@@ -41,7 +45,7 @@ impl Channel {
         Ok(())
     }
 
-    pub(super) fn qos(&mut self, method: BasicQos, context: &mut Context<'_>) -> Result<(), Refusal> {
+    pub(super) fn qos(&mut self, method: BasicQos, context: &mut ChannelContext<'_>) -> Result<(), Refusal> {
         if method.prefetch_size != 0 {
             let text = format_args!("prefetch_size!=0 ({})", method.prefetch_size);
             return Err(Refusal::new(ReplyCode::NotImplemented, text));
@@ -51,7 +55,7 @@ impl Channel {
         Ok(())
     }
 
-    pub(super) fn recover(&mut self, method: BasicRecover, context: &mut Context<'_>) -> Result<(), Refusal> {
+    pub(super) fn recover(&mut self, method: BasicRecover, context: &mut ChannelContext<'_>) -> Result<(), Refusal> {
         self.requeue_all(method.requeue, context)?;
         context.outlet.send(&BasicRecoverOk);
         Ok(())
@@ -60,12 +64,12 @@ impl Channel {
     pub(super) fn recover_async(
         &mut self,
         method: BasicRecoverAsync,
-        context: &mut Context<'_>,
+        context: &mut ChannelContext<'_>,
     ) -> Result<(), Refusal> {
         self.requeue_all(method.requeue, context)
     }
 
-    fn requeue_all(&mut self, requeue: bool, context: &mut Context<'_>) -> Result<(), Refusal> {
+    fn requeue_all(&mut self, requeue: bool, context: &mut ChannelContext<'_>) -> Result<(), Refusal> {
         if !requeue {
             return Err(Refusal::new(ReplyCode::NotImplemented, "requeue=false"));
         }

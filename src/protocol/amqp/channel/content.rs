@@ -1,6 +1,6 @@
 //! Content: from the frames of a message to its publication.
 
-use super::{Channel, Context, Mode};
+use super::{Channel, ChannelContext, Mode};
 use crate::access::Permission;
 use crate::broker::{Broker, Publication, Routed};
 use crate::properties::Properties;
@@ -115,7 +115,7 @@ impl Channel {
         &mut self,
         publish: BasicPublish<'_>,
         rest: &[u8],
-        context: &mut Context<'_>,
+        context: &mut ChannelContext<'_>,
     ) -> Result<usize, Refusal> {
         if publish.immediate {
             return Err(Refusal::new(ReplyCode::NotImplemented, "immediate=true"));
@@ -134,7 +134,7 @@ impl Channel {
     }
 
     /// Takes a part of a message. If it is refused nothing changes, as there may be memory for it later.
-    pub(super) fn take_content(&mut self, frame: Frame<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
+    pub(super) fn take_content(&mut self, frame: Frame<'_>, context: &mut ChannelContext<'_>) -> Result<(), Refusal> {
         match &mut self.content {
             Content::Header(envelope) => {
                 let incoming = begin(envelope, frame.payload, context.broker)?;
@@ -146,7 +146,7 @@ impl Channel {
         self.publish_complete(context)
     }
 
-    fn publish_complete(&mut self, context: &mut Context<'_>) -> Result<(), Refusal> {
+    fn publish_complete(&mut self, context: &mut ChannelContext<'_>) -> Result<(), Refusal> {
         match std::mem::replace(&mut self.content, Content::Idle) {
             Content::Body(incoming) if incoming.body.len() == incoming.body_size => {
                 context.broker.release(incoming.reserved);
@@ -161,7 +161,7 @@ impl Channel {
         }
     }
 
-    fn publish(&mut self, publication: &Publication<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
+    fn publish(&mut self, publication: &Publication<'_>, context: &mut ChannelContext<'_>) -> Result<(), Refusal> {
         let Publication { exchange, routing_key, properties, body, mandatory } = *publication;
         context.check_exchange(Permission::Write, exchange)?;
         context.check_topic(Permission::Write, exchange, routing_key)?;
@@ -209,10 +209,10 @@ fn check_room(publication: &Publication<'_>, broker: &mut Broker) -> Result<(), 
     Ok(())
 }
 
-impl Context<'_> {
+impl ChannelContext<'_> {
     /// Checks that `user-id` names the user, except for users that the host allows to publish for others.
     fn check_user(&mut self, properties: Properties<'_>) -> Result<(), Refusal> {
-        let user = &*self.pass.user;
+        let user = &*self.permissions.user;
         match properties.user_id() {
             Some(claimed) if claimed != user && !self.access.may_impersonate(user) => {
                 let text = format_args!("user_id property set to '{claimed}' but authenticated user was '{user}'");

@@ -1,6 +1,6 @@
 //! Topology: declarations, bindings and deletions of exchanges and queues, and the permissions for them.
 
-use super::{Channel, Context};
+use super::{Channel, ChannelContext};
 use crate::access::Permission;
 use crate::broker::{
     Binding, DEAD_LETTER_EXCHANGE, ExchangeDeclaration, QueueDeclaration, QueueStatus, Resource, alternate_exchange,
@@ -17,7 +17,7 @@ use crate::table::{Table, Value};
 type Done = Result<(), Refusal>;
 
 impl Channel {
-    pub(super) fn declare_exchange(&mut self, method: ExchangeDeclare<'_>, context: &mut Context<'_>) -> Done {
+    pub(super) fn declare_exchange(&mut self, method: ExchangeDeclare<'_>, context: &mut ChannelContext<'_>) -> Done {
         let ExchangeDeclare { exchange: name, kind, passive, durable, auto_delete, internal, .. } = method;
         let (name, arguments) = (&*plain_name(name), &Table::decode(method.arguments)?);
         let declaration = ExchangeDeclaration { name, kind, passive, durable, auto_delete, internal, arguments };
@@ -27,7 +27,7 @@ impl Channel {
         Ok(())
     }
 
-    pub(super) fn delete_exchange(&mut self, method: ExchangeDelete<'_>, context: &mut Context<'_>) -> Done {
+    pub(super) fn delete_exchange(&mut self, method: ExchangeDelete<'_>, context: &mut ChannelContext<'_>) -> Done {
         let name = &*plain_name(method.exchange);
         if !name.is_empty() && !name.starts_with("amq.") {
             context.check_exchange(Permission::Configure, name)?;
@@ -37,7 +37,7 @@ impl Channel {
         Ok(())
     }
 
-    pub(super) fn bind_exchange(&mut self, method: ExchangeBind<'_>, context: &mut Context<'_>) -> Done {
+    pub(super) fn bind_exchange(&mut self, method: ExchangeBind<'_>, context: &mut ChannelContext<'_>) -> Done {
         let ExchangeBind { destination, source, routing_key, nowait, arguments } = method;
         let arguments = &Table::decode(arguments)?;
         let (source, destination) = (&*plain_name(source), &*plain_name(destination));
@@ -48,7 +48,7 @@ impl Channel {
         Ok(())
     }
 
-    pub(super) fn unbind_exchange(&mut self, method: ExchangeUnbind<'_>, context: &mut Context<'_>) -> Done {
+    pub(super) fn unbind_exchange(&mut self, method: ExchangeUnbind<'_>, context: &mut ChannelContext<'_>) -> Done {
         let ExchangeUnbind { destination, source, routing_key, nowait, arguments } = method;
         let arguments = &Table::decode(arguments)?;
         let (source, destination) = (&*plain_name(source), &*plain_name(destination));
@@ -59,7 +59,7 @@ impl Channel {
         Ok(())
     }
 
-    pub(super) fn declare_queue(&mut self, method: QueueDeclare<'_>, context: &mut Context<'_>) -> Done {
+    pub(super) fn declare_queue(&mut self, method: QueueDeclare<'_>, context: &mut ChannelContext<'_>) -> Done {
         let QueueDeclare { queue: name, passive, durable, exclusive, auto_delete, nowait, arguments } = method;
         let (name, arguments) = (&*plain_name(name), &Table::decode(arguments)?);
         let declaration = QueueDeclaration { name, passive, durable, exclusive, auto_delete, arguments };
@@ -75,7 +75,7 @@ impl Channel {
         Ok(())
     }
 
-    pub(super) fn bind_queue(&mut self, method: QueueBind<'_>, context: &mut Context<'_>) -> Done {
+    pub(super) fn bind_queue(&mut self, method: QueueBind<'_>, context: &mut ChannelContext<'_>) -> Done {
         let QueueBind { queue: destination, exchange: source, routing_key, nowait, arguments } = method;
         let arguments = &Table::decode(arguments)?;
         let (source, destination) = (&*plain_name(source), &*plain_name(destination));
@@ -86,7 +86,7 @@ impl Channel {
         Ok(())
     }
 
-    pub(super) fn unbind_queue(&mut self, method: QueueUnbind<'_>, context: &mut Context<'_>) -> Done {
+    pub(super) fn unbind_queue(&mut self, method: QueueUnbind<'_>, context: &mut ChannelContext<'_>) -> Done {
         let QueueUnbind { queue: destination, exchange: source, routing_key, arguments } = method;
         let arguments = &Table::decode(arguments)?;
         let (source, destination) = (&*plain_name(source), &*plain_name(destination));
@@ -97,14 +97,14 @@ impl Channel {
         Ok(())
     }
 
-    pub(super) fn purge_queue(&mut self, method: QueuePurge<'_>, context: &mut Context<'_>) -> Done {
+    pub(super) fn purge_queue(&mut self, method: QueuePurge<'_>, context: &mut ChannelContext<'_>) -> Done {
         self.check_queue(Permission::Read, method.queue, context)?;
         let message_count = context.broker.purge_queue(self.id, method.queue)? as u32;
         context.outlet.answer(method.nowait, &QueuePurgeOk { message_count });
         Ok(())
     }
 
-    pub(super) fn delete_queue(&mut self, method: QueueDelete<'_>, context: &mut Context<'_>) -> Done {
+    pub(super) fn delete_queue(&mut self, method: QueueDelete<'_>, context: &mut ChannelContext<'_>) -> Done {
         let QueueDelete { queue, if_unused, if_empty, nowait } = method;
         let queue = &*plain_name(queue);
         self.check_queue(Permission::Configure, queue, context)?;
@@ -113,9 +113,13 @@ impl Channel {
         Ok(())
     }
 
-    fn check_exchange_declaration(&self, declaration: &ExchangeDeclaration<'_>, context: &mut Context<'_>) -> Done {
+    fn check_exchange_declaration(
+        &self,
+        declaration: &ExchangeDeclaration<'_>,
+        context: &mut ChannelContext<'_>,
+    ) -> Done {
         let ExchangeDeclaration { name, passive, arguments, .. } = *declaration;
-        if passive || name.is_empty() || !context.pass.is_limited() {
+        if passive || name.is_empty() || !context.permissions.is_limited() {
             return Ok(());
         }
         context.check_exchange(Permission::Configure, name)?;
@@ -131,10 +135,10 @@ impl Channel {
     fn declare_permitted(
         &mut self,
         declaration: &QueueDeclaration<'_>,
-        context: &mut Context<'_>,
+        context: &mut ChannelContext<'_>,
     ) -> Result<QueueStatus, Refusal> {
         let QueueDeclaration { name, passive, arguments, .. } = *declaration;
-        if passive || !context.pass.is_limited() {
+        if passive || !context.permissions.is_limited() {
             return Ok(context.broker.declare_queue(self.id, declaration)?);
         }
         if !name.is_empty() {
@@ -152,7 +156,7 @@ impl Channel {
     }
 }
 
-fn check_queue_declaration(name: &str, arguments: &Table, is_new: bool, context: &mut Context<'_>) -> Done {
+fn check_queue_declaration(name: &str, arguments: &Table, is_new: bool, context: &mut ChannelContext<'_>) -> Done {
     context.check(Permission::Configure, Resource::Queue, name)?;
     match arguments.get(DEAD_LETTER_EXCHANGE).and_then(Value::as_str) {
         Some(dead_letter_exchange) if is_new => {
@@ -164,7 +168,7 @@ fn check_queue_declaration(name: &str, arguments: &Table, is_new: bool, context:
 }
 
 /// Refuses the default exchange for everyone, before permissions are checked.
-fn check_source(name: &str, routing_key: &str, context: &mut Context<'_>) -> Done {
+fn check_source(name: &str, routing_key: &str, context: &mut ChannelContext<'_>) -> Done {
     if name.is_empty() {
         return Ok(());
     }

@@ -38,7 +38,7 @@ fn table(sample: &Sample) -> FieldTable {
     table
 }
 
-/// The same as raw bytes, without length.
+/// The same table as encoded bytes, without its length.
 fn raw_table(sample: &Sample) -> Vec<u8> {
     let encoded = their_bytes(&Connection(connection::AMQPMethod::StartOk(connection::StartOk {
         client_properties: table(sample),
@@ -63,7 +63,7 @@ fn their_reading<I: ParsableInput>(bytes: I) -> AMQPClass {
     parse_class(bytes).map_err(|_| "refused by amq-protocol").unwrap().1
 }
 
-/// What they write is what we read, and we read nothing if a byte is missing or too many.
+/// Checks that we decode what amq-protocol encodes, but not with a byte more or less.
 fn read_alike(theirs: AMQPClass, ours: Method<'_>) {
     let mut bytes = their_bytes(&theirs);
     assert_eq!(decode(&bytes).unwrap().1, ours);
@@ -74,7 +74,7 @@ fn read_alike(theirs: AMQPClass, ours: Method<'_>) {
     }
 }
 
-/// What we write is what they read.
+/// Checks that amq-protocol decodes what we encode.
 fn write_alike(ours: &dyn Encode, theirs: AMQPClass) {
     assert_eq!(their_reading(&our_bytes(ours)[..]), theirs);
 }
