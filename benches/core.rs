@@ -1,6 +1,5 @@
 //! Core: the native speed of the core, how flat it stays under load, and memory and allocations per message. Prints one
-//! line
-//! of JSON.
+//! line of JSON.
 
 mod flat;
 mod workload;

@@ -1,6 +1,5 @@
 // The outbox: posts stay in durable queues of the browser until the server has accepted them. A failed try is a nack,
-// and each
-// queue's dead letters go to the next: so they wait longer from try to try, and end in outbox.dead.
+// and each queue's dead letters go to the next: so they wait longer from try to try, and end in outbox.dead.
 //
 //   outbox.try-1 ─nack─> outbox.wait-1 ─0.5 s─> outbox.try-2 ─nack─> outbox.wait-2 ─1 s─> ... outbox.try-4 ─nack─> outbox.dead
 import { connect } from "pocketmq/browser";

@@ -294,7 +294,7 @@ test("a user with the tag impersonator may publish with another's user-id", asyn
 test("a bug in one request is logged, and the broker goes on", async (t) => {
   const rates = new URL("../dist/node/api/rates.js", import.meta.url);
   const plant = `import { Rates } from ${JSON.stringify(rates)};
-    Rates.prototype.told = () => { throw new RangeError("planted"); };`;
+    Rates.prototype.withRates = () => { throw new RangeError("planted"); };`;
   const imported = `--import=data:text/javascript;base64,${Buffer.from(plant).toString("base64")}`;
   const { child, output, httpUrl, url } = await ready(t, FREE, { NODE_OPTIONS: imported });
   const connection = await amqplib.connect(url);

@@ -58,7 +58,7 @@ const closed = async (socket) => {
 
 test("a request whose handler throws gets a 500, and nothing else ends", async (t) => {
   const { broker, goesOn } = await started(t);
-  plant(t, Rates.prototype, "told");
+  plant(t, Rates.prototype, "withRates");
   const { status, body } = await apiOf(broker)("GET", "/queues?columns=secret");
   assert.equal(status, 500);
   assert.deepEqual(body, { error: "internal_error", reason: "This request met a bug in PocketMQ: its log says more." });

@@ -3,8 +3,7 @@
 // over.
 //
 // `POCKETMQ_SEED` repeats one run's choices; with `POCKETMQ_SOAK` ten times as many bytes. Times are reported, not
-// asserted,
-// except for hangs.
+// asserted, except for hangs.
 import assert from "node:assert/strict";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { test } from "node:test";

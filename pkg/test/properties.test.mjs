@@ -1,6 +1,5 @@
 // Properties: those that do not exist or have invalid values are refused by name, as are options: by the embedded
-// broker and by
-// both kinds of channels in a browser.
+// broker and by both kinds of channels in a browser.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Broker, BrokerError } from "pocketmq";

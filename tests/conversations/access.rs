@@ -8,8 +8,7 @@ use pocketmq::protocol::Peer;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 /// Users whose passwords are their names. `guest` may do everything; the others may configure names that begin with
-/// `c`, write to
-/// those with `w`, and read those with `r`; and only in `/`.
+/// `c`, write to those with `w`, and read those with `r`; and only in `/`.
 #[derive(Debug, Default)]
 struct Users;
 

@@ -1,6 +1,5 @@
 //! Publishers: their numbers are stored for a week after their last message, over restarts and cleaning, and never
-//! dropped
-//! to make room.
+//! dropped to make room.
 
 use pocketmq::broker::{Broker, Config, Error, Publication, Routed};
 use pocketmq::id::ChannelId;

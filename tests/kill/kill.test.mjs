@@ -1,6 +1,5 @@
 // Kill: kill -9 under load, repeatedly on one folder: confirmed messages are there until they are acked, and durably
-// acked ones
-// never come back. With `POCKETMQ_SOAK` 100 rounds; `POCKETMQ_SEED` repeats one run's choices.
+// acked ones never come back. With `POCKETMQ_SOAK` 100 rounds; `POCKETMQ_SEED` repeats one run's choices.
 
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";

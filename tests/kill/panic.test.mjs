@@ -1,6 +1,5 @@
 // Panics under load: the broker's wasm is replaced in its process, and its clients find everything that was confirmed.
-// The panic
-// is planted in publishing, by the routing key "panic".
+// The panic is planted in publishing, by the routing key "panic".
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";

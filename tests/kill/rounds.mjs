@@ -1,6 +1,5 @@
 // Rounds: lives of one broker's data, each with clients at work until it ends at a random moment, and the checks at the
-// beginning
-// of the next one.
+// beginning of the next one.
 
 import assert from "node:assert/strict";
 import { connected, consumer, declare, publisher, QUEUES, ROUTES } from "./clients.mjs";

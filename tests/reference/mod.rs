@@ -1,9 +1,8 @@
 //! Reference: a broker that is so simple that it is obviously right, made of plain vectors.
 //!
 //! It predicts every reply of the broker, and checks its choices: which of several consumers with room gets a message,
-//! and in
-//! which order the consequences of a command come. Each [`Fact`](following::Fact) must be allowed when it comes, and
-//! afterwards nothing may be left to publish, to deliver, to expire or to drop.
+//! and in which order the consequences of a command come. Each [`Fact`](following::Fact) must be allowed when it comes,
+//! and afterwards nothing may be left to publish, to deliver, to expire or to drop.
 
 pub mod delivery;
 pub mod following;

@@ -2,10 +2,8 @@
 //! reports.
 //!
 //! A *token* is one message on its way into one queue. It has a place, or several possible ones: after a crash the
-//! state it
-//! went back to is unknown, and there are [alternatives](super::timeline). Each observation of a client narrows them;
-//! an
-//! impossible one is a [`Violation`].
+//! state it went back to is unknown, and there are [alternatives](super::timeline). Each observation of a client
+//! narrows them; an impossible one is a [`Violation`].
 
 mod crash;
 mod delivery;

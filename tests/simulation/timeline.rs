@@ -2,8 +2,7 @@
 //!
 //! A crash takes a virtual host back to its state after *some* turn, no earlier than promised. So each thing then has
 //! *alternatives*, each with the turns for which it holds, its *span*. Every later observation narrows the span of the
-//! whole
-//! virtual host, and with it the alternatives of all other things.
+//! whole virtual host, and with it the alternatives of all other things.
 
 /// Number of a turn of the server, counted through all restarts.
 pub type Turn = u32;

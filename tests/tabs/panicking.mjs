@@ -1,6 +1,5 @@
 // Panicking: a leader's worker with a planted bug in its core, from the lab's artifact: the first leadership panics on
-// a message
-// with the routing key "panic".
+// a message with the routing key "panic".
 import { Server } from "pocketmq/wasm";
 
 const open = Server.open;

@@ -1,6 +1,5 @@
 // Server: the built package as it is, unbundled, on an origin of its own. Two releases have two addresses; a third one
-// has the
-// lab's artifact instead of the broker's.
+// has the lab's artifact instead of the broker's.
 
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";

@@ -1,6 +1,5 @@
 // Takeover: the leading tab is closed under load, and the whole browser is killed. No confirmed message is lost or
-// duplicated, and
-// no durably acked one comes again.
+// duplicated, and no durably acked one comes again.
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";

@@ -1,6 +1,5 @@
 // Controls: a slider and a number field for each of lambda, mu and the consumers. The slider stops at round values,
-// close
-// together where it matters; the number field accepts any value.
+// close together where it matters; the number field accepts any value.
 import { element, setText } from "./dom.ts";
 import { plain } from "./format.ts";
 import { LIMITS, type LimitName, problemWith } from "./settings.ts";

@@ -1,6 +1,5 @@
 // Link: the page's only connection to the broker that it shows: the load worker, which publishes and consumes there,
-// and the
-// broker's counts, ten times a second.
+// and the broker's counts, ten times a second.
 import type { Command, Counts, Events, Load, Report } from "./load/messages.ts";
 import type { Settings } from "./settings.ts";
 import { ServerSource, SharedSource, type Source, TabSource } from "./sources.ts";

@@ -1,6 +1,5 @@
 // Recent: the last minute of the averages. It measures how fast the queue grows at present, and detects that the
-// arrival rate
-// has changed because another publisher came or left.
+// arrival rate has changed because another publisher came or left.
 
 /** Totals since the averages began. */
 export interface Moment {

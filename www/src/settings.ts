@@ -1,6 +1,5 @@
 // Settings: the page's settings, stored in its URL so that a link restores them. The version allows their meaning to
-// change one
-// day without breaking links.
+// change one day without breaking links.
 import type { Load } from "./load/messages.ts";
 
 export type BrokerChoice = "tab" | "server";

@@ -1,6 +1,5 @@
 // Statistics: measurements since the last change of the load. They come from three independent sources: the broker's
-// counts
-// (ready and unacked), the clients' clocks (times), and the broker's total (arrivals).
+// counts (ready and unacked), the clients' clocks (times), and the broker's total (arrivals).
 import type { Acked, Counts, Events } from "./load/messages.ts";
 import { Recent } from "./recent.ts";
 

@@ -1,6 +1,5 @@
 // Traffic: the load that the prediction is for. It is the load that is set, until the measured arrivals or service
-// times differ from
-// it by more than chance explains. The rates of other clients' consumers are unknown.
+// times differ from it by more than chance explains. The rates of other clients' consumers are unknown.
 import type { Load } from "./load/messages.ts";
 import type { Measured } from "./statistics.ts";
 

@@ -1,4 +1,4 @@
-// Command: `pocketmq` on a terminal. It starts a broker, says where it is, and closes it on SIGINT or SIGTERM.
+// Command: `pocketmq` on a terminal. It starts a broker, prints its addresses, and closes it on SIGINT or SIGTERM.
 import { parseArgs } from "node:util";
 import type { Restored } from "../core/abi.js";
 import { Fault } from "../core/errors.js";
@@ -85,7 +85,7 @@ const FLAGS = {
   version: { type: "boolean" },
 } as const;
 
-/** What errors call an option, and what it is called here. */
+/** The flags by the names of options in errors. */
 const FLAG_OF: Record<string, string> = {
   amqpPort: "--amqp-port",
   amqpsPort: "--amqps-port",
@@ -106,7 +106,7 @@ const FLAG_OF: Record<string, string> = {
   messageMaxBytes: "--message-max-bytes",
 };
 
-/** Errors, by their names, that the broker goes on after. */
+/** Names of errors after which the broker goes on. */
 const SURVIVED = ["Panic", "StoreFailure", "Fault"];
 
 /** Runs the command with these arguments. */
@@ -126,11 +126,11 @@ async function serve(options: ListenOptions): Promise<void> {
   const broker = await listen({ ...options, onError });
   const urls = [broker.url, broker.amqpsUrl, broker.httpUrl].filter((url) => url !== undefined);
   console.log(`PocketMQ is ready: ${urls.join("  ·  ")}`);
-  if (broker.data !== undefined) console.log(kept(broker.data, broker.restored as Restored, options.salvage));
+  if (broker.data !== undefined) console.log(dataLine(broker.data, broker.restored as Restored, options.salvage));
   closeOnSignal(broker);
 }
 
-function kept(folder: string, restored: Restored, isSalvaged = false): string {
+function dataLine(folder: string, restored: Restored, isSalvaged = false): string {
   const { segments, queues, messages, orphans, cutBytes } = restored;
   if (segments === 0) return `Its data is kept in ${folder}.`;
   const recovered = `Recovered ${counted(messages, "message")} in ${counted(queues, "queue")} from ${folder}.`;
@@ -162,7 +162,7 @@ function parsed(args: string[]) {
   try {
     return parseArgs({ args, options: FLAGS, strict: true }).values;
   } catch (error) {
-    // Node's own text goes on with advice that does not apply here.
+    // Node's own text contains advice that does not apply here.
     throw new UsageError(`${(error as Error).message.split(/\. |\n/, 1)[0]}; see pocketmq --help.`);
   }
 }

@@ -1,4 +1,4 @@
-// Flags: users and files as a command line names them.
+// Flags: users and files from the command line.
 import { readFileSync } from "node:fs";
 import { GUEST } from "./access/access.js";
 import { parseJson } from "./api/json.js";
@@ -6,10 +6,10 @@ import type { UserOptions } from "./options.js";
 
 const TAGS = ["administrator", "monitoring", "policymaker", "management", "impersonator"];
 
-/** A command line that cannot be understood. */
+/** An invalid command line. */
 export class UsageError extends Error {}
 
-/** A user from `NAME:PASSWORD[:TAGS]`. The password may have colons in it, unless what follows the last one are tags. */
+/** Parses a user from `NAME:PASSWORD[:TAGS]`. The password may contain colons, unless tags follow the last one. */
 export function userOf(text: string): UserOptions {
   const [, name = "", rest = ""] = /^([^:]+):(.+)$/s.exec(text) ?? [];
   if (name === "") throw new UsageError(`--user must be NAME:PASSWORD or NAME:PASSWORD:TAGS, not "${text}".`);
@@ -19,7 +19,7 @@ export function userOf(text: string): UserOptions {
   return { name, password: secret(hasTags ? before : rest, name), tags: hasTags ? tags : [] };
 }
 
-/** The user and the virtual host that the environment of RabbitMQ's container names. */
+/** Returns the user and the virtual host in the environment variables of RabbitMQ's container. */
 export function containerDefaults(environment: NodeJS.ProcessEnv): { users: UserOptions[]; vhosts: string[] } {
   const { RABBITMQ_DEFAULT_USER: name, RABBITMQ_DEFAULT_PASS: password, RABBITMQ_DEFAULT_VHOST: vhost } = environment;
   const isNamed = name || password;
@@ -27,7 +27,7 @@ export function containerDefaults(environment: NodeJS.ProcessEnv): { users: User
   return { users: isNamed ? [user] : [], vhosts: vhost ? [vhost] : [] };
 }
 
-/** A file's text. */
+/** Reads a file as text. */
 export function fileOf(path: string, flag: string): string {
   try {
     return readFileSync(path, "utf8");
@@ -36,7 +36,7 @@ export function fileOf(path: string, flag: string): string {
   }
 }
 
-/** A file's JSON. */
+/** Reads a file as JSON. */
 export function jsonOf(path: string, flag: string): object {
   const text = fileOf(path, flag);
   try {
@@ -46,7 +46,7 @@ export function jsonOf(path: string, flag: string): object {
   }
 }
 
-// Every user of the machine can read a command line.
+// Every user of the machine can see a command line.
 function secret(given: string, user: string): string {
   if (given.startsWith("@")) return fileOf(given.slice(1), `The password of the user ${user}`).replace(/\r?\n$/, "");
   if (!given.startsWith("$")) return given;

@@ -13,7 +13,7 @@ import { sendFile } from "./net/files.js";
 import { type GateRules, refusal } from "./net/gate.js";
 import { Queues } from "./net/slices.js";
 
-/** What the HTTP side needs to know. */
+/** Options of the HTTP servers. */
 export interface HttpOptions extends Omit<Site, "rates"> {
   rules: GateRules;
   /** The folder of the page's files, if there is a page. */
@@ -22,7 +22,7 @@ export interface HttpOptions extends Omit<Site, "rates"> {
 
 const BUFFER_BYTES = 1 << 20;
 const MESSAGE_MAX_BYTES = 32 << 20;
-/** How long a request may take to arrive, and its head. */
+/** Time limits for a request to arrive, and for its head. */
 const TIMEOUTS = { requestTimeout: 14_000, headersTimeout: 10_000, connectionsCheckingInterval: 1_000 };
 const HEADERS = {
   "content-security-policy":
@@ -36,7 +36,7 @@ const HEADERS = {
 const NO_PAGE = "PocketMQ is running. It was started without a page; its queues are listed at /api/queues.\n";
 const NOTHING = "There is nothing at this address.\n";
 
-/** A maker of HTTP servers, all alike. */
+/** Returns a function that makes identical HTTP servers. */
 export function httpServers(options: HttpOptions): () => Server {
   const api = new Api({ ...options, rates: new Rates() });
   const queues = new Queues();
@@ -67,7 +67,7 @@ export function httpServers(options: HttpOptions): () => Server {
   };
 }
 
-/** Answers a request that met a bug. A broker that panicked has no answer. */
+/** Responds to a request that ran into a bug. A broker that panicked does not respond. */
 function fail(request: IncomingMessage, response: ServerResponse, engine: Engine, error: unknown): void {
   const outcome = `A request (${request.method} ${pathOf(request)}) was answered by 500`;
   engine.onError(isPanic(error) ? error : faultBy(error, outcome));
@@ -120,7 +120,7 @@ function refuseUpgrade(socket: Duplex, status: string, text: string): void {
   socket.end(`${head.join("\r\n")}\r\n\r\n${text}\n`);
 }
 
-// An origin that was let in by name reads answers too; our own page needs no header.
+// An allowed origin may read responses, too; our own page needs no header.
 function allowOrigin(request: IncomingMessage, response: ServerResponse, rules: GateRules): void {
   const { origin } = request.headers;
   if (origin === undefined || !rules.allowedOrigins.includes(origin)) return;

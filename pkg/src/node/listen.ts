@@ -1,4 +1,4 @@
-// Listen: a broker on TCP ports of this machine, over TLS, HTTP and WebSocket where asked for.
+// Listen: a broker on TCP ports of this machine, over TLS, HTTP and WebSocket if configured.
 import type { Server as HttpServer } from "node:http";
 import { createServer, type Server as NetServer } from "node:net";
 import type { Restored, Stats } from "../core/abi.js";
@@ -31,20 +31,20 @@ interface Ports {
 
 /** A broker that listens. */
 export class ListeningBroker {
-  /** Where AMQP clients connect: `amqp://guest:guest@127.0.0.1:PORT`, or without a user where others are configured. */
+  /** The URL for AMQP clients: `amqp://guest:guest@127.0.0.1:PORT`, or without a user if others are configured. */
   readonly url: string;
   readonly amqpPort: number;
-  /** The same over TLS: `amqps://127.0.0.1:PORT`; undefined without `tls`. */
+  /** The URL over TLS: `amqps://127.0.0.1:PORT`; undefined without `tls`. */
   readonly amqpsUrl: string | undefined;
   readonly amqpsPort: number | undefined;
-  /** Where browsers connect: `http://127.0.0.1:PORT`; undefined without `httpPort`. */
+  /** The URL for browsers: `http://127.0.0.1:PORT`; undefined without `httpPort`. */
   readonly httpUrl: string | undefined;
   readonly httpPort: number | undefined;
   /** The embedded verbs, on the same exchanges and queues as the AMQP clients; in the virtual host `/`. */
   readonly broker: Broker;
-  /** The folder of `data`, from the root on; undefined for a broker in memory. */
+  /** The absolute path of the folder `data`; undefined for a broker in memory. */
   readonly data: string | undefined;
-  /** What was found there at the start. */
+  /** The result of recovery at the start. */
   readonly restored: Restored | undefined;
   readonly #operations: Operations;
   readonly #connections: Connections;
@@ -69,24 +69,26 @@ export class ListeningBroker {
     this.httpUrl = http && `http://${host}:${http.port}`;
   }
 
-  /** The embedded verbs in a virtual host. */
+  /** Returns the embedded verbs in a virtual host. */
   virtualHost(name: string): Broker {
     if (this.#operations.access.virtualHosts.has(name)) return this.#operations.broker(name);
     throw Object.assign(new Error(`There is no virtual host '${name}'.`), { name: "NotFound" });
   }
 
-  /** The figures of the virtual host `/` now. */
+  /** Returns the present figures of the virtual host `/`. */
   stats(): Stats {
     return this.broker.stats();
   }
 
-  /** Stops listening, asks clients to leave (connection.close 320) and ends when they have, or after two seconds. */
+  /**
+   * Stops listening, closes connections (connection.close 320) and resolves when they have ended, or after two seconds.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
-  /** As `close`. */
+  /** Does the same as `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
@@ -131,7 +133,7 @@ export async function listen(options?: ListenOptions): Promise<ListeningBroker> 
   }
 }
 
-// Slow modules are loaded when they are needed: a test that has no use for them starts sooner.
+// Slow modules are loaded on demand: a test that does not need them starts sooner.
 async function openData(path: string): Promise<Data> {
   const { Data } = await import("./data/data.js");
   return Data.open(path);
@@ -199,7 +201,7 @@ function rulesOf({ host, allowedHosts = [], allowedOrigins = [] }: ListenOptions
   return { allowedHosts: host === undefined ? allowedHosts : [...allowedHosts, urlHost(host)], allowedOrigins };
 }
 
-// A broker that listens everywhere is also at home.
+// A broker that listens on all addresses is also reachable on loopback.
 function urlHost(host = "127.0.0.1"): string {
   if (host === "0.0.0.0" || host === "::") return "127.0.0.1";
   return host.includes(":") ? `[${host}]` : host;

@@ -1,4 +1,4 @@
-// Operations: what an operator does to a running broker, so that the broker and what the host knows of users stay in step.
+// Operations: an operator's actions on a running broker, which keep the broker and the host's users consistent.
 import type { Kind, Report, Table } from "../core/abi.js";
 import { shortText } from "../core/arguments.js";
 import { DEFAULT_VIRTUAL_HOST, type Engine } from "../core/engine.js";
@@ -12,7 +12,7 @@ import type { AccessFile } from "./data/access-file.js";
 
 const NO_DESCRIPTION: VirtualHost = { description: "", tags: [] };
 
-/** A broker in the hands of its operator. */
+/** A broker and its operator's actions. */
 export class Operations {
   readonly engine: Engine;
   readonly access: Access;
@@ -27,7 +27,7 @@ export class Operations {
     const changed = () => this.engine.change((server) => server.accessChanged());
     this.loginGuard = new LoginGuard(() => this.engine.clock.now());
     this.access = new Access({ ...options, changed, guard: this.loginGuard });
-    this.#tellAccess();
+    this.#updateAccess();
     for (const name of this.engine.ask((server) => server.virtualHosts())) {
       const isFirst = name === DEFAULT_VIRTUAL_HOST;
       this.access.setVirtualHost(name, isFirst ? { description: "Default virtual host", tags: [] } : NO_DESCRIPTION);
@@ -35,18 +35,18 @@ export class Operations {
     this.engine.afterRestart(() => this.#startAgain());
   }
 
-  /** Has what is done to users and permissions from now on written to a file. */
-  keepAccess(file: AccessFile): void {
+  /** Saves users and permissions to a file from now on. */
+  saveAccessTo(file: AccessFile): void {
     this.#accessFile = file;
   }
 
-  /** Resolves when all that was done before is kept, as far as it is kept at all. */
+  /** Resolves when all earlier changes are durable, as far as they are durable at all. */
   async durable(): Promise<void> {
     this.#accessFile?.save(this.access);
     await this.engine.durable();
   }
 
-  /** The embedded verbs in a virtual host. */
+  /** Returns the embedded verbs in a virtual host. */
   broker(virtualHost: string): Broker {
     const known = this.#brokers.get(virtualHost);
     if (known) return known;
@@ -55,7 +55,7 @@ export class Operations {
     return made;
   }
 
-  /** Declares a queue under a name that another broker may have given it. */
+  /** Declares a queue under a name that another broker may have generated. */
   importQueue(virtualHost: string, name: string, options: QueueOptions): void {
     shortText(name, "queue");
     if (name === "") throw new TypeError("A queue needs a name.");
@@ -63,27 +63,27 @@ export class Operations {
     this.engine.changeIn(virtualHost, (server) => server.declareQueue(name, declaration));
   }
 
-  /** What there is of a kind, everywhere or in one virtual host. */
+  /** Returns the reports of a kind, of all virtual hosts or of one. */
   list(kind: Kind, virtualHost?: string): Report[] {
     return this.engine.ask((server) => server.list(kind, virtualHost));
   }
 
-  /** The queue or exchange of this name in a virtual host. */
+  /** Returns the report of a queue or exchange in a virtual host. */
   find(kind: "queues" | "exchanges", virtualHost: string, name: string): Report | undefined {
     return this.engine.ask((server) => server.list(kind, virtualHost, name))[0];
   }
 
-  /** How many published messages full queues have refused, until the program takes the number. */
+  /** Returns how many messages full queues have refused since the program last took the number. */
   refused(): number {
     return this.engine.ask((server) => server.refused());
   }
 
-  /** The figures of the whole broker. */
+  /** Returns the figures of the whole broker. */
   overview(): Report {
     return this.engine.ask((server) => server.overview());
   }
 
-  /** Makes a virtual host, or describes one anew; returns whether it was made. */
+  /** Adds a virtual host, or changes its description; returns whether it was added. */
   setVirtualHost(name: string, virtualHost = NO_DESCRIPTION): boolean {
     if (shortText(name, "The virtual host's name") === "") throw new TypeError("A virtual host needs a name.");
     const isNew = this.engine.change((server) => server.addVirtualHost(name));
@@ -93,27 +93,27 @@ export class Operations {
     return isNew;
   }
 
-  /** Limits a user, or a virtual host, or with no value takes that limit away. */
+  /** Sets a limit of a user or a virtual host, or removes it when no value is given. */
   setLimit(of: "users" | "virtualHosts", name: string, limit: string, value: number | undefined): void {
     const { restrictions } = this.access;
     restrictions[of].set(name, limitsWith(restrictions[of].get(name), limit, value));
     if (of === "virtualHosts") this.#limit(name);
   }
 
-  /** Sets an operator's policy, or with none deletes it; returns whether one of this name was there. */
+  /** Sets an operator policy, or deletes it when none is given; returns whether one of this name existed. */
   setOperatorPolicy(virtualHost: string, name: string, policy: PolicyOptions | undefined): boolean {
     const checked = policy && this.broker(virtualHost).checkedPolicy(policy);
     this.engine.changeIn(virtualHost, (server) => server.setOperatorPolicy(name, checked));
     return this.access.restrictions.setOperatorPolicy(virtualHost, name, checked);
   }
 
-  /** The definition of an operator's policy. */
+  /** Returns the definition of an operator policy. */
   operatorPolicy(virtualHost: string, name: string): Table {
     const all = [...this.access.restrictions.operatorPolicies()];
     return all.find((one) => one.vhost === virtualHost && one.name === name)?.policy.definition ?? {};
   }
 
-  /** Tells the broker of all restrictions that were restored, or known before it started again. */
+  /** Passes all restrictions to the broker, after a start or a restart. */
   restrict(): void {
     for (const name of this.access.virtualHosts.keys()) this.#limit(name);
     for (const { vhost, name, policy } of this.access.restrictions.operatorPolicies()) {
@@ -121,14 +121,14 @@ export class Operations {
     }
   }
 
-  /** Deletes a virtual host with all that is in it, and closes the connections to it. Returns whether it was there. */
+  /** Deletes a virtual host with its contents, and closes the connections to it. Returns whether it existed. */
   deleteVirtualHost(name: string): boolean {
     this.#brokers.delete(name);
     this.engine.deleteVirtualHost(name);
     return this.access.deleteVirtualHost(name);
   }
 
-  /** Deletes a user and closes its connections. Returns whether it was there. */
+  /** Deletes a user and closes its connections. Returns whether it existed. */
   deleteUser(name: string): boolean {
     if (!this.access.deleteUser(name)) return false;
     for (const connection of this.list("connections")) {
@@ -137,18 +137,18 @@ export class Operations {
     return true;
   }
 
-  /** Closes a listed connection (320), telling its client why. */
+  /** Closes a listed connection (320) with this reason. */
   close(connection: Report, reason: string): void {
     this.engine.change((server) => server.closeConnection(connection.id as number, reason));
   }
 
-  #tellAccess(): void {
+  #updateAccess(): void {
     this.engine.change((server) => server.setAccess(this.access.rules()));
   }
 
-  // A virtual host may have been made too late for the journal.
+  // A virtual host may have been added too late to be in the journal.
   #startAgain(): void {
-    this.#tellAccess();
+    this.#updateAccess();
     for (const name of this.access.virtualHosts.keys()) this.engine.change((server) => server.addVirtualHost(name));
     this.restrict();
   }

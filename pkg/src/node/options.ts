@@ -1,4 +1,4 @@
-// Options: how a broker is to listen, and the checks of what was given.
+// Options: the options of `listen`, and their validation.
 import { statSync } from "node:fs";
 import type { JournalOptions, Limits } from "../core/abi.js";
 import { callable, flag, optionalWhole, record, whole, wrong } from "../core/arguments.js";
@@ -9,20 +9,20 @@ import { MECHANISMS, type Mechanism } from "./net/connections.js";
 import { isLoopback } from "./net/ports.js";
 import type { TlsOptions } from "./net/tls.js";
 
-/** A user who may log in. */
+/** A user that may log in. */
 export interface UserOptions {
   name: string;
   password?: string | undefined;
-  /** In the place of a password: its hash, as RabbitMQ exports it. */
+  /** Instead of a password, its hash as RabbitMQ exports it. */
   password_hash?: string | undefined;
   hashing_algorithm?: HashingAlgorithm | undefined;
-  /** What it may do over HTTP: `administrator`, `monitoring`, `policymaker` or `management`; nothing when not given. */
+  /** Roles over HTTP: `administrator`, `monitoring`, `policymaker` or `management`; none by default. */
   tags?: readonly string[] | undefined;
-  /** By virtual host; when not given, everything in every virtual host that there is at the start. */
+  /** By virtual host; by default, everything in every virtual host that exists at the start. */
   permissions?: Readonly<Record<string, Permissions>> | undefined;
 }
 
-/** How to listen. */
+/** Options of `listen`. */
 export interface ListenOptions extends Limits, JournalOptions {
   /** The address to listen on. By default 127.0.0.1, and ::1 where the machine has IPv6. */
   host?: string | undefined;
@@ -34,34 +34,37 @@ export interface ListenOptions extends Limits, JournalOptions {
   tls?: TlsOptions | undefined;
   /** The port for HTTP and AMQP over WebSocket; 0 takes a free one. No HTTP when not given. */
   httpPort?: number | undefined;
-  /** The folder where durable queues, their persistent messages and so on are kept; made if need be. Without, all is in memory. */
+  /**
+   * The folder for durable queues, their persistent messages and so on; made if needed. Without it everything is in
+   * memory.
+   */
   data?: string | undefined;
   /** A folder of files to serve at `/`. */
   www?: string | undefined;
-  /** Who may log in. Without any, here or in `definitions`, there is guest with the password guest. */
+  /** The users that may log in. Without any, here or in `definitions`, there is guest with the password guest. */
   users?: readonly UserOptions[] | undefined;
-  /** Virtual hosts beside `/`. */
+  /** Virtual hosts in addition to `/`. */
   vhosts?: readonly string[] | undefined;
   /** Users, virtual hosts, queues and so on, parsed from JSON as RabbitMQ exports it. */
   definitions?: object | undefined;
-  /** Let guest log in from other machines, too. */
+  /** Whether guest may log in from other machines, too. */
   remoteGuest?: boolean | undefined;
   /**
-   * The SASL mechanisms that AMQP clients may log in by (default PLAIN and AMQPLAIN). EXTERNAL is offered to those that show
-   * a certificate, over `tls` with a `ca`; ANONYMOUS, which logs in as guest, to those on this machine.
+   * The SASL mechanisms that AMQP clients may log in with (default PLAIN and AMQPLAIN). EXTERNAL is offered to clients
+   * with a certificate, over `tls` with a `ca`; ANONYMOUS, which logs in as guest, to those on this machine.
    */
   authMechanisms?: readonly Mechanism[] | undefined;
   /**
-   * Names, beside those of loopback and `host`, that a request's Host header may carry: `name` or `name:port`; `*` allows
-   * every name.
+   * Names that a request's Host header may have, in addition to those of loopback and `host`: `name` or `name:port`;
+   * `*` allows every name.
    */
   allowedHosts?: readonly string[] | undefined;
   /** Origins, such as `https://app.example`, whose pages may use the broker over HTTP and WebSocket. */
   allowedOrigins?: readonly string[] | undefined;
   /**
-   * Told when the broker panics, when it cannot write to `data` any more, or when a consumer's callback throws. By default it is
-   * reported as an uncaught error. After an error whose `name` is `StoreFailure` or `Panic` the broker goes on, and after a
-   * `Fault`, which ended one request or one connection alone, and by default is only logged.
+   * Called when the broker panics, when it cannot write to `data` any more, or when a consumer's callback throws. By
+   * default these are reported as uncaught errors. After an error whose `name` is `StoreFailure` or `Panic` the broker
+   * goes on, and after a `Fault`, which ended one request or one connection alone, and by default is only logged.
    */
   onError?: ((error: unknown) => void) | undefined;
 }
@@ -73,7 +76,7 @@ const TLS = ["cert", "key", "ca", "requireClientCertificate", "loginFrom"];
 const BYTES = ["segmentBytes", "memoryPageBytes"] as const;
 const OTHERS = ["tls", "definitions", "remoteGuest", "onError", "salvage"];
 
-/** Options as they were given, if each can be what it is. */
+/** Validates the options, and returns them. */
 export function checked(options: ListenOptions | undefined): ListenOptions {
   const chosen: ListenOptions = record(options, "options", [
     ...PORTS,
@@ -98,12 +101,12 @@ export function checked(options: ListenOptions | undefined): ListenOptions {
   return chosen;
 }
 
-/** How the journal is wanted. */
+/** Returns the options of the journal. */
 export function journalOptions({ salvage, segmentBytes, memoryPageBytes }: ListenOptions): JournalOptions {
   return { salvage, segmentBytes, memoryPageBytes };
 }
 
-/** Throws unless somebody could use the broker where it is to listen. */
+/** Throws if no user could log in where the broker is to listen. */
 export function checkReach(host: string | undefined, hasOthers: boolean, remoteGuest: boolean | undefined): void {
   if (host === undefined || host === "localhost" || isLoopback(host) || hasOthers || remoteGuest) return;
   throw new TypeError(

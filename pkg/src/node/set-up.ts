@@ -1,4 +1,5 @@
-// Set-up: the virtual hosts, users and definitions that a broker starts with: those that were kept, then those of the options.
+// Set-up: the virtual hosts, users and definitions that a broker starts with: the stored ones, then those of the
+// options.
 import { shortText } from "../core/arguments.js";
 import { EVERYTHING, GUEST } from "./access/access.js";
 import type { AccessFile } from "./data/access-file.js";
@@ -8,10 +9,10 @@ import { readDefinitions, readPermissions, readUser } from "./definitions/read.j
 import type { Operations } from "./operations.js";
 import { checkReach, type ListenOptions, type UserOptions } from "./options.js";
 
-/** Makes what was kept and what the options name; guest, too, when there is no user. */
-export function setUp(operations: Operations, options: ListenOptions, kept?: AccessFile): void {
+/** Restores the stored ones and adds those of the options; adds guest when there is no user. */
+export function setUp(operations: Operations, options: ListenOptions, file?: AccessFile): void {
   const { access } = operations;
-  kept?.restore(access);
+  file?.restore(access);
   operations.restrict();
   options.vhosts?.forEach((name, index) => {
     operations.setVirtualHost(shortText(name, `vhosts[${index}]`));
@@ -24,12 +25,12 @@ export function setUp(operations: Operations, options: ListenOptions, kept?: Acc
   const others = [...access.users.keys()].filter((name) => name !== GUEST);
   checkReach(options.host, others.length > 0, options.remoteGuest);
   if (access.users.size === 0) access.addGuest();
-  if (!kept) return;
-  kept.begin(
+  if (!file) return;
+  file.begin(
     access,
     [...(definitions?.users ?? []), ...(options.users ?? [])].map(({ name }) => name),
   );
-  operations.keepAccess(kept);
+  operations.saveAccessTo(file);
 }
 
 function addUser({ access }: Operations, options: UserOptions, index: number): void {

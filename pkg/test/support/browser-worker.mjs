@@ -1,6 +1,5 @@
 // Browser worker: a dedicated worker's environment, as far as the package's scripts need it, in a thread of Node.
-// Messages
-// arrive as { data, port }.
+// Messages arrive as { data, port }.
 import { parentPort, workerData } from "node:worker_threads";
 
 const target = new EventTarget();

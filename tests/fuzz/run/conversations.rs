@@ -1,6 +1,5 @@
 //! Conversations: some peers and a server, with time passing; whatever they send, the server holds its invariants.
-//! Every second
-//! input has a server with a journal, which another server recovers in the end.
+//! Every second input has a server with a journal, which another server recovers in the end.
 
 use std::cell::RefCell;
 use std::rc::Rc;

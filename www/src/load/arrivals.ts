@@ -1,6 +1,5 @@
 // Arrivals: a Poisson stream on absolute times. Each interval starts at the scheduled time of the arrival before, not
-// at the
-// time at which a late timer fired, so that lateness does not lower the rate.
+// at the time at which a late timer fired, so that lateness does not lower the rate.
 import type { RandomStream } from "./random.ts";
 
 export class Arrivals {

@@ -1,8 +1,7 @@
 // Driver: producers and consumers on one AMQP connection, scheduled by absolute times.
 //
 // One timer is set for the earliest event: an arrival, or the end of a service. When it fires, which may be late,
-// everything
-// that is due by then is done.
+// everything that is due by then is done.
 import type { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
 import type { AMQPMessage } from "@cloudamqp/amqp-client/amqp-message";
 import { Arrivals } from "./arrivals.ts";

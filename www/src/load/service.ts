@@ -4,8 +4,7 @@
 //   real       ────────────────────────────────ack──delivery────────────────────
 //
 // The ack leaves when a timer fires, a little after `endsAt`, and the next delivery needs its round trip. Both delays
-// come from
-// the page, not from the model: so the next service starts at the scheduled end, and delays do not add up.
+// come from the page, not from the model: so the next service starts at the scheduled end, and delays do not add up.
 // The *measured* time is the real one between acks, so a consumer that cannot keep up shows up as slower than mu.
 
 /** A delivery this soon after an ack was already waiting: a round trip to the broker takes no longer. */

@@ -1,6 +1,5 @@
 // Dots: the messages that the picture shows, and where each is heading. Their number always follows the broker's
-// counts; the
-// clients' events only say which producer a message came from and which consumer has it.
+// counts; the clients' events only say which producer a message came from and which consumer has it.
 import type { Acked, Delivered, Events, Published } from "../load/messages.ts";
 import type { Point } from "./layout.ts";
 

@@ -1,4 +1,4 @@
-// Access: users with their passwords and tags, and what each may configure, write and read in which virtual host.
+// Access: users with their passwords and tags, and their permissions to configure, write and read in each virtual host.
 import type { AccessRules } from "../../core/abi.js";
 import { shortText } from "../../core/arguments.js";
 import { matches } from "../../core/patterns.js";
@@ -10,21 +10,21 @@ import { Restrictions } from "./restrictions.js";
 export interface User {
   readonly name: string;
   readonly password: HashedPassword;
-  /** What it may do over HTTP: administrator, monitoring, policymaker or management. */
+  /** Roles over HTTP: administrator, monitoring, policymaker or management. */
   readonly tags: readonly string[];
 }
 
-/** Regular expressions for the names that somebody may configure, write to and read from; "" is for no name at all. */
+/** Regular expressions for the names that a user may configure, write to and read from; "" matches no name at all. */
 export interface Permissions {
   readonly configure: string;
   readonly write: string;
   readonly read: string;
 }
 
-/** What is done to a queue or an exchange. */
+/** An operation on a queue or an exchange. */
 export type Permission = keyof Permissions;
 
-/** A virtual host, as its operator describes it. */
+/** The operator's description of a virtual host. */
 export interface VirtualHost {
   readonly description: string;
   readonly tags: readonly string[];
@@ -38,10 +38,10 @@ export type QueueType = "classic" | "quorum";
 /** All permissions. */
 export const EVERYTHING: Permissions = { configure: ".*", write: ".*", read: ".*" };
 
-/** The name of the user, and its password, that there is when no other is configured. */
+/** The name and the password of the user that exists when no other is configured. */
 export const GUEST = "guest";
 
-/** Who may do what. */
+/** Users, virtual hosts and permissions. */
 export class Access {
   readonly users = new Map<string, User>();
   readonly virtualHosts = new Map<string, VirtualHost>();
@@ -51,7 +51,10 @@ export class Access {
   readonly #changed: () => void;
   readonly #guard: LoginGuard;
 
-  /** `changed` is called after each change of users and permissions; `guard` is told how each login by password ended. */
+  /**
+   * `changed` is called after each change of users and permissions; `guard` records the result of each login by
+   * password.
+   */
   constructor(options: { remoteGuest: boolean; changed: () => void; guard: LoginGuard }) {
     this.#remoteGuest = options.remoteGuest;
     this.#changed = options.changed;
@@ -66,13 +69,13 @@ export class Access {
     this.#changed();
   }
 
-  /** Adds the user that there is when no other is configured, with all permissions in all virtual hosts. */
+  /** Adds the default user, with all permissions in all virtual hosts. */
   addGuest(): void {
     this.setUser({ name: GUEST, password: hashPassword(GUEST), tags: ["administrator"] });
     for (const virtualHost of this.virtualHosts.keys()) this.permit(GUEST, virtualHost, EVERYTHING);
   }
 
-  /** Removes a user with its permissions. Returns whether it was there. */
+  /** Removes a user with its permissions. Returns whether it existed. */
   deleteUser(name: string): boolean {
     this.#permissions.delete(name);
     this.restrictions.deleteUser(name);
@@ -81,12 +84,12 @@ export class Access {
     return was;
   }
 
-  /** Adds a virtual host or describes it anew. */
+  /** Adds a virtual host, or changes its description. */
   setVirtualHost(name: string, virtualHost: VirtualHost): void {
     this.virtualHosts.set(name, virtualHost);
   }
 
-  /** Removes a virtual host with the permissions in it. Returns whether it was there. */
+  /** Removes a virtual host with the permissions in it. Returns whether it existed. */
   deleteVirtualHost(name: string): boolean {
     for (const granted of this.#permissions.values()) granted.delete(name);
     this.restrictions.deleteVirtualHost(name);
@@ -95,32 +98,32 @@ export class Access {
     return was;
   }
 
-  /** Grants permissions, in place of those that the user had in that virtual host. */
+  /** Grants permissions; they replace those that the user had in that virtual host. */
   permit(user: string, virtualHost: string, permissions: Permissions): void {
     const granted = this.#permissions.get(user) ?? new Map<string, Permissions>();
     this.#permissions.set(user, granted.set(virtualHost, permissions));
     this.#changed();
   }
 
-  /** Takes a user's permissions in a virtual host away. Returns whether there were any. */
+  /** Revokes a user's permissions in a virtual host. Returns whether there were any. */
   forbid(user: string, virtualHost: string): boolean {
     const had = this.#permissions.get(user)?.delete(virtualHost) ?? false;
     this.#changed();
     return had;
   }
 
-  /** A user's permissions in a virtual host. */
+  /** Returns a user's permissions in a virtual host. */
   permissionsOf(user: string, virtualHost: string): Permissions | undefined {
     return this.#permissions.get(user)?.get(virtualHost);
   }
 
-  /** All permissions: of whom, where, and which. */
+  /** Returns all permissions, with user and virtual host. */
   *permissions(): Generator<[user: string, virtualHost: string, Permissions]> {
     for (const [user, granted] of this.#permissions)
       for (const [virtualHost, permissions] of granted) yield [user, virtualHost, permissions];
   }
 
-  /** The user of this name and password, coming from this machine or from elsewhere. */
+  /** Returns the user with this name and password, if it may log in from there. */
   logIn(name: string, password: string, isLoopback: boolean): User | undefined {
     const user = name === GUEST && !isLoopback && !this.#remoteGuest ? undefined : this.users.get(name);
     const known = user && isPassword(password, user.password) ? user : undefined;
@@ -133,13 +136,16 @@ export class Access {
     return this.permissionsOf(user, virtualHost) !== undefined;
   }
 
-  /** Whether a user may do this to the exchange or queue of this name. The default exchange is called `amq.default` here. */
+  /**
+   * Whether a user has this permission on the exchange or queue of this name. The default exchange is called
+   * `amq.default` here.
+   */
   permits(user: string, virtualHost: string, permission: Permission, name: string): boolean {
     const pattern = this.permissionsOf(user, virtualHost)?.[permission];
     return pattern !== undefined && pattern !== "" && matches(pattern, name);
   }
 
-  /** What the broker asks. */
+  /** Returns the callbacks by which the broker asks for permissions. */
   rules(): AccessRules {
     return {
       logIn: (user, password, loopback) => this.logIn(user, password, loopback)?.name,
@@ -153,8 +159,8 @@ export class Access {
       mayImpersonate: (user) => this.users.get(user)?.tags.includes("impersonator") ?? false,
       limit: (user, limited) => this.restrictions.users.get(user)?.[`max-${limited}`],
       limitsTopics: (user, virtualHost) => this.restrictions.limitsTopics(user, virtualHost),
-      permitsTopic: (...asked) => this.restrictions.permitsTopic(...asked),
-      // As with RabbitMQ, passwords have nothing that could expire: any secret will do.
+      permitsTopic: (...args) => this.restrictions.permitsTopic(...args),
+      // As with RabbitMQ, passwords do not expire: any secret will do.
       updateSecret: (user) => this.users.has(user),
     };
   }

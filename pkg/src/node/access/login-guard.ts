@@ -1,11 +1,11 @@
-// Login guard: delays logins from an address from which many have failed, so that passwords cannot be guessed quickly.
+// Login guard: delays logins from an address with many failed ones, so that passwords cannot be guessed quickly.
 
 const WINDOW_MS = 60_000;
 const FREE_FAILURES = 10;
 const STEP_MS = 500;
-/** Well below the time that a connection has to log in. */
+/** Well below the time limit of a login. */
 const DELAY_MAX_MS = 5_000;
-/** Failures that are remembered of an address: with these the delay is the longest. */
+/** Number of failures that are remembered for an address: with these the delay is the longest. */
 const FAILURES_MAX = FREE_FAILURES + DELAY_MAX_MS / STEP_MS;
 const ADDRESSES_MAX = 10_000;
 
@@ -21,7 +21,7 @@ export class LoginGuard {
     this.#now = now;
   }
 
-  /** Does work in which somebody from this address may log in; returns whether anybody tried. */
+  /** Runs `work`, in which a client from this address may log in; returns whether one tried. */
   watch(address: string, work: () => void): boolean {
     const before = this.#attempts;
     this.#address = networkOf(address);
@@ -33,7 +33,7 @@ export class LoginGuard {
     return this.#attempts > before;
   }
 
-  /** Notes how a login by password ended. */
+  /** Records the result of a login by password. */
   note(succeeded: boolean): void {
     this.#attempts++;
     if (succeeded || this.#address === undefined) return;
@@ -46,7 +46,7 @@ export class LoginGuard {
     }
   }
 
-  /** For how long the next login from this address has to wait. */
+  /** Returns how long the next login from this address has to wait. */
   delayMs(address: string): number {
     const beyond = this.#recent(networkOf(address)).length - FREE_FAILURES;
     return beyond < 0 ? 0 : Math.min((beyond + 1) * STEP_MS, DELAY_MAX_MS);
@@ -58,7 +58,7 @@ export class LoginGuard {
   }
 }
 
-// A client that has one address of IPv6 has a whole network of them.
+// A client with one IPv6 address usually has a whole network of them.
 function networkOf(address: string): string {
   if (!address.includes(":")) return address;
   const [head = [], tail] = address.split("::", 2).map((part) => part.split(":").filter((group) => group !== ""));

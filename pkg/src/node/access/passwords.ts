@@ -1,4 +1,4 @@
-// Passwords: kept as RabbitMQ keeps them, base64 of a salt of 4 bytes and the hash of salt and password, so that definitions
+// Passwords: stored as in RabbitMQ, base64 of a salt of 4 bytes and the hash of salt and password, so that definitions
 // move between the two.
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 
@@ -12,30 +12,30 @@ const SALT_BYTES = 4;
 /** A hashing algorithm by RabbitMQ's name. */
 export type HashingAlgorithm = keyof typeof DIGESTS;
 
-/** The algorithms. */
+/** The algorithms' names. */
 export const ALGORITHMS = Object.keys(DIGESTS);
 
 /** The algorithm for new passwords. */
 export const DEFAULT_ALGORITHM: HashingAlgorithm = "rabbit_password_hashing_sha256";
 
-/** A password that cannot be seen any more. */
+/** A hashed password. */
 export interface HashedPassword {
   readonly hash: string;
   readonly algorithm: HashingAlgorithm;
 }
 
-/** Whether something is the name of an algorithm that works here. */
+/** Whether this is the name of a supported algorithm. */
 export function isAlgorithm(name: unknown): name is HashingAlgorithm {
   return typeof name === "string" && Object.hasOwn(DIGESTS, name);
 }
 
-/** Hashes a password with new salt. */
+/** Hashes a password with a new salt. */
 export function hashPassword(password: string, algorithm = DEFAULT_ALGORITHM): HashedPassword {
   const salt = randomBytes(SALT_BYTES);
   return { hash: Buffer.concat([salt, digest(salt, password, algorithm)]).toString("base64"), algorithm };
 }
 
-/** Whether a hash can be one of this algorithm's; the empty one fits no password. */
+/** Whether a hash has the form of this algorithm's; the empty one matches no password. */
 export function isHash({ hash, algorithm }: HashedPassword): boolean {
   if (hash === "") return true;
   const bytes = Buffer.from(hash, "base64");

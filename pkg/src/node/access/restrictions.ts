@@ -1,4 +1,4 @@
-// Restrictions: limits beside the permissions: limits of users and virtual hosts, permissions by topic, operators' policies.
+// Restrictions: in addition to permissions: limits of users and virtual hosts, permissions by topic, operator policies.
 
 import { matches } from "../../core/patterns.js";
 import type { PolicyOptions } from "../../embedded/options.js";
@@ -31,7 +31,10 @@ export class Restrictions {
     this.#changed = changed;
   }
 
-  /** Says by which routing keys a user may use an exchange of type `topic`; whether that is new. */
+  /**
+   * Restricts the routing keys of a user at an exchange of type `topic`; returns whether there was no restriction
+   * before.
+   */
   permitTopic(user: string, virtualHost: string, exchange: string, permissions: TopicPermissions): boolean {
     const byHost = this.#topics.get(user) ?? new Map<string, Map<string, TopicPermissions>>();
     const byExchange = byHost.get(virtualHost) ?? new Map<string, TopicPermissions>();
@@ -41,7 +44,7 @@ export class Restrictions {
     return isNew;
   }
 
-  /** Lets a user use an exchange, or all, by every routing key again; whether it was restricted. */
+  /** Lifts the restriction of a user at an exchange, or at all; returns whether there was one. */
   clearTopic(user: string, virtualHost: string, exchange?: string): boolean {
     const byHost = this.#topics.get(user);
     const was = exchange === undefined ? byHost?.delete(virtualHost) : byHost?.get(virtualHost)?.delete(exchange);
@@ -50,14 +53,14 @@ export class Restrictions {
     return was ?? false;
   }
 
-  /** All permissions by topic. */
+  /** Returns all permissions by topic. */
   *topics(): Generator<{ user: string; vhost: string; exchange: string } & TopicPermissions> {
     for (const [user, byHost] of this.#topics)
       for (const [vhost, byExchange] of byHost)
         for (const [exchange, permissions] of byExchange) yield { user, vhost, exchange, ...permissions };
   }
 
-  /** Whether a user's routing keys are looked at in a virtual host. */
+  /** Whether a user has restrictions by topic in a virtual host. */
   limitsTopics(user: string, virtualHost: string): boolean {
     return this.#topics.get(user)?.has(virtualHost) ?? false;
   }
@@ -71,7 +74,7 @@ export class Restrictions {
     return matches(meant === "" ? "^$" : meant, key);
   }
 
-  /** Sets an operator's policy, or with none deletes it; whether one of this name was there. */
+  /** Sets an operator policy, or deletes it when none is given; returns whether one of this name existed. */
   setOperatorPolicy(virtualHost: string, name: string, policy: Required<PolicyOptions> | undefined): boolean {
     const byName = this.#operatorPolicies.get(virtualHost) ?? new Map<string, Required<PolicyOptions>>();
     const was = byName.has(name);
@@ -80,19 +83,19 @@ export class Restrictions {
     return was;
   }
 
-  /** All operators' policies. */
+  /** Returns all operator policies. */
   *operatorPolicies(): Generator<{ vhost: string; name: string; policy: Required<PolicyOptions> }> {
     for (const [vhost, byName] of this.#operatorPolicies)
       for (const [name, policy] of byName) yield { vhost, name, policy };
   }
 
-  /** Forgets all of a user. */
+  /** Forgets everything about a user. */
   deleteUser(name: string): void {
     this.users.delete(name);
     this.#topics.delete(name);
   }
 
-  /** Forgets all of a virtual host. */
+  /** Forgets everything about a virtual host. */
   deleteVirtualHost(name: string): void {
     this.virtualHosts.delete(name);
     this.#operatorPolicies.delete(name);
@@ -100,7 +103,7 @@ export class Restrictions {
   }
 }
 
-/** Limits with one that is changed, or with none taken away. */
+/** Returns limits with one of them changed, or removed when no value is given. */
 export function limitsWith(limits: LimitsByName | undefined, name: string, value: number | undefined): LimitsByName {
   const { [name]: _, ...others } = limits ?? {};
   return value === undefined ? others : { ...others, [name]: value };

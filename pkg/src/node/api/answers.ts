@@ -1,6 +1,6 @@
-// Answers: what the HTTP API says, and its refusals, with the words and codes of RabbitMQ's.
+// Answers: responses of the HTTP API, and its errors with RabbitMQ's texts and codes.
 
-/** An answer of the API: without a body it is empty, with a text it is that, with anything else it is JSON. */
+/** A response of the API: without a body it is empty, a string is sent as it is, anything else as JSON. */
 export class Answer {
   readonly status: number;
   readonly body: unknown;
@@ -13,13 +13,13 @@ export class Answer {
   }
 }
 
-/** Something was made. */
+/** Responds that something was created. */
 export const created = (headers?: Record<string, string>) => new Answer(201, undefined, headers);
 
-/** It is done, and there is nothing to say. */
+/** Responds without content. */
 export const done = () => new Answer(204);
 
-/** A request that is refused. */
+/** An error response. */
 export class Refusal extends Error {
   readonly status: number;
   readonly error: string;
@@ -30,7 +30,7 @@ export class Refusal extends Error {
     this.error = error;
   }
 
-  /** As it is sent. */
+  /** Returns the response to send. */
   answer(): Answer {
     const challenge = this.status === 401 ? { "www-authenticate": 'Basic realm="PocketMQ Management"' } : undefined;
     return new Answer(this.status, { error: this.error, reason: this.message }, challenge);
@@ -43,7 +43,9 @@ export const notAuthorised = (reason: string) => new Refusal(401, "not_authorise
 
 const REFUSED = ["ResourceLocked", "PreconditionFailed", "NotAllowed", "NotImplemented", "MemoryLimit", "TypeError"];
 
-/** The refusal that an error of the broker's verbs, or of their arguments, comes to; undefined for any other error. */
+/**
+ * Returns the error response for an error of the broker's verbs or of their arguments; undefined for any other error.
+ */
 export function refusalOf(error: unknown): Refusal | undefined {
   if (error instanceof Refusal) return error;
   if (!(error instanceof Error)) return undefined;

@@ -1,4 +1,4 @@
-// API: RabbitMQ's HTTP API for management, from a request to an answer.
+// API: RabbitMQ's HTTP API for management, from a request to its response.
 import type { IncomingMessage } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { GUEST, type User } from "../access/access.js";
@@ -22,7 +22,7 @@ import { userRoutes } from "./users.js";
 import { virtualHostRoutes } from "./vhosts.js";
 
 const BODY_MAX_MIB = 1;
-/** Of what is large by its nature: definitions, and messages. */
+/** The limit for requests that may be large: definitions, and messages. */
 const LARGE_BODY_MAX_MIB = 32;
 const IS_LARGE = /^\/api\/(definitions|exchanges\/.*\/publish$)/;
 
@@ -48,7 +48,7 @@ export class Api {
     this.#site = site;
   }
 
-  /** Answers a request; what is not expected is thrown. */
+  /** Handles a request; throws unexpected errors. */
   async answer(request: IncomingMessage): Promise<Answer> {
     try {
       return await this.#answer(request);
@@ -65,18 +65,18 @@ export class Api {
     if (method === "OPTIONS") return new Answer(200, undefined, { allow: this.#router.methodsOf(path).join(", ") });
     const user = await this.#userOf(request);
     const found = this.#found(method === "HEAD" ? "GET" : method, path);
-    // To read a large one takes time that not everybody may have.
+    // Checked first: reading a large body takes time.
     found.permit(user);
     const body = fields(await bodyOf(request, IS_LARGE.test(path) ? LARGE_BODY_MAX_MIB : BODY_MAX_MIB), "");
-    const asked = { params: found.params, query: new URLSearchParams(query), headers: request.headers, body };
-    const call = new Call({ site: this.#site, user, ...asked });
+    const parts = { params: found.params, query: new URLSearchParams(query), headers: request.headers, body };
+    const call = new Call({ site: this.#site, user, ...parts });
     const answer = await found.handle(call);
-    if (method !== "GET" && method !== "HEAD") await this.#kept();
+    if (method !== "GET" && method !== "HEAD") await this.#durable();
     return answer instanceof Answer ? answer : new Answer(200, answer);
   }
 
-  /** Waits until changes are durable, so that a client can count on them when it gets the answer. */
-  async #kept(): Promise<void> {
+  /** Waits until changes are durable, so that a client can rely on them when it gets the response. */
+  async #durable(): Promise<void> {
     try {
       await this.#site.operations.durable();
     } catch (error) {
@@ -108,7 +108,7 @@ export class Api {
   }
 }
 
-// Without any credentials a request from this machine is guest's, as long as anybody here knows the password.
+// Without credentials a request from this machine is guest's, as long as guest's password is the default.
 function credentials(authorization: string, isLoopback: boolean): [name: string, password: string] {
   if (authorization === "" && isLoopback) return [GUEST, GUEST];
   const [, encoded = ""] = /^basic ([\w+/]+=*)$/i.exec(authorization) ?? [];
@@ -119,7 +119,7 @@ function credentials(authorization: string, isLoopback: boolean): [name: string,
 
 async function bodyOf(request: IncomingMessage, maxMib: number): Promise<unknown> {
   const tooLarge = new Refusal(413, "payload_too_large", `The body is larger than ${maxMib} MiB.`);
-  // Who says so before is told so; others' connections end.
+  // A request that announces such a length gets a response; a connection that just sends it is closed.
   if (Number(request.headers["content-length"]) > maxMib << 20) throw tooLarge;
   const chunks: Buffer[] = [];
   let length = 0;

@@ -1,4 +1,4 @@
-// Bindings over HTTP. They have no names: a key made of the routing key and the arguments distinguishes those of the same ends.
+// Bindings over HTTP. They have no names: a key of routing key and arguments distinguishes those with the same ends.
 import { createHash } from "node:crypto";
 import type { Report, Table } from "../../core/abi.js";
 import { created, done, notFound } from "./answers.js";
@@ -9,7 +9,7 @@ import type { Route } from "./router.js";
 import { exchangeName, exchangeOf, queueOf } from "./topology.js";
 
 const HASH_CHARACTERS = 6;
-/** The key of a binding that has neither routing key nor arguments. */
+/** The key of a binding with neither routing key nor arguments. */
 const NO_KEY = "~";
 const ENDS = "/api/bindings/:vhost/e/:source/:type/:destination";
 const OF_EXCHANGE = "/api/exchanges/:vhost/:name/bindings";
@@ -33,14 +33,14 @@ function bindings(call: Call): Report[] {
 }
 
 function keyOf(routingKey: string, table: Table): string {
-  // Half a surrogate pair, which JSON may hold, cannot be encoded: the broker keeps U+FFFD in its place.
+  // Half a surrogate pair, which JSON may contain, cannot be encoded: the broker stores U+FFFD instead.
   const key = encodeURIComponent(Buffer.from(routingKey).toString())
     .replaceAll("%20", "+")
     .replace(/[!'()*~]/g, percent);
   return `${key}${hashOf(table)}` || NO_KEY;
 }
 
-/** A hash of the arguments, for telling bindings apart; "" without any. */
+/** Returns a hash of the arguments, to distinguish bindings; "" without arguments. */
 function hashOf(table: Table): string {
   const entries = Object.entries(table).sort();
   if (entries.length === 0) return "";
@@ -51,7 +51,7 @@ function percent(character: string): string {
   return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
 }
 
-/** What the path says of the two ends. */
+/** Returns the two ends in the path. */
 function endsOf(call: Call) {
   const type = call.param("type");
   if (type !== "q" && type !== "e") throw notFound();
@@ -73,7 +73,7 @@ function bindingOf(call: Call): Report {
   return found;
 }
 
-// The key is encoded already, and a client may or may not encode it once more, in other ways than this broker does.
+// The key is encoded already, and clients may encode it once more, in other ways than this broker does.
 function keyed(reports: Report[], key: string): Report | undefined {
   const exact = reports.find(({ properties_key }) => properties_key === key);
   if (exact || key === NO_KEY) return exact;

@@ -10,18 +10,18 @@ import { notAuthorised, notFound } from "./answers.js";
 import { listed } from "./lists.js";
 import type { Rates } from "./rates.js";
 
-/** The broker and its surroundings, as the API reports them. */
+/** The parts of the broker that the API reports on. */
 export interface Site {
   operations: Operations;
   connections: Connections;
-  /** The ports that are listened on, by protocol. */
+  /** The open ports, by protocol. */
   listeners: () => { protocol: string; port: number }[];
   rates: Rates;
-  /** The certificate and key for AMQP over TLS, if there are any. */
+  /** The certificate and key for AMQP over TLS, if configured. */
   tls: TlsOptions | undefined;
 }
 
-/** What a route's handler is given. */
+/** A request, with the parts that a route's handler needs. */
 export interface Request {
   site: Site;
   user: User;
@@ -31,7 +31,7 @@ export interface Request {
   headers: NodeJS.Dict<string | string[]>;
 }
 
-/** The tags of users, each with those whose rights it includes. */
+/** The tags of users, each with the tags that it includes. */
 const INCLUDED: Record<string, readonly string[]> = {
   administrator: ["monitoring", "policymaker", "management"],
   monitoring: ["management"],
@@ -39,12 +39,12 @@ const INCLUDED: Record<string, readonly string[]> = {
   management: [],
 };
 
-/** Whether a user's tags let it do what needs this one. */
+/** Whether a user has this tag, or one that includes it. */
 export function hasTag(user: User, tag: string): boolean {
   return user.tags.some((own) => own === tag || (Object.hasOwn(INCLUDED, own) && INCLUDED[own]?.includes(tag)));
 }
 
-/** One request with what handlers commonly ask of it. */
+/** One request, with helpers for its handler. */
 export class Call {
   readonly site: Site;
   readonly user: User;
@@ -62,17 +62,17 @@ export class Call {
     return this.site.operations;
   }
 
-  /** A part that only some of a handler's paths have. */
+  /** Returns a parameter that only some of a handler's paths have. */
   parameter(name: string): string | undefined {
     return this.#params[name];
   }
 
-  /** A part of the path. */
+  /** Returns a parameter of the path. */
   param(name: string): string {
     return this.#params[name] as string;
   }
 
-  /** The virtual host in the path, which the user may enter; undefined when there is none in it. */
+  /** The virtual host in the path, checked for access; undefined if the path has none. */
   get virtualHost(): string | undefined {
     const name = this.#params.vhost;
     if (name === undefined) return undefined;
@@ -81,12 +81,12 @@ export class Call {
     throw notAuthorised("User not authorised to access virtual host");
   }
 
-  /** The virtual host in a path that has one. */
+  /** The virtual host of a path that has one. */
   get within(): string {
     return this.virtualHost as string;
   }
 
-  /** The verbs in the path's virtual host. */
+  /** The verbs of the path's virtual host. */
   get broker(): Broker {
     return this.operations.broker(this.within);
   }
@@ -95,7 +95,7 @@ export class Call {
     return this.operations.access.mayEnter(this.user.name, virtualHost as string);
   }
 
-  /** Throws unless the user may do this to a queue or exchange of the path's virtual host. */
+  /** Throws unless the user has this permission on a queue or exchange of the path's virtual host. */
   permit(permission: Permission, what: "queue" | "exchange", name: string): void {
     const known = name === "" ? "amq.default" : name;
     if (this.operations.access.permits(this.user.name, this.within, permission, known)) return;
@@ -103,7 +103,9 @@ export class Call {
     throw notAuthorised(reason);
   }
 
-  /** Throws unless the user may publish to an exchange of the path's virtual host, or bind to it, by this routing key. */
+  /**
+   * Throws unless the user may publish to an exchange of the path's virtual host, or bind to it, by this routing key.
+   */
   permitTopic(permission: "write" | "read", exchange: string, routingKey: string): void {
     const { restrictions } = this.operations.access;
     if (restrictions.permitsTopic(this.user.name, this.within, permission, exchange, routingKey)) return;
@@ -112,32 +114,32 @@ export class Call {
     throw notAuthorised(`access to topic '${routingKey}' in ${where} refused for user '${this.user.name}'`);
   }
 
-  /** What there is of a kind in the virtual hosts that the user may enter, or in the one in the path. */
+  /** Returns the reports of a kind in the path's virtual host, or in all that the user may enter. */
   reports(kind: Kind): Report[] {
     const { virtualHost } = this;
     const all = this.operations.list(kind, virtualHost);
     return virtualHost === undefined ? all.filter(({ vhost }) => this.mayEnter(vhost)) : all;
   }
 
-  /** As `reports`, of connections: a user sees its own, and one who monitors sees all. */
+  /** Like `reports`, for connections: users see their own, and with the tag monitoring all. */
   clientReports(kind: "connections" | "channels" | "consumers", userOf: (report: Report) => unknown): Report[] {
     const all = this.operations.list(kind, this.virtualHost);
     return hasTag(this.user, "monitoring") ? all : all.filter((report) => userOf(report) === this.user.name);
   }
 
-  /** A report with the rates of what it counts; `of` is what it is about, as no other is called. */
+  /** Returns a report with the rates of its counters; `of` is a unique name of its object. */
   rated(of: string, report: Report): Report {
     const now = this.operations.engine.clock.now();
     const counts = report.message_stats as Record<string, number>;
-    return Object.assign(report, { message_stats: this.site.rates.told(of, counts, now) });
+    return Object.assign(report, { message_stats: this.site.rates.withRates(of, counts, now) });
   }
 
-  /** A list as the query wants it. */
+  /** Returns a list, sorted and filtered by the query. */
   listed(items: Report[]): unknown {
     return listed(items, this.query);
   }
 
-  /** A list as the query wants it, in pages if it asks for one. */
+  /** Returns a list, sorted, filtered and paged by the query. */
   paged(items: Report[]): unknown {
     return listed(items, this.query, true);
   }

@@ -1,4 +1,4 @@
-// Clients: connections, channels and consumers over HTTP, and how an operator closes a connection.
+// Clients: connections, channels and consumers over HTTP, and closing of connections.
 import type { Report } from "../../core/abi.js";
 import { done, notAuthorised, notFound } from "./answers.js";
 import { type Call, hasTag } from "./call.js";
@@ -53,7 +53,7 @@ function getChannel(call: Call): unknown {
   return oneOf({ ...channel, consumer_details: consumerReports(call).filter(isOurs) }, call.query);
 }
 
-/** The consumers that the user may see. */
+/** Returns the consumers that the user may see. */
 export function consumerReports(call: Call): Report[] {
   const userOf = ({ channel_details }: Report) => (channel_details as Report).user;
   return call.clientReports("consumers", userOf).map(({ vhost, ...consumer }) => ({

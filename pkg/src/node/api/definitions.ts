@@ -1,4 +1,4 @@
-// Definitions over HTTP: all that there is, or what is in one virtual host, out and in.
+// Definitions over HTTP: export and import, of everything or of one virtual host.
 import { exportDefinitions, exportVirtualHost } from "../definitions/export.js";
 import { Import } from "../definitions/import.js";
 import { readDefinitions } from "../definitions/read.js";
@@ -8,7 +8,7 @@ import type { Call } from "./call.js";
 import { versions } from "./node.js";
 import type { Route } from "./router.js";
 
-/** Tells of the things that were left out of an import: their number, and as many reasons as fit, separated by ` | `. */
+/** The header with the items that an import skipped: their number, and as many reasons as fit, separated by ` | `. */
 const SKIPPED_HEADER = "x-pocketmq-skipped";
 const HEADER_CHARACTERS = 4_000;
 
@@ -32,7 +32,7 @@ async function postDefinitions({ operations, body, virtualHost }: Call): Promise
   return new Answer(204, undefined, { [SKIPPED_HEADER]: headerOf(skipped) });
 }
 
-// A header is ASCII: everything else in it is encoded, as in an address.
+// A header is ASCII: everything else is percent-encoded.
 function headerOf(skipped: string[]): string {
   const text = Buffer.from(`${skipped.length}: ${skipped.join(" | ")}`)
     .toString()

@@ -1,4 +1,4 @@
-// Health: the checks that monitoring asks for, each with a status; one that fails is a 503.
+// Health: the checks for monitoring, each with a status; a failed one is a 503.
 import { X509Certificate } from "node:crypto";
 import { Answer, badRequest } from "./answers.js";
 import type { Call } from "./call.js";
@@ -13,7 +13,7 @@ const UNITS = new Map([
   ["months", (365 / 12) * DAY_MS],
   ["years", 365 * DAY_MS],
 ]);
-// There is one node, and whoever can ask it is served.
+// There is one node, and when it responds these are true.
 const ALWAYS = [
   "virtual-hosts",
   "is-in-service",
@@ -80,7 +80,7 @@ function certificates(call: Call): unknown {
   return failed("Certificates expiring", { expired: [{ node: nodeName(), ...listener, ...dates }] });
 }
 
-/** When each certificate in a text ends. */
+/** Returns the expiry date of each certificate in a text. */
 function ends(pem: string | Uint8Array | undefined): Date[] {
   const text = pem === undefined ? "" : Buffer.from(pem).toString();
   const found = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];

@@ -1,24 +1,24 @@
-// JSON without loss: integers beyond 2 ** 53 are bigints here, and a float with a whole value is a Number object, so that
-// neither becomes something else on its way through the HTTP API.
+// JSON without loss: integers beyond 2 ** 53 are bigints here, and a float with a whole value is a Number object, so
+// that the HTTP API changes neither.
 //
-// JavaScript's own parser and writer do the work, as they are far faster than others. Numbers that they would change pass them as
-// texts, with a mark in front that nobody can know.
+// JavaScript's own parser and writer do the work, as they are far faster than others. Numbers that they would change
+// are passed as strings, marked by a random prefix.
 import { randomBytes } from "node:crypto";
 
-/** Matches texts that may have such a number. */
+/** Matches texts that may contain such a number. */
 const NEEDS_CARE = /\d{16}|\d\.0|\d[eE][-+\d]/;
-/** With so many digits an integer is refused wherever one is read. To convert all of a long one takes seconds. */
+/** An integer with more digits is refused everywhere; converting a long one takes seconds. */
 const DIGITS_MAX = 100;
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/;
 
-/** Parses JSON. Throws a SyntaxError where it is none. */
+/** Parses JSON. Throws a SyntaxError if it is invalid. */
 export function parseJson(text: string): unknown {
   if (!NEEDS_CARE.test(text)) return JSON.parse(text);
   const mark = newMark();
   return unmarked(JSON.parse(withMarks(text, mark)), mark);
 }
 
-/** A value as JSON, without spaces. Dates are seconds, bytes are text. */
+/** Formats a value as JSON, without spaces. Dates become seconds, bytes become strings. */
 export function writeJson(body: unknown): string {
   let mark: string | undefined;
   const marked = (number: string) => {
@@ -40,7 +40,7 @@ function newMark(): string {
   return randomBytes(12).toString("hex");
 }
 
-/** JSON with those numbers as texts that begin with a mark. Wrong numbers are left to JavaScript's parser to refuse. */
+/** Returns JSON with those numbers as marked strings. JavaScript's parser refuses malformed numbers. */
 function withMarks(text: string, mark: string): string {
   const token = /"|-?\d[\d.eE+-]*/g;
   const parts: string[] = [];
@@ -56,7 +56,7 @@ function withMarks(text: string, mark: string): string {
   return parts.join("") + text.slice(taken);
 }
 
-/** A value whose marked texts are numbers again. */
+/** Returns a value with its marked strings converted back to numbers. */
 function unmarked(value: unknown, mark: string): unknown {
   if (typeof value === "string") return value.startsWith(mark) ? numberOf(value.slice(mark.length)) : value;
   if (typeof value !== "object" || value === null) return value;
@@ -70,7 +70,7 @@ function unmarked(value: unknown, mark: string): unknown {
   return value;
 }
 
-/** Behind the quote that ends the string beginning here. */
+/** Returns the index after the quote that ends the string beginning here. */
 function endOfString(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
     let escapes = 0;
@@ -80,7 +80,7 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
-/** Whether a name's colon is here: no number is a name, and JavaScript's parser is to say so. */
+/** Whether a colon follows, so that this is a name: a number cannot be one, and JavaScript's parser refuses it. */
 function isName(text: string, at: number): boolean {
   const colon = /\s*:/y;
   colon.lastIndex = at;

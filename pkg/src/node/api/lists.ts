@@ -1,16 +1,16 @@
-// Lists: sorted, cut into pages and to columns, as the query of a request wants them.
+// Lists: sorted, cut into pages and to columns, by the query of a request.
 import type { Report } from "../../core/abi.js";
 import { faultOf, matches } from "../../core/patterns.js";
 import { badRequest, Refusal } from "./answers.js";
 
 const PAGE_SIZE = 100;
 const PAGE_SIZE_MAX = 500;
-/** More than any list has. */
+/** More columns than any list has. */
 const COLUMNS_MAX = 200;
-/** Steps that looking for a pattern may take in all names together: some tenths of a second. */
+/** Number of steps that a pattern may take over all names: some tenths of a second. */
 const STEPS_MAX = 5_000_000;
 
-/** A list as a query wants it; in pages if it asks for one and may. */
+/** Returns a list by the query; in pages if it has one and `mayPage`. */
 export function listed(items: Report[], query: URLSearchParams, mayPage = false): unknown {
   if (!mayPage || !query.has("page")) return cut(sorted(items, query), query);
   const { page, size } = pageOf(query);
@@ -32,7 +32,7 @@ export function listed(items: Report[], query: URLSearchParams, mayPage = false)
   };
 }
 
-/** One item, cut to the columns that a query names. */
+/** Returns one item, cut to the columns that a query names. */
 export function oneOf(item: Report, query: URLSearchParams): Report {
   return cut([item], query)[0] as Report;
 }
@@ -70,7 +70,7 @@ function sorted(items: Report[], query: URLSearchParams): Report[] {
   return keyed.sort((one, other) => direction * compared(one.key, other.key)).map(({ item }) => item);
 }
 
-// As Erlang sorts: what is missing comes first, numbers before texts.
+// As Erlang sorts: missing values come first, numbers before strings.
 function compared(one: unknown, other: unknown): number {
   const [rank, otherRank] = [rankOf(one), rankOf(other)];
   if (rank !== otherRank) return rank - otherRank;
@@ -98,18 +98,18 @@ function cut(items: Report[], query: URLSearchParams): Report[] {
   if (!columns) return items;
   const paths = columns.split(",").map((column) => column.split("."));
   if (paths.length > COLUMNS_MAX) throw badRequest(`Name at most ${COLUMNS_MAX} columns, not ${paths.length}.`);
-  return items.map((item) => paths.reduce((kept, path) => keep(kept, item, path), {} as Report));
+  return items.map((item) => paths.reduce((picked, path) => pick(picked, item, path), {} as Report));
 }
 
-function keep(kept: Report, item: Report, path: string[]): Report {
+function pick(picked: Report, item: Report, path: string[]): Report {
   const value = at(item, path);
-  if (value === undefined) return kept;
+  if (value === undefined) return picked;
   const last = path.at(-1) as string;
-  let inner = kept;
+  let inner = picked;
   for (const name of path.slice(0, -1)) {
     if (!Object.hasOwn(inner, name)) inner[name] = {};
     inner = inner[name] as Report;
   }
   inner[last] = value;
-  return kept;
+  return picked;
 }

@@ -1,4 +1,4 @@
-// Messages: publishing and getting over HTTP, one request at a time; for looking and trying, not for work.
+// Messages: publishing and getting over HTTP, one request at a time; for inspection and tests, not for production.
 import { encodeProperties, type Properties } from "../../core/abi.js";
 import type { Message } from "../../embedded/message.js";
 import { fields } from "../definitions/fields.js";
@@ -26,7 +26,7 @@ const NAMES = {
 } as const;
 const NUMBERS = ["delivery_mode", "priority"];
 
-/** What becomes of messages that were looked at: whether they are settled by a nack, and whether they are requeued. */
+/** The ack modes: whether the messages are settled by a nack, and whether they are requeued. */
 const ACK_MODES: Record<string, { requeue: boolean; nack: boolean }> = {
   ack_requeue_true: { requeue: true, nack: true },
   reject_requeue_true: { requeue: true, nack: true },
@@ -50,7 +50,7 @@ function publish(call: Call): unknown {
   call.permitTopic("write", exchange, routingKey);
   const before = call.operations.refused();
   const queues = call.broker.publishEncoded(exchange, routingKey, payload, encodeProperties(properties));
-  // As with a confirm, one queue that is full is enough.
+  // As with a confirm, one full queue is enough.
   if (call.operations.refused() > before) throw badRequest("rejected Unable to publish message. Check queue limits.");
   return { routed: queues > 0 };
 }

@@ -1,4 +1,5 @@
-// Metrics: the broker's figures in Prometheus' text format, by the names that RabbitMQ gives them or, what it has not, by ours.
+// Metrics: the broker's figures in Prometheus' text format, by RabbitMQ's names or, for those that it lacks, by our
+// own.
 import type { Report } from "../../core/abi.js";
 import { Answer } from "./answers.js";
 import type { Call, Site } from "./call.js";
@@ -51,7 +52,7 @@ const GAUGES_OF_CHANNELS: Figure[] = [
   ],
 ];
 
-/** All metrics; with `perObject`, of each queue and channel rather than summed up. */
+/** Returns all metrics; with `perObject`, for each queue and channel rather than summed up. */
 function metrics(site: Site, perObject: boolean): string {
   const { operations } = site;
   const queues = perObject ? operations.list("queues") : [summedUp(operations.overview())];
@@ -67,7 +68,7 @@ function metrics(site: Site, perObject: boolean): string {
   return all.map(written).join("");
 }
 
-// As one queue. Unlike a sum over queues its counters do not fall when one of them goes.
+// Returns all queues as one. Unlike a sum over queues, its counters do not fall when a queue is deleted.
 function summedUp({ queue_totals, object_totals, message_stats }: Report): Report {
   return { ...(queue_totals as Report), consumers: (object_totals as Report).consumers, message_stats };
 }

@@ -1,4 +1,4 @@
-// Node: the broker as a whole over HTTP: what it is, how much is in it.
+// Node: the broker as a whole over HTTP: its overview, nodes and versions.
 import { hostname } from "node:os";
 import type { Report } from "../../core/abi.js";
 import type { Versions } from "../definitions/export.js";
@@ -9,7 +9,7 @@ import type { Route } from "./router.js";
 
 const TYPES = ["direct", "fanout", "headers", "topic", "x-consistent-hash", "x-delayed-message", "x-random"];
 const EXCHANGE_TYPES = TYPES.map((name) => ({ name, description: `exchange type ${name}`, enabled: true }));
-// What there is none of here, but tools list.
+// Lists that are always empty here, for tools that request them.
 const ABSENT = ["/api/extensions", "/api/feature-flags", "/api/global-parameters", "/api/parameters"];
 const NAME = `pocketmq@${hostname()}`;
 const PRODUCT = "PocketMQ";
@@ -27,13 +27,13 @@ export const nodeRoutes: Route[] = [
 
 let ours: Versions | undefined;
 
-/** The versions that we tell. */
+/** Returns the versions to report. */
 export function versions(): Versions {
   ours ??= { rabbitmq: RABBITMQ_VERSION, product: PRODUCT, version: version() };
   return ours;
 }
 
-/** What this broker is called. */
+/** Returns the name of this node. */
 export function nodeName(): string {
   return NAME;
 }
@@ -87,7 +87,7 @@ function oneNode(call: Call): unknown {
   return node(call);
 }
 
-// A message goes through a queue that stays, as RabbitMQ's does, to save making it at the next test.
+// The queue for the test message stays, as RabbitMQ's does, to save declaring it at the next test.
 function alive(call: Call): unknown {
   for (const permission of ["configure", "write", "read"] as const) call.permit(permission, "queue", TRIAL_QUEUE);
   const { broker } = call;

@@ -1,8 +1,8 @@
-// Rates: how fast counters rise, from one look at them to a next one some seconds later.
+// Rates: how fast counters rise, between two samples some seconds apart.
 
 const SAMPLE_MS = 5_000;
-const KEPT_MS = 600_000;
-const KEPT_MAX = 20_000;
+const FORGET_AFTER_MS = 600_000;
+const OBJECTS_MAX = 20_000;
 
 interface Sample {
   atMs: number;
@@ -10,12 +10,12 @@ interface Sample {
   rates: Record<string, number>;
 }
 
-/** Remembers what counters were when they were looked at. */
+/** Remembers the last samples of counters. */
 export class Rates {
   readonly #samples = new Map<string, Sample>();
 
-  /** Counters, each with its rate a second in `NAME_details`; 0 at the first look at them. */
-  told(of: string, counts: Record<string, number>, nowMs: number): Record<string, unknown> {
+  /** Returns counters, each with its rate per second in `NAME_details`; 0 for the first sample. */
+  withRates(of: string, counts: Record<string, number>, nowMs: number): Record<string, unknown> {
     const { rates } = this.#sampled(of, counts, nowMs);
     const details = Object.keys(counts).map((name) => [`${name}_details`, { rate: rates[name] ?? 0 }]);
     return Object.assign(Object.fromEntries(details), counts);
@@ -24,7 +24,7 @@ export class Rates {
   #sampled(of: string, counts: Record<string, number>, nowMs: number): Sample {
     const last = this.#samples.get(of);
     if (last && nowMs - last.atMs < SAMPLE_MS) return last;
-    if (this.#samples.size >= KEPT_MAX) this.#forget(nowMs - KEPT_MS);
+    if (this.#samples.size >= OBJECTS_MAX) this.#forget(nowMs - FORGET_AFTER_MS);
     const sample = { atMs: nowMs, counts, rates: last ? risen(last, counts, nowMs) : {} };
     this.#samples.set(of, sample);
     return sample;
@@ -35,7 +35,7 @@ export class Rates {
   }
 }
 
-// A thing that was made anew under an old name has smaller counters.
+// An object that was recreated under an old name has smaller counters.
 function risen(
   { atMs, counts: before }: Sample,
   counts: Record<string, number>,

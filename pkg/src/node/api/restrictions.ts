@@ -1,4 +1,4 @@
-// Restrictions over HTTP: limits of users and virtual hosts, permissions by topic, operators' policies.
+// Restrictions over HTTP: limits of users and virtual hosts, permissions by topic, operator policies.
 import type { Report } from "../../core/abi.js";
 import { type LimitsByName, USER_LIMITS, VIRTUAL_HOST_LIMITS } from "../access/restrictions.js";
 import { readOperatorPolicy, topicPermissionsOf } from "../definitions/read.js";
@@ -87,7 +87,7 @@ function virtualHostLimits(call: Call): unknown {
   return call.listed(limits(call, "virtualHosts", "vhost").filter(isMeant));
 }
 
-/** The limit in the body; a negative one is none, as with RabbitMQ. */
+/** Returns the limit in the body; a negative one means none, as with RabbitMQ. */
 function limitOf({ body }: Call): number | undefined {
   const value = body.integer("value");
   return value < 0 ? undefined : value;
@@ -114,7 +114,7 @@ function check(limit: string, known: readonly string[]): void {
   throw badRequest(`There is no limit ${limit}: use one of ${known.join(", ")}.`);
 }
 
-/** An operator's policy as it is reported. */
+/** Returns reports of the operator policies. */
 function operatorPolicies(call: Call): Report[] {
   const { virtualHost } = call;
   const all = [...restrictionsOf(call).operatorPolicies()];

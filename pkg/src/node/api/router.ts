@@ -1,4 +1,4 @@
-// Router: which handler a request to the HTTP API is for, and what its user needs to be.
+// Router: finds the handler for a request to the HTTP API, and the tag that its user needs.
 import { addRoute, createRouter, findRoute } from "rou3";
 import type { User } from "../access/access.js";
 import { badRequest, notAuthorised } from "./answers.js";
@@ -10,13 +10,13 @@ export type Tag = "management" | "policymaker" | "monitoring" | "administrator";
 /** A handler; its result is sent as JSON, unless it is an Answer already. */
 export type Handler = (call: Call) => unknown;
 
-/** A method, a path with `:parameters`, and who may ask for it. */
+/** A method, a path with `:parameters`, and the tag that its user needs. */
 export type Route = readonly [method: string, path: string, tag: Tag, handler: Handler];
 
-/** What was found for a request. */
+/** The route of a request. */
 export interface Found {
   handle: Handler;
-  /** Throws unless a user may ask for it. */
+  /** Throws unless a user has the tag. */
   permit: (user: User) => void;
   params: Record<string, string>;
 }
@@ -37,7 +37,7 @@ export class Router {
     for (const [method, path, tag, handler] of routes) addRoute(this.#router, method, path, { tag, handler });
   }
 
-  /** The handler for a path as it was sent, still encoded: names may hold an encoded `/`. */
+  /** Returns the route of a path as it was sent, still encoded: names may contain an encoded `/`. */
   find(method: string, path: string): Found | undefined {
     const found = findRoute(this.#router, method, path);
     if (!found) return undefined;
@@ -49,7 +49,7 @@ export class Router {
     return { handle, permit, params: Object.fromEntries(params) };
   }
 
-  /** The methods that a path has. */
+  /** Returns the methods that a path supports. */
   methodsOf(path: string): string[] {
     return METHODS.filter((method) => findRoute(this.#router, method, path) !== undefined);
   }

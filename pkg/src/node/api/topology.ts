@@ -35,7 +35,7 @@ function queues(call: Call): Report[] {
   return reports.map((queue) => queueReport(call, queue, policies));
 }
 
-// All messages are in memory. There may be many queues, so none is copied.
+// All messages are in memory. There may be many queues, so none of the reports is copied.
 function queueReport(call: Call, queue: Report, policies: Report[]): Report {
   const { messages, messages_ready, messages_unacknowledged, policy, operator_policy, vhost } = queue;
   const applied = policy ? policies.find((one) => one.name === policy && one.vhost === vhost) : undefined;
@@ -50,7 +50,7 @@ function queueReport(call: Call, queue: Report, policies: Report[]): Report {
   });
 }
 
-/** The effect of two policies: of two numbers the lower one, else the operator's. */
+/** Returns the effect of two policies: of two numbers the lower one, otherwise the operator's value. */
 function merged(definition: Table, limiting: Table): Table {
   const entries = Object.entries(limiting).map(([key, limit]) => {
     const value = definition[key];
@@ -74,7 +74,7 @@ function queueReportOf(call: Call): Report {
   return queue;
 }
 
-/** The name of the queue in the path, if it is there. */
+/** Returns the name of the queue in the path, if it exists. */
 export function queueOf(call: Call): string {
   return queueReportOf(call).name as string;
 }
@@ -85,12 +85,12 @@ function exchangeReportOf(call: Call): Report {
   return exchange;
 }
 
-/** The name of the exchange in the path, if it is there. */
+/** Returns the name of the exchange in the path, if it exists. */
 export function exchangeOf(call: Call): string {
   return exchangeReportOf(call).name as string;
 }
 
-/** The name of an exchange in a path, where the default one needs a name, too. */
+/** Returns the name of an exchange in a path, where the default one has a name, too. */
 export function exchangeName(name: string): string {
   return name === DEFAULT_EXCHANGE ? "" : name;
 }
@@ -136,7 +136,7 @@ function putExchange(call: Call): unknown {
   return isNew ? created() : done();
 }
 
-// What goes on to another exchange reads from the one and writes to the other.
+// Dead letters and alternate exchanges need permission to read the one and to write to the other.
 function permitDeclaration(call: Call, what: "queue" | "exchange", name: string, onTo: unknown): void {
   call.permit("configure", what, name);
   if (typeof onTo !== "string") return;

@@ -1,4 +1,4 @@
-// Users: who there is, with which tags and permissions, over HTTP.
+// Users: their tags and permissions, over HTTP.
 
 import type { Report } from "../../core/abi.js";
 import type { User } from "../access/access.js";

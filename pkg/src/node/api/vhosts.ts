@@ -16,12 +16,12 @@ export const virtualHostRoutes: Route[] = [
   ["DELETE", "/api/vhosts/:name", "administrator", deleteVirtualHost],
 ];
 
-/** All virtual hosts, as the broker and its operator describe them. */
+/** Returns all virtual hosts, with the broker's figures and the operator's descriptions. */
 function reports({ operations }: Call): Report[] {
   return operations.list("vhosts").map((report) => {
     const described = operations.access.virtualHosts.get(report.name as string) ?? { description: "", tags: [] };
-    const told = { ...reportVirtualHost(described), cluster_state: { [nodeName()]: "running" } };
-    return { ...report, ...told, tracing: false };
+    const description = { ...reportVirtualHost(described), cluster_state: { [nodeName()]: "running" } };
+    return { ...report, ...description, tracing: false };
   });
 }
 
@@ -36,7 +36,7 @@ function virtualHostOf(call: Call): Report {
   return found;
 }
 
-// As with RabbitMQ, who makes a virtual host may do everything in it.
+// As with RabbitMQ, the user that adds a virtual host gets all permissions in it.
 function putVirtualHost(call: Call): unknown {
   const { operations, user } = call;
   const unknown: string[] = [];

@@ -1,5 +1,5 @@
-// Access file: users, permissions and the descriptions of virtual hosts, kept in the folder of a journal as `access.json`, in the
-// form of definitions. The journal knows which virtual hosts there are.
+// Access file: users, permissions and the descriptions of virtual hosts, stored in the folder of a journal as
+// `access.json`, in the form of definitions. The virtual hosts themselves are in the journal.
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { policyOf } from "../../embedded/options.js";
@@ -13,7 +13,7 @@ import { syncFolder } from "./folder.js";
 export class AccessFile {
   readonly #folder: string;
   readonly #path: string;
-  /** Users that every start makes anew: the file is not for them. */
+  /** Users from the options, which are not stored in the file. */
   #made: ReadonlySet<string> = new Set();
   #saved = "";
 
@@ -22,7 +22,7 @@ export class AccessFile {
     this.#path = join(folder, "access.json");
   }
 
-  /** Gives out what was kept; nothing when there is no file yet. */
+  /** Restores the file's contents into `access`, if the file exists. */
   restore(access: Access): void {
     const text = this.#read();
     if (text === undefined) return;
@@ -39,13 +39,13 @@ export class AccessFile {
     restoreRestrictions(access, definitions);
   }
 
-  /** Takes what there is now for what every start makes or the file has; `made` are the users of the first kind. */
+  /** Takes the present state as saved; `made` are the users from the options. */
   begin(access: Access, made: Iterable<string>): void {
     this.#made = new Set(made);
     this.#saved = this.#textOf(access);
   }
 
-  /** Writes what changed since, all of it or nothing. */
+  /** Writes the file if something has changed, atomically. */
   save(access: Access): void {
     const text = this.#textOf(access);
     if (text === this.#saved) return;
@@ -54,8 +54,8 @@ export class AccessFile {
   }
 
   #textOf(access: Access): string {
-    const isKept = (user: string) => !this.#made.has(user);
-    return `${JSON.stringify(exportAccess(access, isKept), null, 2)}\n`;
+    const isStored = (user: string) => !this.#made.has(user);
+    return `${JSON.stringify(exportAccess(access, isStored), null, 2)}\n`;
   }
 
   #replace(text: string): void {

@@ -1,10 +1,10 @@
-// Data: the folder of a broker that keeps what is durable: the segments of its journal, and its users, behind a lock.
+// Data: the folder of a durable broker: the segments of its journal, and its users, behind a lock.
 import { join } from "node:path";
 import { AccessFile } from "./access-file.js";
 import { FileStore, segmentFile } from "./file-store.js";
 import { Folder } from "./folder.js";
 
-/** A folder, taken by one broker. */
+/** A folder in use by one broker. */
 export class Data {
   readonly store: FileStore;
   readonly access: AccessFile;
@@ -16,7 +16,7 @@ export class Data {
     this.access = new AccessFile(folder.path);
   }
 
-  /** Takes a folder, which is made where there is none. */
+  /** Opens a folder, and makes it if needed. */
   static async open(path: string): Promise<Data> {
     const folder = await Folder.take(path);
     try {
@@ -27,12 +27,12 @@ export class Data {
     }
   }
 
-  /** Where it is, from the root on. */
+  /** Its absolute path. */
   get path(): string {
     return this.#folder.path;
   }
 
-  /** An error of the journal's, as the operator of this folder understands it; others stay as they are. */
+  /** Returns an error of the journal in terms of this folder's files; others stay as they are. */
   explained(error: unknown): unknown {
     if (!(error instanceof Error && error.name === "JournalError")) return error;
     const fileOf = (_: string, number: string, leadership: string) =>
@@ -42,7 +42,7 @@ export class Data {
     return new Error(text.endsWith(".") ? text : `${text}${option}.`, { cause: error });
   }
 
-  /** Lets it go. No flush may be under way. */
+  /** Releases the folder. No flush may be under way. */
   close(): void {
     this.store.close();
     this.#folder.release();

@@ -1,4 +1,4 @@
-// Disk error: the sentence for what a file or folder would not let us do.
+// Disk error: the sentence for a failed operation on a file or folder.
 
 const CAUSES: Record<string, string> = {
   EACCES: "because this user may not; give it the right to, or name another folder by the option data",
@@ -14,7 +14,7 @@ const CAUSES: Record<string, string> = {
   EROFS: "because its file system is read-only; name another folder by the option data",
 };
 
-/** What could not be done to a file or folder, and what to do about it. */
+/** A failed operation on a file or folder, and what to do about it. */
 export class DiskError extends Error {
   override readonly name = "DiskError";
 
@@ -25,7 +25,7 @@ export class DiskError extends Error {
   }
 }
 
-/** Does something to a file or folder; what fails is a `DiskError`. */
+/** Runs an operation on a file or folder; its errors become `DiskError`s. */
 export function onDisk<T>(path: string, done: string, work: () => T): T {
   try {
     return work();

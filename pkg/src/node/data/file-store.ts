@@ -1,8 +1,8 @@
 // File store: a journal's segments as the files of a folder, `LEADERSHIP-NUMBER.segment`.
 //
-// What is written is durable after the next flush: fdatasync of every file that was written to, and fsync of the folder when files
-// came or went, in the thread pool while the broker goes on. After anything failed nothing is written any more: what the system
-// forgot after a failed fsync it would not tell again.
+// Written data is durable after the next flush: fdatasync of every file that was written to, and fsync of the folder
+// when files came or went, in the thread pool while the broker goes on. After any failure nothing more is written:
+// after a failed fsync the system may drop data without reporting it again.
 import {
   closeSync,
   fdatasync,
@@ -22,12 +22,12 @@ import type { Store, StoredSegment } from "../../core/abi.js";
 import { DiskError, onDisk } from "./disk-error.js";
 
 const NAME = /^(\d{10})-(\d{10})\.segment$/;
-/** Files kept open: a backlog on disk may have more of them than the system lets us open. */
+/** Number of files that stay open: a backlog on disk may have more than the system allows. */
 const OPEN_MAX = 64;
 const syncData = promisify(fdatasync);
 const syncAll = promisify(fsync);
 
-/** The file of a segment. */
+/** Returns the file name of a segment. */
 export function segmentFile(number: number, leadership: number): string {
   return `${[leadership, number].map((part) => String(part).padStart(10, "0")).join("-")}.segment`;
 }
@@ -38,11 +38,11 @@ interface Segment {
   bytes: number;
 }
 
-/** The files of one folder. */
+/** The segment files of one folder. */
 export class FileStore implements Store {
   readonly #folder: string;
   readonly #folderDescriptor: number;
-  /** Those that are open, the one that was used last at the end. */
+  /** Open files, the most recently used at the end. */
   readonly #open = new Map<string, Segment>();
   readonly #unflushed = new Set<Segment>();
   readonly #flushing = new Set<Segment>();
@@ -55,8 +55,8 @@ export class FileStore implements Store {
   }
 
   /**
-   * All segments there are. A process that was killed may have left bytes that are in no disk yet; they are flushed before a new
-   * segment vouches for them.
+   * Returns all segments. A killed process may have left bytes that are not on the disk yet; they are flushed before a
+   * new segment relies on them.
    */
   segments(): StoredSegment[] {
     const found = onDisk(this.#folder, "read", () => readdirSync(this.#folder)).flatMap((name) => {
@@ -116,7 +116,7 @@ export class FileStore implements Store {
     this.#unflushed.clear();
     try {
       const files = [...this.#flushing].map(({ path, descriptor }) => flushed(path, syncData(descriptor)));
-      // Every one is waited for: a file must not be closed while it is flushed.
+      // All are awaited: a file must not be closed while it is flushed.
       const all = folderChanged ? [...files, flushed(this.#folder, syncAll(this.#folderDescriptor))] : files;
       const failed = (await Promise.allSettled(all)).find(({ status }) => status === "rejected");
       if (failed) throw this.#failed((failed as PromiseRejectedResult).reason);
@@ -140,7 +140,7 @@ export class FileStore implements Store {
     const path = this.#pathOf(number, leadership);
     const known = this.#open.get(path);
     if (!known) return onDisk(path, "opened", () => this.#keep(opened(path)));
-    // The last one was used last in most cases, and a map keeps the order of arrival.
+    // Usually the last one was used last, and a map is ordered by insertion.
     if (this.#open.size === OPEN_MAX) {
       this.#open.delete(path);
       this.#open.set(path, known);
@@ -162,7 +162,7 @@ export class FileStore implements Store {
     if (!this.#flushing.has(segment)) closeSync(segment.descriptor);
   }
 
-  /** Closes what was forgotten meanwhile. */
+  /** Closes files that were removed meanwhile. */
   #flushed(): void {
     for (const segment of this.#flushing) {
       if (this.#open.get(segment.path) !== segment) closeSync(segment.descriptor);

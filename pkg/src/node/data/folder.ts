@@ -1,13 +1,14 @@
-// Folder: where a broker keeps its data: made so that it stays, and held by one broker at a time.
+// Folder: the folder of a broker's data: made durably, and in use by one broker at a time.
 //
-// Node has no lock that the system takes back from a process that was killed, but a socket is closed with its process. So who
-// holds a folder listens on a socket in it: `lock-PID-RANDOM`. Nobody connects to the socket of a dead one, whatever process has
-// its number now; the socket of a living one answers through the borders of containers, too, and within one process.
+// Node has no lock that the system releases when a process is killed, but a socket is closed with its process. So the
+// process that owns a folder listens on a socket in it: `lock-PID-RANDOM`. Connecting to a dead process's socket fails,
+// whichever process has its PID now; connecting to a live one's works across containers, too, and within one process.
 //
-//   listen under a hidden name ──> rename to lock-… ──> connect to every other lock-…: who answers holds the folder
+//   listen under a hidden name ──> rename to lock-… ──> connect to every other lock-…: one that accepts owns it
 //
-// Of two that come at once at least one sees the other, as each is to be seen before it looks. A visible socket was listened on
-// from the beginning, so one that refuses is dead for good, and as no name is used twice, it can be removed.
+// Of two processes that start at once at least one sees the other, as each is visible before it looks. A visible socket
+// has been listening from the beginning, so one that refuses is dead for good; and as no name is used twice, it can be
+// removed.
 import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { connect, createServer, type Server } from "node:net";
@@ -18,12 +19,12 @@ import { DiskError, onDisk } from "./disk-error.js";
 
 const LOCK = /^lock-(\d+)-[\da-f]+$/;
 const DEAD = ["ECONNREFUSED", "ENOENT"];
-/** What the address of a socket has room for everywhere. */
+/** The longest socket path that works everywhere. */
 const ADDRESS_MAX_BYTES = 100;
 const ATTEMPTS = 4;
 const PAUSE_MS = 100;
 
-/** A folder that nobody else uses. */
+/** A folder in exclusive use. */
 export class Folder {
   readonly path: string;
   readonly #socket: Server;
@@ -35,11 +36,11 @@ export class Folder {
     this.#lock = lock;
   }
 
-  /** Takes a folder, which is made where there is none. */
+  /** Takes a folder, and makes it if needed. */
   static async take(path: string): Promise<Folder> {
     const folder = resolve(path);
     make(folder);
-    // Whoever came at the same moment has seen us, too; and one that was told to end may still be about to.
+    // A process that starts at the same moment has seen us, too; and one that is being stopped may still be ending.
     for (let attempt = 1; ; attempt++) {
       const taken = await Folder.#take(folder);
       if (taken instanceof Folder) return taken;
@@ -52,13 +53,13 @@ export class Folder {
     }
   }
 
-  /** Lets the folder go. */
+  /** Releases the folder. */
   release(): void {
     rmSync(join(this.path, this.#lock), { force: true });
     this.#socket.close();
   }
 
-  /** The folder, or the number of the process that holds it. */
+  /** Returns the folder, or the PID of the process that owns it. */
   static async #take(path: string): Promise<Folder | string> {
     const name = `lock-${process.pid}-${randomBytes(8).toString("hex")}`;
     const short = shortcut(path);
@@ -76,7 +77,7 @@ export class Folder {
   }
 }
 
-/** Makes the names of files in a folder outlast a power failure. */
+/** Makes the file names in a folder durable. */
 export function syncFolder(path: string): void {
   const descriptor = openSync(path, "r");
   try {
@@ -92,7 +93,7 @@ function make(path: string): void {
   for (let made = path; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made));
 }
 
-/** A name of the folder that leaves room for that of a socket in its address. */
+/** Returns a short path of the folder, so that a socket's path fits. */
 function shortcut(path: string): { path: string; remove: () => void } {
   const room = ADDRESS_MAX_BYTES - `/.lock-${process.pid}-`.length - 16;
   if (Buffer.byteLength(path) <= room) return { path, remove: () => {} };
@@ -105,12 +106,12 @@ function listening(folder: string, address: string): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => socket.destroy());
     server.once("error", (error) => reject(new DiskError(folder, "locked", error)));
-    // In a cluster, too, the socket is this process's own.
+    // Even in a cluster the socket is this process's own.
     server.listen({ path: address, exclusive: true }, () => resolve(server.unref()));
   });
 }
 
-/** The process that holds the folder beside us, if any. What dead ones left is removed. */
+/** Returns another process that owns the folder, if any. Locks of dead processes are removed. */
 async function holderOf(path: string, short: string, ours: string): Promise<string | undefined> {
   for (const name of readdirSync(path)) {
     const [, process] = LOCK.exec(name) ?? [];

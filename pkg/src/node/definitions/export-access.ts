@@ -1,7 +1,7 @@
 // Export of access: users, virtual hosts, permissions and restrictions as definitions.
 import type { Access, User, VirtualHost } from "../access/access.js";
 
-/** Users, virtual hosts, and what is permitted and restricted; of users only those that are wanted. */
+/** Exports users, virtual hosts, permissions and restrictions; of users only those that are wanted. */
 export function exportAccess(access: Access, isWanted = (_user: string): boolean => true) {
   const { restrictions } = access;
   const users = [...access.users.values()].filter(({ name }) => isWanted(name));
@@ -16,19 +16,20 @@ export function exportAccess(access: Access, isWanted = (_user: string): boolean
   };
 }
 
-/** A virtual host as it is reported. */
+/** Returns the report of a virtual host. */
 export function reportVirtualHost({ description, tags, defaultQueueType }: VirtualHost) {
   const type = defaultQueueType && { default_queue_type: defaultQueueType };
   return { description, tags, ...type, metadata: { description, tags, ...type } };
 }
 
-/** A user as it is reported; the password stays hidden in its hash. */
+/** Returns the report of a user, with the password's hash. */
 export function reportUser({ name, password, tags }: User): object {
   return { name, password_hash: password.hash, hashing_algorithm: password.algorithm, tags, limits: {} };
 }
 
 /**
- * Limits of virtual hosts and operators' policies, which RabbitMQ keeps among its parameters; of all virtual hosts or of one.
+ * Exports limits of virtual hosts and operator policies, which are among RabbitMQ's parameters; of all virtual hosts or
+ * of one.
  */
 export function exportParameters({ restrictions }: Access, virtualHost?: string) {
   const limits = [...restrictions.virtualHosts].filter(([, value]) => Object.keys(value).length > 0);

@@ -1,16 +1,16 @@
-// Export: all that there is, as definitions that can be imported again.
+// Export: the state of a broker as definitions, which can be imported again.
 import type { Report } from "../../core/abi.js";
 import type { Operations } from "../operations.js";
 import { exportAccess, exportParameters } from "./export-access.js";
 
-/** Which versions an export claims to come from. */
+/** The versions that an export claims to come from. */
 export interface Versions {
   rabbitmq: string;
   product: string;
   version: string;
 }
 
-/** What there is, in the shape that an import takes. */
+/** Exports everything, in the form that an import takes. */
 export function exportDefinitions(operations: Operations, versions: Versions): object {
   const { access } = operations;
   return {
@@ -24,7 +24,7 @@ export function exportDefinitions(operations: Operations, versions: Versions): o
   };
 }
 
-/** What there is in one virtual host; its name is not in it, so that it can be imported to another one. */
+/** Exports one virtual host, without its name, so that it can be imported into another one. */
 export function exportVirtualHost(operations: Operations, versions: Versions, virtualHost: string): object {
   const { policies, ...rest } = topology(operations, virtualHost);
   const bare = Object.entries(rest).map(([name, items]) => [name, items.map(({ vhost: _, ...item }) => item)]);
@@ -35,12 +35,12 @@ export function exportVirtualHost(operations: Operations, versions: Versions, vi
 function topology(operations: Operations, virtualHost?: string) {
   const reports = (kind: "policies" | "queues" | "exchanges" | "bindings") => operations.list(kind, virtualHost);
   const isOurs = ({ name }: { name?: unknown }) => name === "" || String(name).startsWith("amq.");
-  // One that is durable outlives who declared it, whoever has given it its name.
-  const isKeptQueue = (queue: Report) => !queue.exclusive && (queue.durable || !isOurs(queue));
-  const queues = reports("queues").filter(isKeptQueue);
-  const kept = new Set(queues.map(({ name, vhost }) => JSON.stringify([vhost, name])));
+  // A durable queue outlives the connection that declared it, even if the broker generated its name.
+  const isExported = (queue: Report) => !queue.exclusive && (queue.durable || !isOurs(queue));
+  const queues = reports("queues").filter(isExported);
+  const exported = new Set(queues.map(({ name, vhost }) => JSON.stringify([vhost, name])));
   const isKept = ({ source, vhost, destination, destination_type }: Record<string, unknown>) =>
-    source !== "" && (destination_type === "exchange" || kept.has(JSON.stringify([vhost, destination])));
+    source !== "" && (destination_type === "exchange" || exported.has(JSON.stringify([vhost, destination])));
   return {
     policies: reports("policies"),
     queues: queues.map((queue) => picked(queue, ["name", "vhost", "durable", "auto_delete", "arguments"])),

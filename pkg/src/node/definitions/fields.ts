@@ -1,7 +1,7 @@
-// Fields: a JSON object that somebody sent, read field by field; a wrong one is a TypeError that names it.
+// Fields: a JSON object from a client, read field by field; an invalid field is a TypeError that names it.
 import type { Table } from "../../core/abi.js";
 
-/** A JSON object and what it is called in errors. */
+/** A JSON object and its name in errors. */
 export class Fields {
   readonly #object: Record<string, unknown>;
   readonly #what: string;
@@ -16,19 +16,19 @@ export class Fields {
     return this.#object;
   }
 
-  /** A field as it is; undefined when it is missing, or null. */
+  /** Returns a field as it is; undefined when it is missing, or null. */
   get(name: string): unknown {
     return Object.hasOwn(this.#object, name) ? (this.#object[name] ?? undefined) : undefined;
   }
 
-  /** A text, that may only be missing when there is another to take its place. */
+  /** Returns a string, or `otherwise` when it is missing. */
   text(name: string, otherwise?: string): string {
     const value = this.get(name) ?? otherwise;
     if (typeof value !== "string") throw this.wrong(name, "a text");
     return value;
   }
 
-  /** true or false, false when missing; old tools send them as texts. */
+  /** Returns a boolean, false when missing; old tools send strings. */
   flag(name: string): boolean {
     const value = this.get(name) ?? false;
     if (typeof value === "boolean") return value;
@@ -36,7 +36,7 @@ export class Fields {
     throw this.wrong(name, "true or false");
   }
 
-  /** An integer; old tools send them as texts. */
+  /** Returns an integer; old tools send strings. */
   integer(name: string, otherwise?: number): number {
     const value = this.get(name) ?? otherwise;
     const isText = typeof value === "string" && /^-?\d+$/.test(value);
@@ -45,23 +45,23 @@ export class Fields {
     return number;
   }
 
-  /** A whole number of 0 or more, a bigint where a number is not exact. */
+  /** Returns a whole number of 0 or more, as a bigint if a number would not be exact. */
   long(name: string): number | bigint {
     const value = this.get(name);
     if (typeof value === "bigint" && value >= 0n && value < 1n << 64n) return value;
     return this.integer(name);
   }
 
-  /** An object, empty when missing. */
+  /** Returns an object, empty when missing. */
   table(name: string): Table {
     const value = this.get(name) ?? {};
-    // An empty table is a list to some languages.
+    // Some languages encode an empty table as a list.
     if (Array.isArray(value) && value.length === 0) return {};
     if (!isObject(value)) throw this.wrong(name, "an object");
     return value as Table;
   }
 
-  /** The error for a field that is not what it must be. */
+  /** Returns the error for an invalid field. */
   wrong(name: string, expected: string): TypeError {
     const isMissing = this.get(name) === undefined;
     const where = this.#what === "" ? name : `${this.#what}.${name}`;
@@ -69,13 +69,13 @@ export class Fields {
   }
 }
 
-/** A JSON object's fields. */
+/** Returns the fields of a JSON object. */
 export function fields(value: unknown, what: string): Fields {
   if (!isObject(value)) throw new TypeError(`${what || "The body"} must be a JSON object.`);
   return new Fields(value, what);
 }
 
-/** A list, empty when missing. */
+/** Returns a list, empty when missing. */
 export function list(value: unknown, what: string): unknown[] {
   if (value === undefined) return [];
   if (!Array.isArray(value)) throw new TypeError(`${what} must be a list.`);

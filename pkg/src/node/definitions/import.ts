@@ -1,5 +1,5 @@
-// Import: makes the things that definitions describe. Existing ones stay as they are, as with RabbitMQ; those that cannot be made
-// are left out, and listed.
+// Import: adds and declares everything in definitions. Existing items stay as they are, as with RabbitMQ; those that
+// are refused are skipped, and listed.
 import { BrokerError } from "../../core/errors.js";
 import type { ExchangeType } from "../../core/named-arguments.js";
 import type { PolicyOptions } from "../../embedded/options.js";
@@ -9,7 +9,7 @@ import type { BindingDeclaration, Declaration, Definitions, ExchangeDeclaration 
 
 const UNKNOWN_KEY = /the key '([^']*)' is unknown/;
 
-/** Makes the things that are defined, at once. */
+/** Imports definitions at once. */
 export function importDefinitions(operations: Operations, definitions: Definitions): void {
   const work = new Import(operations, definitions);
   for (const _ of work.steps());
@@ -28,7 +28,7 @@ export class Import {
     this.#skipped = [...definitions.skipped];
   }
 
-  /** Makes one thing after another. */
+  /** Imports one item after another. */
   *steps(): Generator<void> {
     const definitions = this.#definitions;
     for (const { name, ...described } of definitions.virtualHosts) this.#operations.setVirtualHost(name, described);
@@ -50,7 +50,7 @@ export class Import {
     this.#makeLimits(definitions);
   }
 
-  /** Returns what was left out, each with the reason, and warns of it. */
+  /** Returns the skipped items, each with the reason, and logs a warning. */
   end(): string[] {
     const skipped = this.#skipped;
     if (skipped.length > 0) {
@@ -74,7 +74,7 @@ export class Import {
     }
   }
 
-  // They come last, as there may be more things than they allow.
+  // Limits come last, as existing items may exceed them.
   #makeLimits({ userLimits, virtualHostLimits }: Definitions): void {
     const { restrictions } = this.#operations.access;
     for (const { name, limits } of userLimits) restrictions.users.set(name, limits);
@@ -115,14 +115,14 @@ export class Import {
   }
 
   #makeBinding({ vhost, source, destination, toExchange, routingKey, arguments: table }: BindingDeclaration): void {
-    // Each queue has one of the default exchange.
+    // Every queue has a binding to the default exchange already.
     if (source === "") return;
     const verb = toExchange ? "bindExchange" : "bind";
     const bind = () => this.#operations.broker(vhost)[verb](destination, source, routingKey, table);
     this.#within(vhost, `binding of '${destination}' to '${source}'`, bind);
   }
 
-  /** Makes something in a virtual host, or notes why not. */
+  /** Imports an item into a virtual host, or records why not. */
   #within(vhost: string, what: string, make: () => void): void {
     if (!this.#operations.access.virtualHosts.has(vhost)) {
       this.#skipped.push(`${what}: there is no virtual host '${vhost}'`);
@@ -138,7 +138,7 @@ export class Import {
   }
 }
 
-/** Whether a passive declaration finds what it is for. */
+/** Whether a passive declaration succeeds. */
 function isThere(declare: () => unknown): boolean {
   try {
     declare();

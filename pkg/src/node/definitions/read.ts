@@ -1,4 +1,4 @@
-// Read: definitions as RabbitMQ exports them, checked as a whole: users, virtual hosts, permissions, policies and topology.
+// Read: parses and validates definitions in RabbitMQ's format: users, virtual hosts, permissions, policies, topology.
 import type { Table } from "../../core/abi.js";
 import { DEFAULT_VIRTUAL_HOST } from "../../core/engine.js";
 import type { OperatorKey } from "../../core/named-arguments.js";
@@ -9,12 +9,12 @@ import { ALGORITHMS, DEFAULT_ALGORITHM, hashPassword, isAlgorithm, isHash } from
 import { type LimitsByName, type TopicPermissions, USER_LIMITS, VIRTUAL_HOST_LIMITS } from "../access/restrictions.js";
 import { type Fields, fields, list } from "./fields.js";
 
-/** Components of parameters that mean something here. */
+/** Components of parameters that are supported. */
 const COMPONENTS = ["operator_policy", "vhost-limits"];
-/** Global parameters that each RabbitMQ has for itself. */
+/** Global parameters that are specific to each RabbitMQ. */
 const OWN = ["internal_cluster_id", "cluster_name"];
 const TYPES = ["classic", "quorum"] as const;
-/** Keys of operator policies; the compiler misses those of the core's that are not here. */
+/** Keys of operator policies; the compiler reports a key of the core that is missing here. */
 const OPERATOR_KEYS: readonly string[] = Object.keys({
   expires: true,
   "message-ttl": true,
@@ -67,7 +67,7 @@ interface NamedPolicy {
   policy: PolicyOptions;
 }
 
-/** Permissions by topic, of somebody somewhere. */
+/** Permissions by topic of a user in a virtual host. */
 interface TopicGranted extends TopicPermissions {
   user: string;
   vhost: string;
@@ -80,7 +80,7 @@ interface Limited {
   limits: LimitsByName;
 }
 
-/** What an import is to make. */
+/** The items of an import. */
 export interface Definitions {
   virtualHosts: Described[];
   users: User[];
@@ -93,16 +93,16 @@ export interface Definitions {
   queues: Declaration[];
   exchanges: ExchangeDeclaration[];
   bindings: BindingDeclaration[];
-  /** Things that are left out, each with the reason. */
+  /** Skipped items, each with the reason. */
   skipped: string[];
 }
 
-/** The error for something that RabbitMQ has and this broker has not. */
+/** The error for something in RabbitMQ that this broker does not support. */
 class Unsupported extends TypeError {}
 
 /**
- * Checks definitions. All are for the virtual host, if one is given; else for the one that each names, or for `/`. A wrong
- * form is a TypeError; things that this broker does not have are left out, and listed.
+ * Parses definitions. With a virtual host, all are for it; otherwise for the one that each names, or for `/`. Malformed
+ * ones are a TypeError; unsupported ones are skipped, and listed.
  */
 export function readDefinitions(value: unknown, virtualHost?: string): Definitions {
   const all = fields(value, "definitions");
@@ -156,7 +156,7 @@ export function readDefinitions(value: unknown, virtualHost?: string): Definitio
   };
 }
 
-/** One thing in a list, or none if this broker does not have it. */
+/** Returns one item in a list, or none if it is not supported. */
 function supported<T>(read: () => T, skipped: string[]): T[] {
   try {
     return [read()];
@@ -167,17 +167,17 @@ function supported<T>(read: () => T, skipped: string[]): T[] {
   }
 }
 
-/** An operator's policy without the keys that it cannot have. */
+/** Returns an operator policy without the keys that it cannot have. */
 function operatorPolicy(policy: PolicyOptions, what: string, skipped: string[]): PolicyOptions {
   const entries = Object.entries(policy.definition);
-  const kept = entries.filter(([key]) => OPERATOR_KEYS.includes(key));
-  if (kept.length === 0) throw new Unsupported(`${what}: it has no key that an operator's policy may have`);
+  const allowed = entries.filter(([key]) => OPERATOR_KEYS.includes(key));
+  if (allowed.length === 0) throw new Unsupported(`${what}: it has no key that an operator's policy may have`);
   const others = entries.map(([key]) => key).filter((key) => !OPERATOR_KEYS.includes(key));
   if (others.length > 0) skipped.push(`${what}: without its keys ${others.join(", ")}, which it may not have`);
-  return { ...policy, definition: Object.fromEntries(kept) };
+  return { ...policy, definition: Object.fromEntries(allowed) };
 }
 
-/** Limits; those that would be ignored are listed as left out. */
+/** Returns the supported limits; others are listed as skipped. */
 function knownLimits(
   item: Fields,
   known: readonly string[],
@@ -185,7 +185,7 @@ function knownLimits(
   skipped: string[],
   all?: Fields,
 ): LimitsByName {
-  // An empty table is a list to some languages.
+  // Some languages encode an empty table as a list.
   const limits = all ?? fields(item.table("limits"), "limits");
   const entries = Object.keys(limits.all).flatMap((name) => {
     if (!known.includes(name)) skipped.push(`${what}: the limit ${name} is unknown here`);
@@ -195,7 +195,7 @@ function knownLimits(
   return Object.fromEntries(entries);
 }
 
-/** Permissions by topic. A pattern that does not work here permits nothing. */
+/** Returns permissions by topic. A pattern that is not supported permits nothing. */
 function readTopicPermissions(item: Fields, skipped: string[]): TopicPermissions & { exchange: string } {
   const exchange = item.text("exchange");
   const usable = (name: "write" | "read") => {
@@ -208,12 +208,12 @@ function readTopicPermissions(item: Fields, skipped: string[]): TopicPermissions
   return { exchange, write: usable("write"), read: usable("read") };
 }
 
-/** Permissions by topic as the HTTP API has them. */
+/** Parses permissions by topic in the form of the HTTP API. */
 export function topicPermissionsOf(item: Fields): TopicPermissions & { exchange: string } {
   return { exchange: item.text("exchange"), write: pattern(item, "write"), read: pattern(item, "read") };
 }
 
-/** An operator's policy as the HTTP API has it. */
+/** Parses an operator policy in the form of the HTTP API. */
 export function readOperatorPolicy(item: Fields): PolicyOptions {
   const policy = readPolicy(item);
   const unknown = Object.keys(policy.definition).find((key) => !OPERATOR_KEYS.includes(key));
@@ -221,7 +221,7 @@ export function readOperatorPolicy(item: Fields): PolicyOptions {
   throw new TypeError(`definition has a key '${unknown}'; an operator's policy may have ${OPERATOR_KEYS.join(", ")}.`);
 }
 
-/** A user as the definitions and the HTTP API have it: with a password, its hash, or neither. */
+/** Parses a user in the form of definitions and the HTTP API: with a password, its hash, or neither. */
 export function readUser(item: Fields, name = item.text("name")): User {
   const algorithm = item.get("hashing_algorithm") ?? DEFAULT_ALGORITHM;
   if (!isAlgorithm(algorithm)) {
@@ -236,13 +236,13 @@ export function readUser(item: Fields, name = item.text("name")): User {
   return { name, tags, password };
 }
 
-/** Permissions, each a regular expression. */
+/** Parses permissions, each a regular expression. */
 export function readPermissions(item: Fields, user: string, vhost: string): Granted {
   const [configure, write, read] = [pattern(item, "configure"), pattern(item, "write"), pattern(item, "read")];
   return { user, vhost, configure, write, read };
 }
 
-/** A policy. */
+/** Parses a policy. */
 export function readPolicy(item: Fields): PolicyOptions {
   const applyTo = item.text("apply-to", "all") as NonNullable<PolicyOptions["applyTo"]>;
   if (!APPLY_TO.includes(applyTo)) throw item.wrong("apply-to", `one of ${APPLY_TO.join(", ")}`);
@@ -251,7 +251,7 @@ export function readPolicy(item: Fields): PolicyOptions {
   return { pattern: pattern(item, "pattern"), applyTo, priority: item.integer("priority", 0), definition };
 }
 
-/** A virtual host's description. A default type of queue that is not known here is listed as left out. */
+/** Parses a virtual host's description. An unsupported default queue type is listed as skipped. */
 export function readVirtualHost(item: Fields, name = item.text("name"), skipped: string[] = []): Described {
   const metadata = fields(item.table("metadata"), "metadata");
   const description = item.text("description", metadata.text("description", ""));
@@ -264,13 +264,13 @@ export function readVirtualHost(item: Fields, name = item.text("name"), skipped:
   return described;
 }
 
-/** A queue. */
+/** Parses a queue. */
 export function readDeclaration(item: Fields, vhost: string, name = item.text("name")): Declaration {
   const [durable, autoDelete] = [item.flag("durable"), item.flag("auto_delete")];
   return { name, vhost, durable, autoDelete, arguments: item.table("arguments") };
 }
 
-/** An exchange. */
+/** Parses an exchange. */
 export function readExchange(item: Fields, vhost: string, name = item.text("name")): ExchangeDeclaration {
   const [type, internal] = [item.text("type", "direct"), item.flag("internal")];
   return { ...readDeclaration(item, vhost, name), type, internal };
@@ -284,7 +284,7 @@ function readBinding(item: Fields, vhost: string): BindingDeclaration {
   return { vhost, source, destination, toExchange: type === "exchange", routingKey, arguments: table };
 }
 
-// Older exports have them as one text.
+// Older exports have them as one string.
 function readTags(item: Fields, tags: unknown): string[] {
   if (tags === undefined) return [];
   const names = typeof tags === "string" ? tags.split(",") : tags;

@@ -1,5 +1,5 @@
-// Connections: AMQP over Node streams, TCP sockets and WebSockets alike. What a client sent goes into the broker as it comes; what
-// the broker has for a client leaves as one write a turn, and stays in the broker while the client does not read.
+// Connections: AMQP over Node streams, TCP sockets and WebSockets alike. Input enters the broker as it arrives; output
+// leaves in one write for each turn, and stays in the broker while the client does not read.
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Peer, Server } from "../../core/abi.js";
@@ -11,14 +11,14 @@ import { Pace } from "./slices.js";
 
 const LINGER_MS = 2_000;
 
-/** How a client reaches the broker: over which socket, and whom its verified certificate names if it is encrypted. */
+/** A client's transport: its socket and, if it is encrypted, the user that its verified certificate names. */
 export interface Transport {
   socket: Socket;
   tls?: boolean;
   certificateName?: string | undefined;
 }
 
-/** What all transports together did: how many there were, the bytes over them, and how often some came or left. */
+/** Totals of all transports: their number, the bytes over them, and the number of events in which some came or left. */
 export interface Totals {
   opened: number;
   closed: number;
@@ -31,34 +31,34 @@ export interface Totals {
 interface Connection {
   readonly id: number;
   readonly stream: Duplex;
-  /** The address that it comes from. */
+  /** Its remote address. */
   readonly address: string;
-  /** The end of it that is here. */
+  /** Its local address. */
   readonly local: { host: string; port: number };
-  /** Its transport's buffer is full. */
+  /** Whether its transport's buffer is full. */
   blocked: boolean;
-  /** It has tried to log in. */
+  /** Whether it has tried to log in. */
   hasTried: boolean;
-  /** It had to wait before that. */
+  /** Whether its login was delayed. */
   hasWaited: boolean;
-  /** It was received, and goes into the broker as a whole: thousands of small WebSocket messages may come in one read. */
+  /** Received chunks that were not read yet: thousands of small WebSocket messages may arrive in one read. */
   unread: Uint8Array[];
   readonly pace: Pace;
-  /** It is others' turn. */
+  /** Whether it yields to others. */
   isResting: boolean;
 }
 
-/** What all connections have in common. */
+/** Options of all connections. */
 export interface ConnectionOptions {
   guard: LoginGuard;
-  /** The SASL mechanisms that are offered, each to those whom it is for. */
+  /** The SASL mechanisms to offer, each to the clients that can use it. */
   mechanisms: readonly Mechanism[];
 }
 
 /** A SASL mechanism. */
 export type Mechanism = (typeof MECHANISMS)[number];
 
-/** The SASL mechanisms that there are. */
+/** The supported SASL mechanisms. */
 export const MECHANISMS = ["PLAIN", "AMQPLAIN", "EXTERNAL", "ANONYMOUS"] as const;
 
 /** The AMQP connections of one engine. */
@@ -78,12 +78,12 @@ export class Connections {
     engine.afterRestart(() => this.#drop());
   }
 
-  /** Takes a new transport: a socket, or what is spoken over it. */
+  /** Accepts a new transport: a socket, or a stream over it. */
   accept(stream: Duplex, transport: Transport): void {
     this.attempt(stream, () => this.#accept(stream, transport));
   }
 
-  /** Does something for one transport, unless the broker is away. A bug that it meets ends that transport alone. */
+  /** Runs work for one transport, unless the broker is away. A bug in it ends that transport alone. */
   attempt(stream: Duplex, work: () => void): void {
     if (this.#engine.isAway) return void stream.destroy();
     this.#engine.attempt(() => this.#contain(stream, work));
@@ -122,12 +122,12 @@ export class Connections {
     stream.on("close", () => this.attempt(stream, () => this.#closed(connection)));
   }
 
-  /** Our end of a connection's transport. */
+  /** Returns the local address of a connection. */
   localOf(id: number): object | undefined {
     return this.#connections.get(id)?.local;
   }
 
-  /** Asks every peer to leave (connection.close 320) and waits until they have, at most `boundMs`. */
+  /** Closes all connections (connection.close 320) and waits until they have ended, at most `boundMs`. */
   async shutdown(boundMs: number): Promise<void> {
     try {
       if (!this.#engine.isAway) this.#engine.change((server) => server.shutdown());
@@ -138,7 +138,7 @@ export class Connections {
     }
   }
 
-  /** The broker has forgotten them: their clients connect again. */
+  /** The broker was replaced and does not know them: their clients connect again. */
   #drop(): void {
     this.totals.closed += this.#connections.size;
     this.#connections.clear();
@@ -156,7 +156,7 @@ export class Connections {
     });
   }
 
-  // A broker that started again gives its connections the same ids.
+  // After a restart the broker reuses connection ids.
   #isHere(connection: Connection): boolean {
     return this.#connections.get(connection.id) === connection;
   }
@@ -173,14 +173,14 @@ export class Connections {
     this.#take(connection, more.length > 0 ? Buffer.concat([first, ...more]) : first);
   }
 
-  // A stream that has ended takes nothing back, so the rest is read at once.
+  // An ended stream cannot take unread input back, so the rest is read at once.
   #ended(connection: Connection): void {
     connection.pace.bytes = Number.POSITIVE_INFINITY;
     this.#receive(connection);
     this.#gone(connection);
   }
 
-  // Too many logins from its address have failed: what it says is read later.
+  // Too many logins from its address have failed: its input is read later.
   #delay(connection: Connection, delayMs: number): void {
     connection.hasWaited = true;
     connection.stream.pause();
@@ -191,7 +191,7 @@ export class Connections {
     connection.stream.once("close", () => clearTimeout(timer));
   }
 
-  // As much of it as is its share of the broker's time; the rest comes again.
+  // Reads as much as its share of the broker's time allows; the rest is read later.
   #take(connection: Connection, bytes: Uint8Array): void {
     this.totals.receivedBytes += bytes.length;
     this.totals.received++;
@@ -206,7 +206,7 @@ export class Connections {
     }
   }
 
-  /** Whether there may be more now. */
+  /** Returns whether more may be read now. */
   #takePiece(connection: Connection, bytes: Uint8Array): boolean {
     const fromMs = performance.now();
     const receive = () => this.#engine.change((server) => server.receive(connection.id, bytes));
@@ -261,7 +261,7 @@ export class Connections {
     if (!connection.isResting) connection.stream.resume();
   }
 
-  // The broker has said its last word. Closing with unread input would reset the transport and could lose that word.
+  // The broker has closed it. Closing with unread input would reset the transport and could lose the last output.
   #finish(connection: Connection): void {
     this.#gone(connection);
     const linger = setTimeout(() => connection.stream.destroy(), LINGER_MS);
@@ -299,7 +299,7 @@ function peerOf(
   return { loopback, name, host, port, tls, certificateName, mechanisms: offered };
 }
 
-// A socket that listens to both families tells IPv4 in the clothes of IPv6.
+// A dual-stack socket reports IPv4 peers as IPv4-mapped IPv6 addresses.
 function addressOf(address = ""): string {
   return address.replace(/^::ffff:(?=\d)/, "");
 }

@@ -1,4 +1,4 @@
-// Files: the page's own files over HTTP, from one folder and never from outside it.
+// Files: serves the page's files over HTTP, from one folder and never from outside it.
 import { createReadStream } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
@@ -20,7 +20,7 @@ const TYPES: Record<string, string> = {
   ".woff2": "font/woff2",
 };
 
-// The bundler's names carry a hash of the content: name-1a2B3c4D.js
+// The bundler's names contain a hash of the content: name-1a2B3c4D.js
 const HASHED = /-[\w-]{8}\.\w+$/;
 
 /** Sends the file for a URL's path. Returns false when there is none. */
@@ -44,7 +44,7 @@ export async function sendFile(
   return true;
 }
 
-/** The real path of a URL's path in this folder; undefined when it is not in there, even by a link. */
+/** Returns the real path of a URL's path in this folder; undefined when it is outside, even by a link. */
 async function inside(root: string, pathname: string): Promise<string | undefined> {
   try {
     const folder = await realpath(root);

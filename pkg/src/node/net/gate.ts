@@ -1,18 +1,21 @@
-// Gate: who may speak HTTP to the broker. A page of another site can reach 127.0.0.1 through its visitor's browser, by its own
-// name pointed there (DNS rebinding: a foreign Host) or by a plain request (a foreign Origin). Both are refused.
+// Gate: decides which HTTP requests are allowed. A page of another site can reach 127.0.0.1 through its visitor's
+// browser, by resolving its own name to it (DNS rebinding: a foreign Host) or by a plain request (a foreign Origin).
+// Both are refused.
 import type { IncomingHttpHeaders } from "node:http";
 
 const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"];
 
-/** What is let in beside the broker's own page on this machine. */
+/** The hosts and origins that are allowed in addition to the broker's own page on this machine. */
 export interface GateRules {
-  /** Names of this machine that a Host header may carry, with a port or, for any port, without; "*" allows every name. */
+  /**
+   * Names of this machine that a Host header may have, with a port or, for any port, without; "*" allows every name.
+   */
   allowedHosts: readonly string[];
   /** Origins, such as `https://app.example`, whose pages may use the broker. */
   allowedOrigins: readonly string[];
 }
 
-/** Why a request is refused, or undefined when it is let in. */
+/** Returns why a request is refused, or undefined when it is allowed. */
 export function refusal(headers: IncomingHttpHeaders, rules: GateRules): string | undefined {
   const host = headers.host?.toLowerCase() ?? "";
   if (!isAllowedHost(host, rules)) {
@@ -23,7 +26,7 @@ export function refusal(headers: IncomingHttpHeaders, rules: GateRules): string 
   return `Pages of the origin "${origin}" may not use this broker; allow them with the option allowedOrigins (--allowed-origin).`;
 }
 
-// Nobody can point a name of loopback elsewhere. Its port may be another than ours, as that of a container is mapped.
+// Loopback names cannot be rebound. The port may differ from ours, as that of a container is mapped.
 function isAllowedHost(host: string, { allowedHosts }: GateRules): boolean {
   const [, name] = /^(\[[0-9a-f:.]+\]|[^:]+)(?::\d+)?$/.exec(host) ?? [];
   if (name === undefined) return false;

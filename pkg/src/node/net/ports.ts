@@ -1,11 +1,11 @@
-// Ports: listening on loopback's two addresses under one port number, and the sentence for a port that cannot be had.
+// Ports: listening on loopback's two addresses with one port number, and the error for a port that is not available.
 import type { AddressInfo, Server } from "node:net";
 
 const LOOPBACK = ["127.0.0.1", "::1"];
 const ATTEMPTS = 5;
 const NO_ADDRESS = ["EADDRNOTAVAIL", "EAFNOSUPPORT", "ENOTFOUND"];
 
-/** The option of `listen` that asked for what cannot be had. */
+/** The option of `listen` that an error is about. */
 export type PortOption = "amqpPort" | "amqpsPort" | "httpPort" | "host";
 
 /** A port that could not be listened on. */
@@ -23,13 +23,13 @@ export class PortError extends Error {
   }
 }
 
-/** Servers that listen on the same port, one an address. */
+/** Servers that listen on the same port, one for each address. */
 export interface Bound {
   port: number;
   servers: Server[];
 }
 
-/** Listens on `host`, or on both loopback addresses, leaving out ::1 where the machine has no IPv6. */
+/** Listens on `host`, or on both loopback addresses, without ::1 if the machine has no IPv6. */
 export async function bind(
   make: () => Server,
   host: string | undefined,

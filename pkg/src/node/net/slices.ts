@@ -1,11 +1,11 @@
-// Slices: dear work in pieces, between which everybody else gets a turn.
+// Slices: expensive work in pieces, so that other clients are served in between.
 import type { Socket } from "node:net";
 import { setImmediate as others } from "node:timers/promises";
 
-/** So long one peer may take the event loop at a time. */
+/** Time that one peer may occupy the event loop at once. */
 export const SLICE_MS = 10;
 
-/** Does all steps of some work, in slices. */
+/** Runs all steps of some work, in slices. */
 export async function inSlices(steps: Iterable<void>): Promise<void> {
   let fromMs = performance.now();
   for (const _ of steps) {
@@ -15,12 +15,12 @@ export async function inSlices(steps: Iterable<void>): Promise<void> {
   }
 }
 
-/** Work that sockets' peers ask for. What one has asked for at once is done in order, with everybody else's in between. */
+/** Work that peers request over sockets. Requests of one peer run in order; those of different peers alternate. */
 export class Queues {
   readonly #ends = new WeakMap<Socket, Promise<void>>();
   readonly #waiting = new WeakMap<Socket, number>();
 
-  /** Does work once what its peer has asked for before is done. Meanwhile little more is read. */
+  /** Runs work after the peer's earlier requests. Meanwhile little more is read. */
   async add(socket: Socket, work: () => Promise<void>): Promise<void> {
     const before = this.#ends.get(socket);
     const count = this.#waiting.get(socket) ?? 0;
@@ -35,17 +35,17 @@ export class Queues {
   #end(socket: Socket): void {
     const count = (this.#waiting.get(socket) as number) - 1;
     this.#waiting.set(socket, count);
-    // The last one may still wait for its body.
+    // The last request may still wait for its body.
     if (count <= 1) socket.resume();
   }
 }
 
-/** How many bytes a peer may have in the broker at a time: as many as it takes a part of a slice to read. */
+/** The number of bytes to read from a peer at a time, adjusted so that reading them takes a part of a slice. */
 export class Pace {
   bytes = 16_384;
   #usedMs = 0;
 
-  /** Notes how long some bytes took; returns whether it is others' turn. */
+  /** Records how long reading took; returns whether the peer must yield to others. */
   took(ms: number): boolean {
     if (ms > SLICE_MS / 2) this.bytes = Math.max(256, this.bytes >> 1);
     else if (ms < SLICE_MS / 10) this.bytes = Math.min(1 << 20, this.bytes * 2);

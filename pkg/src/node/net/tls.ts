@@ -1,17 +1,17 @@
-// TLS: what is needed to be spoken to privately, checked before anyone connects, and the server for it.
+// TLS: its options, checked before any client connects, and the servers.
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createServer, type PeerCertificate, type Server, type TLSSocket } from "node:tls";
 import type { Connections } from "./connections.js";
 
-/** A certificate with its key, and whose certificates clients may show. */
+/** A certificate with its key, and the authorities of client certificates. */
 export interface TlsOptions {
   /** The certificate, and those that lead to its authority, in PEM form. */
   cert: string | Uint8Array;
   /** Its private key, in PEM form. */
   key: string | Uint8Array;
-  /** The authorities that client certificates must come from, in PEM form. Without any, none is asked for. */
+  /** The authorities of client certificates, in PEM form. Without any, no certificate is requested. */
   ca?: string | Uint8Array | undefined;
-  /** Refuse clients that show no certificate. */
+  /** Whether to refuse clients without a certificate. */
   requireClientCertificate?: boolean | undefined;
   /**
    * The part of a client's certificate that names its user, for the mechanism EXTERNAL: `common_name` (default), or
@@ -45,7 +45,7 @@ function checkTls({ cert, key, ca, requireClientCertificate, loginFrom }: TlsOpt
   }
 }
 
-/** A maker of servers, all alike, for AMQP over TLS. */
+/** Returns a function that makes identical servers for AMQP over TLS. */
 export function amqpsServers(options: TlsOptions, connections: Connections): () => Server {
   checkTls(options);
   const { cert, key, ca, requireClientCertificate = false, loginFrom } = options;
@@ -54,11 +54,11 @@ export function amqpsServers(options: TlsOptions, connections: Connections): () 
   const socket = { noDelay: true, highWaterMark: BUFFER_BYTES, handshakeTimeout: HANDSHAKE_MS };
   return () => {
     const server = createServer({ ...context, ...asking, ...socket });
-    // Node does not close a socket by itself whose handshake fails or takes too long.
+    // Node does not close a socket by itself whose handshake fails or times out.
     server.on("tlsClientError", (_error, socket) => socket.destroy());
     return server.on("secureConnection", (socket) => {
       connections.attempt(socket, () => {
-        // An empty object when none was shown.
+        // An empty object when there is no certificate.
         const { subject }: Partial<PeerCertificate> = ca === undefined ? {} : socket.getPeerCertificate();
         if (subject && !socket.authorized) return void socket.destroy();
         const byName = loginFrom === "distinguished_name";
@@ -69,12 +69,12 @@ export function amqpsServers(options: TlsOptions, connections: Connections): () 
   };
 }
 
-// A subject may have several of them; the last one is the most particular.
+// A subject may have several of them; the last one is the most specific.
 function commonName(names: string | string[] | undefined): string | undefined {
   return Array.isArray(names) ? names.at(-1) : names;
 }
 
-// Node writes a part a line, in the certificate's order; RFC 4514 begins with the last one.
+// Node returns one part per line, in the certificate's order; RFC 4514 begins with the last one.
 function distinguishedName(socket: TLSSocket): string | undefined {
   return socket.getPeerX509Certificate()?.subject.split("\n").reverse().join(",");
 }

@@ -1,6 +1,5 @@
 // Bystanders: well-behaved clients, one on each face of a broker. In a round trip a message is confirmed and delivered
-// before the
-// next one is sent; it arrives once, and no other message does.
+// before the next one is sent; it arrives once, and no other message does.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Agent, request } from "node:http";

@@ -1,6 +1,5 @@
 // Host: one broker in a worker thread of its own, so that a client outside can measure its delays. An uncaught error
-// ends the
-// thread.
+// ends the thread.
 //
 //   "listen"   AMQP, HTTP and WebSocket
 //   "worker"   MessagePorts, by `pocketmq/worker`
