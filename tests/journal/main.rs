@@ -3,6 +3,7 @@
 
 mod answers;
 mod backlog;
+mod exchanges;
 mod golden;
 mod lifetimes;
 #[path = "../peer/mod.rs"]

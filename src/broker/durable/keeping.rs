@@ -391,7 +391,7 @@ fn topology_bytes(state: &State) -> usize {
     };
     let mut bytes = 0;
     for (name, exchange) in state.exchanges().filter(|(_, exchange)| exchange.durable) {
-        bytes += FACT_BYTES + name.len();
+        bytes += FACT_BYTES + name.len() + table_bytes(&exchange.arguments);
         for (destination, routing_key, arguments) in exchange.bindings() {
             if state.is_kept_binding(name, destination) {
                 bytes += FACT_BYTES + name.len() + routing_key.len() + table_bytes(&arguments);

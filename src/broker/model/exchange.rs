@@ -43,8 +43,9 @@ pub(crate) struct Exchange {
     pub(crate) durable: bool,
     pub(crate) auto_delete: bool,
     pub(crate) internal: bool,
-    /// Alternate exchange, from the declaration and from the policy.
-    declared_alternate: Option<Box<str>>,
+    /// As declared.
+    pub(crate) arguments: Table,
+    /// Alternate exchange of the policy.
     policy_alternate: Option<Box<str>>,
     bindings: BTreeSet<BindingKey>,
     /// Memory that the bindings take.
@@ -70,7 +71,6 @@ impl Exchange {
     }
 
     pub(crate) fn new(kind: ExchangeKind, durable: bool, auto_delete: bool, internal: bool, arguments: &Table) -> Self {
-        let declared_alternate = alternate_exchange(arguments).map(Box::from);
         let index = Index::new(kind, arguments).unwrap_or_else(|_| unreachable!("its arguments were checked"));
         let (policy_alternate, bindings) = (None, BTreeSet::new());
         let bindings_bytes = 0;
@@ -79,7 +79,7 @@ impl Exchange {
             durable,
             auto_delete,
             internal,
-            declared_alternate,
+            arguments: arguments.clone(),
             policy_alternate,
             bindings,
             bindings_bytes,
@@ -92,7 +92,7 @@ impl Exchange {
         let said = |exchange: &Self| {
             (exchange.kind, exchange.routing(), exchange.durable, exchange.auto_delete, exchange.internal)
         };
-        said(self) == said(other) && self.declared_alternate == other.declared_alternate
+        said(self) == said(other) && self.arguments == other.arguments
     }
 
     pub(crate) fn is_unused(&self) -> bool {
@@ -111,11 +111,11 @@ impl Exchange {
 
     /// Returns the exchange that gets unroutable messages; a declaration takes precedence over a policy.
     pub(crate) fn alternate(&self) -> Option<&str> {
-        self.declared_alternate.as_deref().or(self.policy_alternate.as_deref())
+        self.declared_alternate().or(self.policy_alternate.as_deref())
     }
 
     pub(crate) fn declared_alternate(&self) -> Option<&str> {
-        self.declared_alternate.as_deref()
+        alternate_exchange(&self.arguments)
     }
 
     pub(crate) fn set_policy(&mut self, alternate: Option<&str>) {
@@ -138,9 +138,7 @@ impl Exchange {
 
     /// Returns the memory that the exchange takes with its bindings, each of which is also noted at its destination.
     pub(crate) fn room(&self, name: &str) -> usize {
-        room::of_exchange(name, self.declared_alternate())
-            + self.bindings_bytes()
-            + name.len() * self.destinations().len()
+        room::of_exchange(name, &self.arguments) + self.bindings_bytes() + name.len() * self.destinations().len()
     }
 
     /// Returns the destinations of the bindings, sorted, possibly with duplicates.

@@ -70,8 +70,8 @@ impl Drop for Gauge {
     }
 }
 
-pub(crate) fn of_exchange(name: &str, alternate: Option<&str>) -> usize {
-    EXCHANGE_BYTES + 2 * name.len() + alternate.map_or(0, str::len)
+pub(crate) fn of_exchange(name: &str, arguments: &Table) -> usize {
+    EXCHANGE_BYTES + 2 * name.len() + arguments.memory_bytes()
 }
 
 /// A queue. Its partitions have the name and the names for dead letters, but no other arguments.

@@ -66,7 +66,7 @@ impl Broker {
         };
         let exchanges = self.state.exchanges().map(|(name, exchange)| {
             let names = name.len() * exchange.bindings().count();
-            of_exchange(name, exchange.declared_alternate()) + names + bindings(exchange)
+            of_exchange(name, &exchange.arguments) + names + bindings(exchange)
         });
         let queues = self.state.queues().map(|(_, queue)| queue.room());
         let consumers = self.consumers.ids().into_iter().filter_map(|id| self.consumers.get(id));

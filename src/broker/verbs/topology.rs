@@ -103,8 +103,7 @@ impl Broker {
         if let Some(alternate) = arguments.get(ALTERNATE_EXCHANGE).filter(|name| name.as_str().is_none()) {
             return Err(Error::BadAlternateExchange(name.into(), alternate.type_name()));
         }
-        let alternate = arguments::alternate_exchange(arguments);
-        self.check_room(room::of_exchange(name, alternate))?;
+        self.check_room(room::of_exchange(name, arguments))?;
         self.check_keeping(durable)?;
         self.commit(&Record::ExchangeDeclared { name, kind, durable, auto_delete, internal, arguments });
         Ok(())

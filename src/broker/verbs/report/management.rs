@@ -1,6 +1,5 @@
 //! Management: lists of a broker's contents, in the terms of RabbitMQ's management API.
 
-use crate::broker::model::arguments::{ALTERNATE_EXCHANGE, DELAYED_TYPE};
 use crate::broker::model::exchange::{Destination, Exchange};
 use crate::broker::model::names::is_reply_address;
 use crate::broker::model::policy::Policy;
@@ -237,20 +236,13 @@ impl Broker {
 }
 
 fn exchange_report(name: &str, exchange: &Exchange) -> Table {
-    let mut arguments = Table::new();
-    if let Some(alternate) = exchange.declared_alternate() {
-        arguments.insert(ALTERNATE_EXCHANGE, alternate);
-    }
-    if exchange.is_delayed() {
-        arguments.insert(DELAYED_TYPE, exchange.routing().name());
-    }
     let mut report = Table::new();
     report.insert("name", name);
     report.insert("type", exchange.kind.name());
     report.insert("durable", exchange.durable);
     report.insert("auto_delete", exchange.auto_delete);
     report.insert("internal", exchange.internal);
-    report.insert("arguments", arguments);
+    report.insert("arguments", exchange.arguments.clone());
     report
 }
 

@@ -1,0 +1,57 @@
+//! Exchanges: one that is deleted and declared again has the arguments of its last declaration.
+
+use pocketmq::broker::Config;
+use pocketmq::journal::Options;
+use pocketmq::limits::Limits;
+use pocketmq::server::Server;
+use pocketmq::table::{Table, Value};
+
+use super::program::{NOW_MS, Program, flush};
+use super::store::Bytes;
+
+fn open_small(store: &Bytes) -> Server {
+    let (config, options) =
+        (Config { seed: [7; 32], limits: Limits::default() }, Options { segment_bytes: 4096, ..Options::default() });
+    let (mut server, _) = Server::open(config, Box::new(store.clone()), &options, NOW_MS).unwrap();
+    flush(&mut server, NOW_MS);
+    server
+}
+
+fn declare(server: &mut Server, header: &str) {
+    let arguments = [("hash-header", header), ("x-note", header)].into_iter().collect();
+    Program::of(server.broker_mut()).exchange("e", "x-consistent-hash", &arguments);
+}
+
+/// Fills a part of a segment with a message that is soon gone.
+fn fill(server: &mut Server) {
+    Program::of(server.broker_mut()).send("filler", &"x".repeat(500));
+    flush(server, NOW_MS);
+    let program = Program::of(server.broker_mut());
+    program.broker.get(program.channel, "filler", true).unwrap().expect("it was just sent");
+    flush(server, NOW_MS);
+}
+
+#[test]
+fn an_exchange_that_was_declared_again_has_its_last_arguments_whatever_was_cleaned() {
+    // The first declaration may be in the segment of the last one, or in an older one that is cleaned alone.
+    for steps_between in 0..20 {
+        let store = Bytes::default();
+        let mut server = open_small(&store);
+        Program::of(server.broker_mut()).queue("filler", &Table::new());
+        declare(&mut server, "first");
+        (0..steps_between).for_each(|_| fill(&mut server));
+        let program = Program::of(server.broker_mut());
+        program.broker.delete_exchange(program.channel, "e", false).unwrap();
+        declare(&mut server, "last");
+        for _ in 0..10 {
+            fill(&mut server);
+            drop(server);
+            server = open_small(&store);
+            let [exchange] = &server.broker().list_exchanges(Some("e"))[..] else { panic!("it is gone") };
+            let Some(Value::Table(arguments)) = exchange.get("arguments") else { panic!("it has no arguments") };
+            for name in ["hash-header", "x-note"] {
+                assert_eq!(arguments.get(name).and_then(Value::as_str), Some("last"), "{name}");
+            }
+        }
+    }
+}
