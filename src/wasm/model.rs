@@ -7,7 +7,9 @@ use crate::model::{InvalidInput, LongRun, MAX_PROBABILITIES, MAX_SERVERS, MultiS
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-/** What M/M/c predicts. Rates are per unit of time, and every time is in that unit: rates per second give seconds. */
+/**
+ * The predictions of M/M/c. Rates are per unit of time, and every time is in that unit: rates per second give seconds.
+ */
 export type Prediction = SteadyState | Overload;
 
 /** rho < 1: the queue has a steady state. */
@@ -127,7 +129,7 @@ fn multi_server(lambda: f64, mu: f64, servers: f64) -> Result<MultiServer, Inval
     MultiServer::new(lambda, mu, servers)
 }
 
-/// The number, if it is a whole one from `least` to `most`.
+/// Returns the number, if it is a whole one from `least` to `most`.
 fn whole(value: f64, least: u32, most: u32) -> Option<u32> {
     let fits = value.fract() == 0.0 && (f64::from(least)..=f64::from(most)).contains(&value);
     fits.then_some(value as u32)

@@ -1,11 +1,14 @@
-// ABI: the wasm broker's own face, as this package uses it, with types where the generated declarations have `any`.
+// ABI: the interface of the wasm broker, as this package uses it, with types where the generated declarations have
+// `any`.
 import { Server as WasmServer } from "../../wasm/server/server.js";
 
-/** How large things may get in one broker. */
+/** The limits of one broker. */
 export interface Limits {
-  /** Bytes of messages held at once, content still being received included (default 256 MiB). */
+  /** Bytes of messages in memory, including content that is still being received (default 256 MiB). */
   memoryMaxBytes?: number | undefined;
-  /** Above these bytes connections that publish are blocked until there is room again (default 4/5 of `memoryMaxBytes`). */
+  /**
+   * Above these bytes publishing connections are blocked until there is room again (default 4/5 of `memoryMaxBytes`).
+   */
   memoryHighBytes?: number | undefined;
   /** Bytes in one message's body (default 16 MiB). */
   messageMaxBytes?: number | undefined;
@@ -25,7 +28,7 @@ export interface Table {
   [key: string]: TableValue | undefined;
 }
 
-/** A message's properties, all optional. */
+/** Properties of a message, all optional. */
 export interface Properties {
   /** MIME type of the body. */
   contentType?: string | undefined;
@@ -35,9 +38,9 @@ export interface Properties {
   headers?: Table | undefined;
   /** 1 is transient, 2 is persistent. */
   deliveryMode?: 1 | 2 | undefined;
-  /** 0 to 255; higher is sooner. */
+  /** 0 to 255; higher ones are delivered first. */
   priority?: number | undefined;
-  /** Which request a reply answers. */
+  /** The request that a reply belongs to. */
   correlationId?: string | undefined;
   /** The queue for replies. */
   replyTo?: string | undefined;
@@ -58,12 +61,12 @@ export interface Properties {
 /** One queue's figures at a moment. */
 export interface QueueStats {
   name: string;
-  /** Messages waiting for a consumer. */
+  /** Messages that wait for a consumer. */
   ready: number;
-  /** Messages delivered and not yet acked. */
+  /** Messages that were delivered and not acked yet. */
   unacked: number;
   consumers: number;
-  /** Messages that were ever routed here. */
+  /** Messages that were ever enqueued. */
   published: number;
   /** Deliveries ever made, by get or to consumers. */
   delivered: number;
@@ -75,82 +78,86 @@ export interface QueueStats {
 
 /** A journal's figures at a moment. */
 export interface JournalStats {
-  /** Bytes that it takes in its store. */
+  /** Size in its store. */
   bytes: number;
-  /** What of them is still needed, at most; the rest is cleaned away, so that `bytes` stays below twice these and two segments. */
+  /**
+   * Upper bound of the live bytes; the rest is cleaned away, so that `bytes` stays below twice these and two segments.
+   */
   liveBytes: number;
   segments: number;
-  /** Why nothing is kept any more, once something could not be written. */
+  /** Why nothing is durable any more, after a write has failed. */
   failure?: string | undefined;
 }
 
 /** A broker's figures at a moment. */
 export interface Stats {
-  /** Bytes held by messages, by content still being received, and by the numbers of publishers. */
+  /** Memory of messages, of content that is still being received, and of publishers' numbers. */
   memoryBytes: number;
-  /** How many publishers are remembered by their `x-publisher-id`, each for a week after its last message. */
+  /** Number of publishers remembered by their `x-publisher-id`, each for a week after its last message. */
   publishers: number;
-  /** Dead letters that memory had no room for. */
+  /** Dead letters that were dropped for lack of memory. */
   droppedDeadLetters: number;
   connections: number;
   channels: number;
   exchanges: number;
   queues: QueueStats[];
-  /** Where there is a journal. */
+  /** Only with a journal. */
   journal?: JournalStats | undefined;
 }
 
 /** The result of a declaration of a queue. */
 export interface QueueStatus {
-  /** Its name: the server's choice when none was given. */
+  /** Its name: generated if none was given. */
   queue: string;
   /** Messages ready. */
   messageCount: number;
   consumerCount: number;
 }
 
-/** A peer's transport, as the broker gets to know it. */
+/** A peer's transport. */
 export interface Peer {
   /** Whether it is on this machine. */
   loopback?: boolean;
-  /** What the connection is called, by RabbitMQ's custom `127.0.0.1:50000 -> 127.0.0.1:5672`. */
+  /** The connection's name, in RabbitMQ's style: `127.0.0.1:50000 -> 127.0.0.1:5672`. */
   name?: string;
   host?: string;
   port?: number;
   tls?: boolean;
-  /** Whom a verified client certificate names. */
+  /** The user that a verified client certificate names. */
   certificateName?: string | undefined;
-  /** The SASL mechanisms that it may log in by, with spaces between them; PLAIN and AMQPLAIN when not given. */
+  /** The SASL mechanisms to offer, separated by spaces; PLAIN and AMQPLAIN by default. */
   mechanisms?: string;
 }
 
-/** Who may do what. The broker asks in the middle of a call into it: none of these may call it, nor throw. */
+/**
+ * Users and permissions. The broker calls these in the middle of a call into it: none of them may call it, nor throw.
+ */
 export interface AccessRules {
-  /** The user's name, or undefined when the login is refused. */
+  /** Returns the user's name, or undefined when the login is refused. */
   logIn(user: string, password: string, loopback: boolean): string | undefined;
   logInByCertificate(certificateName: string): string | undefined;
   mayEnter(user: string, virtualHost: string): boolean;
-  /** Whether `permits` would be true whatever it is asked. */
+  /** Whether `permits` is true for every name and permission. */
   permitsAll(user: string, virtualHost: string): boolean;
   permits(user: string, virtualHost: string, permission: "configure" | "write" | "read", name: string): boolean;
   /** Whether a user may publish with another's user-id. */
   mayImpersonate(user: string): boolean;
-  /** How many of these a user may have over all virtual hosts. */
+  /** Returns how many of these a user may have over all virtual hosts. */
   limit(user: string, limited: "connections" | "channels"): number | undefined;
-  /** Whether `permitsTopic` is to be asked. */
+  /** Whether the user has restrictions by topic, so that `permitsTopic` must be called. */
   limitsTopics(user: string, virtualHost: string): boolean;
   permitsTopic(user: string, virtualHost: string, permission: string, exchange: string, routingKey: string): boolean;
   updateSecret(user: string, secret: string): boolean;
 }
 
-/** What a virtual host is limited to, and whether its durable queues are quorum queues if they can be. */
+/** The limits of a virtual host, and whether its durable queues are quorum queues if they can be. */
 export interface VirtualHostLimits {
   maxConnections: number | undefined;
   maxQueues: number | undefined;
   quorumQueues: boolean;
 }
 
-/** What `Server.list` lists. */
+/** The kinds of `Server.list`. */
 export type Kind =
   | "vhosts"
   | "queues"
@@ -161,49 +168,52 @@ export type Kind =
   | "channels"
   | "connections";
 
-/** One of a list, in the field names of RabbitMQ's management. */
+/** An item of a list, with the field names of RabbitMQ's management API. */
 export type Report = Record<string, unknown>;
 
-/** One segment of a journal: its place in the row, under which leadership it was written, and its bytes. */
+/** One segment of a journal: its number, the leadership under which it was written, and its bytes. */
 export interface StoredSegment {
   number: number;
   leadership: number;
   length: number;
 }
 
-/** Where a journal's bytes are kept. Its errors are one sentence that says what is wrong and what to do. */
+/** The storage of a journal. Its errors are one sentence that says what is wrong and what to do. */
 export interface Store {
-  /** All segments there are. */
+  /** Returns all segments. */
   segments(): StoredSegment[];
-  /** Fills `into`, a view of wasm memory, from `offset` on. Throws when there is less. */
+  /** Fills `into`, a view of wasm memory, from `offset` on. Throws when there are fewer bytes. */
   read(number: number, leadership: number, offset: number, into: Uint8Array): void;
   create(number: number, leadership: number): void;
   /** `bytes` is a view of wasm memory: it is used before this returns. */
   append(number: number, leadership: number, bytes: Uint8Array): void;
   remove(number: number, leadership: number): void;
-  /** Makes durable all that was written before. */
+  /** Makes everything written before durable. */
   flush(): void | Promise<void>;
 }
 
-/** How a journal is to be opened and written. */
+/** Options of a journal. */
 export interface JournalOptions {
   /** Bytes of a segment before the next one begins (default 16 MiB). */
   segmentBytes?: number | undefined;
-  /** Above these bytes of messages in memory the bodies of kept ones stay in the journal alone (default half of `memoryMaxBytes`). */
+  /**
+   * Above these bytes of messages in memory, bodies of durable ones are only in the journal (default half of
+   * `memoryMaxBytes`).
+   */
   memoryPageBytes?: number | undefined;
-  /** Under which leadership it is written at least; the journal takes a higher one if it has seen this one (default 1). */
+  /** The least leadership to write with; the journal takes a higher one if it has seen this one (default 1). */
   leadership?: number | undefined;
-  /** Opens a damaged journal without what is damaged. */
+  /** Whether to open a damaged journal without the damaged parts. */
   salvage?: boolean | undefined;
 }
 
-/** What a broker found in its journal. */
+/** The result of recovery from a journal. */
 export interface Restored {
   segments: number;
   bytes: number;
-  /** Bytes at the end that were never finished, or that were given up by `salvage`. */
+  /** Bytes at the end that were incomplete, or that `salvage` gave up. */
   cutBytes: number;
-  /** Whether the broker before this one was closed. */
+  /** Whether the previous broker was closed cleanly. */
   wasClosed: boolean;
   queues: number;
   messages: number;
@@ -221,7 +231,7 @@ export interface Server {
   addVirtualHost(name: string): boolean;
   deleteVirtualHost(name: string): boolean;
   virtualHosts(): string[];
-  /** The embedded verbs that follow act in this virtual host. */
+  /** Makes the following embedded verbs apply to this virtual host. */
   useVirtualHost(name: string): void;
   receive(id: number, bytes: Uint8Array): void;
   disconnected(id: number): void;
@@ -238,14 +248,14 @@ export interface Server {
   shutdown(): void;
   stats(): Stats;
   overview(): Report;
-  /** With a virtual host only what is in it; with a name only the queue or exchange of that name. */
+  /** With a virtual host only its items; with a name only the queue or exchange of that name. */
   list(kind: Kind, virtualHost?: string, name?: string): Report[];
   limitVirtualHost(name: string, limits: VirtualHostLimits): void;
   setPolicy(name: string, policy: object): void;
   /** Without a policy it is deleted. */
   setOperatorPolicy(name: string, policy: object | undefined): void;
   deletePolicy(name: string): boolean;
-  /** The names of the queues and exchanges of a virtual host. */
+  /** Returns the names of the queues and exchanges of a virtual host. */
   policyTargets(virtualHost: string): string[];
   declareExchange(name: string, type: string, options: object): void;
   deleteExchange(name: string, ifUnused: boolean): void;
@@ -272,37 +282,37 @@ export interface Server {
   batchTaken(): void;
   takeCancelled(): Uint32Array;
   restored(): Restored | undefined;
-  /** Whether somebody waits for a flush. */
+  /** Whether a flush is waited for. */
   wantsFlush(): boolean;
-  /** Returns the mark to call `flushed` with once all that was written so far is durable. */
+  /** Returns the mark to call `flushed` with once everything written so far is durable. */
   startFlush(): number;
   flushed(mark: number): void;
   storeFailed(reason: string): void;
   storeFailure(): string | undefined;
-  /** The number of the write that what is done now will be in. */
+  /** Returns the number of the write that the next changes will be in. */
   currentWrite(): number;
   isDurable(write: number): boolean;
-  /** After all connections have left: notes how far queues were delivered. A flush has to follow. */
+  /** Records how far queues were delivered, after all connections have ended. A flush has to follow. */
   closeJournal(): void;
   free(): void;
 }
 
-/** Tells whether a name matches the pattern of a policy. */
+/** Returns whether a name matches the pattern of a policy. */
 export type Matcher = (pattern: string, name: string) => boolean;
 
 type ServerOptions = Limits & JournalOptions & { seed: Uint8Array; matches?: Matcher | undefined };
 
-/** A new broker in this thread's wasm instance: with a store, what its journal says; without, an empty one. */
+/** Makes a broker in this thread's wasm instance: with a store, recovered from its journal; without one, empty. */
 export function newServer(options: ServerOptions, nowMs: number, store?: Store): Server {
   return store ? WasmServer.open(options, store, nowMs) : new WasmServer(options, nowMs);
 }
 
-/** Properties as AMQP's bytes. */
+/** Encodes properties in AMQP's format. */
 export function encodeProperties(properties: Properties): Uint8Array {
   return WasmServer.encodeProperties(properties);
 }
 
-/** AMQP's bytes as properties; `exact` as `list` has values, for JSON. */
+/** Decodes properties; `exact` returns values in the form for JSON, as `list` does. */
 export function decodeProperties(raw: Uint8Array, exact = false): Properties {
   return WasmServer.decodeProperties(raw, exact);
 }

@@ -1,19 +1,19 @@
-// Clock: where a broker's time comes from, and who wakes it when something falls due.
+// Clock: the source of a broker's time, and the timer that wakes it.
 
 const DAY_MS = 86_400_000;
 
 /** A source of milliseconds with at most one wake-up set. */
 export interface Clock {
   now(): number;
-  /** Calls `wake` at that time, or somewhat later; replaces what was set before. Infinity sets nothing. */
+  /** Calls `wake` at that time or somewhat later; replaces any earlier timer. Infinity sets none. */
   wakeAt(deadlineMs: number, wake: () => void): void;
 }
 
-/** Milliseconds since 1970 that never go back. Its timer never keeps a process alive: that is for sockets to do. */
+/** Milliseconds since 1970 that never go back. Its timer does not keep a process alive; sockets do. */
 export class SystemClock implements Clock {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  // Not Date.now(): whoever sets the system's clock would move every deadline with it.
+  // Not Date.now(): setting the system's clock would move every deadline.
   now(): number {
     return performance.timeOrigin + performance.now();
   }
@@ -28,7 +28,7 @@ export class SystemClock implements Clock {
   }
 }
 
-/** A clock that moves only when it is told to, and wakes nobody. */
+/** A clock that moves only when it is set, and has no timer. */
 export class ManualClock implements Clock {
   #nowMs = 0;
 

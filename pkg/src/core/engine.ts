@@ -4,8 +4,8 @@
 //                                         ^────────── the clock, at the next deadline ──────────┤
 //                                         └── what became durable <── the store <── a flush <───┘
 //
-// However many verbs one burst brings, one turn follows it. The verbs act in the virtual host in use, which is told only when it
-// changes. A broker with a journal outlives a panic: it is made anew from what the journal says.
+// However many verbs one burst has, one turn follows it. The verbs act in the virtual host in use, which is set only
+// when it changes. A broker with a journal outlives a panic: it is recovered from the journal.
 import {
   type JournalOptions,
   type Limits,
@@ -20,36 +20,36 @@ import { faultBy } from "./errors.js";
 import { Flushing } from "./flushing.js";
 import { currentInstance, guarded, type Instance, Poisoned, replaceInstance } from "./instance.js";
 
-/** The virtual host that is there from the beginning. */
+/** The virtual host that always exists. */
 export const DEFAULT_VIRTUAL_HOST = "/";
 
-/** More panics than these within the time, and the journal itself may be what brings them. */
+/** Beyond this many panics within this time, the journal itself may be the cause. */
 const PANICS_MAX = 3;
 const PANICS_MS = 60_000;
 
-/** How to make an engine. */
+/** Options of an engine. */
 export interface EngineOptions {
   limits: Limits;
-  /** Where the broker keeps what is durable; without, everything is in memory. */
+  /** The store of a durable broker; without one, everything is in memory. */
   journal?: (JournalOptions & { store: Store }) | undefined;
-  /** 32 bytes that the names made by the server come from; random when not given. */
+  /** 32 bytes from which names are generated; random by default. */
   seed?: Uint8Array | undefined;
-  /** Without, the pattern of a policy is a name. */
+  /** Matches patterns of policies; without it a pattern is a plain name. */
   matches?: Matcher | undefined;
   clock: Clock;
   /** Runs a function soon, but not now. */
   soon: (run: () => void) => void;
-  /** Told of errors that nobody called for: a consumer's callback that threw, a broker that panicked. */
+  /** Called with errors outside of any call: a consumer's callback that threw, a broker that panicked. */
   onError: (error: unknown) => void;
 }
 
-/** A panic that the broker goes on after. */
+/** A panic after which the broker goes on. */
 export class Panic extends Error {
   override readonly name = "Panic";
   readonly code = "PANIC";
 }
 
-/** A call between a panic and the broker's new start. */
+/** The error of a call between a panic and the restart. */
 class Restarting extends Error {
   override readonly name = "Restarting";
   readonly code = "RESTARTING";
@@ -59,7 +59,7 @@ class Restarting extends Error {
   }
 }
 
-/** Whether an error says that the broker itself is of no use any more. */
+/** Whether an error means that the broker itself is unusable. */
 export function isPanic(error: unknown): boolean {
   return error instanceof Poisoned || error instanceof Restarting || error instanceof WebAssembly.RuntimeError;
 }
@@ -96,27 +96,27 @@ export class Engine {
     return this.#closed;
   }
 
-  /** Whether nothing can be asked of the broker: it is closed, or about to start again. */
+  /** Whether the broker cannot be called: it is closed, or about to restart. */
   get isAway(): boolean {
     return this.#closed || this.#restarting !== undefined;
   }
 
-  /** Whether something changed that no turn has seen yet. */
+  /** Whether there are changes since the last turn. */
   get turnIsDue(): boolean {
     return this.#turnIsDue;
   }
 
-  /** When the next thing falls due, in ms of the clock; Infinity when nothing will. */
+  /** The next deadline, in ms of the clock; Infinity without one. */
   get deadlineMs(): number {
     return this.#deadlineMs;
   }
 
-  /** What the journal said at the start; undefined without one. */
+  /** The result of recovery at the start; undefined without a journal. */
   get restored(): Restored | undefined {
     return this.ask((server) => server.restored());
   }
 
-  /** With a journal: makes durable what was found in it. Nobody may be served before. */
+  /** With a journal: makes everything recovered durable. Clients may be served only afterwards. */
   async begin(): Promise<void> {
     await this.#flushing?.begin((call) => this.#call(call));
   }
@@ -135,14 +135,14 @@ export class Engine {
 
   /** Calls into the broker; a turn will follow. */
   change<T>(call: (server: Server) => T): T {
-    // The first of a burst tells the time; the rest of it happens at that moment.
+    // The first call of a burst sets the time; the rest of the burst happens at that moment.
     if (!this.#turnIsDue) this.ask((server) => server.setNow(this.clock.now()));
     const answer = this.ask(call);
     this.touch();
     return answer;
   }
 
-  /** As `change`, with embedded verbs acting in this virtual host. */
+  /** Like `change`, with embedded verbs acting in this virtual host. */
   changeIn<T>(virtualHost: string, call: (server: Server) => T): T {
     return this.change((server) => {
       this.#use(server, virtualHost);
@@ -150,23 +150,23 @@ export class Engine {
     });
   }
 
-  /** Deletes a virtual host with all that is in it. Returns whether it was there. */
+  /** Deletes a virtual host with its contents. Returns whether it existed. */
   deleteVirtualHost(name: string): boolean {
     return this.change((server) => {
-      // One that is made anew under this name is another one.
+      // A new one of this name is another one.
       if (this.#inUse === name) this.#inUse = "";
       return server.deleteVirtualHost(name);
     });
   }
 
-  /** Asks for a turn. */
+  /** Requests a turn. */
   touch(): void {
     if (this.#turnIsDue) return;
     this.#turnIsDue = true;
     this.#soon(() => this.#turnIfDue());
   }
 
-  /** Does what nobody called for, unless the broker is away: nobody would catch what it throws, so that is reported. */
+  /** Runs work that has no caller, unless the broker is away: its errors are reported. */
   attempt(work: () => void): void {
     if (this.isAway) return;
     try {
@@ -177,8 +177,8 @@ export class Engine {
   }
 
   /**
-   * Does what one peer or one request asked for. A bug that it meets, if it is no panic, ends that alone.
-   * @param outcome what becomes of it then, in words; `giveUp` does it
+   * Runs the work of one peer or one request. A bug in it, if it is no panic, ends that alone.
+   * @param outcome describes the end in the error; `giveUp` brings it about
    */
   contain(outcome: string, work: () => void, giveUp: () => void): void {
     try {
@@ -190,17 +190,17 @@ export class Engine {
     }
   }
 
-  /** Adds what is done after each turn. */
+  /** Adds a function to call after each turn. */
   afterTurn(then: () => void): void {
     this.#afterTurn.push(then);
   }
 
-  /** Adds what is done when the broker has started again after a panic: it knows no connection and no consumer any more. */
+  /** Adds a function to call when the broker has restarted after a panic, without connections and consumers. */
   afterRestart(then: () => void): void {
     this.#afterRestart.push(then);
   }
 
-  /** Lets the broker do what is due, then hands on what came of it. */
+  /** Runs the broker's turn, then calls the functions for its results. */
   turn(): void {
     this.#turnIsDue = false;
     this.#deadlineMs = this.ask((server) => server.turn(this.clock.now()));
@@ -212,14 +212,14 @@ export class Engine {
   }
 
   /**
-   * Resolves when all that was done before is durable, in a broker in memory at once; rejects when the journal failed, or when a
-   * panic came before.
+   * Resolves when all earlier changes are durable, at once for a broker in memory; rejects when the journal failed, or
+   * after a panic.
    */
   async durable(): Promise<void> {
     await this.#flushing?.durable();
   }
 
-  /** Writes down that the broker was closed; after that it only waits for `close`. */
+  /** Marks the journal as cleanly closed; after that only `close` may follow. */
   async finish(): Promise<void> {
     await this.#restarting;
     await this.#flushing?.finish();
@@ -258,7 +258,7 @@ export class Engine {
     this.attempt(() => this.turn());
   }
 
-  /** Whether the broker starts again after the panic that it just met; if so, it will soon. */
+  /** Returns whether the broker restarts after the panic that just happened; if so, it will soon. */
   #restartsAfter(): boolean {
     const flushing = this.#flushing;
     if (!flushing) return false;
@@ -273,7 +273,7 @@ export class Engine {
 
   async #restart(flushing: Flushing): Promise<void> {
     const { panic } = this.#instance;
-    // Nothing reads the files while they are flushed.
+    // No other code uses the files while they are flushed.
     await flushing.idle();
     if (this.#closed) return;
     if (currentInstance().panic) replaceInstance();

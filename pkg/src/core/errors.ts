@@ -1,4 +1,4 @@
-// Errors: what the broker refuses, with a code for programs.
+// Errors: the broker's errors, with codes for programs.
 
 const CODES = {
   NotFound: "NOT_FOUND",
@@ -12,7 +12,7 @@ const CODES = {
   JournalError: "JOURNAL_ERROR",
 } as const;
 
-/** A refusal of the broker. Its message is for people. */
+/** An error of the broker. Its message is for people. */
 export class BrokerError extends Error {
   override readonly name: keyof typeof CODES;
   readonly code: (typeof CODES)[keyof typeof CODES];
@@ -25,7 +25,9 @@ export class BrokerError extends Error {
   }
 }
 
-/** What ended one request or one connection alone, by a bug or for want of something; the broker goes on. */
+/**
+ * A failure that ended one request or one connection alone, because of a bug or lack of something; the broker goes on.
+ */
 export class Fault extends Error {
   override readonly name = "Fault";
   readonly code = "FAULT";
@@ -36,12 +38,12 @@ export class Fault extends Error {
   }
 }
 
-/** The fault that a bug comes to, with what became of the one who met it. */
+/** Returns the fault for a bug, with its outcome for the affected request or connection. */
 export function faultBy(bug: unknown, outcome: string): Fault {
   return new Fault(`${outcome} because of a bug in PocketMQ, which goes on; please report it: ${bug}`, bug);
 }
 
-/** An error that came out of the wasm, as the class that it has here. */
+/** Converts an error from the wasm to its class here. */
 export function coded(error: unknown): unknown {
   if (!(error instanceof Error) || !Object.hasOwn(CODES, error.name)) return error;
   return new BrokerError(error.name as keyof typeof CODES, error.message);

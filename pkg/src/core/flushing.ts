@@ -1,4 +1,5 @@
-// Flushing: when a journal is flushed, and what waits for it. There is one flush at a time; what comes meanwhile shares the next one.
+// Flushing: when a journal is flushed, and what waits for it. There is one flush at a time; meanwhile others wait for
+// the next one.
 import type { Server, Store } from "./abi.js";
 
 interface Waiting {
@@ -8,22 +9,22 @@ interface Waiting {
   reject: (error: Error) => void;
 }
 
-/** The broker whose journal is flushed, as its engine lets it be driven. */
+/** The broker whose journal is flushed, as its engine exposes it. */
 export interface FlushedBroker {
   /** Calls into the broker. */
   ask<T>(call: (server: Server) => T): T;
   /** Calls into the broker; a turn will follow. */
   change<T>(call: (server: Server) => T): T;
-  /** Asks for a turn. */
+  /** Requests a turn. */
   touch(): void;
-  /** Takes a turn now. */
+  /** Runs a turn now. */
   turn(): void;
-  /** Does what nobody called for, and reports what it throws. */
+  /** Runs work that has no caller, and reports its errors. */
   attempt(work: () => void): void;
   readonly onError: (error: unknown) => void;
 }
 
-/** The failure of a journal that the broker goes on without: nothing is kept any more, and publishers are told so. */
+/** The failure of a journal after which the broker goes on: nothing is durable any more, and publishers get nacks. */
 export class StoreFailure extends Error {
   override readonly name = "StoreFailure";
   readonly code = "STORE_FAILURE";
@@ -43,14 +44,14 @@ export class Flushing {
     this.#store = store;
   }
 
-  /** The first flush, before anybody is served: from then on what was found stays. Throws when it failed. */
+  /** The first flush, before clients are served: it makes everything recovered durable. Throws when it fails. */
   async begin(ask: FlushedBroker["ask"]): Promise<void> {
     ask(await this.#outcome(ask((server) => server.startFlush())));
     const failure = ask((server) => server.storeFailure());
     if (failure !== undefined) throw new StoreFailure(failure);
   }
 
-  /** After a turn: starts a flush if one is waited for and none is under way. */
+  /** Starts a flush after a turn, if one is waited for and none is under way. */
   start(): void {
     this.#tellFailure();
     if (this.#waiting.length > 0) this.#askAgain();
@@ -58,7 +59,7 @@ export class Flushing {
     this.#flush();
   }
 
-  /** Resolves when all that was done before is durable. */
+  /** Resolves when all earlier changes are durable. */
   durable(): Promise<void> {
     const write = this.#broker.ask((server) => server.currentWrite());
     if (this.#isDurable(write)) return Promise.resolve();
@@ -73,7 +74,7 @@ export class Flushing {
     await this.#underWay;
   }
 
-  /** Closes the journal: its last facts are flushed, then the mark that says that these were all. */
+  /** Closes the journal: flushes its last facts, then the mark of a clean end. */
   async finish(): Promise<void> {
     await this.idle();
     this.#broker.change((server) => server.closeJournal());
@@ -85,7 +86,7 @@ export class Flushing {
     }
   }
 
-  /** Rejects all that waits: what it waits for will not come. */
+  /** Rejects everything that waits: it will not become durable. */
   giveUp(reason: Error): void {
     for (const { reject } of this.#waiting.splice(0)) reject(reason);
   }
@@ -95,7 +96,7 @@ export class Flushing {
     this.#underWay = this.#outcome(mark).then((tell) => this.#end(tell));
   }
 
-  /** Flushes the store. Returns how to tell the broker what came of it. */
+  /** Flushes the store. Returns a function that reports the result to the broker. */
   async #outcome(mark: number): Promise<(server: Server) => void> {
     try {
       await this.#store.flush();
@@ -106,7 +107,7 @@ export class Flushing {
     }
   }
 
-  // The answers that waited leave in a turn at once, which starts the next flush.
+  // The replies that waited leave in a turn at once, which starts the next flush.
   #end(tell: (server: Server) => void): void {
     this.#underWay = undefined;
     this.#broker.attempt(() => {
@@ -116,7 +117,7 @@ export class Flushing {
     });
   }
 
-  // A flush that began meanwhile has made the broker forget that somebody waits; and what they did may have come to nothing.
+  // A flush that began meanwhile has reset the broker's request for one; and the awaited changes may have been undone.
   #askAgain(): void {
     const write = this.#broker.ask((server) => server.currentWrite());
     if (this.#isDurable(write)) for (const { resolve } of this.#waiting.splice(0)) resolve();

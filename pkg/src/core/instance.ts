@@ -1,11 +1,11 @@
-// Instance: this thread's wasm instance. Its memory is read here only, and a panic ends it for good: what was made in it refuses
-// every call from then on. A host that can make its brokers anew, from a journal, has the instance replaced.
+// Instance: this thread's wasm instance. Only this module reads its memory, and a panic ends it for good: its objects
+// refuse every call from then on. A host that can recover its brokers from a journal replaces the instance.
 
 import { coded } from "./errors.js";
 
-/** A generated module, as it is used here. */
+/** A generated module. */
 export interface Glue {
-  /** Returns the exports of the instance that there is; without one it makes one of `module`. */
+  /** Returns the exports of the present instance; without one it makes one of `module`. */
   initSync(options: { module: BufferSource | WebAssembly.Module }): Exports;
   /** Makes a new instance of the same module; handles of the old one throw. */
   __wbg_reset_state(): void;
@@ -16,7 +16,7 @@ export interface Exports {
   readonly memory: WebAssembly.Memory;
 }
 
-/** One instance, and what ended it. */
+/** One instance, and the panic that ended it. */
 export interface Instance {
   panic: Error | undefined;
 }
@@ -37,18 +37,18 @@ export class Poisoned extends Error {
   }
 }
 
-/** Takes note of the module whose wasm was loaded. */
+/** Registers the module whose wasm was loaded. */
 export function loaded(by: Glue, exports = by.initSync(NOTHING)): void {
   glue = by;
   memory = exports.memory;
 }
 
-/** The instance that is in use. */
+/** Returns the instance in use. */
 export function currentInstance(): Instance {
   return instance;
 }
 
-/** Has a new instance take the place of one that panicked; nothing keeps that one's memory any more. */
+/** Replaces an instance that panicked; nothing keeps its memory any more. */
 export function replaceInstance(): void {
   if (!glue) throw new Error("PocketMQ's wasm is not loaded.");
   memory = undefined;
@@ -57,13 +57,13 @@ export function replaceInstance(): void {
   instance = { panic: undefined };
 }
 
-/** Copies bytes out of wasm memory, which moves when it grows: nothing may keep a view of it. */
+/** Copies bytes out of wasm memory, which moves when it grows: views of it must not be kept. */
 export function copyOut(pointer: number, length: number): Uint8Array<ArrayBuffer> {
   if (!memory) throw new Error("PocketMQ's wasm is not loaded.");
   return new Uint8Array(memory.buffer as ArrayBuffer, pointer, length).slice();
 }
 
-/** Runs a call into an instance. After a panic its state cannot be trusted: this and every later call is refused. */
+/** Calls into an instance. After a panic its state cannot be trusted: this and every later call is refused. */
 export function guarded<T>(called: Instance, call: () => T): T {
   if (called.panic) throw new Poisoned(called.panic);
   try {

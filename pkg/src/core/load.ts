@@ -1,4 +1,4 @@
-// Load: instantiates the wasm of a generated module wherever it runs, except in workerd.
+// Load: instantiates the wasm of a generated module, on every platform but workerd.
 
 interface Glue {
   default(options: { module_or_path: URL }): Promise<unknown>;
@@ -6,7 +6,7 @@ interface Glue {
 }
 
 /**
- * Loads the wasm at this address: from the file system where it is a file, otherwise by fetch. It does not return the exports:
+ * Loads the wasm at this URL: from the file system if it is a file, otherwise by fetch. It does not return the exports:
  * the top level of a module that awaits would keep them for ever, and so the memory of an instance that was replaced.
  */
 export async function load(glue: Glue, url: URL): Promise<void> {

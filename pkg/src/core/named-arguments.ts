@@ -1,5 +1,5 @@
-// Named arguments: those of declarations and consumers, by their names: a misspelled one is an error of types. The core
-// has them in tables, from which these types are made.
+// Named arguments: those of declarations and consumers, as types, so that a misspelled name is a type error. They are
+// generated from the tables in the core.
 
 export type {
   ConsumerArguments,

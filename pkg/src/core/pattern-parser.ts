@@ -2,24 +2,24 @@
 
 const CHARACTERS_MAX = 1_000;
 const STEPS_MAX = 2_000;
-/** Steps, and the ranges in them: so much is looked at for each character of a name, at most. */
+/** Upper bound of the work for each character of a name: steps, and the ranges in them. */
 const WEIGHT_MAX = 4_000;
 const DEPTH_MAX = 50;
 const CHARACTER_MAX = 0x10ffff;
 
-/** A place between two characters. */
+/** A condition on the place between two characters. */
 export type Place = "anywhere" | "start" | "lineStart" | "end" | "lastEnd" | "lineEnd" | "wordEdge" | "noWordEdge";
 
-/** Code points, from the one to the other. */
+/** Code points, both ends included. */
 export type Range = readonly [from: number, to: number];
 
-/** A step. Distances are from the step itself, so that steps can be copied. */
+/** A step. Distances are relative to the step itself, so that steps can be copied. */
 export type Step =
-  /** One character of these, or none of them. */
+  /** Consumes one character of these ranges, or of none of them. */
   | { readonly kind: "one"; readonly ranges: readonly Range[]; readonly isNegated: boolean }
-  /** Goes on behind it, and there. */
+  /** Continues both with the next step and there. */
   | { readonly kind: "fork"; readonly on: number }
-  /** Goes on there, if the place is such a one. */
+  /** Continues there, if the condition holds. */
   | { readonly kind: "if"; readonly place: Place; readonly on: number }
   | { readonly kind: "match" };
 
@@ -34,7 +34,7 @@ interface Counts {
   most: number;
 }
 
-/** The characters of a kind in order, as pairs, by the letter after `\` or the name in `[: :]`. */
+/** The characters of each class in order, as pairs, by the letter after `\\` or the name in `[: :]`. */
 const KINDS: Readonly<Record<string, string>> = {
   d: "09",
   w: "09AZ__az",
@@ -60,7 +60,7 @@ const NO_CLASS_END = "a '[' is not closed";
 const NO_NUMBER = "a '\\x' is not followed by a character's number";
 const TOO_LARGE = "its repetitions make it too large";
 
-/** Reads one pattern; what is wrong with it is thrown as a SyntaxError. */
+/** Parses one pattern; throws a SyntaxError with the reason if it is invalid. */
 export class PatternParser {
   readonly #characters: readonly string[];
   #at = 0;
@@ -73,7 +73,7 @@ export class PatternParser {
     if (this.#characters.length > CHARACTERS_MAX) fail(`it is longer than ${CHARACTERS_MAX} characters`);
   }
 
-  /** The steps of which a match excludes any, and those of the pattern itself. */
+  /** Returns the steps whose match excludes a name, and those of the pattern itself. */
   parsed(): [unless: readonly Step[], steps: readonly Step[]] {
     const unless = this.#exception();
     if (unless.length > 0) this.#sequence();
@@ -103,7 +103,7 @@ export class PatternParser {
     return next;
   }
 
-  /** Takes the text before `end`, and `end`. */
+  /** Consumes the text before `end`, and `end`. */
   #until(end: string, otherwise: string): string {
     let text = "";
     while (!this.#take(end)) text += this.#next(otherwise);
@@ -119,7 +119,7 @@ export class PatternParser {
     this.#push({ kind: "if", place, on });
   }
 
-  // The one look-around that need not go back, as policies for all but some names have it.
+  // The only look-around that needs no backtracking: policies use it for all but some names.
   #exception(): readonly Step[] {
     if (!this.#take("^(?!")) return [];
     this.#pushPlace("start");
@@ -131,7 +131,7 @@ export class PatternParser {
     return steps;
   }
 
-  /** Reads alternatives, each a sequence, up to a closing parenthesis. */
+  /** Parses alternatives, each a sequence, up to a closing parenthesis. */
   #alternatives(): void {
     const flags = { ...this.#flags };
     const ends: number[] = [];
@@ -178,7 +178,7 @@ export class PatternParser {
     this.#depth--;
   }
 
-  /** Reads what follows `(?`; whether it opens a group. */
+  /** Parses the text after `(?`; returns whether it opens a group. */
   #opens(): boolean {
     if (this.#take("<=") || this.#take("<!")) fail(UNKNOWN_GROUP);
     if (this.#take("<") || this.#take("P<")) {
@@ -208,7 +208,7 @@ export class PatternParser {
     this.#push({ kind: "one", ranges, isNegated: false });
   }
 
-  /** Reads the rest of an escape, in a class, too: one character, or a kind of them. */
+  /** Parses the rest of an escape, also in a class: one character, or a class of them. */
   #escaped(): string | Range[] {
     const letter = this.#next("it ends in a '\\'");
     const pairs = own(KINDS, letter.toLowerCase());
@@ -243,7 +243,7 @@ export class PatternParser {
     this.#push({ kind: "one", ranges, isNegated });
   }
 
-  /** A member of a class: a character, or a kind of them. */
+  /** Parses a member of a class: a character, or a class of them. */
   #member(): string | Range[] {
     if (this.#take("[:")) {
       const isOther = this.#take("^");
@@ -261,7 +261,7 @@ export class PatternParser {
     return [range, ...otherCase(range, 97, -32), ...otherCase(range, 65, 32)];
   }
 
-  /** Repeats the steps since `start` as often as is said. */
+  /** Repeats the steps since `start` by the quantifier that follows. */
   #quantifier(start: number): void {
     const counts = this.#counts();
     if (!counts) return;
@@ -269,7 +269,7 @@ export class PatternParser {
     this.#take("?");
     if ("*+?{".includes(this.#peek() ?? " ")) fail("a quantifier follows another");
     const once = this.#steps.splice(start);
-    // Each time has a step of its own, so that nothing is repeated for nothing.
+    // Each repetition has a step of its own, so that empty ones are not repeated.
     for (let count = 0; count < counts.least; count++) this.#push(...once, { kind: "if", place: "anywhere", on: 1 });
     const isEndless = counts.most === Infinity;
     const back: Step = { kind: "if", place: "anywhere", on: isEndless ? -once.length - 1 : 1 };
@@ -277,7 +277,7 @@ export class PatternParser {
     for (let time = 0; time < times; time++) this.#push({ kind: "fork", on: once.length + 2 }, ...once, back);
   }
 
-  // Braces without counts are a text.
+  // Braces without counts are literal.
   #counts(): Counts | undefined {
     if (this.#take("*")) return { least: 0, most: Infinity };
     if (this.#take("+")) return { least: 1, most: Infinity };
@@ -296,12 +296,12 @@ export class PatternParser {
   }
 }
 
-/** What it may take to look at one character of a name. */
+/** Returns the greatest cost of one character of a name. */
 function weightOf(steps: readonly Step[]): number {
   return steps.reduce((weight, step) => weight + costOf(step), 0);
 }
 
-/** What it takes to look at one step. */
+/** Returns the cost of one step. */
 export function costOf(step: Step): number {
   return step.kind === "one" ? 1 + step.ranges.length : 1;
 }
@@ -314,7 +314,7 @@ function own<T>(known: Readonly<Record<string, T>>, name: string): T | undefined
   return Object.hasOwn(known, name) ? known[name] : undefined;
 }
 
-/** The characters of a kind, or all others. */
+/** Returns the ranges of a class, or of all other characters. */
 function kindOf(pairs: string, isOther: boolean): Range[] {
   const ranges: Range[] = [];
   let from = 0;
@@ -327,7 +327,7 @@ function kindOf(pairs: string, isOther: boolean): Range[] {
   return ranges;
 }
 
-/** The other case of those letters in a range that are in the alphabet that begins with `first`. */
+/** Returns the other case of the letters in a range, for the alphabet that begins with `first`. */
 function otherCase([from, to]: Range, first: number, distance: number): Range[] {
   const [lowest, highest] = [Math.max(from, first), Math.min(to, first + 25)];
   return lowest <= highest ? [[lowest + distance, highest + distance]] : [];

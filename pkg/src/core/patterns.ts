@@ -1,22 +1,23 @@
-// Patterns: the regular expressions in policies, permissions and searches. They match anywhere in a name, in a time that grows
-// with pattern and name only: whoever may write one cannot stop the broker by it.
+// Patterns: the regular expressions in policies, permissions and searches. They match anywhere in a name, in a time
+// that depends only on the lengths of pattern and name: the author of a pattern cannot stop the broker.
 //
-// The syntax is PCRE's, without what needs to go back: look-around (but for `^(?!...)`), back references, atomic groups and
-// possessive quantifiers. A pattern is compiled to steps, and all that could be next is followed at once, one character at a
-// time. Only ASCII letters have a case. It is so small that it costs embedding programs nothing, as a whole library would.
+// The syntax is PCRE's, without features that need backtracking: look-around (except `^(?!...)`), back references,
+// atomic groups and possessive quantifiers. A pattern is compiled to steps, and all possible next steps are followed at
+// once, one character at a time. Only ASCII letters have a case. It is so small that it adds nothing to embedding
+// programs, as a whole library would.
 import { costOf, PatternParser, type Place, type Step } from "./pattern-parser.js";
 
-/** Steps that a policy may take in all names together when it is set: about a tenth of a second. */
+/** Number of steps that a policy may take over all names when it is set: about a tenth of a second. */
 const POLICY_STEPS_MAX = 5_000_000;
 const CACHED_MAX = 1_000;
 const cache = new Map<string, Pattern>();
 
-/** How many more steps may be taken; without any, nothing is matched. */
+/** Number of steps that may still be taken; at 0 nothing matches. */
 export interface Budget {
   steps: number;
 }
 
-/** Whether a name matches a pattern, as far as the budget goes. A text that is no pattern matches nothing. */
+/** Whether a name matches a pattern, within the budget. An invalid pattern matches nothing. */
 export function matches(pattern: string, name: string, budget: Budget = { steps: Infinity }): boolean {
   try {
     return compiled(pattern).matches(name, budget);
@@ -25,7 +26,7 @@ export function matches(pattern: string, name: string, budget: Budget = { steps:
   }
 }
 
-/** Why a text is no pattern, or undefined when it is one. */
+/** Returns why a pattern is invalid, or undefined. */
 export function faultOf(pattern: string): string | undefined {
   try {
     compiled(pattern);
@@ -35,7 +36,7 @@ export function faultOf(pattern: string): string | undefined {
   }
 }
 
-/** Throws when a policy's pattern takes too long for so many names. */
+/** Throws when a policy's pattern takes too long for these names. */
 export function checkCost(pattern: string, names: Iterable<string>): void {
   const budget = { steps: POLICY_STEPS_MAX };
   for (const name of names) {
@@ -56,7 +57,7 @@ function compiled(text: string): Pattern {
 /** A compiled pattern. */
 class Pattern {
   readonly #steps: readonly Step[];
-  /** Nothing that these match is matched. */
+  /** A name that these match does not match the pattern. */
   readonly #unless: readonly Step[];
 
   constructor(text: string) {
@@ -69,7 +70,7 @@ class Pattern {
   }
 }
 
-/** Whether steps lead from anywhere in a text to a match. */
+/** Whether the steps match, starting anywhere in a text. */
 function isMatch(steps: readonly Step[], characters: readonly string[], budget: Budget): boolean {
   if (steps.length === 0) return false;
   const [first] = steps;
@@ -78,12 +79,12 @@ function isMatch(steps: readonly Step[], characters: readonly string[], budget: 
   let waiting: number[] = [];
   for (let at = 0; at <= characters.length; at++) {
     const pending = waiting;
-    // What begins at the start begins nowhere else.
+    // An anchored match cannot begin later.
     if (at > 0 && isAnchored && pending.length === 0) return false;
     pending.push(0);
     waiting = [];
     for (let place = pending.pop(); place !== undefined; place = pending.pop()) {
-      // No step is looked at twice in one place of the text.
+      // Each step is visited once at each place of the text.
       if (seen[place] === at + 1) continue;
       seen[place] = at + 1;
       const step = steps[place] as Step;

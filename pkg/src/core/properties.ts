@@ -1,8 +1,8 @@
-// Properties: those of a message to publish, checked alike wherever they are given: by a verb or to a channel in a browser.
+// Properties: checks of a message's properties, shared by verbs and by channels in a browser.
 import type { Properties } from "./abi.js";
 import { record, shortText, whole, wrong } from "./arguments.js";
 
-/** Milliseconds taken for seconds are beyond this one (the year 5138). */
+/** The largest number of seconds (the year 5138): a larger one must be milliseconds. */
 const SECONDS_MAX = 99_999_999_999;
 const TEXTS = [
   "contentType",
@@ -17,7 +17,10 @@ const TEXTS = [
 ] as const;
 const KNOWN = [...TEXTS, "headers", "deliveryMode", "priority", "timestamp"];
 
-/** The properties, as given. Throws a `TypeError` that names an unknown property, or one with a wrong value. */
+/**
+ * Checks the properties and returns them. Throws a `TypeError` that names an unknown property, or one with a wrong
+ * value.
+ */
 export function checkedProperties(given: object): Properties {
   if ("persistent" in record(given, "properties"))
     throw new TypeError('properties has no "persistent"; give deliveryMode: 2 instead.');
@@ -32,7 +35,7 @@ export function checkedProperties(given: object): Properties {
   return properties;
 }
 
-/** Seconds since 1970 of what was given as a message's timestamp. */
+/** Converts a message's timestamp to seconds since 1970. */
 export function seconds(timestamp: unknown): number {
   const given = timestamp instanceof Date ? Math.floor(timestamp.getTime() / 1_000) : timestamp;
   if (typeof given === "number" && given > SECONDS_MAX)

@@ -1,4 +1,5 @@
-// Broker: the embedded broker. Its verbs act at once; deliveries reach callbacks in the turn that follows, never inside a verb.
+// Broker: the embedded broker. Its verbs act at once; deliveries reach callbacks in the following turn, never inside a
+// verb.
 import type { Properties, QueueStatus, Server, Stats, Table } from "../core/abi.js";
 import {
   type Body,
@@ -42,7 +43,8 @@ export type { ConsumerCallback };
 /**
  * A message broker in this thread: exchanges, queues and consumers, without any protocol in between.
  *
- * What the broker refuses is thrown as a `BrokerError`, whose `name` and `code` say why. A wrong argument is a `TypeError`.
+ * Errors of the broker are thrown as a `BrokerError`, whose `name` and `code` give the reason. A wrong argument is a
+ * `TypeError`.
  *
  * @example
  * using broker = new Broker();
@@ -70,7 +72,7 @@ export class Broker {
     this.#virtualHost = virtualHost;
   }
 
-  /** Declares an exchange. Declaring it again alike does nothing. */
+  /** Declares an exchange. Declaring it again with the same arguments does nothing. */
   declareExchange(name: string, type: ExchangeType, options?: ExchangeOptions): void {
     shortText(name, "exchange");
     shortText(type, "type");
@@ -90,35 +92,37 @@ export class Broker {
     this.#binding("bindQueue", ["queue", queue], ["exchange", exchange], routingKey, args);
   }
 
-  /** Undoes a `bind` with the same arguments. */
+  /** Removes a binding with the same arguments. */
   unbind(queue: string, exchange: string, routingKey = "", args?: Table): void {
     this.#binding("unbindQueue", ["queue", queue], ["exchange", exchange], routingKey, args);
   }
 
-  /** Binds an exchange to another: what `source` routes by this key goes on to `destination`. */
+  /** Binds an exchange to another: messages that `source` routes by this key go on to `destination`. */
   bindExchange(destination: string, source: string, routingKey = "", args?: Table): void {
     this.#binding("bindExchange", ["destination", destination], ["source", source], routingKey, args);
   }
 
-  /** Undoes a `bindExchange` with the same arguments. */
+  /** Removes a binding of exchanges with the same arguments. */
   unbindExchange(destination: string, source: string, routingKey = "", args?: Table): void {
     this.#binding("unbindExchange", ["destination", destination], ["source", source], routingKey, args);
   }
 
-  /** Declares a queue, with a name of the broker's choice when `name` is "". Declaring it again alike does nothing. */
+  /**
+   * Declares a queue, with a generated name when `name` is "". Declaring it again with the same arguments does nothing.
+   */
   declareQueue(name = "", options?: QueueOptions): QueueStatus {
     shortText(name, "queue");
     const declaration = declared(options, QUEUE_FLAGS);
     return this.#change((server) => server.declareQueue(name, declaration));
   }
 
-  /** Drops a queue's ready messages. Returns how many there were. */
+  /** Drops a queue's ready messages. Returns their number. */
   purge(queue: string): number {
     shortText(queue, "queue");
     return this.#change((server) => server.purgeQueue(queue));
   }
 
-  /** Deletes a queue with its messages. Returns how many there were. */
+  /** Deletes a queue with its messages. Returns their number. */
   deleteQueue(name: string, options?: { ifUnused?: boolean; ifEmpty?: boolean }): number {
     shortText(name, "queue");
     const { ifUnused, ifEmpty } = record(options, "options", ["ifUnused", "ifEmpty"]);
@@ -126,12 +130,12 @@ export class Broker {
     return this.#change((server) => server.deleteQueue(name, unused, empty));
   }
 
-  /** Publishes a message. Returns the number of queues that took it: 0 when none was bound. */
+  /** Publishes a message. Returns the number of queues that enqueued it: 0 when none was bound. */
   publish(exchange: string, routingKey: string, body: Body, properties?: Properties): number {
     return this.publishEncoded(exchange, routingKey, body, propertyBytes(properties));
   }
 
-  /** @internal As `publish`, with properties as AMQP's bytes. */
+  /** @internal Like `publish`, with encoded properties. */
   publishEncoded(exchange: string, routingKey: string, body: Body, head: Uint8Array): number {
     shortText(exchange, "exchange");
     shortText(routingKey, "routingKey");
@@ -139,7 +143,7 @@ export class Broker {
     return this.#change((server) => server.publish(exchange, routingKey, head, bytes));
   }
 
-  /** Publishes many messages by one crossing into wasm. Returns the sum of the queues that took them. */
+  /** Publishes many messages by one call into wasm. Returns the sum of the queues that enqueued them. */
   publishBatch(exchange: string, routingKey: string, messages: Iterable<Body | OutgoingMessage>): number {
     shortText(exchange, "exchange");
     shortText(routingKey, "routingKey");
@@ -147,12 +151,12 @@ export class Broker {
     return this.#change((server) => server.publishBatch(exchange, routingKey, packed));
   }
 
-  /** Takes the message at the head of a queue, or undefined when none is ready. */
+  /** Takes the message at the head of a queue; undefined when none is ready. */
   get(queue: string, options?: GetOptions): Message | undefined {
     return this.getBatch(queue, 1, options)[0];
   }
 
-  /** Takes up to `max` messages by one crossing into wasm, oldest first. */
+  /** Takes up to `max` messages by one call into wasm, oldest first. */
   getBatch(queue: string, max: number, options?: GetOptions): Message[] {
     shortText(queue, "queue");
     whole(max, "max", 1);
@@ -163,7 +167,7 @@ export class Broker {
     return taken === 0 ? [] : this.#consumers.takeGot();
   }
 
-  /** Has `callback` called with each message of a queue from the next turn on. Returns the consumer's tag. */
+  /** Calls `callback` with each message of a queue, from the next turn on. Returns the consumer's tag. */
   consume(queue: string, callback: ConsumerCallback, options?: ConsumeOptions): string {
     shortText(queue, "queue");
     callable(callback, "callback");
@@ -174,7 +178,7 @@ export class Broker {
     return tag;
   }
 
-  /** Ends a consumer. What is already on its way to it still arrives; what it has not acked stays unacked. */
+  /** Ends a consumer. Deliveries on their way still arrive; unacked messages stay unacked. */
   cancel(consumerTag: string): void {
     shortText(consumerTag, "consumerTag");
     this.#change((server) => server.cancel(consumerTag));
@@ -189,7 +193,7 @@ export class Broker {
     this.#change((server) => server.ack(tag, multiple));
   }
 
-  /** Settles many messages by one crossing into wasm. */
+  /** Settles many messages by one call into wasm. */
   ackBatch(deliveryTags: Iterable<number>): void {
     const tagOf = (tag: number) => this.#consumers.tagInBroker(whole(tag, "each delivery tag"));
     const tags = Float64Array.from(list(deliveryTags, "deliveryTags"), tagOf);
@@ -197,8 +201,8 @@ export class Broker {
   }
 
   /**
-   * Gives a message back to its queue, at its old place; with `delayMs` only after that time; with `requeue: false` drops it
-   * or dead-letters it.
+   * Requeues a message at its old position; with `delayMs` only after that time. With `requeue: false` it is dropped or
+   * dead-lettered.
    */
   nack(deliveryTag: number, options?: { multiple?: boolean; requeue?: boolean; delayMs?: number }): void {
     whole(deliveryTag, "deliveryTag");
@@ -216,19 +220,22 @@ export class Broker {
     });
   }
 
-  /** How many published messages a full queue with `x-overflow: reject-publish` has refused since this was last asked. */
+  /** Returns how many messages full queues with `x-overflow: reject-publish` have refused since the last call. */
   takeRefused(): number {
     return this.#engine.ask((server) => server.takeRefused());
   }
 
-  /** Sets a policy: arguments for all queues or exchanges whose names match a pattern. Of several the highest priority wins. */
+  /**
+   * Sets a policy: arguments for all queues or exchanges whose names match a pattern. Of several the highest priority
+   * wins.
+   */
   setPolicy(name: string, policy: PolicyOptions): void {
     shortText(name, "policy");
     const checked = this.checkedPolicy(policy);
     this.#change((server) => server.setPolicy(name, checked));
   }
 
-  /** @internal A policy that may be set here: with as many names as there are, it takes no long time. */
+  /** @internal Checks a policy, including that its pattern does not take too long for the existing names. */
   checkedPolicy(policy: PolicyOptions): Required<PolicyOptions> {
     const checked = policyOf(policy);
     checkCost(
@@ -238,28 +245,28 @@ export class Broker {
     return checked;
   }
 
-  /** Deletes a policy. Returns whether it was there. */
+  /** Deletes a policy. Returns whether it existed. */
   deletePolicy(name: string): boolean {
     shortText(name, "policy");
     return this.#change((server) => server.deletePolicy(name));
   }
 
   /**
-   * Resolves when all that was done before is durable, where the broker keeps a journal, and at once where it is in memory. It
-   * rejects when the journal failed: what of it is kept is not known, then.
+   * Resolves when all earlier changes are durable, or at once for a broker in memory. Rejects when the journal failed:
+   * then it is unknown which of them are durable.
    */
   durable(): Promise<void> {
     return this.#engine.durable();
   }
 
-  /** The broker's figures now. */
+  /** Returns the broker's present figures. */
   stats(): Stats {
     return this.#engine.ask((server) => server.stats());
   }
 
   /**
-   * Moves a manual clock on, doing on the way all that falls due, in order of time: callbacks have run when it returns.
-   * Returns the milliseconds until something is due next, Infinity when nothing is.
+   * Advances a manual clock, and handles everything that falls due, in order of time: callbacks have run when it
+   * returns. Returns the milliseconds until the next deadline, Infinity without one.
    */
   advance(ms: number): number {
     const { clock } = this.#engine;
@@ -274,14 +281,14 @@ export class Broker {
     }
   }
 
-  /** Ends the broker: every later call throws. Messages are gone with it. */
+  /** Ends the broker: every later call throws. Its messages are lost. */
   close(): void {
     if (this.#isHosted) throw new Error("This broker is closed by closing what listens for it.");
     this.#engine.close();
     this.#consumers.clear();
   }
 
-  /** As `close`. */
+  /** Does the same as `close`. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -1,11 +1,11 @@
-// Consumers: the callbacks of the embedded consumers of one engine, over all its virtual hosts, and what they are called with.
+// Consumers: the callbacks of the embedded consumers of one engine, over all its virtual hosts.
 import type { Server } from "../core/abi.js";
 import type { Engine } from "../core/engine.js";
 import { BrokerError } from "../core/errors.js";
 import { copyOut } from "../core/instance.js";
 import { type BatchEntry, type Message, readBatch } from "./message.js";
 
-/** Called with each message. It may return a promise; a rejection is reported as a throw is. */
+/** Called with each message. It may return a promise; a rejection is reported like an exception. */
 export type ConsumerCallback = (message: Message) => unknown;
 
 /** One embedded consumer. */
@@ -14,20 +14,20 @@ export interface Consumer {
   tag: string;
   callback: ConsumerCallback;
   onCancel: (() => void) | undefined;
-  /** Starts it, under this tag. */
+  /** Starts it again, with the same tag. */
   start: (server: Server) => void;
 }
 
 /** The embedded consumers of an engine. */
 export class Consumers {
   readonly engine: Engine;
-  /** By their handles: wasm counts consumers in the order in which they started. */
+  /** By handle: wasm numbers consumers in the order in which they started. */
   readonly #consumers = new Map<number, Consumer>();
   #made = 0;
   #highestTag = 0;
-  /** Delivery tags up to this one are of the time before the broker started again. */
+  /** Delivery tags up to this one are from before the broker's restart. */
   #staleTags = 0;
-  /** Taken from wasm before the next turn, when something was got. */
+  /** Deliveries that `get` found in the batch; dispatched in the next turn. */
   #undelivered: BatchEntry[] = [];
 
   constructor(engine: Engine) {
@@ -36,31 +36,31 @@ export class Consumers {
     engine.afterRestart(() => this.#startAgain());
   }
 
-  /** Takes note of the consumer that was started last. */
+  /** Registers the consumer that was started last. */
   add(consumer: Consumer): void {
     this.#consumers.set(this.#made++, consumer);
   }
 
-  /** Forgets a consumer that was cancelled. */
+  /** Removes a cancelled consumer. */
   remove(virtualHost: string, tag: string): void {
     for (const [handle, consumer] of this.#consumers) {
       if (consumer.virtualHost === virtualHost && consumer.tag === tag) this.#consumers.delete(handle);
     }
   }
 
-  /** Forgets all of them. */
+  /** Removes all consumers. */
   clear(): void {
     this.#consumers.clear();
   }
 
-  /** What get has taken; what consumers were delivered before waits for their callbacks. */
+  /** Returns the messages that `get` has taken; deliveries to consumers in the same batch wait for the next turn. */
   takeGot(): Message[] {
     const entries = this.#takeBatch();
     this.#undelivered.push(...entries.filter((entry) => entry.consumer !== undefined));
     return entries.filter((entry) => entry.consumer === undefined).map((entry) => entry.message);
   }
 
-  /** What wasm has packed for the embedding program. */
+  /** Takes the batch of deliveries that wasm has packed. */
   #takeBatch(): BatchEntry[] {
     const batch = this.engine.ask((server: Server) => {
       const length = server.batchLength();
@@ -73,7 +73,7 @@ export class Consumers {
     return entries;
   }
 
-  /** A delivery tag as the broker counts, which begins anew when it starts again. */
+  /** Converts a delivery tag to the broker's, which counts anew after a restart. */
   tagInBroker(deliveryTag: number): number {
     if (deliveryTag === 0) return 0;
     if (deliveryTag > this.#staleTags) return deliveryTag - this.#staleTags;
@@ -81,7 +81,9 @@ export class Consumers {
     throw new BrokerError("PreconditionFailed", text);
   }
 
-  /** Starts all consumers again: messages come again, under other tags. A consumer without a queue is cancelled. */
+  /**
+   * Starts all consumers again: messages are delivered again, with new tags. A consumer without a queue is cancelled.
+   */
   #startAgain(): void {
     this.#staleTags = this.#highestTag;
     const all = [...this.#consumers.values()];
@@ -118,7 +120,7 @@ export class Consumers {
     if (consumer) this.#run(() => consumer.onCancel?.());
   }
 
-  // One callback's failure is not the next one's: its message stays unacked, the broker goes on.
+  // A failed callback does not affect the next one: its message stays unacked, the broker goes on.
   #run(callback: () => unknown): void {
     const { onError } = this.engine;
     try {

@@ -1,4 +1,4 @@
-// Message: one delivery as JavaScript sees it, and the packed batches that carry many across the wasm boundary at once.
+// Message: a delivery, and the packed batches that carry many across the wasm boundary at once.
 //
 //   delivery  | length u32 | consumer u32 | delivery tag f64 | redelivered u8 | exchange length u8 | routing key length u8 | 0 |
 //             | properties length u32 | body length u32 | exchange | routing key | properties | body |      (little-endian)
@@ -20,9 +20,9 @@ export interface OutgoingMessage {
 
 /** A message taken from a queue. */
 export class Message {
-  /** What to ack or nack it by; 0 when it was taken with `noAck`. */
+  /** The tag to ack or nack it by; 0 when it was taken with `noAck`. */
   readonly deliveryTag: number;
-  /** Whether it was delivered before, to anyone. */
+  /** Whether it was delivered before, to any consumer. */
   readonly redelivered: boolean;
   /** Its bytes: a view of its batch's buffer, so copy it before transferring `body.buffer`. */
   readonly body: Uint8Array<ArrayBuffer>;
@@ -52,13 +52,13 @@ export class Message {
     return decoder.decode(this.#record.subarray(this.#routingKeyAt, this.#propertiesAt));
   }
 
-  /** Its properties, decoded when first asked for. */
+  /** Its properties, decoded on first use. */
   get properties(): Properties {
     this.#properties ??= this.#rawProperties.length === 0 ? {} : decodeProperties(this.#rawProperties);
     return this.#properties;
   }
 
-  /** @internal Its properties for JSON, where no number must become another. */
+  /** @internal Its properties for JSON, without loss of numbers. */
   get exactProperties(): Properties {
     return decodeProperties(this.#rawProperties, true);
   }
@@ -78,13 +78,13 @@ export class Message {
   }
 }
 
-/** A message and whom it is for: the handle of a consumer, or undefined when it was taken by get. */
+/** A message and the handle of its consumer; undefined when it was taken by get. */
 export interface BatchEntry {
   consumer: number | undefined;
   message: Message;
 }
 
-/** Reads a batch of deliveries; `tagsBefore` were given out before the broker began to count. */
+/** Reads a batch of deliveries; `tagsBefore` delivery tags were used before the broker's restart. */
 export function readBatch(batch: Uint8Array<ArrayBuffer>, tagsBefore: number): BatchEntry[] {
   const head = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
   const entries: BatchEntry[] = [];
@@ -108,7 +108,7 @@ export function packBatch(messages: Iterable<Body | OutgoingMessage>): Uint8Arra
   return joinPairs(parts);
 }
 
-/** Properties as AMQP's bytes; none for none. */
+/** Encodes properties in AMQP's format; none as an empty array. */
 export function propertyBytes(properties: Properties | undefined): Uint8Array {
   if (properties === undefined) return NO_PROPERTIES;
   const { timestamp, ...others } = checkedProperties(properties);

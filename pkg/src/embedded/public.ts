@@ -1,4 +1,4 @@
-// Public: what "pocketmq" exports, whichever way its wasm was loaded.
+// Public: the exports of "pocketmq", however its wasm was loaded.
 export type {
   JournalOptions,
   JournalStats,
