@@ -7,4 +7,4 @@ export type {
   ExchangeType,
   OperatorKey,
   QueueArguments,
-} from "../../wasm/broker/broker.js";
+} from "../../wasm/server/server.js";
