@@ -141,7 +141,7 @@ pub struct Channel {
     pub prefetch: u16,
     /// The last turn in which it did something that must be durable before its next reply.
     pub caused: Turn,
-    /// What its replies wait for.
+    /// Reasons for its replies to wait.
     pub causes: Vec<(Turn, Cause)>,
     requests: usize,
     /// After this many requests it did something that its next reply may or may not wait for.

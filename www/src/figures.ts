@@ -12,7 +12,7 @@ const MU_OFF = 0.02;
 /** Within this time's work, a few late acks are not worth mentioning. */
 const MU_WORTH_A_WORD_S = 2;
 
-/** Where the broker runs. */
+/** The place of the broker. */
 type Where = "memory" | "durable" | "server";
 
 const CONNECTING: Record<Where, string> = {

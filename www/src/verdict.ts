@@ -14,7 +14,7 @@ export interface Verdict {
   detail: string;
 }
 
-/** What the verdict is based on. */
+/** The observations for the verdict. */
 export interface Seen {
   /** The load that is set; `load` is the real one. */
   set: Load;

@@ -1,15 +1,17 @@
-// Liveness: whether the other end of a wire is still there, which a wire does not tell. A client holds a Web Lock and tells its name:
-// the worker that serves it asks for the same lock, and gets it when the client is gone, however it went. Where there are no locks
-// (Node, opaque origins), or the two see different ones (another origin; site data were cleared), the client has to answer pings.
+// Liveness: whether the other end of a wire still exists, which a wire does not report. A client holds a Web Lock and
+// sends its name: the worker that serves it requests the same lock, and gets it when the client is gone, however it
+// ended. Without locks (Node, opaque origins), or if the two see different ones (another origin; site data were
+// cleared), the client has to respond to pings.
 //
-// A frozen tab keeps its lock, and so its connection. One without locks says that it will be frozen, and gets no pings until it speaks.
+// A frozen tab keeps its lock, and so its connection. One without locks announces that it will be frozen, and gets no
+// pings until it sends something.
 import { uniqueName } from "./wire.js";
 
 const PING_MS = 300;
-/** Clients answer at once, throttled ones too: timers are held back in the background, messages are not. */
+/** Clients respond at once, even throttled ones: timers are delayed in the background, messages are not. */
 const SILENT_MS = 1_500;
 
-/** Holds a Web Lock until the signal, or until this thread ends. Returns its name: "" where there are no locks. */
+/** Holds a Web Lock until the signal, or until this thread ends. Returns its name: "" without locks. */
 export async function holdLock(until: AbortSignal): Promise<string> {
   const name = uniqueName();
   const { locks } = globalThis.navigator ?? {};
@@ -24,7 +26,7 @@ export async function holdLock(until: AbortSignal): Promise<string> {
   });
 }
 
-/** Watches whether one client is still there. */
+/** Watches whether one client still exists. */
 export class Liveness {
   readonly #ping: () => void;
   readonly #whenGone: () => void;
@@ -36,7 +38,7 @@ export class Liveness {
   #isFrozen = false;
 
   /**
-   * @param ping asks the client to say something
+   * @param ping makes the client send something
    * @param whenGone called once, unless this is stopped before
    */
   constructor(ping: () => void, whenGone: () => void, silentMs = SILENT_MS) {
@@ -54,13 +56,13 @@ export class Liveness {
     navigator.locks.request(lock, { signal }, () => this.#gone()).catch(() => {});
   }
 
-  /** Notes that the client said something. */
+  /** Records that the client has sent something. */
   heard(): void {
     this.#isFrozen = false;
     this.#heardMs = performance.now();
   }
 
-  /** Notes that the client does not run until it is heard again. */
+  /** Records that the client does not run until it is heard again. */
   frozen(): void {
     this.#isFrozen = true;
   }

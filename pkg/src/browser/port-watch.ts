@@ -1,5 +1,5 @@
-// Port watch: notices in a broker's worker that the client of a port is gone, and tells the port's host, in wasm, as the client would
-// have: by null.
+// Port watch: notices in a broker's worker that the client of a port is gone, and reports it to the port's host, in
+// wasm, as the client would have: by null.
 //
 //   page ── { type: "disconnect", id } ──> worker        the connection that { type: "connect", id, port } began
 import { holdLock, Liveness } from "./liveness.js";
@@ -11,7 +11,7 @@ interface Command {
   port?: MessagePort;
 }
 
-/** Watches the ports that a page hands to this worker. It has to begin before the host does, to get messages first. */
+/** Watches the ports that a page sends to this worker. It has to begin before the host does, to get messages first. */
 export function watchPorts(): void {
   const ports = new Map<number, MessagePort>();
   const ourLock = holdLock(new AbortController().signal);
@@ -43,7 +43,7 @@ function watch(port: MessagePort, ourLock: Promise<string>, whenGone: () => void
       void liveness.watch(data);
       void ourLock.then((lock) => port.postMessage(lock));
     } else return;
-    // The host knows bytes, numbers and null.
+    // The host only knows bytes, numbers and null.
     event.stopImmediatePropagation();
   });
 }

@@ -1,5 +1,5 @@
-// "pocketmq/ports": the script of the SharedWorker that hands ports to who leads. Tabs of several releases share one only if its URL and what
-// it does never change: it knows nothing of what it passes on.
+// Ports: "pocketmq/ports", the script of the SharedWorker that passes ports on to the leader. Tabs of several releases
+// share one only if its URL and its behaviour never change: it does not read the messages that it passes on.
 
 let leader: MessagePort | undefined;
 

@@ -1,14 +1,14 @@
-// Wire: what carries messages to another thread: a MessagePort or, where none can be passed, a BroadcastChannel for two.
+// Wire: carries messages to another thread: a MessagePort or, where ports cannot be passed, a BroadcastChannel for two.
 import type { Limits, Restored, Stats } from "../core/abi.js";
 
-/** One end of it. */
+/** One end of a wire. */
 export interface Wire {
   onmessage: ((event: MessageEvent) => void) | null;
   postMessage(message: unknown, transfer?: Transferable[]): void;
   close(): void;
 }
 
-/** A BroadcastChannel for two. As with a port, what is said after its end goes nowhere. */
+/** A BroadcastChannel for two. As with a port, messages after its end are dropped. */
 export class PairChannel extends BroadcastChannel implements Wire {
   #isClosed = false;
 
@@ -28,8 +28,8 @@ export type Received<T> = T | { type: undefined };
 const TEXTS = ["leader", "member", "channel", "reason"];
 
 /**
- * What was posted, if it may be one of our messages. Everybody of an origin hears its channels and may post anything to them:
- * what is not ours comes out as an object without a type.
+ * Validates a posted message. Any script of an origin receives on its channels and may post anything to them: a message
+ * that is not ours becomes an object without a type.
  */
 export function received<T extends { type: string }>(data: unknown): Received<T> {
   const fields = Object(data) as Record<string, unknown>;
@@ -37,7 +37,7 @@ export function received<T extends { type: string }>(data: unknown): Received<T>
   return typeof fields.type === "string" && TEXTS.every(isText) ? (data as T) : { type: undefined };
 }
 
-/** What all of an origin's tabs that share a broker tell each other, by a BroadcastChannel named as `lockOf`. */
+/** Messages between all of an origin's tabs that share a broker, over a BroadcastChannel named by `lockOf`. */
 export type News =
   /** This worker serves from now on. */
   | { type: "leads"; leader: string }
@@ -45,53 +45,55 @@ export type News =
   | { type: "failed"; leader: string; reason: string }
   /** The site's data were cleared under this worker: all workers that see the same locks end, too. */
   | { type: "cleared"; leader: string }
-  /** Asks the leader to answer. */
+  /** Requests a reply of the leader. */
   | { type: "ping" }
   | { type: "pong"; leader: string }
-  /** Asks the leader for a wire: a BroadcastChannel of this name. `member` is the Web Lock that the follower holds. */
+  /**
+   * Requests a wire from the leader: a BroadcastChannel of this name. `member` is the Web Lock that the follower holds.
+   */
   | { type: "join"; member: string; channel: string };
 
-/** What a tab tells its candidate; `leader/election.ts` draws both. */
+/** Messages of a tab to its candidate; `leader/election.ts` draws both directions. */
 export type ToCandidate = { type: "serve"; member: string } | { type: "hand-out" } | { type: "leave" };
 
-/** What the candidate tells its tab. */
+/** Messages of the candidate to its tab. */
 export type FromCandidate =
   | { type: "leads"; leader: string }
   | { type: "failed"; reason: string }
-  /** With a reason, by a bug; without, because it was asked to or somebody else leads. */
+  /** With a reason after a bug; without one on request, or because another worker leads. */
   | { type: "ended"; reason?: string };
 
-/** What a follower says to the leader over its wire. A wire for AMQP comes as a port beside it, or by a name. */
+/** Messages of a follower to the leader. A wire for AMQP is a port in the message, or a channel's name. */
 export type ToLeader = { type: "open"; channel?: string } | { type: "stats"; id: number } | Sign;
 
-/** What the leader says to a follower. */
+/** Messages of the leader to a follower. */
 export type FromLeader =
   | {
       type: "welcome";
       leader: string;
       storage: StorageKind;
       warning?: string;
-      /** Another one once the site's data were cleared; none in memory. */
+      /** Another value after the site's data were cleared; none in memory. */
       store?: string | undefined;
-      /** Whether it answers pings. */
+      /** Whether it responds to pings. */
       answers?: boolean;
     }
   | Sign
   | { type: "stats"; id: number; stats: SharedStats };
 
-/** Either end may ask the other to answer. */
+/** Either end may ping the other. */
 type Sign = { type: "ping" } | { type: "pong" };
 
-/** Where a broker keeps what it must not forget. */
+/** The storage of a broker. */
 export type StorageKind = "durable" | "memory";
 
-/** The figures of a shared broker at a moment. */
+/** The present figures of a shared broker. */
 export interface SharedStats extends Stats {
-  /** What the leader found in its files. */
+  /** The result of recovery at the start. */
   restored?: Restored | undefined;
   storage: {
     kind: StorageKind;
-    /** Bytes that the whole origin takes, and may take. */
+    /** Bytes that the whole origin uses, and may use. */
     usageBytes: number;
     quotaBytes: number;
     /** Whether the browser has promised not to remove them when space is short. */
@@ -99,17 +101,20 @@ export interface SharedStats extends Stats {
   };
 }
 
-/** What a leader's worker is told by its name. */
+/** Options of a leader's worker, passed in its name. */
 export interface LeaderOptions {
   name: string;
   storage: StorageKind | "durable-or-memory";
   limits: Limits;
 }
 
-/** The Web Lock that the leader holds, and the BroadcastChannel about it: protocol 1. Brokers in memory are others than durable ones. */
+/**
+ * Returns the name of the leader's Web Lock, and of the BroadcastChannel about it: protocol 1. Durable and in-memory
+ * brokers are separate.
+ */
 export function lockOf({ name, storage }: Pick<LeaderOptions, "name" | "storage">): string {
   return `pocketmq-1:${storage === "memory" ? "memory" : "durable"}:${name}`;
 }
 
-/** A new name that nobody else has. */
+/** Returns a new unique name. */
 export const uniqueName = (): string => crypto.randomUUID();

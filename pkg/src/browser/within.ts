@@ -1,6 +1,6 @@
-// Within: no wait is without a limit.
+// Within: time limits for promises.
 
-/** As the promise, but rejected with this sentence when it takes longer. */
+/** Returns the promise, rejected with this sentence when it takes longer. */
 export function within<T>(ms: number, promise: Promise<T>, sentence: string): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new TimedOut(sentence)), ms);
@@ -8,13 +8,13 @@ export function within<T>(ms: number, promise: Promise<T>, sentence: string): Pr
   });
 }
 
-/** Somebody did not answer in time. */
+/** The error when there is no response in time. */
 export class TimedOut extends Error {
   override readonly name = "TimedOut";
   readonly code = "TIMED_OUT";
 }
 
-/** The site's data were cleared, and with them what was in the broker. */
+/** The site's data were cleared, and with them the broker's contents. */
 export class SiteDataCleared extends Error {
   override readonly name = "SiteDataCleared";
   readonly code = "SITE_DATA_CLEARED";

@@ -27,7 +27,7 @@ export interface Hand {
   serviceMs: number;
 }
 
-/** Where messages appear. */
+/** The points at which messages appear. */
 export interface Places {
   producer(place: number): Point;
   head: Point;
@@ -129,7 +129,7 @@ export class Dots {
     return dot;
   }
 
-  /** Where a message that has become ready appears first. */
+  /** Returns the point at which a message that has become ready appears first. */
   #origin({ producer, tail }: Places): Point {
     const published = this.#published.shift();
     return published ? producer(published.producer) : tail;

@@ -1,28 +1,29 @@
-// Candidate: the worker of this tab that stands by to lead. One that ends is replaced by a new one, unless bugs end them too often.
+// Candidate: this tab's worker that stands by to lead. When it ends it is replaced by a new one, unless bugs end them
+// too often.
 import { type FromCandidate, type Received, received, type ToCandidate } from "../wire.js";
 
 const LEAVING_MS = 2_000;
-/** Workers that ended by bugs within a minute, until this tab gives up. */
+/** Number of workers that may end by bugs within a minute, before this tab gives up. */
 const ENDS_MAX = 5;
 const ENDS_WITHIN_MS = 60_000;
 
-/** What a candidate needs. */
+/** Options of a candidate. */
 export interface CandidateOptions {
   /** Starts a worker. */
   start: () => Worker;
-  /** The SharedWorker that passes ports on, if there is one. */
+  /** Returns the SharedWorker that passes ports on, if there is one. */
   connectPorts: () => SharedWorker | undefined;
   /** Called when it leads, with its name as a leader. */
   whenElected: (leader: string) => void;
-  /** Called when it leads no longer, with the name that it had. */
+  /** Called when it no longer leads, with its former name. */
   whenGone: (leader: string) => void;
-  /** Called when it could not open the files: no other worker could, either. */
+  /** Called when it could not open the files; other workers could not, either. */
   whenRefused: (reason: string) => void;
-  /** Called when it has ended by itself: with a reason, too often to be started again. */
+  /** Called when it has ended by itself; with a reason when that happened too often to start another one. */
   whenEnded: (reason: string | undefined) => void;
 }
 
-/** This tab's worker, while there is one. */
+/** This tab's worker, while it has one. */
 export class Candidate {
   readonly #options: CandidateOptions;
   #worker: Worker | undefined;
@@ -38,7 +39,7 @@ export class Candidate {
     return this.#leader;
   }
 
-  /** Has a worker stand by, where this thread can start one. */
+  /** Starts a worker that stands by, if this thread can start one. */
   start(): void {
     if (this.#worker || typeof Worker !== "function") return;
     const worker = this.#options.start();
@@ -49,7 +50,7 @@ export class Candidate {
     };
   }
 
-  /** A port whose other end it serves as a leader. */
+  /** Returns a port whose other end it serves as a leader. */
   serve(member: string): MessagePort | undefined {
     if (!this.#worker) return undefined;
     const { port1, port2 } = new MessageChannel();
@@ -57,7 +58,7 @@ export class Candidate {
     return port1;
   }
 
-  /** Gives a worker up that does not answer any more. */
+  /** Gives up a worker that does not respond any more. */
   giveUp(reason: string): void {
     this.#ended(this.#worker, reason);
   }
@@ -98,7 +99,7 @@ export class Candidate {
     this.#options.whenElected(message.leader);
   }
 
-  /** Has the SharedWorker pass everybody's ports on to our worker. */
+  /** Connects our worker to the SharedWorker, which passes all tabs' ports on to it. */
   #introduce(worker: Worker): void {
     const { port1, port2 } = new MessageChannel();
     const shared = this.#options.connectPorts();

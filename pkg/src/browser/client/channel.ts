@@ -1,9 +1,9 @@
-// Channel: an AMQP channel that outlives its leader. It stands for one channel of the client after the other: on each new one it sets
-// prefetch, consumers and confirm mode as they were, and sends again what was not confirmed. Its messages are numbered, so the broker
-// drops what it has already.
+// Channel: an AMQP channel that outlives its leader. It represents a sequence of channels, one for each leader: on each
+// it restores prefetch, consumers and confirm mode, and publishes unconfirmed messages again. Its messages are
+// numbered, so the broker drops those that it already has.
 //
-//   delivery tags:  1 2 3 | 4 5 | 6 ...     count on from one leader to the next; what is said of a former leader's tags has no
-//                  leader A   B   C         meaning any more, as these messages come again
+//   delivery tags:  1 2 3 | 4 5 | 6 ...     count on from one leader to the next; settling a former leader's tags has
+//                  leader A   B   C         no effect, as these messages are delivered again
 import {
   AMQPChannel,
   type ConsumeParams,
@@ -27,22 +27,22 @@ type Prefetch = [count: number, size: number, global: boolean];
 interface Consuming {
   readonly queue: string;
   readonly params: ConsumeParams;
-  /** What was set when it began: that is what applies to it. */
+  /** The prefetch that was set when it began, which applies to it. */
   readonly prefetch: Prefetch | undefined;
   readonly consumer: AMQPConsumer;
 }
 
-/** The connection of a channel, as its channels need it. */
+/** The connection of a channel. */
 interface Owner {
-  /** What was declared over the connection. */
+  /** Declarations made over the connection. */
   readonly topology: Topology;
-  /** The client of the leader, as soon as there is one. */
+  /** Resolves with the leader's client, as soon as there is one. */
   client(): Promise<PortClient>;
-  /** Takes note that a channel was closed. */
+  /** Removes a closed channel. */
   forget(channel: Channel): void;
 }
 
-/** An AMQP channel of the broker that all tabs share; its methods are those of @cloudamqp/amqp-client's. */
+/** An AMQP channel of the broker that all tabs share; it has the methods of @cloudamqp/amqp-client's channels. */
 export class Channel extends AMQPChannel {
   readonly #connection: Owner;
   readonly #publisher: Publisher;
@@ -51,7 +51,7 @@ export class Channel extends AMQPChannel {
   #mode: "confirm" | "transaction" | undefined;
   #prefetch: Prefetch | undefined;
   #globalPrefetch: Prefetch | undefined;
-  /** Delivery tags up to here were a former leader's. */
+  /** Delivery tags up to this one belong to former leaders. */
   #formerTags = 0;
   #lastTag = 0;
 
@@ -71,7 +71,7 @@ export class Channel extends AMQPChannel {
     this.#publisher.resume();
   }
 
-  /** @internal What is not confirmed is gone, and is not sent again. */
+  /** @internal Rejects unconfirmed messages; they are lost and not sent again. */
   giveUp(reason: Error): void {
     this.#publisher.giveUp(reason);
   }
@@ -86,14 +86,14 @@ export class Channel extends AMQPChannel {
     try {
       await this.#restore(inner);
     } catch (error) {
-      // Otherwise only this channel was refused, and has been told.
+      // Otherwise only this channel was refused, and has reported it.
       if (client.closed) throw error;
     }
   }
 
   /**
-   * Publishes a message. The promise is fulfilled when the broker has it: if it is to be kept, when it is durable. A change of
-   * leaders in between makes no difference.
+   * Publishes a message. The promise is fulfilled when the broker has it: for a durable one, when it is durable. A
+   * change of leaders in between makes no difference.
    */
   override basicPublish(
     exchange: string,
@@ -110,7 +110,7 @@ export class Channel extends AMQPChannel {
     return this.#publisher.publish({ exchange, routingKey, data, properties, mandatory, immediate });
   }
 
-  /** Nothing to do: messages are confirmed unless the channel is in a transaction. */
+  /** Does nothing: messages are confirmed unless the channel is in a transaction. */
   override async confirmSelect(): Promise<void> {
     if (this.#mode === "confirm") return;
     this.#mode = "confirm";
@@ -178,7 +178,7 @@ export class Channel extends AMQPChannel {
     return this.#call((inner) => inner.basicFlow(active));
   }
 
-  /** Declares a queue. One without a name gets one here: it keeps it when another tab leads. */
+  /** Declares a queue. A missing name is generated here, so that it stays the same when another tab leads. */
   override async queueDeclare(name = "", params: QueueParams = {}, args: QueueArguments = {}) {
     const unnamed = name === "";
     const queue = unnamed ? `pocketmq.gen-${uniqueName()}` : name;
@@ -233,7 +233,7 @@ export class Channel extends AMQPChannel {
     this.#connection.topology.exchangeUnbound(destination, source, routingKey, args);
   }
 
-  /** Begins transactions. A change of leaders undoes what is not committed. */
+  /** Begins transactions. A change of leaders undoes uncommitted ones. */
   override async txSelect(): Promise<void> {
     await this.#call((inner) => inner.txSelect());
     this.#mode = "transaction";
@@ -281,7 +281,7 @@ export class Channel extends AMQPChannel {
   #follow(inner: AMQPChannel): void {
     inner.onReturn = (message) => this.onReturn(this.#ours(message));
     inner.onerror = (reason) => {
-      // Whether the whole connection is gone is known a moment later.
+      // Whether the whole connection is gone is known only a moment later.
       queueMicrotask(() => {
         if (!inner.connection.closed) this.setClosed(new AMQPError(reason, inner.connection));
       });
@@ -290,7 +290,7 @@ export class Channel extends AMQPChannel {
 
   async #consume(inner: AMQPChannel, { queue, params, consumer }: Consuming): Promise<void> {
     const deliver = (message: AMQPMessage) => {
-      // A former leader's message will come again, unless it needs no ack.
+      // A former leader's message will be delivered again, unless it needs no ack.
       if (inner === this.#inner || params.noAck !== false) return consumer.onMessage(this.#ours(message));
     };
     const own = await inner.basicConsume(queue, params, deliver);
@@ -303,7 +303,7 @@ export class Channel extends AMQPChannel {
     own.wait().catch(cancelled);
   }
 
-  /** A message of the channel that this one stands for now, as this one's. */
+  /** Converts a message of the present leader's channel to one of this channel. */
   #ours(message: AMQPMessage): AMQPMessage {
     message.channel = this;
     message.deliveryTag += this.#formerTags;
@@ -318,7 +318,7 @@ export class Channel extends AMQPChannel {
     return settle(deliveryTag > 0 ? deliveryTag - this.#formerTags : 0);
   }
 
-  /** Asks the leader, and the next leader if there is no answer: what is asked may be done twice. */
+  /** Calls the leader, and the next one if there is no reply: the call may be executed twice. */
   async #call<T>(ask: (inner: AMQPChannel) => Promise<T>): Promise<T> {
     for (;;) {
       if (this.closed) return refused(this);
@@ -332,7 +332,7 @@ export class Channel extends AMQPChannel {
     }
   }
 
-  /** Asks the leader: what is asked must not be done twice. */
+  /** Calls the leader: the call must not be executed twice. */
   async #once<T>(ask: (inner: AMQPChannel) => Promise<T>): Promise<T> {
     if (this.closed) return refused(this);
     const inner = this.#inner;

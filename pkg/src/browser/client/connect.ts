@@ -1,4 +1,5 @@
-// Connect: what "pocketmq/browser" offers to all tabs, iframes and workers of an origin: an AMQP client of one broker.
+// Connect: the entry to "pocketmq/browser" for all tabs, iframes and workers of an origin: an AMQP client of one
+// broker.
 import type { Limits } from "../../core/abi.js";
 import type { LeaderOptions } from "../wire.js";
 import { Connection } from "./connection.js";
@@ -7,29 +8,29 @@ import type { ConnectOptions } from "./port-client.js";
 
 const NAME = /^[\w.-]{1,64}$/;
 
-/** How to connect to the broker that all tabs share. */
+/** Options of a connection to the broker that all tabs share. */
 export interface ShareOptions extends Limits, Omit<ConnectOptions, "name"> {
-  /** Which one: up to 64 letters, digits, `_`, `.` and `-` (default "default"). */
+  /** Its name: up to 64 letters, digits, `_`, `.` and `-` (default "default"). */
   name?: string | undefined;
   /** The connection's name, for people. */
   connectionName?: string | undefined;
   /**
-   * Where messages are kept: "durable" (default) in the browser's file system, or not at all; "memory" while a tab is open;
-   * "durable-or-memory" in memory where the browser gives no file system, as in a private window.
+   * Where messages are stored: "durable" (default) in the browser's file system, or not at all; "memory" only while a
+   * tab is open; "durable-or-memory" in memory if there is no file system, as in a private window.
    */
   storage?: LeaderOptions["storage"] | undefined;
   /**
-   * The URL of the script that passes tabs' ports on, the package's `pocketmq/ports`; false for none. Tabs of two releases
-   * talk more slowly when it differs between them: serve it from an address that stays.
+   * The URL of the script that passes tabs' ports on, the package's `pocketmq/ports`; false for none. If it differs
+   * between two releases, their tabs communicate more slowly: serve it from a stable address.
    */
   portBroker?: string | URL | false | undefined;
-  /** Starts the worker in another way than the package's own; it runs `pocketmq/leader` and has this name. */
+  /** Starts the worker, instead of the package's own function; it must run `pocketmq/leader` and have this name. */
   worker?: ((name: string) => Worker) | undefined;
 }
 
 /**
- * Connects to the broker that all tabs, iframes and workers of this origin share. One of them runs it; when that one is closed,
- * crashes or is frozen, another takes over, and every connection goes on with it.
+ * Connects to the broker that all tabs, iframes and workers of this origin share. One of them runs it; when that one is
+ * closed, crashes or is frozen, another takes over, and every connection goes on with it.
  *
  * @example
  * const connection = await connect();
@@ -49,7 +50,7 @@ export async function connect(options: ShareOptions = {}): Promise<Connection> {
   return new Connection(follower, { user, password, vhost, name: connectionName }).connected();
 }
 
-/** The browser may then ask the user, or decide by itself. Only pages may ask. */
+/** The browser may then ask the user, or decide by itself. Only pages may request it. */
 function askToPersist(): void {
   if (typeof document === "undefined") return;
   void navigator.storage?.persist?.().catch(() => {});

@@ -1,5 +1,5 @@
-// Connection: an AMQP client of the broker that all tabs share. When another tab leads, it connects to that one and goes on: with its
-// channels, its consumers, and what was not confirmed yet.
+// Connection: an AMQP client of the broker that all tabs share. When another tab leads, it connects to that one and
+// goes on, with its channels, its consumers and unconfirmed messages.
 import { AMQPError } from "@cloudamqp/amqp-client/amqp-error";
 import type { SharedStats, StorageKind } from "../wire.js";
 import { SiteDataCleared, within } from "../within.js";
@@ -10,16 +10,16 @@ import { type ConnectOptions, PortClient } from "./port-client.js";
 import { Topology } from "./topology.js";
 
 const GOODBYE_MS = 2_000;
-/** The broker says this code when it closes by itself, and not because of what a client did. */
+/** The reply code with which the broker closes for its own reasons, not because of a client's error. */
 const LEAVING = /\(320\)$/;
 
 /** An AMQP client of the broker that all tabs of an origin share. */
 export class Connection {
-  /** Called when the connection is closed for good, and not by `close`. */
+  /** Called when the connection is closed for good, other than by `close`. */
   onerror: (error: Error) => void = () => {};
-  /** Called when the leader is gone. What is asked for meanwhile waits. */
+  /** Called when the leader is lost. Calls wait meanwhile. */
   ondisconnect: () => void = () => {};
-  /** Called when another one has taken over, and all channels and consumers are there again. */
+  /** Called when another leader has taken over, and all channels and consumers are restored. */
   onreconnect: () => void = () => {};
   /** @internal */
   readonly topology = new Topology();
@@ -46,12 +46,12 @@ export class Connection {
     return this.#ended !== undefined;
   }
 
-  /** Where the broker that it is connected to keeps its messages. */
+  /** The storage of the broker that it is connected to. */
   get storage(): StorageKind | undefined {
     return this.#link?.storage;
   }
 
-  /** Why messages are in memory only although "durable-or-memory" was asked for. */
+  /** Why messages are in memory only although the option was "durable-or-memory". */
   get warning(): string | undefined {
     return this.#link?.warning;
   }
@@ -66,7 +66,7 @@ export class Connection {
     }
   }
 
-  /** A new channel. */
+  /** Opens a new channel. */
   async channel(): Promise<Channel> {
     for (;;) {
       const client = await this.client();
@@ -81,7 +81,7 @@ export class Connection {
     }
   }
 
-  /** The broker's figures now, and what the browser's storage holds. */
+  /** Returns the broker's present figures, and the usage of the browser's storage. */
   async stats(): Promise<SharedStats> {
     for (;;) {
       await this.client();
@@ -89,12 +89,12 @@ export class Connection {
       try {
         return await link.stats();
       } catch {
-        // That worker led when it was asked: the next leader will answer.
+        // That worker no longer leads: the next leader will reply.
       }
     }
   }
 
-  /** Closes it. The last connection of a tab takes its worker along; if that one led, another tab takes over. */
+  /** Closes it. The last connection of a tab also ends its worker; if that one led, another tab takes over. */
   async close(): Promise<void> {
     if (this.#ended) return;
     const client = this.#client;
@@ -104,12 +104,12 @@ export class Connection {
     await this.#follower.leave();
   }
 
-  /** As `close`. */
+  /** Does the same as `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  /** @internal The client of the leader, as soon as there is one. */
+  /** @internal Resolves with the leader's client, as soon as there is one. */
   client(): Promise<PortClient> {
     if (this.#ended) return Promise.reject(this.#ended);
     this.#attaching ??= this.#attach();
@@ -129,7 +129,7 @@ export class Connection {
       } catch (error) {
         if (this.#ended) throw this.#ended;
         if (isRefusal(error)) throw this.#fail(error as Error);
-        // It is gone, or going: there will be news.
+        // It is gone or closing: the follower will report a new one.
         this.#follower.lost(link);
       }
     }
@@ -171,7 +171,7 @@ export class Connection {
     );
   }
 
-  /** Ends it because of what the broker said. */
+  /** Ends the connection with an error of the broker. */
   #fail(error: Error): Error {
     if (this.#ended) return this.#ended;
     this.#end(error);
@@ -180,7 +180,7 @@ export class Connection {
     return error;
   }
 
-  /** @param error what the broker said; undefined for `close` */
+  /** @param error the broker's error; undefined for `close` */
   #end(error: Error | undefined): void {
     this.#ended = error ?? new Error("This connection is closed.");
     this.#stopFollowing();
@@ -189,7 +189,7 @@ export class Connection {
   }
 }
 
-/** Whether the broker closed the connection because of what it was asked, and would do so again. */
+/** Whether the broker closed the connection because of an error that would occur again. */
 function isRefusal(error: unknown): boolean {
   const text = error instanceof AMQPError ? error.message : "";
   return text.startsWith("connection closed: ") && !LEAVING.test(text);

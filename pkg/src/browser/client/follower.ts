@@ -1,5 +1,5 @@
-// Follower: this tab's, iframe's or worker's part in a shared broker. It keeps a candidate that stands by to lead, finds the leader,
-// and finds the next one.
+// Follower: the part of this tab, iframe or worker in a shared broker. It has a candidate that stands by to lead, and
+// finds the leader and its successors.
 import { holdLock } from "../liveness.js";
 import { type LeaderOptions, lockOf, type News, type Received, received } from "../wire.js";
 import { Candidate } from "./candidate.js";
@@ -7,9 +7,9 @@ import { type Link, SILENT_MS } from "./link.js";
 import { Search } from "./search.js";
 import { connectPorts, startCandidate } from "./workers.js";
 
-/** How this thread takes part. */
+/** Options of this thread's part. */
 export interface FollowerOptions extends LeaderOptions {
-  /** Where the script of the SharedWorker is, if it is not the package's own; false for none. */
+  /** The URL of the SharedWorker's script, if it is not the package's own; false for none. */
   portBroker?: string | URL | false | undefined;
   /** Starts a leader's worker; the package's own by default. */
   worker?: ((name: string) => Worker) | undefined;
@@ -17,7 +17,7 @@ export interface FollowerOptions extends LeaderOptions {
 
 const followers = new Map<string, Follower>();
 
-/** Takes part in the shared broker of these options, until `leave` was called as often. */
+/** Joins the shared broker with these options, until `leave` was called as often. */
 export function join(options: FollowerOptions): Follower {
   const key = lockOf(options);
   const follower = followers.get(key) ?? new Follower(options, () => followers.delete(key));
@@ -75,7 +75,7 @@ export class Follower {
     return this;
   }
 
-  /** The link to the leader, as soon as there is one. */
+  /** Resolves with the link to the leader, as soon as there is one. */
   async link(): Promise<Link> {
     if (this.#link) return this.#link;
     this.#finding ??= this.#search.find().finally(() => {
@@ -84,18 +84,21 @@ export class Follower {
     return this.#finding;
   }
 
-  /** Notes that a link does not lead anywhere any more. */
+  /** Drops a link that no longer works. */
   lost(link: Link): void {
     if (this.#link === link) this.#drop();
   }
 
-  /** Calls back whenever another worker leads, or the one in this tab does no longer. Returns a function that ends that. */
+  /**
+   * Calls back whenever another worker leads, or the one in this tab no longer does. Returns a function that stops
+   * that.
+   */
   onChange(then: (leader: string | undefined) => void): () => void {
     this.#whenChanged.add(then);
     return () => this.#whenChanged.delete(then);
   }
 
-  /** The last to leave takes this thread out: if its worker leads, another one takes over. */
+  /** Leaves; the last to leave ends this thread's part: if its worker leads, another one takes over. */
   async leave(): Promise<void> {
     if (--this.#users > 0) return;
     this.#forget();
@@ -111,7 +114,7 @@ export class Follower {
     this.#link = undefined;
   }
 
-  /** Has a worker stand by. */
+  /** Starts a candidate. */
   #stand(): void {
     this.#search.clearFailure();
     this.#candidate.start();
@@ -132,13 +135,13 @@ export class Follower {
     if (this.#search.leader === leader) this.#changed(undefined);
   }
 
-  /** The worker whose turn it was could not open the files, and the last leader is gone. */
+  /** The next worker in line could not open the files, and the last leader is gone. */
   #refused(reason: string): void {
     this.#changed(undefined);
     this.#search.fail(reason);
   }
 
-  /** Gives up a leader that does not answer any more, and its worker, if that is our own. */
+  /** Gives up a leader that does not respond any more, and its worker, if that is our own. */
   #silent(leader: string): void {
     if (this.#search.leader !== leader) return;
     const reason = `PocketMQ's worker did not answer for ${SILENT_MS / 1_000} s.`;
@@ -146,14 +149,14 @@ export class Follower {
     else this.#changed(undefined);
   }
 
-  // A frozen tab cannot lead. One that is told before gives up at once, and no other tab has to wait.
+  // A frozen tab cannot lead. One that is notified before gives up at once, so that no other tab has to wait.
   #followLifecycle(): void {
     if (typeof document === "undefined") return;
     const { signal } = this.#left;
     const rest = () => this.#candidate.stop();
     const wakeUp = () => {
       this.#stand();
-      // News of the time between may not have been kept for it.
+      // It may have missed the news meanwhile.
       this.#changed(undefined);
     };
     document.addEventListener("freeze", rest, { signal });

@@ -1,4 +1,4 @@
-// Link: a follower's way to the leader. Over its wire the follower asks for figures and for further wires, which carry AMQP.
+// Link: a follower's connection to the leader. Over its wire the follower requests figures and further wires for AMQP.
 import { Liveness } from "../liveness.js";
 import {
   type FromLeader,
@@ -14,26 +14,26 @@ import { within } from "../within.js";
 
 const WELCOME_MS = 300;
 const OPEN_MS = 2_000;
-/** A leader that says nothing for so long is given up, even if nobody else could lead. */
+/** A leader that is silent for this long is given up, even if no other worker can lead. */
 export const SILENT_MS = 10_000;
 
-/** The way to the leader. */
+/** A connection to the leader. */
 export interface Link {
   readonly leader: string;
   readonly storage: StorageKind;
   readonly warning: string | undefined;
-  /** Another one once the site's data were cleared; undefined in memory. */
+  /** Another value after the site's data were cleared; undefined in memory. */
   readonly store: string | undefined;
-  /** A wire whose other end speaks AMQP. */
+  /** Resolves with a wire whose other end speaks AMQP. */
   open(): Promise<Wire>;
   stats(): Promise<SharedStats>;
-  /** Rejects what was asked for and has not been answered. */
+  /** Closes the link, and rejects pending requests. */
   close(): void;
 }
 
 /**
- * The link over this wire, or undefined if there is no leader at its other end.
- * @param whenSilent called when the leader has not said anything for `SILENT_MS`
+ * Opens the link over this wire; resolves with undefined if there is no leader at its other end.
+ * @param whenSilent called when the leader has been silent for `SILENT_MS`
  */
 export function linkOver(wire: Wire, whenSilent: (leader: string) => void): Promise<Link | undefined> {
   return new Promise((resolve) => {
@@ -57,7 +57,7 @@ function welcomed(wire: Wire, welcome: FromLeader & { type: "welcome" }, whenSil
   let asked = 0;
   const tell = (message: ToLeader) => wire.postMessage(message);
   const liveness = new Liveness(() => tell({ type: "ping" }), whenSilent, SILENT_MS);
-  // One of another release may not answer.
+  // A leader of another release may not respond to pings.
   if (welcome.answers) void liveness.watch("");
   wire.onmessage = (event: MessageEvent) => {
     const data = received<FromLeader>(event.data);
@@ -92,7 +92,7 @@ function rejectable(): { promise: Promise<never>; reject: (error: Error) => void
   const promise = new Promise<never>((_, rejected) => {
     reject = rejected;
   });
-  // Nobody may be waiting.
+  // Nothing may be waiting for it.
   promise.catch(() => {});
   return { promise, reject };
 }
@@ -103,7 +103,7 @@ async function openPort(wire: Wire): Promise<Wire> {
   return port1;
 }
 
-/** Waits until the leader listens: a BroadcastChannel does not keep what is said before. */
+/** Waits until the leader listens: a BroadcastChannel does not store earlier messages. */
 function openChannel(wire: Wire): Promise<Wire> {
   const channel = uniqueName();
   const opened = new PairChannel(channel);

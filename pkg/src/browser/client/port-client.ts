@@ -1,10 +1,10 @@
 // Port client: @cloudamqp/amqp-client over a MessagePort, whose other end is a broker in a worker.
 //
-//   port:  bytes either way | null: closed | from here also a number: so many bytes have been read; the name of a Web Lock that is held
-//          as long as this client lives ("" for none); false: about to be frozen | from the broker also 0, to be
-//          answered by 0, and the name of its lock
+//   port:  bytes either way | null: closed | from here also: a number, of the bytes read so far; the name of a Web Lock
+//          that is held as long as this client lives ("" for none); false, before a freeze | from the broker also: 0,
+//          to be answered by 0, and the name of its lock
 //
-// A port tells nobody how much waits in it: the broker holds back deliveries by what it is told was read.
+// The amount of data that waits in a port cannot be known: the broker limits deliveries by the reported reads.
 import { AMQPBaseClient } from "@cloudamqp/amqp-client/amqp-base-client";
 import { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
 import { AMQPError } from "@cloudamqp/amqp-client/amqp-error";
@@ -16,13 +16,13 @@ import { strict } from "./strict.js";
 
 const PROTOCOL_HEADER = new Uint8Array([65, 77, 81, 80, 0, 0, 9, 1]);
 const FRAME_HEAD_BYTES = 7;
-/** Far less than what the broker lets wait in a port; a report for each message would cost more than the message. */
+/** Far less than the broker leaves unread in a port; a report for each message would cost more than the message. */
 const REPORT_BYTES = 131_072;
-/** A broker may be opening its files, or be busy with others. */
+/** The broker may be opening its files, or be busy. */
 const CONNECT_MS = 10_000;
 const BROKER_SILENT_MS = 10_000;
 
-/** How to log in. */
+/** Options of a login. */
 export interface ConnectOptions {
   /** Default "guest". */
   user?: string | undefined;
@@ -34,7 +34,7 @@ export interface ConnectOptions {
   name?: string | undefined;
 }
 
-/** Speaks AMQP over a port; usable in a page and in any worker that the port was handed to. */
+/** Connects to AMQP over a port, in a page or in any worker that has the port. */
 export async function connectPort(port: MessagePort, options: ConnectOptions = {}): Promise<PortClient> {
   const client = new PortClient(port, options);
   client.tellOfLiveness();
@@ -42,7 +42,7 @@ export async function connectPort(port: MessagePort, options: ConnectOptions = {
   return client;
 }
 
-/** An AMQP client of one MessagePort, or of what stands for one. */
+/** An AMQP client over one MessagePort, or another wire. */
 export class PortClient extends AMQPBaseClient {
   readonly #port: Wire;
   readonly #whenGone: (client: PortClient) => void;
@@ -59,7 +59,7 @@ export class PortClient extends AMQPBaseClient {
   /** @internal */
   constructor(port: Wire, options: ConnectOptions, whenGone: (client: PortClient) => void = () => {}) {
     const { user = "guest", password = "guest", vhost = "/", name } = options;
-    // The client's own frame size, the smallest: it keeps a buffer of that size for each message not yet confirmed.
+    // The client's own frame size, the smallest: it has a buffer of that size for each unconfirmed message.
     super(vhost, user, password, name, "MessagePort");
     this.#port = port;
     this.#whenGone = whenGone;
@@ -77,7 +77,7 @@ export class PortClient extends AMQPBaseClient {
     return strict(await super.channel(id));
   }
 
-  /** @internal Lets the other end know when this thread is gone. */
+  /** @internal Lets the other end notice when this thread ends. */
   tellOfLiveness(): void {
     const { signal } = this.#ended;
     void holdLock(signal).then((lock) => {
@@ -98,26 +98,29 @@ export class PortClient extends AMQPBaseClient {
         else if (typeof data === "string") void this.#broker.watch(data);
         else if (data === null) this.disconnect(new AMQPError("The broker closed the port.", this));
         else if (data instanceof ArrayBuffer) this.#receive(new Uint8Array(data));
-        // Anything else is not the broker's.
+        // Anything else is not from the broker.
         else if (data instanceof Uint8Array) this.#receive(data as Uint8Array<ArrayBuffer>);
       };
       void this.send(PROTOCOL_HEADER);
     });
   }
 
-  /** Posts bytes, together with all that is sent until the running code is done: each post costs far more than its bytes. */
+  /**
+   * Posts bytes, together with everything that is sent until the running code is done: each post costs far more than
+   * its bytes.
+   */
   override async send(bytes: Uint8Array): Promise<void> {
-    // A copy, as the client goes on writing into its buffer.
+    // A copy, as the client reuses its buffer.
     this.sendWhole(bytes.slice());
   }
 
-  /** @internal Sends bytes that nobody will write to. */
+  /** @internal Sends bytes that will not change any more. */
   sendWhole(bytes: Uint8Array): void {
     if (this.#unsent.length === 0) queueMicrotask(() => this.#post());
     this.#unsent.push(bytes);
   }
 
-  /** Ends the connection without the usual goodbye: the broker is gone, or nothing more is expected of it. */
+  /** Ends the connection without closing it at the broker, which is gone or not needed any more. */
   disconnect(error: AMQPError): void {
     const wasOpen = !this.closed;
     this.closed = true;
@@ -147,7 +150,7 @@ export class PortClient extends AMQPBaseClient {
     this.#whenGone(this);
   }
 
-  // The client parses whole frames only; a message may end within one.
+  // The client parses complete frames only; a message may end within one.
   #receive(bytes: Uint8Array<ArrayBuffer>): void {
     const input = this.#rest.length === 0 ? bytes : joined([this.#rest, bytes]);
     const length = wholeFrames(input);

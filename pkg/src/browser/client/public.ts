@@ -1,4 +1,4 @@
-// Public: what "pocketmq/browser" exports.
+// Public: the exports of "pocketmq/browser".
 export { AMQPError } from "@cloudamqp/amqp-client/amqp-error";
 export type { Limits, QueueStats, Stats } from "../../core/abi.js";
 export type { ConsumerArguments, ExchangeArguments, ExchangeType, QueueArguments } from "../../core/named-arguments.js";

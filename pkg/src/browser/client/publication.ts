@@ -1,5 +1,5 @@
-// Publication: a message to publish as AMQP's frames, in one piece. Encoding is most of what publishing costs a tab, so what repeats
-// from message to message is encoded once: names, and properties but for the message's number.
+// Publication: encodes a message as AMQP frames, in one piece. Encoding is most of the cost of publishing in a tab, so
+// repeated parts are encoded once: names, and properties without the message's number.
 import type { AMQPProperties } from "@cloudamqp/amqp-client/amqp-properties";
 import { AMQPView } from "@cloudamqp/amqp-client/amqp-view";
 import { type Body, bodyBytes } from "../../core/arguments.js";
@@ -8,20 +8,20 @@ import { strictProperties } from "./strict.js";
 
 const ID = "x-publisher-id";
 const SEQUENCE = "x-publisher-sequence";
-/** Where it stands in encoded properties, the message's number goes. */
+/** A placeholder for the message's number in encoded properties. */
 const SOME_NUMBER = 0x5eed_0f_1dea_5eedn;
 const SCRATCH_BYTES = 131_072;
 const REMEMBERED_MAX = 128;
 const [METHOD, HEADER, BODY, END] = [1, 2, 3, 0xce];
 const [BASIC, PUBLISH] = [60, 40];
-/** A frame's type, channel, length and end; what is in a publish but names; what is in a header but properties. */
+/** Sizes of a frame's type, channel, length and end; of a publish without names; of a header without properties. */
 const [FRAME_BYTES, PUBLISH_BYTES, HEADER_BYTES] = [8, 7, 12];
 
-/** A message, and where it goes. */
+/** A message and its destination. */
 export interface Publication {
   exchange: string;
   routingKey: string;
-  /** As @cloudamqp/amqp-client takes it. */
+  /** In any form that @cloudamqp/amqp-client accepts. */
   data: Body | ArrayBuffer | null;
   properties: AMQPProperties;
   mandatory: boolean;
@@ -30,11 +30,11 @@ export interface Publication {
 
 interface Encoded {
   bytes: Uint8Array;
-  /** Where the message's number goes; undefined where it is there already. */
+  /** The offset of the message's number; undefined if the application has set one. */
   numberAt?: number | undefined;
 }
 
-/** Encodes what one channel publishes. */
+/** Encodes the messages of one channel. */
 export class Encoder {
   readonly #channel: number;
   readonly #frameMax: number;
@@ -48,7 +48,7 @@ export class Encoder {
     this.#frameMax = frameMax;
   }
 
-  /** The frames of a message with this number. */
+  /** Returns the frames of a message with this number. */
   encode({ exchange, routingKey, data, properties, mandatory, immediate }: Publication, number: number): Uint8Array {
     const names = [this.#name(exchange), this.#name(routingKey)];
     const encoded = this.#propertiesOf(properties, number);
@@ -85,7 +85,7 @@ export class Encoder {
     return remember(this.#names, name, new Uint8Array(this.#scratch.buffer).slice(0, length));
   }
 
-  /** An application that numbers its messages itself goes on doing so. */
+  /** An application's own numbers stay. */
   #propertiesOf(given: AMQPProperties, number: number): Encoded {
     const key = given.headers === undefined ? JSON.stringify(given) : "";
     const known = this.#properties.get(key);
@@ -108,7 +108,7 @@ export class Encoder {
   }
 }
 
-/** Frames of one channel that are being written. */
+/** Frames of one channel, as they are written. */
 class Frames {
   readonly whole: Uint8Array;
   readonly #view: DataView;
@@ -143,7 +143,7 @@ class Frames {
     this.#end += 4;
   }
 
-  /** Answers where they begin. */
+  /** Returns the offset of the bytes. */
   bytes(bytes: Uint8Array): number {
     const at = this.#end;
     this.whole.set(bytes, at);

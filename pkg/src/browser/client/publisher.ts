@@ -1,4 +1,4 @@
-// Publisher: what a channel published and has no confirm for yet, numbered, to be sent again to the next leader.
+// Publisher: a channel's unconfirmed messages, numbered, to be sent again to the next leader.
 //
 //   numbers    1 2 3 4 5 6 7 8 9
 //              . . . x . x|x|         . confirmed    x sent, waits for its confirm    the others: still to be sent
@@ -7,7 +7,10 @@ import type { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
 import type { PortClient } from "./port-client.js";
 import { Encoder, type Publication } from "./publication.js";
 
-/** So many wait for confirms at most: more at once would only wait in the leader, and be sent twice when it goes. */
+/**
+ * The greatest number of unconfirmed messages that were sent: more would only wait in the leader, and be sent twice
+ * when it ends.
+ */
 const WINDOW = 4_096;
 
 interface Unconfirmed {
@@ -17,7 +20,7 @@ interface Unconfirmed {
   readonly reject: (error: Error) => void;
 }
 
-/** The broker nacked a message. */
+/** The error of a message that the broker nacked. */
 export class MessageRefused extends Error {
   override readonly name = "MessageRefused";
   readonly code = "MESSAGE_REFUSED";
@@ -34,7 +37,7 @@ export class Publisher {
   #published = 0;
   #channel: AMQPChannel | undefined;
   #next = 1;
-  /** The numbers of those sent on this channel that are not confirmed, by its delivery tags. */
+  /** The numbers of unconfirmed messages that were sent on this channel, by delivery tag. */
   readonly #sent = new Map<number, number>();
   #lastTag = 0;
 
@@ -42,7 +45,7 @@ export class Publisher {
     this.#encoder = new Encoder(channel.id, channel.connection.frameMax);
   }
 
-  /** Fulfilled with the message's number when it is confirmed. */
+  /** Publishes; resolves with the message's number when it is confirmed. */
   async publish(publication: Publication): Promise<number> {
     const number = this.#published + 1;
     const frames = this.#encoder.encode(publication, number);
@@ -53,7 +56,7 @@ export class Publisher {
     });
   }
 
-  /** Sends what is not confirmed over this channel, which is in confirm mode, and what comes from now on. */
+  /** Sends unconfirmed messages and later ones over this channel, which is in confirm mode. */
   start(channel: AMQPChannel): void {
     // Its delivery tags count on, however often it was put into confirm mode.
     if (channel === this.#channel) return;
@@ -65,7 +68,7 @@ export class Publisher {
     this.resume();
   }
 
-  /** Sends what may be sent. */
+  /** Sends messages as far as the window allows. */
   resume(): void {
     const channel = this.#channel;
     if (!channel || channel.closed || channel.connection.blocked) return;
@@ -77,13 +80,13 @@ export class Publisher {
     }
   }
 
-  /** Nothing is sent or confirmed any more. */
+  /** Stops sending, and rejects unconfirmed messages. */
   end(reason: Error): void {
     this.#channel = undefined;
     this.giveUp(reason);
   }
 
-  /** What is not confirmed will not be. */
+  /** Rejects unconfirmed messages. */
   giveUp(reason: Error): void {
     for (const { reject } of this.#unconfirmed.values()) reject(reason);
     this.#unconfirmed.clear();

@@ -1,31 +1,31 @@
-// Search: which worker leads, as far as is known here, and how a link to it is found.
+// Search: finds the leader and opens a link to it.
 //
-// Three ways lead there: this tab's own worker, the SharedWorker that passes ports on, and a BroadcastChannel, which is slower and
-// works where there is no SharedWorker (in workers, in some browsers) or another release has another one.
+// There are three ways to it: this tab's own worker, the SharedWorker that passes ports on, and a BroadcastChannel,
+// which is slower but works without a SharedWorker (in workers, in some browsers) and with another release's.
 import { type News, PairChannel, uniqueName, type Wire } from "../wire.js";
 import { within } from "../within.js";
 import type { Candidate } from "./candidate.js";
 import { type Link, linkOver } from "./link.js";
 
 const AGAIN_MS = 750;
-/** How often a leader is looked for, each time for AGAIN_MS or more: opening a large journal takes up to half a minute. */
+/** Number of searches, each for AGAIN_MS or more: opening a large journal takes up to half a minute. */
 const LOOKS_MAX = 60;
-/** The lock manager answers in a millisecond, if at all. */
+/** The lock manager responds within a millisecond, if at all. */
 const LOCKS_MS = 2_000;
 
-/** What a search needs. */
+/** Options of a search. */
 export interface SearchOptions {
   /** The Web Lock that the leader holds. */
   lock: string;
-  /** The Web Lock that this thread holds for as long as it lives: so the leader knows. */
+  /** The Web Lock that this thread holds as long as it lives, by which the leader notices its end. */
   member: Promise<string>;
   candidate: Candidate;
-  /** Tells all threads of this origin. */
+  /** Sends news to all threads of this origin. */
   tellAll: (news: News) => void;
   connectPorts: () => SharedWorker | undefined;
-  /** Called with a link that was found, before anything else can happen. */
+  /** Called with a link as soon as it is found, before anything else can happen. */
   whenFound: (link: Link) => void;
-  /** Called when a leader that a link was found to does not answer any more. */
+  /** Called when the leader of such a link does not respond any more. */
   whenSilent: (leader: string) => void;
   /** Aborted when this thread leaves. */
   left: AbortSignal;
@@ -42,24 +42,24 @@ export class Search {
     this.#options = options;
   }
 
-  /** The leader, as far as is known. */
+  /** The leader, as far as it is known. */
   get leader(): string | undefined {
     return this.#leader;
   }
 
-  /** Why no worker can lead, for now. */
+  /** Why no worker can lead at present. */
   get failure(): Error | undefined {
     return this.#failure;
   }
 
-  /** Notes that this worker leads, or with undefined that the last leader does no longer. */
+  /** Records that this worker leads, or with undefined that the last leader no longer does. */
   heard(leader: string | undefined): void {
     this.#leader = leader;
     this.#failure = undefined;
     this.#wake();
   }
 
-  /** Notes that no worker can lead: what waits for a link is rejected with the reason. */
+  /** Records that no worker can lead, and rejects everything that waits for a link. */
   fail(reason: string): void {
     this.#failure = new Error(reason);
     this.#wake();
@@ -70,21 +70,21 @@ export class Search {
     this.#failure = undefined;
   }
 
-  /** Looks at once what has changed, instead of after a while. */
+  /** Searches again at once, instead of after a while. */
   wake(): void {
     this.#wake();
   }
 
-  /** A link to the leader, as soon as there is one. */
+  /** Resolves with a link to the leader, as soon as there is one. */
   async find(): Promise<Link> {
     const member = await within(LOCKS_MS, this.#options.member, "The browser grants no Web Lock: reload the page.");
     for (let looks = 1; ; looks++) {
       const news = this.#nextNews();
       const before = this.#leader;
-      // A search on the way to nobody turns back as soon as there is a leader.
+      // A search that would not succeed ends as soon as a leader is known.
       const link = await Promise.race([this.#byAnyWay(member), news]);
       if (this.#options.left.aborted) throw new Error("This connection is closed.");
-      // Another worker may lead since this one answered.
+      // Another worker may lead since this one replied.
       const isLast = this.#leader === before || this.#leader === link?.leader;
       if (link && isLast) {
         this.#leader = link.leader;
@@ -98,7 +98,7 @@ export class Search {
     }
   }
 
-  /** Throws when there is no use in looking for a leader again. */
+  /** Throws when a further search cannot succeed. */
   async #checkCandidates(looks: number): Promise<void> {
     if (looks >= LOOKS_MAX)
       throw new Error("No tab of this site answers for the broker: close its other tabs, then reload this one.");
@@ -109,7 +109,7 @@ export class Search {
     throw new Error("Only a page can run the broker, and none is open that does: open one that calls connect() first.");
   }
 
-  /** Resolves when there is news, or after a while: some may be missed. */
+  /** Resolves when there is news, or after a while, as news may be missed. */
   #nextNews(): Promise<undefined> {
     return new Promise((resolve) => {
       const wake = () => resolve(undefined);

@@ -1,11 +1,11 @@
-// Strict: channels that refuse what the embedded broker refuses: options and properties that do not exist.
+// Strict: channels that check options and properties as the embedded broker does, and refuse unknown ones.
 import type { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
 import type { AMQPProperties } from "@cloudamqp/amqp-client/amqp-properties";
 import { record } from "../../core/arguments.js";
 import { EXCHANGE_FLAGS, QUEUE_FLAGS } from "../../core/flags.js";
 import { checkedProperties, seconds } from "../../core/properties.js";
 
-/** Which argument of a method is its options, and what they may be. */
+/** The position of the options among each method's arguments, and their names. */
 const OPTIONS: Record<string, [at: number, known: readonly string[]]> = {
   queueDeclare: [1, QUEUE_FLAGS],
   queueDelete: [1, ["ifUnused", "ifEmpty"]],
@@ -18,7 +18,7 @@ const PROPERTIES_AT = 3;
 
 type Method = (...args: unknown[]) => Promise<unknown>;
 
-/** Has the methods of a channel check what they are given. */
+/** Makes a channel's methods check their arguments. */
 export function strict(channel: AMQPChannel): AMQPChannel {
   const methods = channel as unknown as Record<string, Method>;
   if (Object.hasOwn(methods, "basicPublish")) return channel;
@@ -37,7 +37,7 @@ export function strict(channel: AMQPChannel): AMQPChannel {
   return channel;
 }
 
-/** Properties as amqp-client encodes them, which takes a number for milliseconds. */
+/** Converts properties to the form that amqp-client encodes, which takes a number for milliseconds. */
 export function strictProperties(given: AMQPProperties = {}): AMQPProperties {
   const { timestamp } = checkedProperties(given);
   return timestamp === undefined ? given : { ...given, timestamp: new Date(seconds(timestamp) * 1_000) };

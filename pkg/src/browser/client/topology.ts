@@ -1,5 +1,5 @@
-// Topology: what a connection declared. What a change of leaders takes away is declared again on the new one: what is exclusive,
-// deleted by itself or not durable, and all of it in memory or when the site's data were cleared.
+// Topology: the declarations of a connection. Those that a change of leaders removes are declared again at the new one:
+// exclusive, auto-delete and transient ones, and all of them in memory or after the site's data were cleared.
 import type { AMQPChannel, ExchangeParams, QueueParams } from "@cloudamqp/amqp-client/amqp-channel";
 
 type Arguments = object;
@@ -11,7 +11,7 @@ interface Declared {
   isTransient: boolean;
 }
 
-/** What to declare again, in the order in which it was declared. */
+/** Declarations to repeat, in their original order. */
 export class Topology {
   readonly #queues = new Map<string, Declared>();
   readonly #exchanges = new Map<string, Declared>();
@@ -66,8 +66,9 @@ export class Topology {
   }
 
   /**
-   * Declares what is gone; what is refused meanwhile, as somebody else declared it otherwise, is left out.
-   * @param isAllGone whether even what is durable has to be declared again
+   * Declares everything that is gone; a declaration that is refused, as another client has declared it differently, is
+   * skipped.
+   * @param isAllGone whether durable ones have to be declared again, too
    */
   async declareAgain(openChannel: () => Promise<AMQPChannel>, isAllGone: boolean): Promise<void> {
     const all = [...this.#exchanges.values(), ...this.#queues.values(), ...this.#bindings.values()];

@@ -1,11 +1,11 @@
-// Worker broker: a broker in its own dedicated worker, seen from the page that started it.
+// Worker broker: a broker in a dedicated worker, for the page that started it.
 import { AMQPError } from "@cloudamqp/amqp-client/amqp-error";
 import type { Limits, Stats } from "../../core/abi.js";
 import { type Received, received } from "../wire.js";
 import { within } from "../within.js";
 import { type ConnectOptions, PortClient } from "./port-client.js";
 
-/** How to start a broker in a worker. */
+/** Options of a broker in a worker. */
 export interface OpenOptions extends Limits {
   /** A worker to use instead of the package's own; its script must start the broker as `pocketmq/worker` does. */
   worker?: Worker | undefined;
@@ -32,7 +32,7 @@ const ANSWER_MS = 10_000;
  * const channel = await connection.channel();
  */
 export async function openBroker({ worker, ...limits }: OpenOptions = {}): Promise<WorkerBroker> {
-  // Bundlers find the worker's script by this very expression.
+  // Bundlers find the worker's script by exactly this expression.
   worker ??= new Worker(new URL("../../entry/worker.js", import.meta.url), {
     type: "module",
     name: JSON.stringify(limits),
@@ -47,7 +47,7 @@ export class WorkerBroker {
   readonly #worker: Worker;
   readonly #clients = new Set<PortClient>();
   readonly #stats = new Map<number, Waiting<Stats>>();
-  /** The numbers of the ports that were given out. */
+  /** The numbers of the ports that `port` returned. */
   readonly #ports = new WeakMap<MessagePort, number>();
   #portsOpened = 0;
   readonly #ready: Promise<void>;
@@ -81,7 +81,7 @@ export class WorkerBroker {
     });
   }
 
-  /** A new AMQP connection to the broker. */
+  /** Opens a new AMQP connection to the broker. */
   async connect(options: ConnectOptions = {}): Promise<PortClient> {
     const client = new PortClient(this.port(), options, () => this.#clients.delete(client));
     this.#clients.add(client);
@@ -89,7 +89,7 @@ export class WorkerBroker {
     return client;
   }
 
-  /** A port whose other end speaks AMQP, to hand to a worker, which uses it with `connectPort`. */
+  /** Returns a port whose other end speaks AMQP, for a worker to use with `connectPort`. */
   port(): MessagePort {
     if (this.#ended) throw this.#ended;
     const { port1, port2 } = new MessageChannel();
@@ -100,8 +100,8 @@ export class WorkerBroker {
   }
 
   /**
-   * Ends the connection over a port that `port` returned, as when its client has gone: what it had not acked is ready again.
-   * The broker notices by itself, within two seconds, when the worker or page of a client ends.
+   * Ends the connection over a port that `port` returned, as if its client had ended: its unacked messages are ready
+   * again. The broker notices by itself, within two seconds, when the worker or page of a client ends.
    */
   disconnect(port: MessagePort): void {
     const id = this.#ports.get(port);
@@ -109,7 +109,7 @@ export class WorkerBroker {
     if (!this.#ended) this.#worker.postMessage({ type: "disconnect", id });
   }
 
-  /** The broker's figures now. */
+  /** Returns the broker's present figures. */
   stats(): Promise<Stats> {
     const answered = new Promise<Stats>((resolve, reject) => {
       if (this.#ended) return reject(this.#ended);
@@ -120,7 +120,7 @@ export class WorkerBroker {
     return within(ANSWER_MS, answered, `The broker's worker did not answer within ${ANSWER_MS / 1_000} s.`);
   }
 
-  /** Asks clients to leave (connection.close 320) and ends the worker when they have, or after a second. */
+  /** Closes connections (connection.close 320) and ends the worker when they have ended, or after a second. */
   async close(): Promise<void> {
     if (this.#ended) return;
     this.#worker.postMessage({ type: "shutdown" });
@@ -130,7 +130,7 @@ export class WorkerBroker {
     this.#end(new Error("This broker is closed."));
   }
 
-  /** As `close`. */
+  /** Does the same as `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

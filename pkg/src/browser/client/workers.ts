@@ -1,17 +1,17 @@
-// Workers: starts the two scripts by which tabs share a broker.
+// Workers: starts the two scripts that share a broker between tabs.
 import type { LeaderOptions } from "../wire.js";
 
-// Bundlers find the workers' scripts by these very expressions.
+// Bundlers find the workers' scripts by exactly these expressions.
 
-/** A worker that stands by to lead. */
+/** Starts a worker that stands by to lead. */
 export function startCandidate({ name, storage, limits }: LeaderOptions, start = startLeader): Worker {
   return start(JSON.stringify({ name, storage, limits }));
 }
 
 /**
- * The SharedWorker that passes ports on to the leader, where there is one. It is a new object each time: there is no telling
- * whether the process of the last one still runs.
- * @param script where its script is, if it is not the package's own; false for none
+ * Connects to the SharedWorker that passes ports on to the leader, if there is one. It is a new object each time: it
+ * cannot be known whether the process of the last one still runs.
+ * @param script the URL of its script, if it is not the package's own; false for none
  */
 export function connectPorts(lock: string, script: string | URL | false | undefined): SharedWorker | undefined {
   if (script === false || typeof SharedWorker !== "function") return undefined;

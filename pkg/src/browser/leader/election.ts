@@ -1,5 +1,5 @@
-// Election: how the worker that each tab starts comes to lead. It stands by until the Web Lock is its own, then opens the files and
-// serves all tabs. When it ends, in whichever way, the browser gives the lock to another one.
+// Election: how the worker that each tab starts becomes the leader. It stands by until it gets the Web Lock, then opens
+// the files and serves all tabs. However it ends, the browser then gives the lock to another one.
 //
 //   stand by ── lock granted, or stolen from a silent leader ──> opening ──> leads ── lock stolen, a panic, told to leave ──> ended
 //
@@ -24,13 +24,13 @@ import { type Election, Leader } from "./leader.js";
 import { LEASE_MS, Lease, ownLock } from "./lease.js";
 import { Watch } from "./watch.js";
 
-/** Opening a large journal takes seconds, in which nothing is said. */
+/** Opening a large journal takes seconds, in which the worker is silent. */
 const OPENING_MAX_MS = 30_000;
-/** The longest time between the lock and the first message of the worker that was granted it. */
+/** The longest time between getting the lock and the first message of the leader. */
 const UNHEARD_MAX_MS = 1_000;
-/** A SharedWorker that knows the leader says so within milliseconds, if there is one. */
+/** A SharedWorker that knows the leader replies within milliseconds. */
 const HAND_OUT_MS = 250;
-/** How long workers that are told that site data were cleared may take to look whose locks they see. */
+/** Time for workers to check which locks they see, after the site's data were cleared. */
 const CLEARED_MS = 250;
 
 const options: LeaderOptions = JSON.parse(self.name);
@@ -65,7 +65,7 @@ await holdOwnLock();
 void hold({ signal: standing.signal });
 watch.start();
 
-/** Held as long as this worker lives. */
+/** Holds a lock as long as this worker lives. */
 function holdOwnLock(): Promise<void> {
   return new Promise((resolve) => {
     void navigator.locks.request(ownLock(lock, me), () => {
@@ -80,7 +80,7 @@ async function hold(how: LockOptions): Promise<void> {
   try {
     await navigator.locks.request(lock, how, () => lead(how.steal === true));
   } catch {
-    // Either this is the request that stealing took the place of, or somebody stole the lock.
+    // Either this request was replaced by a stealing one, or another worker stole the lock.
     if (how.steal || !standing.signal.aborted) end();
   }
 }
@@ -107,8 +107,8 @@ function election(lease: Lease, stolen: boolean): Election {
 }
 
 /**
- * Ends, with all workers that see the same locks: in some browsers these are others than the locks of tabs that are opened after site
- * data were cleared, and so would be their leader.
+ * Ends, with all workers that see the same locks: after the site's data were cleared, some browsers give new tabs other
+ * locks than earlier ones, so that these would have another leader.
  */
 function cleared(): void {
   leader = undefined;
@@ -121,7 +121,7 @@ async function endIfCleared(by: string): Promise<void> {
   if (held.some(({ name }) => name === ownLock(lock, by))) end();
 }
 
-/** Steals the lock of a silent leader. One that has not said anything yet may be opening the files. */
+/** Steals the lock of a silent leader. One that was not heard yet may be opening the files. */
 async function considerStealing(): Promise<void> {
   const { held = [] } = await navigator.locks.query();
   const holderOf = (lock: string) => held.find(({ name }) => name === lock)?.clientId;
@@ -140,7 +140,7 @@ function isTooLate(clientId: string, isOpening: boolean): boolean {
   return nowMs - unheard.sinceMs > (isOpening ? OPENING_MAX_MS : UNHEARD_MAX_MS);
 }
 
-/** Serves the followers whose ports come over this one, and tells everybody. */
+/** Serves the followers whose ports arrive over this one, and announces itself to all. */
 function handOut(port: MessagePort | undefined): void {
   const tell = () => news.postMessage({ type: "leads", leader: me } satisfies News);
   if (!port) {
@@ -162,14 +162,14 @@ async function leave(): Promise<void> {
   end();
 }
 
-/** Ends, as the files could not be opened: no other worker could either. */
+/** Ends, as the files could not be opened: other workers could not, either. */
 function refuse({ message: reason }: Error): void {
   news.postMessage({ type: "failed", leader: me, reason });
   tellPage({ type: "failed", reason });
   self.close();
 }
 
-/** Ends, as this worker's broker is of no use any more; what is in the files is. */
+/** Ends, as this worker's broker is unusable; its files are not. */
 function fail(error: unknown): void {
   tellPage({ type: "ended", reason: (error as Error).message });
   self.close();

@@ -1,4 +1,4 @@
-// Leader: the one broker of all tabs, opened from its files, and the followers that it serves: tabs, iframes and workers.
+// Leader: the one broker of all tabs, opened from its files, and its followers: tabs, iframes and workers.
 import type { Stats } from "../../core/abi.js";
 import { SystemClock } from "../../core/clock.js";
 import { Engine, Panic } from "../../core/engine.js";
@@ -23,30 +23,30 @@ import { PortHost } from "./port-host.js";
 const LEAVING_MS = 1_000;
 /** The files of a worker that has just ended are free a little later than its lock. */
 const GOING_MS = 300;
-/** Nothing of what was cleared may be handed out for long, even if nothing is written. */
+/** Cleared data must not be delivered for long, even without writes. */
 const LOOK_MS = 1_000;
-/** How long the browser may take to say how much is stored. */
+/** Time limit for the browser's storage estimate. */
 const ESTIMATE_MS = 2_000;
 
-/** How a leader was elected, and what is called when that comes to its end. */
+/** The result of an election, with callbacks for the end of the leadership. */
 export interface Election {
   /** The leader's name. */
   leader: string;
   lease: Lease;
-  /** Whether the last leader may still be there, frozen. */
+  /** Whether the last leader may still exist, frozen. */
   stolen: boolean;
   /** Called once another worker leads. */
   whenLost: () => void;
-  /** Called when this worker's broker is of no use any more. */
+  /** Called when this worker's broker is unusable. */
   whenFailed: (error: unknown) => void;
-  /** Called when the site's data were cleared. Nobody is served any more. */
+  /** Called when the site's data were cleared. No client is served any more. */
   whenCleared: () => void;
 }
 
 interface Storage {
   kind: StorageKind;
   store?: OpfsStore;
-  /** Why it is in memory although files were asked for. */
+  /** Why it is in memory although the options ask for files. */
   warning?: string;
 }
 
@@ -78,14 +78,15 @@ export class Leader {
     };
   }
 
-  /** Opens the files and the broker that they hold. */
+  /** Opens the files and their broker. */
   static async open(options: LeaderOptions, election: Election): Promise<Leader> {
     return new Leader(options, election, await storageFor(options, election.stolen));
   }
 
   /**
    * Serves a follower over its wire, if this worker still leads.
-   * @param lock the Web Lock that it holds as long as it lives: a wire does not tell when its other end is gone
+   * @param lock the Web Lock that the follower holds as long as it lives: a wire does not report the end of its other
+   * side
    */
   async serve(wire: Wire, lock: string): Promise<void> {
     const { lease } = this.#election;
@@ -109,7 +110,7 @@ export class Leader {
     void liveness.watch(lock);
   }
 
-  /** Asks all clients to leave, and closes the files. */
+  /** Closes all connections and the files. */
   async close(): Promise<void> {
     await this.#host.shutdown(LEAVING_MS);
     await this.#engine.finish();
@@ -117,19 +118,19 @@ export class Leader {
     this.#storage.store?.close();
   }
 
-  /** Steps down, as the lock is not ours any more: when site data are cleared, locks may go first. */
+  /** Steps down, as the lock is lost: when the site's data are cleared, locks may be released first. */
   async #lost(): Promise<void> {
     if (!(await this.#storage.store?.looksCleared())) this.#election.whenLost();
   }
 
   #open(wire: Wire): () => void {
     const end = this.#host.serve(wire);
-    // Nothing keeps what is said to a BroadcastChannel before the other end listens.
+    // A BroadcastChannel does not store messages from before the other end listens.
     if (!(wire instanceof MessagePort)) wire.postMessage("open");
     return end;
   }
 
-  /** Publishers are told by nacks what a failed store means to them, and the broker goes on after most panics. */
+  /** Publishers notice a failed store by nacks, and the broker goes on after most panics. */
   #report(error: unknown): void {
     if (error instanceof StoreFailure && error.message === new SiteDataCleared().message) return;
     console.error(error);
@@ -165,7 +166,7 @@ function say(wire: Wire, message: FromLeader): void {
   wire.postMessage(message);
 }
 
-/** Runs what is asked for after what has arrived already: one turn, and one flush, for the bytes of many clients. */
+/** Runs work after input that has arrived already: one turn, and one flush, for the bytes of many clients. */
 function macrotasks(): (run: () => void) => void {
   const { port1, port2 } = new MessageChannel();
   const waiting: (() => void)[] = [];

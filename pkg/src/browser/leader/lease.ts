@@ -1,26 +1,31 @@
-// Lease: the Web Lock of the leader, and whether it is still held. A frozen tab cannot know that its lock was stolen while it did
-// not run. So a lock that was seen held counts for LEASE_MS only, and a worker that steals it waits as long before opening the files.
+// Lease: the Web Lock of the leader, and whether it is still held. A frozen tab cannot know that its lock was stolen
+// meanwhile. So a lock that was seen held counts for LEASE_MS only, and a worker that steals it waits as long before it
+// opens the files.
 
 import { within } from "../within.js";
 
-/** How long the leader may speak after it saw the lock held; a worker that stole the lock is silent until then. */
+/**
+ * Time for which the leader may write after it saw the lock held; a worker that stole the lock is silent until then.
+ */
 export const LEASE_MS = 200;
-/** A lock manager that does not answer is of no use to a leader by its lock. */
+/** A lock manager that does not respond within this time counts as a lost lock. */
 const ANSWER_MS = 2_000;
 
-/** The lock that a worker holds from its beginning to its end: by it the lock manager identifies the worker. */
+/**
+ * Returns the name of the lock that a worker holds as long as it lives: the lock manager identifies the worker by it.
+ */
 export function ownLock(lock: string, worker: string): string {
   return `${lock}:${worker}`;
 }
 
-/** A Web Lock that this worker was granted. */
+/** A Web Lock that was granted to this worker. */
 export class Lease {
   readonly #lock: string;
   readonly #own: string;
   #seenMs = -LEASE_MS;
   #looking: Promise<boolean> | undefined;
 
-  /** @param worker the one that has it */
+  /** @param worker the holder */
   constructor(lock: string, worker: string) {
     this.#lock = lock;
     this.#own = ownLock(lock, worker);
@@ -31,7 +36,7 @@ export class Lease {
     return performance.now() - this.#seenMs < LEASE_MS;
   }
 
-  /** Looks whether it is still held. */
+  /** Checks whether it is still held. */
   renew(): Promise<boolean> {
     this.#looking ??= this.#look().finally(() => {
       this.#looking = undefined;

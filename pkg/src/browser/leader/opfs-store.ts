@@ -1,17 +1,18 @@
 // OPFS store: a journal's segments as files of the origin private file system, in a dedicated worker.
 //
-// The journal asks and is answered at once, while the file system opens, makes and removes files in its own time. So every segment is
-// opened before the journal is, some empty files wait for segments to come, and removed ones vanish later. Their names mean nothing:
-// which segment a file is stands in the journal's own header, the first bytes of it. A file too short for one waits for a segment.
+// The journal's calls are synchronous, while the file system opens, makes and removes files asynchronously. So every
+// segment is opened before the journal is, some empty files are made in advance, and removed ones vanish later. The
+// file names mean nothing: the segment of a file is in the journal's own header, its first bytes. A file that is too
+// short for one is a spare.
 //
-// A leadership has a number that no other one ever has: a file of that name, which only its claimant can open. So the segments of two
-// workers that both believe to lead have different names, and the journal tells whose count.
+// A leadership has a unique number: a file with that name, which only its claimant can open. So the segments of two
+// workers that both believe to lead have different names, and the journal decides which of them count.
 //
-// A file that is open elsewhere is that of a former leader in a frozen tab. It is copied as it is, and what its writer adds later,
-// unaware that it leads no longer, is in nobody's journal.
+// A file that is open elsewhere belongs to a former leader in a frozen tab. It is copied as it is, and later writes of
+// that leader, which does not know that it no longer leads, are in no journal.
 //
-// When the site's data are cleared, Firefox closes the files; Chromium lets everything be written to files that are in no folder any
-// more. So a flush asks the folder for the file, at the same time, before it counts.
+// When the site's data are cleared, Firefox closes the files; Chromium allows writes to files that are no longer in any
+// folder. So a flush also looks the file up in its folder before it counts.
 import type { Store, StoredSegment } from "../../core/abi.js";
 import { uniqueName } from "../wire.js";
 import { SiteDataCleared } from "../within.js";
@@ -19,17 +20,17 @@ import { SiteDataCleared } from "../within.js";
 const MAGIC = 0x514d74656b636f50n; // "PocketMQ", as little-endian as the journal
 const NUMBER_AT = 16;
 const LEADERSHIP_AT = 20;
-/** So many first bytes of a segment every version of the journal begins with alike. */
+/** Length of the header with which a segment begins in every version of the journal. */
 const NAME_BYTES = 24;
-/** Empty files in waiting: a segment is full long before another two of them are. */
+/** Number of spare files: a segment takes much longer to fill than two more take to make. */
 const SPARES = 2;
-/** Browsers have a limit of open files; older segments are read as snapshots. */
+/** Browsers limit the number of open files; older segments are read as snapshots. */
 const OPEN_MAX = 16;
 const AGAIN_MS = 5;
 const CLAIM = /^leadership-(\d+)$/;
-/** An empty folder whose name no other store ever has. */
+/** An empty folder whose unique name identifies the store. */
 const IDENTITY = /^store-/;
-/** What is thrown by files that are not there, and by those that were closed from outside. */
+/** Names of the errors for missing files, and for files that were closed from outside. */
 const CLEARED = ["NotFoundError", "InvalidStateError"];
 
 /** A file that is open for this worker alone. */
@@ -45,7 +46,7 @@ interface Handle {
 declare const FileReaderSync: new () => { readAsArrayBuffer(blob: Blob): ArrayBuffer };
 type FileHandle = FileSystemFileHandle & { createSyncAccessHandle(): Promise<Handle> };
 type Directory = FileSystemDirectoryHandle & { values(): AsyncIterable<FileSystemHandle> };
-/** A file of ours to write, the snapshot of an old one, or the copy of one that somebody else has open. */
+/** A file that we write to, the snapshot of an old one, or the copy of one that is open elsewhere. */
 type Content = { handle: Handle } | { file: File } | { bytes: Uint8Array };
 
 interface Spare {
@@ -54,7 +55,7 @@ interface Spare {
 }
 
 interface Segment extends StoredSegment {
-  /** The file's. */
+  /** The name of the file. */
   readonly name: string;
   content: Content;
 }
@@ -65,16 +66,16 @@ export class OpfsStore implements Store {
   readonly #segments = new Map<string, Segment>();
   readonly #touched = new Set<Handle>();
   readonly #spares: Spare[] = [];
-  /** What the file system was asked to do in its own time, in order. */
+  /** Pending operations of the file system, in order. */
   #later: Promise<void> = Promise.resolve();
   #shortage: unknown;
   #claim: Handle | undefined;
   #leadership = 0;
   #wasRead = false;
   #isCleared = false;
-  /** Which store this is: another one once the site's data were cleared. */
+  /** The identity of the store: another one after the site's data were cleared. */
   identity = "";
-  /** Called once it is known that the site's data were cleared. */
+  /** Called when it is noticed that the site's data were cleared. */
   whenCleared: () => void = () => {};
 
   private constructor(directory: Directory) {
@@ -104,7 +105,7 @@ export class OpfsStore implements Store {
     return store;
   }
 
-  /** After a panic it is another worker that opens the files again, under a leadership of its own. */
+  /** Returns all segments. After a panic another worker opens the files again, with a leadership of its own. */
   segments(): StoredSegment[] {
     if (this.#wasRead)
       throw new Error("PocketMQ's worker met a bug in it (a panic); another one goes on from its files.");
@@ -144,7 +145,7 @@ export class OpfsStore implements Store {
     if (!segment) return;
     this.#segments.delete(key);
     this.#close(segment);
-    // One that a frozen tab has open stays until the next leader's journal removes it.
+    // A file that a frozen tab has open stays until the next leader's journal removes it.
     this.#then(() => this.#directory.removeEntry(segment.name).catch(() => {}));
   }
 
@@ -157,26 +158,26 @@ export class OpfsStore implements Store {
     if (this.#isCleared) throw new SiteDataCleared();
   }
 
-  /** Looks whether the site's data were cleared. */
+  /** Checks whether the site's data were cleared. */
   async looksCleared(): Promise<boolean> {
     const segment = this.#open().at(-1);
     if (segment) await this.#look(segment);
     return this.#isCleared;
   }
 
-  /** Resolves when all that the file system was asked for is done. */
+  /** Resolves when all pending operations of the file system are done. */
   settled(): Promise<void> {
     return this.#later;
   }
 
-  /** Lets go of all files. */
+  /** Closes all files. */
   close(): void {
     for (const { content } of this.#segments.values()) if ("handle" in content) content.handle.close();
     for (const { handle } of this.#spares) handle.close();
     this.#claim?.close();
   }
 
-  /** Notices if the file of a segment is in its folder no longer. */
+  /** Notices if the file of a segment is no longer in its folder. */
   async #look(segment: Segment): Promise<void> {
     try {
       await this.#directory.getFileHandle(segment.name);
@@ -194,7 +195,7 @@ export class OpfsStore implements Store {
     }
   }
 
-  /** What is wrong, in a sentence; if it is that everything is gone, whoever has to know is told first. */
+  /** Returns the error in a sentence; if the site's data are gone, `whenCleared` is called first. */
   #problem(name: string, done: string, cause: unknown): Error {
     if (!CLEARED.includes((cause as Error | undefined)?.name ?? "")) return problem(name, done, cause);
     if (!this.#isCleared) {
@@ -224,7 +225,7 @@ export class OpfsStore implements Store {
     return files;
   }
 
-  /** Takes the first number above all that were ever taken. Its file is written to once: an empty one is nobody's yet. */
+  /** Claims the next higher number. Its file is written to once: an empty one is not claimed yet. */
   async #claimLeadership(claims: string[]): Promise<void> {
     const claimed = claims.map((name) => Number(CLAIM.exec(name)?.[1]));
     const written = [...this.#segments.values()].map(({ leadership }) => leadership);
@@ -249,7 +250,7 @@ export class OpfsStore implements Store {
     const length = handle ? handle.getSize() : (content as { bytes: Uint8Array }).bytes.length;
     const which = whichSegment(content, length);
     if (which) {
-      // What its writer left in the system's hands has to be durable before anything is built on it.
+      // Writes that its writer left unflushed have to be durable before anything is built on them.
       handle?.flush();
       this.#segments.set(keyOf(which.number, which.leadership), { ...which, length, name: file.name, content });
       if (this.#open().length > OPEN_MAX) await this.#snapshot(this.#open()[0]);
@@ -259,7 +260,7 @@ export class OpfsStore implements Store {
     } else handle?.close();
   }
 
-  /** The segments that are open, the one opened first at the beginning. */
+  /** Returns the open segments, the one opened first at the beginning. */
   #open(): Segment[] {
     return [...this.#segments.values()].filter(({ content }) => "handle" in content);
   }
@@ -269,7 +270,7 @@ export class OpfsStore implements Store {
     if (open.length > OPEN_MAX) this.#then(() => this.#snapshot(open[0]));
   }
 
-  /** Closes a segment that nothing is written to any more; it can be read all the time. */
+  /** Closes a segment that is complete; it stays readable. */
   async #snapshot(segment: Segment | undefined): Promise<void> {
     if (!segment || !("handle" in segment.content)) return;
     const { handle } = segment.content;
@@ -327,7 +328,7 @@ async function directoryOf(name: string): Promise<Directory> {
   }
 }
 
-/** Which segment a file is; undefined where no header is whole. */
+/** Returns the segment in a file; undefined without a complete header. */
 function whichSegment(content: Content, length: number): { number: number; leadership: number } | undefined {
   if (length < NAME_BYTES) return undefined;
   const header = new Uint8Array(NAME_BYTES);
@@ -350,7 +351,7 @@ function readFile(blob: Blob): Uint8Array {
 
 const keyOf = (number: number, leadership: number): string => `${leadership}-${number}`;
 
-/** Undefined when it is still open elsewhere at that time. */
+/** Returns undefined when it is still open elsewhere at that time. */
 async function opened(file: FileHandle, untilMs: number): Promise<Handle | undefined> {
   for (;;) {
     try {

@@ -1,5 +1,5 @@
-// Port host: serves AMQP over wires in this worker. It counts what each client has not read yet, as a wire tells nobody how much
-// waits in it, and it says nothing while it cannot be sure that it still leads.
+// Port host: serves AMQP over wires in this worker. It counts the bytes that each client has not read yet, as a wire
+// does not reveal how much waits in it, and it is silent while it cannot be sure that it still leads.
 import type { Server } from "../../core/abi.js";
 import type { Engine } from "../../core/engine.js";
 import { copyOut } from "../../core/instance.js";
@@ -17,7 +17,7 @@ interface Connection {
   unreadBytes: number;
 }
 
-/** The AMQP connections of one engine, by wires. */
+/** The AMQP connections of one engine, by wire. */
 export class PortHost {
   readonly #engine: Engine;
   readonly #lease: Lease;
@@ -34,7 +34,7 @@ export class PortHost {
     engine.afterRestart(() => this.abandon());
   }
 
-  /** Serves one AMQP connection. Returns a function that ends it when the client cannot any more. */
+  /** Serves one AMQP connection. Returns a function that ends it when the client cannot. */
   serve(wire: Wire): () => void {
     const id = this.#engine.change((server) => server.connect({ loopback: true }));
     const end = () => this.#engine.attempt(() => this.#close(connection));
@@ -45,7 +45,7 @@ export class PortHost {
     return end;
   }
 
-  /** Asks every client to leave (connection.close 320) and waits until they have, at most `boundMs`. */
+  /** Closes all connections (connection.close 320) and waits until they have ended, at most `boundMs`. */
   async shutdown(boundMs: number): Promise<void> {
     this.#engine.change((server) => server.shutdown());
     if (this.#connections.size === 0) return;
@@ -55,7 +55,7 @@ export class PortHost {
     });
   }
 
-  /** Ends all connections without a word: their clients connect again, to the next leader. */
+  /** Ends all connections without closing them: their clients connect again, to the next leader. */
   abandon(): void {
     for (const { wire, liveness } of this.#connections.values()) {
       liveness.stop();
@@ -64,7 +64,7 @@ export class PortHost {
     this.#connections.clear();
   }
 
-  /** A bug that work for a connection meets ends that connection alone. */
+  /** Runs work for a connection; a bug in it ends that connection alone. */
   #contain(connection: Connection, work: () => void): void {
     this.#engine.contain("A connection over a port was closed", work, () => this.#close(connection));
   }
@@ -77,7 +77,7 @@ export class PortHost {
     else if (typeof data === "number" && data >= 0)
       this.#engine.change((server) => this.#count(server, connection, -data));
     else if (data instanceof Uint8Array) this.#engine.change((server) => server.receive(connection.id, data));
-    // It is closed, or says what no client says.
+    // It is closed, or sends something that no client sends.
     else this.#close(connection);
   }
 

@@ -1,10 +1,11 @@
-// Watch: notices from another tab that the leader has become silent. One of those that stand by asks, all of them hear the answer.
+// Watch: notices from another tab that the leader has become silent. One of the workers that stand by pings, and all
+// hear the reply.
 import type { News } from "../wire.js";
 
 const PING_MS = 100;
 const SILENT_MS = 400;
 
-/** How long no leader was heard. */
+/** Measures how long the leader has been silent. */
 export class Watch {
   readonly #say: (news: News) => void;
   readonly #whenSilent: () => void;
