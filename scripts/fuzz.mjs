@@ -37,7 +37,7 @@ function installCargoFuzz() {
 }
 
 /**
- * What is new goes to a corpus of this folder's own, from which the next run goes on.
+ * New inputs are added to a corpus of this folder's own, from which the next run continues.
  * @param {string} target
  * @param {number} minutes
  * @returns {Promise<boolean>} whether it found something

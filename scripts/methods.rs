@@ -9,7 +9,7 @@ use std::fmt::Write;
 use amq_protocol::types::AMQPType;
 use amq_protocol_codegen::{AMQPArgument, AMQPMethod, AMQProtocolDefinition, camel_case, snake_case};
 
-/// What clients may send and we understand.
+/// Methods that are read from clients.
 const RECEIVED: &[&str] = &[
     "connection.start-ok",
     "connection.tune-ok",
@@ -47,7 +47,7 @@ const RECEIVED: &[&str] = &[
     "confirm.select",
 ];
 
-/// What we send.
+/// Methods that are sent to clients.
 const SENT: &[&str] = &[
     "connection.start",
     "connection.tune",

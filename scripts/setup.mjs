@@ -9,12 +9,12 @@ import { Problem, runIfCalled } from "./lib/problem.mjs";
 import { ensurePython } from "./lib/python.mjs";
 import { ensureGeckodriver, ensureTestTools, ensureWasmBindgen, ensureWasmTarget } from "./lib/rust.mjs";
 
-/** What `npm start` needs: to compile the core and to build the package and the page. */
+/** Installs everything for `npm start`: to compile the core, and to build the package and the page. */
 export function setUpToStart() {
   return exclusively(() => Promise.all([ensureWasmTarget().then(ensureWasmBindgen), ensureNpmPackages()]));
 }
 
-/** What `npm test` needs: browsers, their drivers and the classic clients besides. */
+/** Installs everything for `npm test`: also browsers, their drivers and the classic clients. */
 export async function setUpToTest() {
   await exclusively(() =>
     Promise.all([

@@ -81,7 +81,7 @@ pub trait Session: Debug {
     fn report(&self) -> Table;
 }
 
-/// What a server has to do for a session.
+/// The state of a session that its server acts on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SessionState {
     /// Whether there are bytes to be written to the transport.

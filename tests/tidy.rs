@@ -48,6 +48,8 @@ const CODE: [&str; 7] = ["rs", "ts", "mjs", "js", "py", "css", "html"];
 
 /// Files that other programs write, and the list of the words itself.
 const EXEMPT: [&str; 3] = ["Cargo.lock", "package-lock.json", "tests/tidy.rs"];
+/// First words of doc comments that leave open what a thing is or does.
+const VAGUE: [&str; 6] = ["What", "Who", "Whoever", "Whom", "Answers", "Tells"];
 const UNFINISHED: [&str; 6] = ["TODO", "FIXME", "XXX", "unimplemented!", "todo!", "dbg!"];
 const MACHINE_PATHS: [&str; 5] = ["/work/", "/root/", "/home/", "/Users/", "/tmp/"];
 const REGISTRIES: [&str; 7] =
@@ -177,6 +179,21 @@ fn rust_modules_say_what_they_are() {
 }
 
 #[test]
+fn doc_comments_say_what_a_thing_is_or_does() {
+    let mut problems = Vec::new();
+    for file in files().iter().filter(|file| CODE.contains(&file.extension())) {
+        for (index, line) in file.text.lines().enumerate() {
+            let first = doc_text(line).and_then(|text| text.split(' ').next());
+            if let Some(word) = first.filter(|word| VAGUE.contains(word)) {
+                let advice = "begin with the thing (\"Options of ...\") or with what it does (\"Returns the ...\")";
+                problems.push(file.problem(index + 1, &format!("`{word}`: {advice}")));
+            }
+        }
+    }
+    none(&problems);
+}
+
+#[test]
 fn nothing_is_left_unfinished() {
     none(&lines_with(&UNFINISHED, |_| true, "finish it, or take it out"));
 }
@@ -262,6 +279,11 @@ fn files() -> Vec<File> {
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Returns the text of a line in a doc comment, of Rust or of JavaScript.
+fn doc_text(line: &str) -> Option<&str> {
+    ["/// ", "//! ", "/** ", "* "].iter().find_map(|mark| line.trim_start().strip_prefix(mark))
 }
 
 /// Supports the patterns in use: a name anywhere, a path from the root, and `*` at the beginning.

@@ -9,7 +9,7 @@ const PREFETCH = 1_000;
 /** At first the broker and this process still compile themselves. */
 const WARM_UP_MS = 1_000;
 
-/** Answers `{ p50, p95, p99, max }` in milliseconds. */
+/** Returns `{ p50, p95, p99, max }` in milliseconds. */
 export async function measureLatency(open, milliseconds) {
   const [publisher, consumer] = [await open(), await open()];
   const samples = [];

@@ -74,7 +74,7 @@ function ratesTable(rows) {
   return table([head, ...lines]);
 }
 
-/** What is better the smaller it is; the ratio says how many times smaller ours is. */
+/** A table of values of which smaller ones are better; the ratio says how many times smaller ours is. */
 function sizesTable(brokers, messages) {
   const rows = [
     ["latency at 5,000 messages/s, p50, ms", ({ latency }) => latency.p50],

@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { findSystemProgram, SYSTEM_PROGRAMS } from "./debian.mjs";
 import { inRoot } from "./paths.mjs";
 
-/** What Chromium needs to run in a container, alone and quietly. */
+/** Arguments with which Chromium runs in a container, alone and quietly. */
 export const CHROMIUM_ARGS = [
   "--no-sandbox",
   "--disable-gpu",

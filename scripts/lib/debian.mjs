@@ -62,7 +62,7 @@ export async function installPackages(programs) {
   });
 }
 
-/** What to put before a command of the administrator's, if we may give one. */
+/** Returns the prefix of a command that needs an administrator, if we may run one. */
 async function asAdministrator() {
   if (process.getuid?.() === 0) return [];
   const mayBecome = findProgram("sudo") && (await run("sudo", ["-n", "true"])).ok;

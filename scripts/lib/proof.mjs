@@ -59,7 +59,7 @@ export function steps() {
   ];
 }
 
-/** What the steps find in their environment. @param {boolean} soak */
+/** Environment variables of the steps. @param {boolean} soak */
 export const environment = (soak) => ({
   PATH: [inRoot(".tools", "bin"), process.env.PATH].join(delimiter),
   POCKETMQ_CHROMIUM: findSystemProgram(SYSTEM_PROGRAMS.chromium) ?? "",

@@ -13,7 +13,7 @@ const TOOLS = inRoot("scripts", "tools");
 const GECKODRIVER = "geckodriver@0.37.1";
 
 /**
- * What scripts/tools is compiled to: the smaller set for `npm start`, all of it for `npm test`.
+ * A set of programs from scripts/tools: the smaller one for `npm start`, all of them for `npm test`.
  * @typedef {{ name: string, label: string, programs: string[], features: string[] }} ToolSet
  */
 /** @type {ToolSet} */

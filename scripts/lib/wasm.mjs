@@ -48,7 +48,7 @@ const SOURCES = [
 /** @param {string} name */
 export const wasmFile = (name) => inRoot("pkg", "wasm", name, `${name}_bg.wasm`);
 
-/** What the artifacts are made from. */
+/** Fingerprint of the sources of the artifacts. */
 export const wasmFingerprint = () => fingerprint(SOURCES);
 
 /** Builds the artifacts that are out of date into pkg/wasm: one is compiled while another is optimised. */

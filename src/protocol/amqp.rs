@@ -129,7 +129,7 @@ struct Login {
     client_properties: Table,
 }
 
-/// What `connection.open` has given to a connection.
+/// The part of a connection that `connection.open` makes.
 struct Opened {
     membership: Membership,
     permissions: Permissions,

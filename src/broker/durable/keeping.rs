@@ -208,7 +208,7 @@ impl Keeper {
         };
         queue.each_ready(&mut |position, message| note(Place::Queue(id, position), message));
         queue.sealed_messages().for_each(|(number, message)| note(Place::Sealed(id, *number), message));
-        // What was not written down can never be durable.
+        // A fact that was not written can never be durable.
         self.noted.facts += u64::from(is_noted);
     }
 

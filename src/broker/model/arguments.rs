@@ -50,7 +50,7 @@ pub(crate) struct Row<S: 'static> {
     pub(crate) is_for_operators: bool,
 }
 
-/// What the broker knows of an argument.
+/// An argument, and how the broker reads, merges and compares it.
 pub(crate) struct Argument<S: 'static> {
     pub(crate) name: &'static str,
     /// Reads it into settings. An argument without this has no effect.
@@ -60,7 +60,7 @@ pub(crate) struct Argument<S: 'static> {
     pub(crate) compared: Compared,
 }
 
-/// What a policy does with the argument's name, without `x-`, as its key.
+/// The effect of a policy with the argument's name, without `x-`, as a key.
 pub(crate) enum Key<S: 'static> {
     Unknown,
     Ignored,
@@ -87,7 +87,7 @@ pub(crate) enum On {
 #[derive(Clone, Copy)]
 pub(crate) enum Compared {
     Value,
-    /// Where one does not have the argument, it has this value.
+    /// A missing argument counts as this value.
     MissingIs(&'static str),
     /// Any two values are equivalent: declaring more partitions adds them, fewer are those declared before.
     Presence,

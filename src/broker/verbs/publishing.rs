@@ -253,7 +253,7 @@ impl Broker {
         }
         let body_bytes = message.body().len();
         if queue.settings.rejects_publish() && queue.would_overflow(0, body_bytes) {
-            // What consumers take at once leaves room; computing that is expensive with many consumers.
+            // Messages that consumers take at once leave room; computing that is expensive with many consumers.
             let leaving = self.room_at(id).min(queue.ready_count());
             if queue.would_overflow(leaving, body_bytes) {
                 return Answer::Refuse(id);

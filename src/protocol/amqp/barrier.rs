@@ -51,13 +51,13 @@ fn depends_on_itself(id: Option<MethodId>) -> bool {
 /// Bytes of a confirm in the output.
 const CONFIRM_BYTES: usize = 21;
 
-/// Answers of a connection that wait.
+/// Replies of a connection that wait to become durable.
 #[derive(Default)]
 pub(super) struct ReplyBarrier {
     /// By channel number: the write with the channel's latest facts.
     awaited: Vec<u64>,
-    /// Answers of a channel are in order, so their writes rise; deliveries follow immediately after the replies that
-    /// they must not overtake.
+    /// The replies of a channel are in order, so their writes rise; deliveries follow immediately after the replies
+    /// that they must not overtake.
     replies: Vec<Reply>,
     /// By channel, the writes of those replies that deliveries must not overtake.
     preceding: Vec<(u16, u64)>,

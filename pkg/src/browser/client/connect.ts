@@ -15,7 +15,7 @@ export interface ShareOptions extends Limits, Omit<ConnectOptions, "name"> {
   /** The connection's name, for people. */
   connectionName?: string | undefined;
   /**
-   * Where messages are stored: "durable" (default) in the browser's file system, or not at all; "memory" only while a
+   * Storage of messages: "durable" (default) in the browser's file system, or not at all; "memory" only while a
    * tab is open; "durable-or-memory" in memory if there is no file system, as in a private window.
    */
   storage?: LeaderOptions["storage"] | undefined;
