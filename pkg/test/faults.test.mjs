@@ -12,10 +12,14 @@ import { WebSocket, WebSocketServer } from "ws";
 import { PortHost } from "../dist/browser/leader/port-host.js";
 import { SystemClock } from "../dist/core/clock.js";
 import { Engine } from "../dist/core/engine.js";
+import * as core from "../dist/core/instance.js";
+import { embedded } from "../dist/embedded/artifact.js";
 import { Rates } from "../dist/node/api/rates.js";
-import { Server } from "../wasm/server/server.js";
 import { apiOf } from "./support/api.mjs";
 import { certificate } from "./support/certificates.mjs";
+import { lastPrototype } from "./support/servers.mjs";
+
+const prototype = lastPrototype(core);
 
 /** Starts a broker that logs its errors, as it does without an onError. */
 async function started(t, options = {}) {
@@ -74,7 +78,7 @@ test("a request whose response cannot be written gets a 500", async (t) => {
 
 test("a bug in a connection's input closes that connection alone", async (t) => {
   const { broker, goesOn } = await started(t);
-  plant(t, Server.prototype, "receive");
+  plant(t, prototype(), "receive");
   const socket = connect(broker.amqpPort, "127.0.0.1");
   socket.write("AMQP\0\0\x09\x01");
   await closed(socket);
@@ -85,7 +89,7 @@ test("a bug in a connection's start, output or end closes that connection alone"
   for (const method of ["connect", "outputTaken", "disconnected"]) {
     await t.test(method, async (t) => {
       const { broker, goesOn } = await started(t);
-      plant(t, Server.prototype, method);
+      plant(t, prototype(), method);
       const socket = connect(broker.amqpPort, "127.0.0.1");
       socket.write("AMQP\0\0\x09\x01");
       if (method === "disconnected") socket.end();
@@ -129,6 +133,7 @@ test("a connection that the system cannot accept ends nothing else", async (t) =
 test("a bug in a MessagePort's message closes that port alone", async (t) => {
   const errors = [];
   const engine = new Engine({
+    artifact: embedded.artifact,
     limits: {},
     clock: new SystemClock(),
     soon: setImmediate,
@@ -143,7 +148,7 @@ test("a bug in a MessagePort's message closes that port alone", async (t) => {
   };
   const other = await connectPort(portOf());
   for (const method of ["receive", "outputTaken"]) {
-    plant(t, Server.prototype, method);
+    plant(t, prototype(), method);
     const port = portOf();
     const hungUp = new Promise((resolve) => port.on("message", (data) => data === null && resolve()));
     port.postMessage(new TextEncoder().encode("AMQP\0\0\x09\x01"));

@@ -1,32 +1,68 @@
-// Panic: it ends this thread's wasm instance for good, so this test has a process of its own.
+// Each broker has a wasm instance of its own: a panic ends that broker, and no other one of the thread. The panic is planted in the
+// lab, in the middle of publishing by the routing key "panic".
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
-import { Broker } from "pocketmq";
-import { listen } from "pocketmq/node";
-import { Server } from "../wasm/server/server.js";
+import { labPackage } from "./support/lab.mjs";
+import { eachServer } from "./support/servers.mjs";
 
-test("after a panic every broker of the thread refuses with the reason, and sockets are closed", async (t) => {
-  const refusal = { message: /stopped for good because of a bug/ };
+const dist = labPackage("panic");
+const { listen, Broker } = await import(new URL("entry/node.js", dist));
+eachServer(await import(new URL("core/instance.js", dist)), (server) => server.panicOn("panic"));
+
+const refusal = { message: /stopped for good because of a bug/ };
+
+/** A broker with a message that tells whose it is. */
+function withMessage(broker, text) {
+  broker.declareQueue("q");
+  broker.publish("", "q", text, { messageId: text });
+  return broker;
+}
+
+/** That its message is still there, and that it goes on. */
+function goesOn(broker, text) {
+  const message = broker.get("q");
+  assert.deepEqual([message.text(), message.properties], [text, { messageId: text }]);
+  broker.nack(message.deliveryTag);
+  broker.publish("", "q", "another");
+  assert.equal(broker.deleteQueue("another"), 0);
+  assert.equal(broker.stats().queues[0].name, "q");
+}
+
+function panic(broker) {
+  broker.declareQueue("panic");
+  assert.throws(() => broker.publish("", "panic", "x"), refusal);
+}
+
+test("a panic of one embedded broker leaves the other brokers of the thread as they are", async (t) => {
+  const listening = await listen({ amqpPort: 0 });
+  t.after(() => listening.close());
+  withMessage(listening.broker, "listening");
+  const [first, second] = ["first", "second"].map((text) => withMessage(new Broker(), text));
+  const taken = first.get("q");
+  panic(first);
+  assert.throws(() => first.stats(), refusal);
+  assert.throws(() => first.declareQueue("q"), refusal);
+  assert.deepEqual(taken.properties, { messageId: "first" }, "a message outlives its broker");
+  goesOn(second, "second");
+  goesOn(listening.broker, "listening");
+  goesOn(withMessage(new Broker(), "new"), "new");
+  first.close();
+  assert.throws(() => first.stats(), { message: "This broker is closed." });
+});
+
+test("a panic of a broker that listens lets its sockets go, and leaves embedded brokers as they are", async () => {
+  const embedded = withMessage(new Broker(), "embedded");
   const errors = [];
-  const embedded = new Broker();
   const listening = await listen({ amqpPort: 0, onError: (error) => errors.push(error.message) });
-  t.mock.method(Server.prototype, "receive", () => {
-    throw new WebAssembly.RuntimeError("unreachable");
-  });
   const socket = connect(listening.amqpPort, "127.0.0.1");
-  const ended = once(socket, "close");
+  const ended = new Promise((resolve) => socket.once("close", resolve));
   socket.on("error", () => {}).resume();
+  panic(listening.broker);
   socket.write("AMQP");
   while (errors.length === 0) await new Promise((resolve) => setImmediate(resolve));
-
   assert.match(errors[0], refusal.message);
-  assert.throws(() => embedded.stats(), refusal);
-  assert.throws(() => embedded.declareQueue("q"), refusal);
-  assert.throws(() => new Broker(), refusal);
-  embedded.close();
-  assert.throws(() => embedded.stats(), { message: "This broker is closed." });
+  goesOn(embedded, "embedded");
   await assert.rejects(listening.close(), refusal);
   await ended;
 });

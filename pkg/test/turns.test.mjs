@@ -5,9 +5,12 @@ import { connect } from "node:net";
 import { test } from "node:test";
 import amqplib from "amqplib";
 import { listen } from "pocketmq/node";
-import { Server } from "../wasm/server/server.js";
+import * as core from "../dist/core/instance.js";
 import { apiOf } from "./support/api.mjs";
 import { floods, HEARTBEAT, LOGIN } from "./support/hostile/floods.mjs";
+import { lastPrototype } from "./support/servers.mjs";
+
+const prototype = lastPrototype(core);
 
 async function started(t) {
   const broker = await listen({ amqpPort: 0, httpPort: 0 });
@@ -86,8 +89,9 @@ test("a connection that sends a lot is read in pieces, between which others are 
   let nowMs = performance.now();
   t.mock.method(performance, "now", () => nowMs++);
   const turns = [0];
-  const { receive } = Server.prototype;
-  t.mock.method(Server.prototype, "receive", function (id, bytes) {
+  const server = prototype();
+  const { receive } = server;
+  t.mock.method(server, "receive", function (id, bytes) {
     turns[turns.length - 1] += bytes.length;
     return receive.call(this, id, bytes);
   });
@@ -111,14 +115,15 @@ test("everything that a connection sent before its end is read", async (t) => {
   t.after(() => broker.close());
   let nowMs = performance.now();
   t.mock.method(performance, "now", () => (nowMs += 20));
-  const { receive, disconnected } = Server.prototype;
+  const server = prototype();
+  const { receive, disconnected } = server;
   let bytesRead = 0;
-  t.mock.method(Server.prototype, "receive", function (id, bytes) {
+  t.mock.method(server, "receive", function (id, bytes) {
     bytesRead += bytes.length;
     return receive.call(this, id, bytes);
   });
   const gone = new Promise((resolve) => {
-    t.mock.method(Server.prototype, "disconnected", function (id) {
+    t.mock.method(server, "disconnected", function (id) {
       resolve(bytesRead);
       return disconnected.call(this, id);
     });

@@ -92,8 +92,8 @@ async function cargoBench(...args) {
 
 /** @param {number} messages @returns {Promise<Rates>} */
 async function benchWasm(messages) {
-  const { initSync, CoreWorkload } = await import(pathToFileURL(WASM.replace("_bg.wasm", ".js")).href);
-  initSync({ module: readFileSync(WASM) });
+  const { instantiate } = await import(pathToFileURL(WASM.replace("_bg.wasm", ".js")).href);
+  const { CoreWorkload } = instantiate(new WebAssembly.Module(readFileSync(WASM)));
   /** @param {number} batch */
   const rate = (batch) => {
     const workload = new CoreWorkload();

@@ -105,23 +105,51 @@ export async function bind(compiled, output, { optimise }) {
   const strip = ["--strip-debug", "--strip-producers", "--strip-target-features"];
   await must(npmProgram("wasm-opt"), [optimise, ...strip, output, "-o", `${output}.optimised`]);
   renameSync(`${output}.optimised`, output);
-  letGoFirst(output.replace(/_bg\.wasm$/, ".js"));
+  makeFactory(output.replace(/_bg\.wasm$/, ".js"));
 }
 
+/** The declarations have the same. */
+const COMMENT = /^ *\/\*.*?\*\/\n/gms;
+
 /**
- * Has the glue let an instance that panicked go before it makes the next one, so that their memories need not exist together.
+ * Makes the glue, which has one instance in a module's variables, a function that makes instances: a panic in one must not
+ * end the others, and nothing may keep the memory of one that nobody uses any more.
  * @param {string} glue
  */
-function letGoFirst(glue) {
-  const code = readFileSync(glue, "utf8");
-  const making = "    wasmInstance = new WebAssembly.Instance(wasmModule, __wbg_get_imports());\n";
-  if (code.split(making).length !== 2) {
-    throw new Problem(
-      "wasm-bindgen makes instances otherwise than it did: see letGoFirst in scripts/lib/wasm.mjs.",
-      code,
-    );
+function makeFactory(glue) {
+  const [, body] = /^(.*)^async function __wbg_load\(/ms.exec(readFileSync(glue, "utf8")) ?? [];
+  const types = glue.replace(/js$/, "d.ts");
+  const [, declared] = /^(.*)^export type InitInput /ms.exec(readFileSync(types, "utf8")) ?? [];
+  if (!body?.includes("function __wbg_finalize_init(instance, module) {") || declared === undefined) {
+    throw new Problem("wasm-bindgen's glue is not what it was: see makeFactory in scripts/lib/wasm.mjs.", glue);
   }
-  writeFileSync(glue, code.replace(making, `    wasm = wasmInstance = __wbg_init_promise = undefined;\n${making}`));
+  const exported = [...body.matchAll(/^export (class|function) (\w+)/gm)];
+  const names = exported.map(([, , name]) => name);
+  const classes = exported.filter(([, kind]) => kind === "class").map(([, , name]) => name);
+  writeFileSync(
+    glue,
+    `export function instantiate(module) {
+${body.replaceAll(COMMENT, "").replaceAll(/^export (?=class|function)/gm, "")}
+__wbg_finalize_init(new WebAssembly.Instance(module, __wbg_get_imports()), module);
+return { memory: wasm.memory, ${names.join(", ")} };
+}
+`,
+  );
+  const members = names.map((name) => `    readonly ${name}: typeof ${name};\n`).join("");
+  writeFileSync(
+    types,
+    `${declared.replaceAll(/^export (?=class|function)/gm, "declare ")}
+export type { ${classes.join(", ")} };
+
+/** An instance of the wasm, with its own memory. */
+export interface Instance {
+    readonly memory: WebAssembly.Memory;
+${members}}
+
+/** Makes an instance. */
+export function instantiate(module: WebAssembly.Module): Instance;
+`,
+  );
 }
 
 /**

@@ -7,21 +7,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { labPackage } from "../../pkg/test/support/lab.mjs";
+import { eachServer } from "../../pkg/test/support/servers.mjs";
 import { goThrough } from "./rounds.mjs";
 
 /** More within a minute would end the broker. */
 const ROUNDS = 3;
 
 const dist = labPackage("panic-rounds");
-const { Server } = await import(new URL("../wasm/server/server.js", dist));
 const { listen } = await import(new URL("entry/node.js", dist));
-
-const open = Server.open;
-Server.open = (...how) => {
-  const server = open(...how);
-  server.panicOn("panic");
-  return server;
-};
+eachServer(await import(new URL("core/instance.js", dist)), (server) => server.panicOn("panic"));
 
 test(`${ROUNDS} panics lose no confirmed message`, { timeout: 180_000 }, async (t) => {
   const data = mkdtempSync(join(tmpdir(), "pocketmq-panics-"));

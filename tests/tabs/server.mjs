@@ -40,7 +40,7 @@ function addressed(source, release) {
     .replaceAll('"pocketmq/browser"', `"/${release}/dist/entry/browser.js"`)
     .replaceAll('"pocketmq/leader"', `"/${release}/dist/entry/leader.js"`)
     .replaceAll('"pocketmq/opfs-store"', `"/${release}/dist/browser/leader/opfs-store.js"`)
-    .replaceAll('"pocketmq/wasm"', `"/${release}/wasm/server/server.js"`);
+    .replaceAll('"pocketmq/instance"', `"/${release}/dist/core/instance.js"`);
 }
 
 /** @param {import("node:http").IncomingMessage} request */

@@ -1,6 +1,5 @@
 // ABI: the interface of the wasm broker, as this package uses it, with types where the generated declarations have
 // `any`.
-import { Server as WasmServer } from "../../wasm/server/server.js";
 
 /** The limits of one broker. */
 export interface Limits {
@@ -300,19 +299,23 @@ export interface Server {
 /** Returns whether a name matches the pattern of a policy. */
 export type Matcher = (pattern: string, name: string) => boolean;
 
-type ServerOptions = Limits & JournalOptions & { seed: Uint8Array; matches?: Matcher | undefined };
+export type ServerOptions = Limits & JournalOptions & { seed: Uint8Array; matches?: Matcher | undefined };
 
-/** Makes a broker in this thread's wasm instance: with a store, recovered from its journal; without one, empty. */
-export function newServer(options: ServerOptions, nowMs: number, store?: Store): Server {
-  return store ? WasmServer.open(options, store, nowMs) : new WasmServer(options, nowMs);
+/** An instance of the wasm: its memory and its class. */
+export interface Bound<S> {
+  readonly memory: WebAssembly.Memory;
+  readonly Server: {
+    /** An empty broker. */
+    new (options: ServerOptions, nowMs: number): S;
+    encodeProperties(properties: Properties): Uint8Array;
+    decodeProperties(raw: Uint8Array, exact: boolean): Properties;
+  };
 }
 
-/** Encodes properties in AMQP's format. */
-export function encodeProperties(properties: Properties): Uint8Array {
-  return WasmServer.encodeProperties(properties);
-}
-
-/** Decodes properties; `exact` returns values in the form for JSON, as `list` does. */
-export function decodeProperties(raw: Uint8Array, exact = false): Properties {
-  return WasmServer.decodeProperties(raw, exact);
+/** An instance that can keep a journal. */
+export interface JournalBound<S> extends Bound<S> {
+  readonly Server: Bound<S>["Server"] & {
+    /** A broker that is recovered from the journal in this store. */
+    open(options: ServerOptions, store: Store, nowMs: number): S;
+  };
 }

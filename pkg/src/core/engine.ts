@@ -1,37 +1,23 @@
 // Engine: one wasm broker with its clock and its turns; the part that the embedded verbs and the transports share.
 //
 //   verb or bytes ──> touch() ──soon──> turn(): server.turn(now) ──> each afterTurn: deliveries to callbacks, output to sockets
-//                                         ^────────── the clock, at the next deadline ──────────┤
-//                                         └── what became durable <── the store <── a flush <───┘
+//                                         ^────────── the clock, at the next deadline ──────────┘
 //
 // However many verbs one burst has, one turn follows it. The verbs act in the virtual host in use, which is set only
-// when it changes. A broker with a journal outlives a panic: it is recovered from the journal.
-import {
-  type JournalOptions,
-  type Limits,
-  type Matcher,
-  newServer,
-  type Restored,
-  type Server,
-  type Store,
-} from "./abi.js";
+// when it changes. The broker is in memory: a panic ends it. `JournalEngine` has a broker that outlives panics.
+import type { Bound, Limits, Matcher, Properties, Restored, Server, ServerOptions } from "./abi.js";
+import type { Artifact } from "./artifact.js";
 import type { Clock } from "./clock.js";
 import { faultBy } from "./errors.js";
-import { Flushing } from "./flushing.js";
-import { currentInstance, guarded, type Instance, Poisoned, replaceInstance } from "./instance.js";
+import { Instance, Poisoned } from "./instance.js";
 
 /** The virtual host that always exists. */
 export const DEFAULT_VIRTUAL_HOST = "/";
 
-/** Beyond this many panics within this time, the journal itself may be the cause. */
-const PANICS_MAX = 3;
-const PANICS_MS = 60_000;
-
 /** Options of an engine. */
 export interface EngineOptions {
+  artifact: Artifact<Bound<Server>>;
   limits: Limits;
-  /** The store of a durable broker; without one, everything is in memory. */
-  journal?: (JournalOptions & { store: Store }) | undefined;
   /** 32 bytes from which names are generated; random by default. */
   seed?: Uint8Array | undefined;
   /** Matches patterns of policies; without it a pattern is a plain name. */
@@ -43,14 +29,8 @@ export interface EngineOptions {
   onError: (error: unknown) => void;
 }
 
-/** A panic after which the broker goes on. */
-export class Panic extends Error {
-  override readonly name = "Panic";
-  readonly code = "PANIC";
-}
-
 /** The error of a call between a panic and the restart. */
-class Restarting extends Error {
+export class Restarting extends Error {
   override readonly name = "Restarting";
   readonly code = "RESTARTING";
 
@@ -64,32 +44,33 @@ export function isPanic(error: unknown): boolean {
   return error instanceof Poisoned || error instanceof Restarting || error instanceof WebAssembly.RuntimeError;
 }
 
+/** Returns the options of a new broker. */
+export function serverOptions({ limits, matches, seed }: EngineOptions): ServerOptions {
+  return { ...limits, matches, seed: seed ?? crypto.getRandomValues(new Uint8Array(32)) };
+}
+
+/** Makes a broker in memory. */
+function inMemory(options: EngineOptions): Instance<Server> {
+  return new Instance(options.artifact, ({ Server }) => new Server(serverOptions(options), options.clock.now()));
+}
+
 /** One wasm broker, driven in turns. */
 export class Engine {
   readonly clock: Clock;
   readonly onError: (error: unknown) => void;
-  readonly #options: EngineOptions;
   readonly #soon: (run: () => void) => void;
   readonly #afterTurn: (() => void)[] = [];
-  readonly #afterRestart: (() => void)[] = [];
-  readonly #flushing: Flushing | undefined;
-  #instance: Instance;
-  #server: Server;
+  #instance: Instance<Server>;
   #inUse = DEFAULT_VIRTUAL_HOST;
   #turnIsDue = false;
   #closed = false;
-  #restarting: Promise<void> | undefined;
-  #panicsMs: number[] = [];
   #deadlineMs = Infinity;
 
-  constructor(options: EngineOptions) {
+  constructor(options: EngineOptions, instance = inMemory(options)) {
     this.clock = options.clock;
     this.onError = options.onError;
-    this.#options = options;
     this.#soon = options.soon;
-    this.#flushing = options.journal && new Flushing(this, options.journal.store);
-    this.#instance = currentInstance();
-    this.#server = this.#newServer();
+    this.#instance = instance;
   }
 
   get closed(): boolean {
@@ -98,7 +79,7 @@ export class Engine {
 
   /** Whether the broker cannot be called: it is closed, or about to restart. */
   get isAway(): boolean {
-    return this.#closed || this.#restarting !== undefined;
+    return this.#closed;
   }
 
   /** Whether there are changes since the last turn. */
@@ -113,24 +94,16 @@ export class Engine {
 
   /** The result of recovery at the start; undefined without a journal. */
   get restored(): Restored | undefined {
-    return this.ask((server) => server.restored());
+    return undefined;
   }
 
   /** With a journal: makes everything recovered durable. Clients may be served only afterwards. */
-  async begin(): Promise<void> {
-    await this.#flushing?.begin((call) => this.#call(call));
-  }
+  async begin(): Promise<void> {}
 
   /** Calls into the broker, without consequences to handle. */
   ask<T>(call: (server: Server) => T): T {
     if (this.#closed) throw new Error("This broker is closed.");
-    if (this.#restarting) throw new Restarting(this.#instance.panic);
-    try {
-      return this.#call(call);
-    } catch (error) {
-      if (!(error instanceof Poisoned) || !this.#restartsAfter()) throw error;
-      throw new Restarting(error.cause);
-    }
+    return this.#instance.ask(call);
   }
 
   /** Calls into the broker; a turn will follow. */
@@ -196,8 +169,8 @@ export class Engine {
   }
 
   /** Adds a function to call when the broker has restarted after a panic, without connections and consumers. */
-  afterRestart(then: () => void): void {
-    this.#afterRestart.push(then);
+  afterRestart(_then: () => void): void {
+    // A broker in memory does not restart.
   }
 
   /** Runs the broker's turn, then calls the functions for its results. */
@@ -208,40 +181,42 @@ export class Engine {
     if (this.isAway) return;
     if (this.ask((server) => server.wantsTurn())) this.touch();
     this.clock.wakeAt(this.#deadlineMs, () => this.#wake());
-    this.#flushing?.start();
   }
 
-  /**
-   * Resolves when all earlier changes are durable, at once for a broker in memory; rejects when the journal failed, or
-   * after a panic.
-   */
-  async durable(): Promise<void> {
-    await this.#flushing?.durable();
+  /** Copies bytes out of the broker's memory. */
+  copyOut(pointer: number, length: number): Uint8Array<ArrayBuffer> {
+    return this.#instance.copyOut(pointer, length);
   }
 
-  /** Marks the journal as cleanly closed; after that only `close` may follow. */
-  async finish(): Promise<void> {
-    await this.#restarting;
-    await this.#flushing?.finish();
+  /** Encodes properties in AMQP's format. */
+  encodeProperties(properties: Properties): Uint8Array {
+    return this.#instance.encodeProperties(properties);
   }
+
+  /** Decodes properties; `exact` returns values in the form for JSON, as `list` does. */
+  decodeProperties(raw: Uint8Array, exact: boolean): Properties {
+    return this.#instance.decodeProperties(raw, exact);
+  }
+
+  /** Resolves when all earlier changes are durable, at once for a broker in memory. */
+  async durable(): Promise<void> {}
+
+  /** With a journal: marks it as cleanly closed; after that only `close` may follow. */
+  async finish(): Promise<void> {}
 
   /** Frees the broker and everything in it. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.clock.wakeAt(Infinity, () => {});
-    this.#flushing?.giveUp(new Error("This broker is closed."));
-    if (!this.#instance.panic) guarded(this.#instance, () => this.#server.free());
+    this.#instance.free();
   }
 
-  #newServer(): Server {
-    const { limits, journal: { store, ...journal } = {}, matches, seed } = this.#options;
-    const options = { ...limits, ...journal, matches, seed: seed ?? crypto.getRandomValues(new Uint8Array(32)) };
-    return guarded(this.#instance, () => newServer(options, this.clock.now(), store));
-  }
-
-  #call<T>(call: (server: Server) => T): T {
-    return guarded(this.#instance, () => call(this.#server));
+  /** Goes on with another instance. */
+  protected goOnWith(instance: Instance<Server>): void {
+    this.#instance = instance;
+    this.#inUse = DEFAULT_VIRTUAL_HOST;
+    this.#turnIsDue = false;
   }
 
   #use(server: Server, virtualHost: string): void {
@@ -256,50 +231,5 @@ export class Engine {
 
   #wake(): void {
     this.attempt(() => this.turn());
-  }
-
-  /** Returns whether the broker restarts after the panic that just happened; if so, it will soon. */
-  #restartsAfter(): boolean {
-    const flushing = this.#flushing;
-    if (!flushing) return false;
-    const nowMs = performance.now();
-    this.#panicsMs = this.#panicsMs.filter((panicMs) => nowMs - panicMs < PANICS_MS);
-    if (this.#panicsMs.push(nowMs) > PANICS_MAX) return false;
-    this.#restarting = new Promise((resolve) => {
-      this.#soon(() => this.#restart(flushing).catch(this.onError).then(resolve));
-    });
-    return true;
-  }
-
-  async #restart(flushing: Flushing): Promise<void> {
-    const { panic } = this.#instance;
-    // No other code uses the files while they are flushed.
-    await flushing.idle();
-    if (this.#closed) return;
-    if (currentInstance().panic) replaceInstance();
-    this.#instance = currentInstance();
-    try {
-      this.#server = this.#newServer();
-      await this.begin();
-    } catch (error) {
-      // There is no broker behind this any more.
-      this.#instance = { panic: error as Error };
-      throw error;
-    } finally {
-      this.#restarting = undefined;
-    }
-    this.#goOn(flushing, panic);
-  }
-
-  #goOn(flushing: Flushing, panic: Error | undefined): void {
-    this.#inUse = DEFAULT_VIRTUAL_HOST;
-    this.#turnIsDue = false;
-    const told = new Panic("The broker met a bug in it (a panic) and started again from its journal.", {
-      cause: panic,
-    });
-    flushing.giveUp(told);
-    for (const then of this.#afterRestart) then();
-    this.touch();
-    this.onError(told);
   }
 }

@@ -38,6 +38,18 @@ export class Fault extends Error {
   }
 }
 
+/** A panic after which the broker goes on. */
+export class Panic extends Error {
+  override readonly name = "Panic";
+  readonly code = "PANIC";
+}
+
+/** The failure of a journal after which the broker goes on: nothing is durable any more, and publishers get nacks. */
+export class StoreFailure extends Error {
+  override readonly name = "StoreFailure";
+  readonly code = "STORE_FAILURE";
+}
+
 /** Returns the fault for a bug, with its outcome for the affected request or connection. */
 export function faultBy(bug: unknown, outcome: string): Fault {
   return new Fault(`${outcome} because of a bug in PocketMQ, which goes on; please report it: ${bug}`, bug);

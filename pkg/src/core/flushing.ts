@@ -1,6 +1,7 @@
 // Flushing: when a journal is flushed, and what waits for it. There is one flush at a time; meanwhile others wait for
 // the next one.
 import type { Server, Store } from "./abi.js";
+import { StoreFailure } from "./errors.js";
 
 interface Waiting {
   /** The write that must be durable. */
@@ -22,12 +23,6 @@ export interface FlushedBroker {
   /** Runs work that has no caller, and reports its errors. */
   attempt(work: () => void): void;
   readonly onError: (error: unknown) => void;
-}
-
-/** The failure of a journal after which the broker goes on: nothing is durable any more, and publishers get nacks. */
-export class StoreFailure extends Error {
-  override readonly name = "StoreFailure";
-  readonly code = "STORE_FAILURE";
 }
 
 /** The flushes of one journal. */

@@ -1,31 +1,8 @@
-// Instance: this thread's wasm instance. Only this module reads its memory, and a panic ends it for good: its objects
-// refuse every call from then on. A host that can recover its brokers from a journal replaces the instance.
-
+// Instance: one instance of the wasm, with one broker in it. Only this module reads its memory. A panic ends it for
+// good: it refuses every call from then on, and its memory is released.
+import type { Bound, Properties } from "./abi.js";
+import type { Artifact } from "./artifact.js";
 import { coded } from "./errors.js";
-
-/** A generated module. */
-export interface Glue {
-  /** Returns the exports of the present instance; without one it makes one of `module`. */
-  initSync(options: { module: BufferSource | WebAssembly.Module }): Exports;
-  /** Makes a new instance of the same module; handles of the old one throw. */
-  __wbg_reset_state(): void;
-}
-
-/** The exports of an instance. */
-export interface Exports {
-  readonly memory: WebAssembly.Memory;
-}
-
-/** One instance, and the panic that ended it. */
-export interface Instance {
-  panic: Error | undefined;
-}
-
-const NOTHING = { module: new Uint8Array(0) };
-
-let memory: WebAssembly.Memory | undefined;
-let glue: Glue | undefined;
-let instance: Instance = { panic: undefined };
 
 /** Thrown by a call into an instance that panicked. */
 export class Poisoned extends Error {
@@ -37,42 +14,71 @@ export class Poisoned extends Error {
   }
 }
 
-/** Registers the module whose wasm was loaded. */
-export function loaded(by: Glue, exports = by.initSync(NOTHING)): void {
-  glue = by;
-  memory = exports.memory;
-}
+/** A broker with a wasm instance of its own. */
+export class Instance<S extends { free(): void }, B extends Bound<S> = Bound<S>> {
+  readonly #artifact: Artifact<B>;
+  #made: { bound: B; server: S } | undefined;
+  #panic: Error | undefined;
 
-/** Returns the instance in use. */
-export function currentInstance(): Instance {
-  return instance;
-}
+  /** @param start makes the broker in a new instance */
+  constructor(artifact: Artifact<B>, start: (bound: B) => S) {
+    this.#artifact = artifact;
+    const bound = artifact();
+    this.#made = { bound, server: this.#guarded(() => start(bound)) };
+  }
 
-/** Replaces an instance that panicked; nothing keeps its memory any more. */
-export function replaceInstance(): void {
-  if (!glue) throw new Error("PocketMQ's wasm is not loaded.");
-  memory = undefined;
-  glue.__wbg_reset_state();
-  memory = glue.initSync(NOTHING).memory;
-  instance = { panic: undefined };
-}
+  /** Calls into the broker. After a panic its state cannot be trusted: this and every later call is refused. */
+  ask<T>(call: (server: S) => T): T {
+    return this.#guarded(() => call(this.#existing.server));
+  }
 
-/** Copies bytes out of wasm memory, which moves when it grows: views of it must not be kept. */
-export function copyOut(pointer: number, length: number): Uint8Array<ArrayBuffer> {
-  if (!memory) throw new Error("PocketMQ's wasm is not loaded.");
-  return new Uint8Array(memory.buffer as ArrayBuffer, pointer, length).slice();
-}
+  /** Copies bytes out of its memory, which moves when it grows: views of it must not be kept. */
+  copyOut(pointer: number, length: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.#existing.bound.memory.buffer as ArrayBuffer, pointer, length).slice();
+  }
 
-/** Calls into an instance. After a panic its state cannot be trusted: this and every later call is refused. */
-export function guarded<T>(called: Instance, call: () => T): T {
-  if (called.panic) throw new Poisoned(called.panic);
-  try {
-    return call();
-  } catch (error) {
-    if (!(error instanceof WebAssembly.RuntimeError)) throw coded(error);
-    called.panic = error;
-    // Until its stack is read, the error keeps the instance and its memory alive.
-    void error.stack;
-    throw new Poisoned(error);
+  /** Encodes properties in AMQP's format. */
+  encodeProperties(properties: Properties): Uint8Array {
+    return this.#guarded(() => this.#codec.encodeProperties(properties));
+  }
+
+  /** Decodes properties; `exact` returns values in the form for JSON, as `list` does. */
+  decodeProperties(raw: Uint8Array, exact: boolean): Properties {
+    return this.#guarded(() => this.#codec.decodeProperties(raw, exact));
+  }
+
+  /** Refuses every call from now on. */
+  fail(error: Error): void {
+    this.#panic = error;
+    this.#made = undefined;
+  }
+
+  /** Frees the broker and its memory. */
+  free(): void {
+    const made = this.#made;
+    this.#made = undefined;
+    if (made) this.#guarded(() => made.server.free());
+  }
+
+  get #existing() {
+    if (!this.#made) throw this.#panic ? new Poisoned(this.#panic) : new Error("This broker is closed.");
+    return this.#made;
+  }
+
+  /** Messages outlive their broker: then another instance decodes their properties. */
+  get #codec() {
+    return (this.#made?.bound ?? this.#artifact()).Server;
+  }
+
+  #guarded<T>(call: () => T): T {
+    try {
+      return call();
+    } catch (error) {
+      if (!(error instanceof WebAssembly.RuntimeError)) throw coded(error);
+      this.fail(error);
+      // Until its stack is read, the error keeps the instance and its memory alive.
+      void error.stack;
+      throw new Poisoned(error);
+    }
   }
 }

@@ -1,19 +1,23 @@
-// Load: instantiates the wasm of a generated module, on every platform but workerd.
+// Load: compiles the wasm of a generated module, on every platform but workerd.
+import type { Artifact } from "./artifact.js";
 
-interface Glue {
-  default(options: { module_or_path: URL }): Promise<unknown>;
-  initSync(options: { module: BufferSource }): unknown;
+interface Glue<Bound> {
+  instantiate(module: WebAssembly.Module): Bound;
 }
 
-/**
- * Loads the wasm at this URL: from the file system if it is a file, otherwise by fetch. It does not return the exports:
- * the top level of a module that awaits would keep them for ever, and so the memory of an instance that was replaced.
- */
-export async function load(glue: Glue, url: URL): Promise<void> {
+/** Compiles the wasm at this URL: from the file system if it is a file, otherwise by fetch. */
+export async function load<Bound>(glue: Glue<Bound>, url: URL): Promise<Artifact<Bound>> {
+  const module = await compiled(url);
+  return () => glue.instantiate(module);
+}
+
+async function compiled(url: URL): Promise<WebAssembly.Module> {
   if (url.protocol === "file:") {
     const { readFileSync } = process.getBuiltinModule("node:fs");
-    glue.initSync({ module: readFileSync(url) });
-  } else {
-    await glue.default({ module_or_path: url });
+    return new WebAssembly.Module(readFileSync(url));
   }
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`PocketMQ's wasm is not at ${url}: the server says ${response.status}.`);
+  if (response.headers.get("content-type") === "application/wasm") return WebAssembly.compileStreaming(response);
+  return WebAssembly.compile(await response.arrayBuffer());
 }

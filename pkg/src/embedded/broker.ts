@@ -18,6 +18,7 @@ import { DEFAULT_VIRTUAL_HOST, Engine } from "../core/engine.js";
 import type { ExchangeType } from "../core/named-arguments.js";
 import { checkCost, matches } from "../core/patterns.js";
 import { reportUncaught } from "../core/report.js";
+import { embedded } from "./artifact.js";
 import { type ConsumerCallback, Consumers } from "./consumers.js";
 import { type Message, type OutgoingMessage, packBatch, propertyBytes } from "./message.js";
 import {
@@ -132,7 +133,7 @@ export class Broker {
 
   /** Publishes a message. Returns the number of queues that enqueued it: 0 when none was bound. */
   publish(exchange: string, routingKey: string, body: Body, properties?: Properties): number {
-    return this.publishEncoded(exchange, routingKey, body, propertyBytes(properties));
+    return this.publishEncoded(exchange, routingKey, body, propertyBytes(this.#engine, properties));
   }
 
   /** @internal Like `publish`, with encoded properties. */
@@ -147,7 +148,7 @@ export class Broker {
   publishBatch(exchange: string, routingKey: string, messages: Iterable<Body | OutgoingMessage>): number {
     shortText(exchange, "exchange");
     shortText(routingKey, "routingKey");
-    const packed = packBatch(list(messages, "messages"));
+    const packed = packBatch(this.#engine, list(messages, "messages"));
     return this.#change((server) => server.publishBatch(exchange, routingKey, packed));
   }
 
@@ -323,6 +324,7 @@ export class Broker {
 function newEngine(options: BrokerOptions): Engine {
   const chosen = record(options, "options", ["clock", "seed", "onError", ...LIMITS]);
   return new Engine({
+    artifact: embedded.artifact,
     limits: checkedLimits(chosen),
     matches,
     seed: checkedSeed(chosen.seed),

@@ -2,7 +2,6 @@
 import type { Server } from "../core/abi.js";
 import type { Engine } from "../core/engine.js";
 import { BrokerError } from "../core/errors.js";
-import { copyOut } from "../core/instance.js";
 import { type BatchEntry, type Message, readBatch } from "./message.js";
 
 /** Called with each message. It may return a promise; a rejection is reported like an exception. */
@@ -64,11 +63,11 @@ export class Consumers {
   #takeBatch(): BatchEntry[] {
     const batch = this.engine.ask((server: Server) => {
       const length = server.batchLength();
-      const bytes = length === 0 ? undefined : copyOut(server.batchPointer(), length);
+      const bytes = length === 0 ? undefined : this.engine.copyOut(server.batchPointer(), length);
       server.batchTaken();
       return bytes;
     });
-    const entries = batch ? readBatch(batch, this.#staleTags) : [];
+    const entries = batch ? readBatch(this.engine, batch, this.#staleTags) : [];
     for (const { message } of entries) this.#highestTag = Math.max(this.#highestTag, message.deliveryTag);
     return entries;
   }

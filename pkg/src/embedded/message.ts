@@ -3,7 +3,7 @@
 //   delivery  | length u32 | consumer u32 | delivery tag f64 | redelivered u8 | exchange length u8 | routing key length u8 | 0 |
 //             | properties length u32 | body length u32 | exchange | routing key | properties | body |      (little-endian)
 //   publish   | properties length u32 | body length u32 | properties | body |
-import { decodeProperties, encodeProperties, type Properties } from "../core/abi.js";
+import type { Properties } from "../core/abi.js";
 import { type Body, bodyBytes, record, wrong } from "../core/arguments.js";
 import { checkedProperties, seconds } from "../core/properties.js";
 
@@ -11,6 +11,12 @@ const HEAD_BYTES = 28;
 const NO_CONSUMER = 0xffffffff;
 const NO_PROPERTIES = new Uint8Array(0);
 const decoder = new TextDecoder();
+
+/** Converts properties from AMQP's format and to it. */
+export interface Codec {
+  encodeProperties(properties: Properties): Uint8Array;
+  decodeProperties(raw: Uint8Array, exact: boolean): Properties;
+}
 
 /** One message of a batch to publish. */
 export interface OutgoingMessage {
@@ -29,10 +35,12 @@ export class Message {
   readonly #record: Uint8Array<ArrayBuffer>;
   readonly #routingKeyAt: number;
   readonly #propertiesAt: number;
+  readonly #codec: Codec;
   #properties: Properties | undefined;
 
   /** @internal */
-  constructor(recordBytes: Uint8Array<ArrayBuffer>, head: DataView, at: number, tagsBefore: number) {
+  constructor(codec: Codec, recordBytes: Uint8Array<ArrayBuffer>, head: DataView, at: number, tagsBefore: number) {
+    this.#codec = codec;
     this.#record = recordBytes;
     const tag = head.getFloat64(at + 8, true);
     this.deliveryTag = tag && tag + tagsBefore;
@@ -54,13 +62,13 @@ export class Message {
 
   /** Its properties, decoded on first use. */
   get properties(): Properties {
-    this.#properties ??= this.#rawProperties.length === 0 ? {} : decodeProperties(this.#rawProperties);
+    this.#properties ??= this.#rawProperties.length === 0 ? {} : this.#decoded(false);
     return this.#properties;
   }
 
   /** @internal Its properties for JSON, without loss of numbers. */
   get exactProperties(): Properties {
-    return decodeProperties(this.#rawProperties, true);
+    return this.#decoded(true);
   }
 
   /** Its body as UTF-8 text. */
@@ -71,6 +79,10 @@ export class Message {
   /** Its body parsed as JSON. */
   json<T = unknown>(): T {
     return JSON.parse(this.text()) as T;
+  }
+
+  #decoded(exact: boolean): Properties {
+    return this.#codec.decodeProperties(this.#rawProperties, exact);
   }
 
   get #rawProperties(): Uint8Array {
@@ -85,13 +97,13 @@ export interface BatchEntry {
 }
 
 /** Reads a batch of deliveries; `tagsBefore` delivery tags were used before the broker's restart. */
-export function readBatch(batch: Uint8Array<ArrayBuffer>, tagsBefore: number): BatchEntry[] {
+export function readBatch(codec: Codec, batch: Uint8Array<ArrayBuffer>, tagsBefore: number): BatchEntry[] {
   const head = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
   const entries: BatchEntry[] = [];
   for (let at = 0; at < batch.length; ) {
     const end = at + head.getUint32(at, true);
     const consumer = head.getUint32(at + 4, true);
-    const message = new Message(batch.subarray(at, end), head, at, tagsBefore);
+    const message = new Message(codec, batch.subarray(at, end), head, at, tagsBefore);
     entries.push({ consumer: consumer === NO_CONSUMER ? undefined : consumer, message });
     at = end;
   }
@@ -99,20 +111,20 @@ export function readBatch(batch: Uint8Array<ArrayBuffer>, tagsBefore: number): B
 }
 
 /** Packs messages to publish. */
-export function packBatch(messages: Iterable<Body | OutgoingMessage>): Uint8Array {
+export function packBatch(codec: Codec, messages: Iterable<Body | OutgoingMessage>): Uint8Array {
   const parts: Uint8Array[] = [];
   for (const message of messages) {
     const { body, properties } = isBody(message) ? { body: message, properties: undefined } : outgoing(message);
-    parts.push(propertyBytes(properties), bodyBytes(body));
+    parts.push(propertyBytes(codec, properties), bodyBytes(body));
   }
   return joinPairs(parts);
 }
 
 /** Encodes properties in AMQP's format; none as an empty array. */
-export function propertyBytes(properties: Properties | undefined): Uint8Array {
+export function propertyBytes(codec: Codec, properties: Properties | undefined): Uint8Array {
   if (properties === undefined) return NO_PROPERTIES;
   const { timestamp, ...others } = checkedProperties(properties);
-  return encodeProperties(timestamp === undefined ? others : { ...others, timestamp: seconds(timestamp) });
+  return codec.encodeProperties(timestamp === undefined ? others : { ...others, timestamp: seconds(timestamp) });
 }
 
 function isBody(message: unknown): message is Body {

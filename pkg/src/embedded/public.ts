@@ -12,9 +12,7 @@ export type {
   TableValue,
 } from "../core/abi.js";
 export type { Body } from "../core/arguments.js";
-export { Panic } from "../core/engine.js";
-export { BrokerError, Fault } from "../core/errors.js";
-export { StoreFailure } from "../core/flushing.js";
+export { BrokerError, Fault, Panic, StoreFailure } from "../core/errors.js";
 export type { ConsumerArguments, ExchangeArguments, ExchangeType, QueueArguments } from "../core/named-arguments.js";
 export { Broker, type ConsumerCallback } from "./broker.js";
 export type { Message, OutgoingMessage } from "./message.js";

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The command `pocketmq`.
-import "./index.js";
+import "./node.js";
 import { run } from "../node/command.js";
 
 await run(process.argv.slice(2));

@@ -1,6 +1,8 @@
 // "pocketmq" in browsers, Node, Deno and Bun: the embedded broker.
-import { loadBroker } from "../core/load-broker.js";
+import * as server from "../../wasm/server/server.js";
+import { load } from "../core/load.js";
+import { embedded } from "../embedded/artifact.js";
 
 export * from "../embedded/public.js";
 
-await loadBroker();
+embedded.provide(await load(server, new URL("../../wasm/server/server_bg.wasm", import.meta.url)));

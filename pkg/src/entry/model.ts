@@ -2,6 +2,7 @@
 import * as lab from "../../wasm/lab/lab.js";
 import { load } from "../core/load.js";
 
-export { mmc, mmcDistribution, type Overload, type Prediction, type SteadyState } from "../../wasm/lab/lab.js";
+export type { Overload, Prediction, SteadyState } from "../../wasm/lab/lab.js";
 
-await load(lab, new URL("../../wasm/lab/lab_bg.wasm", import.meta.url));
+const model = await load(lab, new URL("../../wasm/lab/lab_bg.wasm", import.meta.url));
+export const { mmc, mmcDistribution } = model();

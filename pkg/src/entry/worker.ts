@@ -1,8 +1,8 @@
 // "pocketmq/worker": the script of the dedicated worker that "pocketmq/browser" starts. Its name carries the options.
-import { startWorker } from "../../wasm/server/server.js";
+import * as server from "../../wasm/server/server.js";
 import { watchPorts } from "../browser/port-watch.js";
-import { loadBroker } from "../core/load-broker.js";
+import { load } from "../core/load.js";
 
 watchPorts();
-await loadBroker();
-startWorker(JSON.parse(self.name || "{}"));
+const made = await load(server, new URL("../../wasm/server/server_bg.wasm", import.meta.url));
+made().startWorker(JSON.parse(self.name || "{}"));

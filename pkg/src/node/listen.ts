@@ -5,12 +5,14 @@ import type { Restored, Stats } from "../core/abi.js";
 import { SystemClock } from "../core/clock.js";
 import { DEFAULT_VIRTUAL_HOST, Engine } from "../core/engine.js";
 import { Fault } from "../core/errors.js";
+import { JournalEngine } from "../core/journal-engine.js";
 import { matches } from "../core/patterns.js";
 import { reportUncaught } from "../core/report.js";
 import type { Broker } from "../embedded/broker.js";
 import { Consumers } from "../embedded/consumers.js";
 import { checkedLimits } from "../embedded/options.js";
 import { GUEST } from "./access/access.js";
+import { listening } from "./artifact.js";
 import type { Data } from "./data/data.js";
 import { Connections } from "./net/connections.js";
 import type { GateRules } from "./net/gate.js";
@@ -60,7 +62,7 @@ export class ListeningBroker {
     this.#bound = [amqp, amqps, http].filter((bound) => bound !== undefined);
     this.#data = data;
     this.data = data?.path;
-    this.restored = data && operations.engine.restored;
+    this.restored = operations.engine.restored;
     this.broker = operations.broker(DEFAULT_VIRTUAL_HOST);
     const at = `${operations.access.logIn(GUEST, GUEST, true) ? `${GUEST}:${GUEST}@` : ""}${host}`;
     [this.amqpPort, this.amqpsPort, this.httpPort] = [amqp.port, amqps?.port, http?.port];
@@ -140,14 +142,16 @@ async function openData(path: string): Promise<Data> {
 }
 
 function newEngine(options: ListenOptions, data: Data | undefined): Engine {
-  return new Engine({
+  const how = {
+    artifact: listening.artifact,
     limits: checkedLimits(options),
     matches,
-    journal: data && { ...journalOptions(options), store: data.store },
     clock: new SystemClock(),
     soon: setImmediate,
     onError: options.onError ?? reportUncaught,
-  });
+  };
+  if (!data) return new Engine(how);
+  return new JournalEngine({ ...how, journal: { ...journalOptions(options), store: data.store } });
 }
 
 async function end(engine: Engine | undefined, data: Data | undefined): Promise<void> {

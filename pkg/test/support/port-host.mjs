@@ -1,11 +1,11 @@
 // Port host: a small replacement on Node for the browser's worker: one broker, AMQP over MessagePorts.
 
-import { copyOut } from "../../dist/core/instance.js";
-import { Server } from "../../wasm/server/server.js";
 import "pocketmq";
+import { embedded } from "../../dist/embedded/artifact.js";
 
 /** Serves AMQP on one port; the output can be cut into pieces. */
 export function hostPort(port, cut = (bytes) => [bytes]) {
+  const { Server, memory } = embedded.artifact();
   const server = new Server({ seed: new Uint8Array(32) }, 0);
   const id = server.connect({ loopback: true });
   const read = [];
@@ -14,7 +14,7 @@ export function hostPort(port, cut = (bytes) => [bytes]) {
     while (server.nextOutput() !== -1) write();
   };
   const write = () => {
-    const output = copyOut(server.outputPointer(id), server.outputLength(id));
+    const output = new Uint8Array(memory.buffer, server.outputPointer(id), server.outputLength(id)).slice();
     server.outputTaken(id, output.length);
     for (const bytes of cut(output)) port.postMessage(bytes, [bytes.buffer]);
     if (!server.isClosed(id)) return;

@@ -26,7 +26,5 @@ fn main() -> ExitCode {
 fn bind(input: &str, out_dir: &str, name: &str) -> anyhow::Result<()> {
     let mut bindgen = Bindgen::new();
     bindgen.input_path(input).out_name(name).typescript(true).web(true)?;
-    // A host replaces an instance that panicked.
-    bindgen.reset_state_function(true);
     bindgen.generate(out_dir)
 }

@@ -9,7 +9,8 @@
 //   worker ── { type: "leads" | "failed" | "ended", ... } ──> page
 //
 // The worker's name carries the options.
-import { loadBroker } from "../../core/load-broker.js";
+import type { JournalBound, Server } from "../../core/abi.js";
+import type { Artifact } from "../../core/artifact.js";
 import {
   type FromCandidate,
   type LeaderOptions,
@@ -40,6 +41,7 @@ const me = uniqueName();
 const news = new BroadcastChannel(lock);
 const standing = new AbortController();
 const watch = new Watch((message) => news.postMessage(message), considerStealing);
+let artifact: Artifact<JournalBound<Server>>;
 let leader: Leader | undefined;
 /** The client that holds the lock and was never heard, and since when. */
 let unheard: { clientId: string | undefined; sinceMs: number } | undefined;
@@ -60,10 +62,13 @@ news.onmessage = (event: MessageEvent) => {
   if (data.type === "join" && data.channel) void leader?.serve(new PairChannel(data.channel), data.member);
 };
 
-await loadBroker();
-await holdOwnLock();
-void hold({ signal: standing.signal });
-watch.start();
+/** Stands by, once the broker's wasm is loaded. */
+export async function stand(loading: Promise<Artifact<JournalBound<Server>>>): Promise<void> {
+  artifact = await loading;
+  await holdOwnLock();
+  void hold({ signal: standing.signal });
+  watch.start();
+}
 
 /** Holds a lock as long as this worker lives. */
 function holdOwnLock(): Promise<void> {
@@ -103,7 +108,7 @@ async function lead(stolen: boolean): Promise<void> {
 }
 
 function election(lease: Lease, stolen: boolean): Election {
-  return { leader: me, lease, stolen, whenLost: end, whenFailed: fail, whenCleared: cleared };
+  return { artifact, leader: me, lease, stolen, whenLost: end, whenFailed: fail, whenCleared: cleared };
 }
 
 /**

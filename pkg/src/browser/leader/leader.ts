@@ -1,9 +1,10 @@
 // Leader: the one broker of all tabs, opened from its files, and its followers: tabs, iframes and workers.
-import type { Stats } from "../../core/abi.js";
+import type { JournalBound, Server, Stats } from "../../core/abi.js";
+import type { Artifact } from "../../core/artifact.js";
 import { SystemClock } from "../../core/clock.js";
-import { Engine, Panic } from "../../core/engine.js";
-import { Fault } from "../../core/errors.js";
-import { StoreFailure } from "../../core/flushing.js";
+import { Engine } from "../../core/engine.js";
+import { Fault, Panic, StoreFailure } from "../../core/errors.js";
+import { JournalEngine } from "../../core/journal-engine.js";
 import { Liveness } from "../liveness.js";
 import {
   type FromLeader,
@@ -30,6 +31,8 @@ const ESTIMATE_MS = 2_000;
 
 /** The result of an election, with callbacks for the end of the leadership. */
 export interface Election {
+  /** The wasm of its broker. */
+  artifact: Artifact<JournalBound<Server>>;
   /** The leader's name. */
   leader: string;
   lease: Lease;
@@ -60,13 +63,7 @@ export class Leader {
   private constructor(options: LeaderOptions, election: Election, storage: Storage) {
     this.#election = election;
     this.#storage = storage;
-    this.#engine = new Engine({
-      limits: options.limits,
-      clock: new SystemClock(),
-      journal: storage.store && { store: storage.store, leadership: storage.store.leadership },
-      soon: macrotasks(),
-      onError: (error) => this.#report(error),
-    });
+    this.#engine = this.#newEngine(options);
     this.#host = new PortHost(this.#engine, election.lease, () => void this.#lost());
     const { store } = storage;
     if (!store) return;
@@ -121,6 +118,18 @@ export class Leader {
   /** Steps down, as the lock is lost: when the site's data are cleared, locks may be released first. */
   async #lost(): Promise<void> {
     if (!(await this.#storage.store?.looksCleared())) this.#election.whenLost();
+  }
+
+  #newEngine({ limits }: LeaderOptions): Engine {
+    const how = {
+      artifact: this.#election.artifact,
+      limits,
+      clock: new SystemClock(),
+      soon: macrotasks(),
+      onError: (error: unknown) => this.#report(error),
+    };
+    const { store } = this.#storage;
+    return store ? new JournalEngine({ ...how, journal: { store, leadership: store.leadership } }) : new Engine(how);
   }
 
   #open(wire: Wire): () => void {

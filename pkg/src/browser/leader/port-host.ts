@@ -2,7 +2,6 @@
 // does not reveal how much waits in it, and it is silent while it cannot be sure that it still leads.
 import type { Server } from "../../core/abi.js";
 import type { Engine } from "../../core/engine.js";
-import { copyOut } from "../../core/instance.js";
 import { Liveness } from "../liveness.js";
 import type { Wire } from "../wire.js";
 import type { Lease } from "./lease.js";
@@ -103,7 +102,7 @@ export class PortHost {
   #send(server: Server, connection: Connection): void {
     const length = server.outputLength(connection.id);
     if (length > 0) {
-      const bytes = copyOut(server.outputPointer(connection.id), length);
+      const bytes = this.#engine.copyOut(server.outputPointer(connection.id), length);
       connection.wire.postMessage(bytes, [bytes.buffer]);
       server.outputTaken(connection.id, length);
       this.#count(server, connection, length);

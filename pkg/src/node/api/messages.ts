@@ -1,5 +1,5 @@
 // Messages: publishing and getting over HTTP, one request at a time; for inspection and tests, not for production.
-import { encodeProperties, type Properties } from "../../core/abi.js";
+import type { Properties } from "../../core/abi.js";
 import type { Message } from "../../embedded/message.js";
 import { fields } from "../definitions/fields.js";
 import { badRequest } from "./answers.js";
@@ -49,7 +49,8 @@ function publish(call: Call): unknown {
   }
   call.permitTopic("write", exchange, routingKey);
   const before = call.operations.refused();
-  const queues = call.broker.publishEncoded(exchange, routingKey, payload, encodeProperties(properties));
+  const head = call.operations.engine.encodeProperties(properties);
+  const queues = call.broker.publishEncoded(exchange, routingKey, payload, head);
   // As with a confirm, one full queue is enough.
   if (call.operations.refused() > before) throw badRequest("rejected Unable to publish message. Check queue limits.");
   return { routed: queues > 0 };

@@ -4,7 +4,6 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Peer, Server } from "../../core/abi.js";
 import type { Engine } from "../../core/engine.js";
-import { copyOut } from "../../core/instance.js";
 import type { LoginGuard } from "../access/login-guard.js";
 import { isLoopback } from "./ports.js";
 import { Pace } from "./slices.js";
@@ -237,7 +236,7 @@ export class Connections {
     if (connection.blocked) return;
     const length = server.outputLength(connection.id);
     if (length > 0) {
-      const bytes = copyOut(server.outputPointer(connection.id), length);
+      const bytes = this.#engine.copyOut(server.outputPointer(connection.id), length);
       server.outputTaken(connection.id, length);
       this.totals.sentBytes += length;
       this.totals.sent++;
