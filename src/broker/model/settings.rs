@@ -74,7 +74,7 @@ pub(crate) enum DeliveryLimit {
 }
 
 /// Arguments of queues, in the order in which they are checked and compared.
-const ROWS: [Row; 24] = [
+const ROWS: &[Row] = &[
     Row::new(QUEUE_TYPE, r#""classic" | "quorum""#, "The type of the queue, unless it is classic.")
         .read(|settings, value| set(&mut settings.kind, QueueKind::read(value)))
         .compared(Compared::MissingIs("classic")),
@@ -489,7 +489,7 @@ mod tests {
 
     #[test]
     fn the_page_on_compatibility_has_every_argument_of_queues() {
-        let rows = ROWS.each_ref().map(|row| {
+        let rows = ROWS.iter().map(|row| {
             let states = match (&row.argument.read, row.argument.on) {
                 (Some(_), _) => &["yes", "differs"][..],
                 (None, On::Streams) => &["not yet"],
@@ -497,7 +497,7 @@ mod tests {
             };
             (row.argument.name, states, note_of(&row.argument))
         });
-        page::check("queue argument", &rows);
+        page::check("queue argument", &rows.collect::<Vec<_>>());
     }
 
     #[test]
