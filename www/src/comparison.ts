@@ -161,7 +161,7 @@ export function reckonedFor(theory: Theory, { lambda, mu, consumers }: Load): st
   return `λ = ${quantity(lambda)}/s${served}`;
 }
 
-/** Returns the difference between a mean and its prediction, if it is significant at 95 %. */
+/** Returns the difference between a mean and its prediction, or that chance explains it, 95 times in 100. */
 export function offBy(measured: number, { steady, rho }: Settles, row: Row, seconds: number): string {
   const expected = row === "rho" ? rho : steady[row];
   if (seconds === 0 || expected === 0) return "–";
@@ -193,7 +193,10 @@ function withoutSteadyState({ theory, regime, measured: { seconds, growth } }: C
   return `${averages} Measured over ${longDuration(seconds)}: ${quantity(growth)} a second, theory ${quantity(theory.growth)}.`;
 }
 
-/** Returns both sides of Little's law, from three sources: the broker's totals, its counts, and the clients' clocks. */
+/**
+ * Returns both sides of Little's law, from three sources: the broker's totals, its counts, and the clients' clocks; or why
+ * they are not shown.
+ */
 export function little({ measured: { lambda, L, W, seconds }, theory, regime, load, isOwn }: Compared): string {
   if (theory.kind !== "settles" || regime !== "settles") return "only where the queue settles";
   if (!isOwn) return "only where all messages are timed";

@@ -9,8 +9,8 @@ import type { Verdict } from "./verdict.ts";
 /** A measured mu that is further off than this is marked. */
 const MU_OFF = 0.02;
 
-/** Within this time's work, a few late acks are not worth mentioning. */
-const MU_WORTH_A_WORD_S = 2;
+/** Earlier, a few late acks are not worth marking. */
+const MU_MARKED_AFTER_S = 2;
 
 /** The place of the broker. */
 type Where = "memory" | "durable" | "server";
@@ -58,7 +58,7 @@ export class Figures {
     setText(this.#lambda, quantity(lambda));
     setText(this.#mu, mu === undefined ? "–" : `${quantity(mu)}/s`);
     const off = mu === undefined ? 0 : mu / settings.mu - 1;
-    this.#badge.hidden = Math.abs(off) <= MU_OFF || seconds < MU_WORTH_A_WORD_S;
+    this.#badge.hidden = Math.abs(off) <= MU_OFF || seconds < MU_MARKED_AFTER_S;
     const fast = off < 1 ? `${percent(off)} fast` : "too fast";
     setText(this.#badge, off < 0 ? `${percent(-off)} slow` : fast);
   }

@@ -15,7 +15,7 @@ import { type Measured, type Sample, Statistics } from "./statistics.ts";
 import { isMixed, type TabLoad, Tabs, together } from "./tabs.ts";
 import { wireTheme } from "./theme.ts";
 import { halfWidth, type Mmc, predict, type Regime, type Theory } from "./theory.ts";
-import { accepted, Strangers } from "./traffic.ts";
+import { accepted, UnknownConsumers } from "./traffic.ts";
 import { verdict } from "./verdict.ts";
 
 /** Interval of the spoken summaries. */
@@ -46,7 +46,7 @@ export class Page {
   #tabsAt = 0;
   /** The loads of other tabs on the same queue. */
   #others: TabLoad[] = [];
-  readonly #strangers = new Strangers();
+  readonly #unknownConsumers = new UnknownConsumers();
   #inQueue = 0;
   #beforeReload = beforeReload();
   readonly #tabs = new Tabs();
@@ -147,7 +147,7 @@ export class Page {
   #switch(part: Partial<Settings>): void {
     this.#keep(part);
     this.#others = [];
-    this.#strangers.clear();
+    this.#unknownConsumers.clear();
     this.#inQueue = 0;
     this.#regime = "idle";
     this.#beforeReload = undefined;
@@ -234,7 +234,7 @@ export class Page {
     if (!this.#mmc) return;
     const set = this.#load;
     const { consumers } = set;
-    const { count: others } = this.#strangers;
+    const { count: others } = this.#unknownConsumers;
     const measured = this.#statistics.measured();
     this.#accepted = accepted(set, this.#settings, measured);
     this.#theory = others > 0 ? { kind: "unknown", rho: undefined, others } : predict(this.#mmc, this.#accepted);
@@ -260,7 +260,7 @@ export class Page {
     const isSteady = this.#regime === "settles" || this.#regime === "idle";
     const drained = isSteady && (this.#beganDraining || before === "unexplained");
     const { lambda } = this.#accepted;
-    const others = this.#strangers.sample(at, consumers, this.#knownConsumers);
+    const others = this.#unknownConsumers.sample(at, consumers, this.#knownConsumers);
     const changed = this.#statistics.arrivalsChanged(lambda === this.#load.lambda ? lambda : undefined);
     const isOutdated = others || drained || changed;
     if (isOutdated) this.#unsure = changed;

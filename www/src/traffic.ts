@@ -33,11 +33,11 @@ export function tooEarly(load: Load, set: Load, seconds: number): boolean {
   return Math.abs(load.lambda - load.consumers * load.mu) * seconds <= 2 * Math.sqrt(load.lambda * seconds);
 }
 
-/** The consumers of our own that come and go with a change of the load settle within this many ms; others stay. */
+/** Unknown consumers count after this many ms: our own may be among them while they come or go. */
 const STEADY_MS = 1000;
 
 /** Counts the consumers that no tab has started. */
-export class Strangers {
+export class UnknownConsumers {
   #count = 0;
   #next = 0;
   #since = 0;

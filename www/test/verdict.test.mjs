@@ -4,7 +4,7 @@ import { source } from "./load-source.mjs";
 import { mm1, mmc } from "./models.mjs";
 
 const { predict } = await source("theory.ts");
-const { accepted, Strangers, tooEarly } = await source("traffic.ts");
+const { accepted, UnknownConsumers, tooEarly } = await source("traffic.ts");
 const { verdict } = await source("verdict.ts");
 
 const LOAD = { lambda: 8, mu: 10, consumers: 1 };
@@ -189,15 +189,15 @@ test("a queue that contradicts theory is reported as it is", () => {
 });
 
 test("consumers that the page does not know count as others' after a second", () => {
-  const strangers = new Strangers();
-  assert.equal(strangers.sample(0, 3, 1), false);
-  assert.equal(strangers.sample(900, 3, 1), false);
-  assert.equal(strangers.count, 0);
-  assert.equal(strangers.sample(1000, 3, 1), true);
-  assert.equal(strangers.count, 2);
-  assert.equal(strangers.sample(1100, 3, 1), false, "this is known by now");
-  assert.equal(strangers.sample(1200, 1, 4), false, "own ones that are on their way are no others");
-  assert.equal(strangers.sample(2100, 4, 4), false);
-  assert.equal(strangers.sample(2200, 4, 4), true);
-  assert.equal(strangers.count, 0);
+  const unknown = new UnknownConsumers();
+  assert.equal(unknown.sample(0, 3, 1), false);
+  assert.equal(unknown.sample(900, 3, 1), false);
+  assert.equal(unknown.count, 0);
+  assert.equal(unknown.sample(1000, 3, 1), true);
+  assert.equal(unknown.count, 2);
+  assert.equal(unknown.sample(1100, 3, 1), false, "this is known by now");
+  assert.equal(unknown.sample(1200, 1, 4), false, "own ones that are on their way are no others");
+  assert.equal(unknown.sample(2100, 4, 4), false);
+  assert.equal(unknown.sample(2200, 4, 4), true);
+  assert.equal(unknown.count, 0);
 });
