@@ -12,14 +12,14 @@ eachServer(await import(new URL("core/instance.js", dist)), (server) => server.p
 
 const refusal = { message: /stopped for good because of a bug/ };
 
-/** A broker with a message that tells whose it is. */
+/** Makes a broker with a message that identifies it. */
 function withMessage(broker, text) {
   broker.declareQueue("q");
   broker.publish("", "q", text, { messageId: text });
   return broker;
 }
 
-/** That its message is still there, and that it goes on. */
+/** Asserts that its message is still there, and that it goes on. */
 function goesOn(broker, text) {
   const message = broker.get("q");
   assert.deepEqual([message.text(), message.properties], [text, { messageId: text }]);

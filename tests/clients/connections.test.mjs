@@ -124,7 +124,7 @@ describe("connections", () => {
       wire.closed.then(() => {
         closed = true;
       });
-      // Each is answered by ours: well beyond the two silent intervals after which a peer counts as dead.
+      // Each gets one from us: well beyond the two silent intervals after which a peer counts as dead.
       for (let beat = 0; beat < 6; beat++) {
         await wire.next(({ type }) => type === FRAME.HEARTBEAT);
         wire.frame(FRAME.HEARTBEAT, 0);

@@ -136,7 +136,7 @@ fn a_message_that_another_has_sent_is_confirmed_when_that_one_is_durable() {
 }
 
 #[test]
-fn an_answer_about_what_another_has_declared_waits_until_that_is_durable() {
+fn a_reply_about_what_another_has_declared_waits_until_that_is_durable() {
     let declare = declare_queue("new", DURABLE).on(1);
     assert_waits(&declare, &declare, DECLARE_OK);
     assert_waits(&declare, &declare_queue("new", DURABLE | PASSIVE).on(1), DECLARE_OK);
@@ -150,7 +150,7 @@ fn an_answer_about_what_another_has_declared_waits_until_that_is_durable() {
 }
 
 #[test]
-fn an_answer_about_what_another_has_deleted_waits_until_that_is_durable() {
+fn a_reply_about_what_another_has_deleted_waits_until_that_is_durable() {
     for (method, answer) in [
         (delete_queue("plain"), (50, 41)),
         (purge_queue("plain"), (50, 31)),

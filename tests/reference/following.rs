@@ -55,7 +55,7 @@ impl Reference {
         }
     }
 
-    /// Checks that nothing of what is pending leads to a fact.
+    /// Checks that no pending publication leads to a fact.
     fn resolve_all(&mut self) {
         self.resolve_first(self.pending.len());
     }

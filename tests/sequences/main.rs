@@ -1,4 +1,4 @@
-//! Sequences: random commands; the broker answers as the reference does, and its facts make a twin.
+//! Sequences: random commands; the broker behaves like the reference, and its facts make a twin.
 //!
 //! Natively proptest makes them, and shrinks a failing one; in browsers they come from seeds.
 
@@ -23,7 +23,7 @@ mod native {
         #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn the_broker_answers_as_the_reference(commands in prop::collection::vec(any::<[u8; 8]>(), 1..100)) {
+        fn the_broker_behaves_like_the_reference(commands in prop::collection::vec(any::<[u8; 8]>(), 1..100)) {
             super::run::check(&commands);
         }
     }
@@ -36,7 +36,7 @@ mod native {
 
 #[cfg(target_arch = "wasm32")]
 #[wasm_bindgen_test::wasm_bindgen_test]
-fn the_broker_answers_as_the_reference() {
+fn the_broker_behaves_like_the_reference() {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::{RngCore, SeedableRng};
 

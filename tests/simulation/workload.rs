@@ -281,7 +281,7 @@ impl World {
         if meant.is_empty() { MOVING_BINDINGS + self.random.below(moving.len()) } else { *self.random.pick(&meant) }
     }
 
-    /// Removes most of what exists, so that its segments can be deleted.
+    /// Removes most items, so that their segments can be deleted.
     fn sweep(&mut self, client: usize, number: u16) {
         for queue in 0..QUEUES.len() {
             if self.random.chance(70) {

@@ -133,7 +133,7 @@ class Patterns(BrokerTest):
         self.assertEqual(answers, [0, 7, 14, 21, 28])
         await rpc.close()
 
-    async def test_a_call_that_nobody_takes_in_time_fails(self):
+    async def test_a_call_without_a_reply_in_time_fails(self):
         rpc = await RPC.create(self.channel)
         queue = await self.own_queue(dead_letter_exchange=RPC.DLX_NAME)
         with self.assertRaises(TimeoutError):

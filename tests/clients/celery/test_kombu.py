@@ -184,7 +184,7 @@ class Kombu(unittest.TestCase):
             producer.publish('after', routing_key=queue.name, retry=True, retry_policy={'interval_start': 0})
         self.assertEqual(self.bodies(queue, 2), ['before', 'after'])
 
-    def test_a_port_where_nobody_listens_is_an_operational_error(self):
+    def test_a_closed_port_is_an_operational_error(self):
         with socket.create_server(('127.0.0.1', 0)) as server:
             port = server.getsockname()[1]
         with self.assertRaises(OperationalError):

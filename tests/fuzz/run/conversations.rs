@@ -46,7 +46,7 @@ fn config() -> Config {
     Config { seed: [7; 32], limits: limits() }
 }
 
-/// Starts a server on what is in the store.
+/// Starts a server on the contents of the store.
 fn opened(store: &Bytes, now_ms: u64) -> Server {
     let options = Options { segment_bytes: SEGMENT_BYTES, ..Options::default() };
     let opened = Server::open(config(), Box::new(store.clone()), &options, now_ms);

@@ -1,7 +1,7 @@
 // Election: how the worker that each tab starts becomes the leader. It stands by until it gets the Web Lock, then opens
 // the files and serves all tabs. However it ends, the browser then gives the lock to another one.
 //
-//   stand by ── lock granted, or stolen from a silent leader ──> opening ──> leads ── lock stolen, a panic, told to leave ──> ended
+//   stand by ── lock granted, or stolen from a silent leader ──> opening ──> leads ── lock stolen, a panic, a request ──> ended
 //
 //   page ── { type: "serve", member }, port ──> worker        a follower in this page: `ToLeader` and `FromLeader` over the port
 //   page ── { type: "hand-out" }, port ──> worker             the SharedWorker passes followers' ports on over this one

@@ -17,7 +17,7 @@ const GOODBYE = method(0, 10, 50, [0, 200, 0, 0, 0, 0, 0]);
 /** The broker's close-ok. */
 const GOODBYE_OK = Buffer.from([0, 10, 0, 51, 0xce]);
 
-/** Each as a name and what sends it. @param {{ amqpPort: number, httpPort: number }} broker */
+/** Returns each as a name and a function that sends it. @param {{ amqpPort: number, httpPort: number }} broker */
 export function floods({ amqpPort, httpPort }) {
   const talk = (...parts) => accepted(amqpPort, Buffer.concat([LOGIN, ...parts, GOODBYE]));
   const answered = (method, path, body) =>
