@@ -25,8 +25,8 @@ mod session;
 mod verbs;
 
 pub use durable::image::Image;
-pub(crate) use durable::keeping::GONE;
-pub use durable::keeping::Noted;
+pub(crate) use durable::recorder::GONE;
+pub use durable::recorder::Noted;
 pub(crate) use model::arguments::alternate_exchange;
 pub use model::error::{Error, ErrorKind, Resource};
 pub use model::exchange::{Destination, ExchangeKind};

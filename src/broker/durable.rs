@@ -2,5 +2,5 @@
 
 pub(super) mod fact;
 pub(super) mod image;
-pub(super) mod keeping;
+pub(super) mod recorder;
 pub(super) mod restoring;

@@ -23,7 +23,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::arena::Arena;
-use crate::broker::durable::keeping::Keeper;
+use crate::broker::durable::recorder::Keeper;
 use crate::broker::model::queue::Counters;
 use crate::broker::model::record::Record;
 use crate::broker::model::room::Gauge;

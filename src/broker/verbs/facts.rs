@@ -3,7 +3,7 @@
 use super::Broker;
 use crate::broker::durable::fact;
 use crate::broker::durable::image::Image;
-use crate::broker::durable::keeping::{Keeper, Noted};
+use crate::broker::durable::recorder::{Keeper, Noted};
 use crate::broker::model::error::Error;
 use crate::broker::model::pager::{Location, Pager};
 use crate::broker::model::record::Record;

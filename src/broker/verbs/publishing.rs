@@ -1,7 +1,7 @@
 //! Publishing: from an exchange into queues.
 
 use super::{Broker, commit};
-use crate::broker::durable::keeping;
+use crate::broker::durable::recorder;
 use crate::broker::model::arguments::DURATION_MAX_MS;
 use crate::broker::model::error::{Error, Resource};
 use crate::broker::model::headers::{self, Reason};
@@ -245,7 +245,7 @@ impl Broker {
             queue = self.state.queue(id).expect("a front's partition exists");
         }
         // Checked first: the message that it repeats may be lost itself.
-        if keeping::is_refused(self.keeper.as_deref(), queue, message) {
+        if recorder::is_refused(self.keeper.as_deref(), queue, message) {
             return Answer::Refuse(id);
         }
         if self.has_twin_in(queue, message) {

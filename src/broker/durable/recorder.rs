@@ -1,4 +1,4 @@
-//! Keeping: which facts outlive the broker, and in which form they are written down.
+//! Recorder: which facts outlive the broker, and in which form they are written down.
 //!
 //! ```text
 //!   commit(record) ──> Keeper.note ──> bytes ── the turn ends: facts() ──> written down ── facts_written(at)
