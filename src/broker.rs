@@ -26,7 +26,6 @@ mod verbs;
 
 pub use durable::image::Image;
 pub(crate) use durable::recorder::GONE;
-pub use durable::recorder::Noted;
 pub(crate) use model::arguments::alternate_exchange;
 pub use model::error::{Error, ErrorKind, Resource};
 pub use model::exchange::{Destination, ExchangeKind};
@@ -37,6 +36,7 @@ pub use model::pager::{Location, Pager};
 pub use model::policy::{ApplyTo, Matcher, Policy};
 pub use model::queue::Counters;
 pub use model::record::Record;
+pub use model::recorder::Noted;
 pub(crate) use model::settings::DEAD_LETTER_EXCHANGE;
 pub use model::settings::TYPESCRIPT as ARGUMENT_TYPES;
 pub use session::event::{Delivery, Event, Got};

@@ -31,6 +31,7 @@
 
 mod durability;
 mod report;
+mod storage;
 
 use std::collections::VecDeque;
 
@@ -38,12 +39,14 @@ use crate::access::{Access, GuestOnly};
 use crate::arena::Arena;
 use crate::broker::{Broker, Config, Delivery, Event};
 use crate::id::{ConnectionId, TransportId, VirtualHostId};
-use crate::journal::Journal;
 use crate::protocol::{Context, Durability, Peer, Session, amqp};
 use crate::timer::{TimerKey, Timers};
 use crate::virtual_host::{DEFAULT, Membership, VirtualHost, VirtualHosts};
 
-pub use durability::Restored;
+use storage::Storage;
+
+pub use durability::JournalSize;
+pub use storage::Restored;
 
 /// Virtual hosts with the sessions of their peers. See the [module](self) for how to drive them.
 #[derive(Debug)]
@@ -55,17 +58,13 @@ pub struct Server {
     /// Progress of the journal, as sessions see it.
     durability: Durability,
     agenda: Agenda,
-    journal: Option<Box<Journal>>,
-    /// Time by which appended bytes are flushed, even if nothing waits for them.
-    flush_due_ms: Option<u64>,
-    anchor_due_ms: Option<u64>,
+    /// Only set if the server is durable.
+    storage: Option<Box<dyn Storage>>,
     /// Whether the embedding program waits for a flush of everything so far.
     is_flush_wanted: bool,
     /// Whether the journal's new segment is not durable yet: until then a crash would leave the journal as it was
     /// before it was opened.
     is_opening: bool,
-    /// Whether more of the journal's oldest segment is to be cleaned.
-    is_cleaning: bool,
 }
 
 /// Sessions that have something to do, and when.
@@ -134,12 +133,9 @@ impl Server {
             sessions: Arena::new(),
             durability: Durability::default(),
             agenda: Agenda::default(),
-            journal: None,
-            flush_due_ms: None,
-            anchor_due_ms: None,
+            storage: None,
             is_flush_wanted: false,
             is_opening: false,
-            is_cleaning: false,
         }
     }
 
@@ -271,8 +267,8 @@ impl Server {
         }
         self.write();
         self.agenda.has_resumed |= self.agenda.blocked.iter().any(|&id| self.may_go_on(id));
-        let deadlines =
-            [self.virtual_hosts.deadline_ms(), self.agenda.timers.deadline(), self.flush_due_ms, self.anchor_due_ms];
+        let storage_ms = self.storage.as_ref().and_then(|storage| storage.deadline_ms());
+        let deadlines = [self.virtual_hosts.deadline_ms(), self.agenda.timers.deadline(), storage_ms];
         deadlines.into_iter().flatten().min()
     }
 
@@ -393,7 +389,8 @@ impl Server {
     #[must_use]
     pub fn wants_turn(&self) -> bool {
         let has_input = !self.is_opening && !self.agenda.yielding.is_empty();
-        has_input || self.agenda.has_resumed || !self.agenda.full_embedder.is_empty() || self.has_to_clean()
+        let has_to_clean = || self.storage.as_ref().is_some_and(|storage| storage.has_to_clean());
+        has_input || self.agenda.has_resumed || !self.agenda.full_embedder.is_empty() || has_to_clean()
     }
 
     /// Returns the next connection with something to write or to close.

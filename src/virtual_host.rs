@@ -28,7 +28,7 @@ pub struct VirtualHost {
     pub(crate) members: Arena<ConnectionId, Member>,
     /// Maximum number of connections; `None` is unlimited.
     pub(crate) connections_max: Option<usize>,
-    /// The last write with facts that an answer may wait for, and the number of facts up to it.
+    /// The last write with facts that a reply may wait for, and the number of facts up to it.
     awaited: (u64, u64),
 }
 
@@ -98,26 +98,24 @@ pub struct VirtualHosts {
     gone: Totals,
     config: Config,
     now_ms: u64,
-    keeping: Option<Keeping>,
+    recording: Option<Recording>,
     /// Memory of everything but messages in all of them.
     room: Rc<Cell<u64>>,
     /// Memory of messages in all of them.
     memory: Rc<Cell<u64>>,
 }
 
-/// Makes the pager with which a broker reads back what was written down.
-pub(crate) type Pagers = Box<dyn Fn() -> Box<dyn Pager>>;
-
 /// State that exists only if facts are to outlive the brokers.
-struct Keeping {
-    pagers: Pagers,
+struct Recording {
+    /// Makes a broker note its facts.
+    start: Box<dyn Fn(&mut Broker)>,
     /// Virtual hosts deleted since the last call of `take_gone`.
     gone: Vec<VirtualHostId>,
 }
 
-impl fmt::Debug for Keeping {
+impl fmt::Debug for Recording {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Keeping").field("gone", &self.gone).finish_non_exhaustive()
+        formatter.debug_struct("Recording").field("gone", &self.gone).finish_non_exhaustive()
     }
 }
 
@@ -126,33 +124,47 @@ impl VirtualHosts {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let (hosts, gone) = (Vec::new(), Totals::default());
-        let mut hosts =
-            Self { hosts, made: 0, gone, config, now_ms: 0, keeping: None, room: Rc::default(), memory: Rc::default() };
+        let mut hosts = Self {
+            hosts,
+            made: 0,
+            gone,
+            config,
+            now_ms: 0,
+            recording: None,
+            room: Rc::default(),
+            memory: Rc::default(),
+        };
         hosts.add(DEFAULT);
         hosts
     }
 
-    /// Restores the virtual hosts from facts, and makes their brokers note facts from now on. They must not have been
-    /// used yet.
-    pub(crate) fn restore(&mut self, mut images: Vec<(VirtualHostId, Image)>, was_closed: bool, pagers: Pagers) {
+    /// Restores the virtual hosts from facts, and makes their brokers note facts from now on; paged-out messages are read
+    /// back by what `pager` makes. They must not have been used yet.
+    pub(crate) fn restore(
+        &mut self,
+        mut images: Vec<(VirtualHostId, Image)>,
+        was_closed: bool,
+        pager: impl Fn() -> Box<dyn Pager> + 'static,
+    ) {
         for (id, image) in &mut images {
             self.made = self.made.max(id.index() + 1);
             if let Some(name) = image.take_name().filter(|_| !image.is_gone()) {
                 self.insert(*id, &name);
             }
         }
-        self.hosts.iter_mut().for_each(|host| host.broker.keep_facts(pagers()));
+        let start = Box::new(move |broker: &mut Broker| broker.keep_facts(pager()));
+        self.hosts.iter_mut().for_each(|host| start(&mut host.broker));
         for (id, image) in images {
             if let Some(broker) = self.broker_mut(id) {
                 broker.restore(image, was_closed);
             }
         }
-        self.keeping = Some(Keeping { pagers, gone: Vec::new() });
+        self.recording = Some(Recording { start, gone: Vec::new() });
     }
 
     /// Returns the virtual hosts deleted since the last call, if facts are kept.
     pub(crate) fn take_gone(&mut self) -> Vec<VirtualHostId> {
-        self.keeping.as_mut().map(|keeping| std::mem::take(&mut keeping.gone)).unwrap_or_default()
+        self.recording.as_mut().map(|recording| std::mem::take(&mut recording.gone)).unwrap_or_default()
     }
 
     /// Adds a virtual host, unless there is one of this name. Returns whether it was added.
@@ -161,17 +173,18 @@ impl VirtualHosts {
         if is_new {
             let id = VirtualHostId::from_index(self.made);
             self.made += 1;
-            let pager = self.keeping.as_ref().map(|keeping| (keeping.pagers)());
-            let host = self.insert(id, name);
-            if let Some(pager) = pager {
-                host.broker.keep_facts(pager);
-                host.broker.note_virtual_host(name);
+            let place = self.insert(id, name);
+            if let Some(recording) = &self.recording {
+                let broker = &mut self.hosts[place].broker;
+                (recording.start)(broker);
+                broker.note_virtual_host(name);
             }
         }
         is_new
     }
 
-    fn insert(&mut self, id: VirtualHostId, name: &str) -> &mut VirtualHost {
+    /// Inserts a virtual host in the order of ids, and returns its place.
+    fn insert(&mut self, id: VirtualHostId, name: &str) -> usize {
         let mut broker = Broker::new(Config { seed: self.seed(id), limits: self.config.limits.clone() });
         broker.set_now(self.now_ms);
         broker.share_limits(&self.memory, &self.room);
@@ -187,7 +200,7 @@ impl VirtualHosts {
                 awaited: (0, 0),
             },
         );
-        &mut self.hosts[place]
+        place
     }
 
     /// Derives the seed of a virtual host from that of the server, so that no two generate the same names.
@@ -205,8 +218,8 @@ impl VirtualHosts {
     pub(crate) fn remove(&mut self, id: VirtualHostId) {
         if let Some(place) = self.place(id) {
             self.gone = self.gone.plus(self.hosts.remove(place).broker.totals().past());
-            if let Some(keeping) = &mut self.keeping {
-                keeping.gone.push(id);
+            if let Some(recording) = &mut self.recording {
+                recording.gone.push(id);
             }
         }
     }
@@ -277,9 +290,14 @@ impl VirtualHosts {
         &mut self.host_of(membership).broker
     }
 
+    /// Returns an upper bound of the bytes of the facts that hold now, if each were written down once.
+    pub(crate) fn live_bytes(&mut self) -> u64 {
+        self.iter_mut().map(|host| host.broker.live_bytes()).sum()
+    }
+
     /// Returns whether there are facts to be written down.
     pub(crate) fn has_facts(&self) -> bool {
-        let has_gone = self.keeping.as_ref().is_some_and(|keeping| !keeping.gone.is_empty());
+        let has_gone = self.recording.as_ref().is_some_and(|recording| !recording.gone.is_empty());
         has_gone || self.iter().any(|host| !host.broker.facts().is_empty())
     }
 

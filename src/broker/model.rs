@@ -13,6 +13,7 @@ pub(super) mod policy;
 pub(super) mod publisher;
 pub(super) mod queue;
 pub(super) mod record;
+pub(super) mod recorder;
 pub(super) mod room;
 pub(super) mod settings;
 pub(super) mod slot;

@@ -23,9 +23,9 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::arena::Arena;
-use crate::broker::durable::recorder::Keeper;
 use crate::broker::model::queue::Counters;
 use crate::broker::model::record::Record;
+use crate::broker::model::recorder::Recorder;
 use crate::broker::model::room::Gauge;
 use crate::broker::model::state::{Route, State};
 use crate::broker::session::channel::{Channel, Connection};
@@ -83,7 +83,7 @@ pub struct Broker {
     /// Number of dead letters dropped for want of memory.
     dropped_dead_letters: usize,
     /// Only set when facts are to outlive the broker.
-    keeper: Option<Box<Keeper>>,
+    recorder: Option<Box<dyn Recorder>>,
 
     // Reused for each message.
     route: Route,
@@ -120,7 +120,7 @@ impl Broker {
             gone: Counters::default(),
             polled_ms: 0,
             dropped_dead_letters: 0,
-            keeper: None,
+            recorder: None,
             route: Route::default(),
             message_scratch: Vec::new(),
         };
@@ -165,7 +165,7 @@ impl Broker {
     }
 
     fn commit(&mut self, record: &Record<'_>) {
-        commit(&mut self.state, &mut self.keeper, &mut self.observer, record);
+        commit(&mut self.state, &mut self.recorder, &mut self.observer, record);
     }
 
     /// Makes a name that starts with `prefix` and cannot be guessed.
@@ -190,12 +190,17 @@ impl Broker {
     }
 }
 
-/// Applies a fact to the state, and passes it to the keeper and the observer.
-fn commit(state: &mut State, keeper: &mut Option<Box<Keeper>>, observer: &mut Option<Observer>, record: &Record<'_>) {
-    if let Some(keeper) = keeper {
-        keeper.note(state, record);
+/// Applies a fact to the state, and passes it to the recorder and the observer.
+fn commit(
+    state: &mut State,
+    recorder: &mut Option<Box<dyn Recorder>>,
+    observer: &mut Option<Observer>,
+    record: &Record<'_>,
+) {
+    if let Some(recorder) = recorder {
+        recorder.note(state, record);
         state.apply(record);
-        keeper.note_opened(state);
+        recorder.note_opened(state);
     } else {
         state.apply(record);
     }

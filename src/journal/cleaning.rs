@@ -23,18 +23,24 @@ const CHUNK_BYTES: usize = 128 * 1024;
 const SMALL_SEGMENTS_MAX: u64 = 8;
 
 impl Journal {
-    /// Returns whether enough is no longer needed, or in pieces small enough, that it is time to clean.
+    /// Returns whether enough is no longer needed, or in pieces small enough, that it is time to clean. `live_bytes` is
+    /// called only if that depends on it.
     #[must_use]
-    pub fn wants_cleaning(&self, live_bytes: u64) -> bool {
+    pub fn wants_cleaning(&self, live_bytes: &mut dyn FnMut() -> u64) -> bool {
         if self.failure.is_some() || self.dirty().is_none() {
             return false;
         }
         let kept = self.kept.borrow();
         let segments = kept.segments.iter().filter(|(segment, _)| segment.number >= self.clean_below);
         let (count, bytes) = segments.fold((0, 0), |(count, bytes), (_, length)| (count + 1, bytes + length));
-        let is_wasteful = bytes > live_bytes + live_bytes / 4 * 3 + self.segment_bytes;
+        let mut is_wasteful = |bytes| {
+            let live_bytes = live_bytes();
+            bytes > live_bytes + live_bytes / 4 * 3
+        };
         let is_scattered = count > SMALL_SEGMENTS_MAX + 2 * bytes / self.segment_bytes;
-        is_wasteful || is_scattered || self.clean_below < self.damaged_below
+        is_scattered
+            || self.clean_below < self.damaged_below
+            || bytes.checked_sub(self.segment_bytes).is_some_and(&mut is_wasteful)
     }
 
     /// Returns the next batch of the oldest segment, whose facts are to be noted again in this write where they still

@@ -156,10 +156,10 @@ fn what_a_salvage_leaves_out_is_cleaned_away() {
         assert_eq!(recovery.cut_bytes > 0, at >= HEADER_BYTES);
         open_with(&store, &SMALL).unwrap_err();
         flush(&mut journal, &store);
-        assert!(journal.wants_cleaning(1 << 40));
+        assert!(journal.wants_cleaning(&mut || 1 << 40));
         clean(&mut journal, &|_| true);
         flush(&mut journal, &store);
-        assert!(!journal.wants_cleaning(1 << 40));
+        assert!(!journal.wants_cleaning(&mut || 1 << 40));
         assert_eq!(facts(&open(&store).2), left);
     }
 }
@@ -186,7 +186,7 @@ fn cleaning_keeps_what_is_noted_again_and_stays_within_bounds() {
         let mut fact = number.to_le_bytes().to_vec();
         fact.resize(100, 0);
         let holds = |facts: &[u8]| u64::from_le_bytes(*facts.first_chunk().unwrap()) + 20 > number;
-        if journal.wants_cleaning(live_bytes) {
+        if journal.wants_cleaning(&mut || live_bytes) {
             clean(&mut journal, &holds);
         }
         journal.append(host(1), &fact).unwrap();
@@ -209,7 +209,7 @@ fn cleaning_of_a_journal_in_which_nothing_holds_ends_by_itself() {
         flush(&mut journal, &store);
     }
     let mut rounds = 0;
-    while journal.wants_cleaning(0) {
+    while journal.wants_cleaning(&mut || 0) {
         clean(&mut journal, &|_| false);
         flush(&mut journal, &store);
         rounds += 1;
@@ -294,7 +294,7 @@ fn a_store_that_fails_once_closes_the_journal() {
     assert_eq!(journal.append(host(1), b"more"), Err(error.clone()));
     journal.close();
     assert_eq!(journal.failure(), Some(&error));
-    assert!(!journal.has_unflushed() && !journal.wants_cleaning(0));
+    assert!(!journal.has_unflushed() && !journal.wants_cleaning(&mut || 0));
     let (_, recovery, seen) = open(&store);
     assert_eq!((facts(&seen), recovery.cut_bytes), (vec![&b"fact"[..]], BATCH_BYTES as u64 + 3));
 }
@@ -365,7 +365,7 @@ fn nothing_is_appended_to_a_journal_that_is_closed() {
     journal.append(host(1), b"third").unwrap();
     journal.close();
     for _ in 0..4 {
-        assert!(!journal.may_append() && !journal.wants_cleaning(0) && !journal.wants_anchor());
+        assert!(!journal.may_append() && !journal.wants_cleaning(&mut || 0) && !journal.wants_anchor());
         flush(&mut journal, &store);
     }
     assert!(!journal.has_unflushed());

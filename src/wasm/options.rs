@@ -7,7 +7,7 @@ use super::convert::{table, write_table};
 use super::type_error;
 use crate::broker::QueueReport;
 use crate::limits::Limits;
-use crate::server::Server;
+use crate::server::{JournalSize, Server};
 use crate::table::{Table, Value};
 
 /// The fields of a plain object, checked for their types. Without an object all have their defaults.
@@ -106,7 +106,7 @@ pub(super) fn seed(options: &JsValue) -> Result<[u8; 32], JsValue> {
 
 /// Returns the state of a server as a plain object.
 pub(super) fn stats(server: &mut Server) -> JsValue {
-    let live_bytes = server.live_bytes();
+    let size = server.journal_size();
     let report = server.broker().report();
     let counts = [
         ("memoryBytes", report.memory_bytes),
@@ -118,12 +118,11 @@ pub(super) fn stats(server: &mut Server) -> JsValue {
     ];
     let mut stats: Table = counts.into_iter().map(|(name, count)| (name, count as i64)).collect();
     stats.insert("queues", Value::Array(report.queues.iter().map(queue_stats).collect()));
-    if let Some(journal) = server.journal() {
-        let (bytes, segments) = (journal.total_bytes(), journal.segment_count() as u64);
-        let counts = [("bytes", bytes), ("liveBytes", live_bytes), ("segments", segments)];
+    if let Some(JournalSize { bytes, live_bytes, segments }) = size {
+        let counts = [("bytes", bytes), ("liveBytes", live_bytes), ("segments", segments as u64)];
         let mut known: Table = counts.into_iter().map(|(name, count)| (name, count as i64)).collect();
-        if let Some(failure) = journal.failure() {
-            known.insert("failure", &*failure.0);
+        if let Some(failure) = server.store_failure() {
+            known.insert("failure", failure);
         }
         stats.insert("journal", Value::Table(known));
     }

@@ -1,7 +1,7 @@
 //! Recorder: which facts outlive the broker, and in which form they are written down.
 //!
 //! ```text
-//!   commit(record) ──> Keeper.note ──> bytes ── the turn ends: facts() ──> written down ── facts_written(at)
+//!   commit(record) ──> note ──────────> bytes ── the turn ends: facts() ──> written down ── facts_written(at)
 //!                                        ^                                                     │
 //!   what is written down at the old      │                                                     v
 //!   end of the row and still holds ── recall                        bodies beyond the memory's mark are put away
@@ -9,7 +9,7 @@
 //!
 //! A fact is noted before it is applied, so that what it ends can still be looked up. A peer may have to wait until its
 //! request is durable: such facts are counted ([`Noted`]). No peer waits for the others, which no request has caused or
-//! no answer confirms.
+//! no reply confirms.
 
 use super::fact::{self, Fact, Facts, Places};
 use crate::broker::model::exchange::Exchange;
@@ -18,8 +18,8 @@ use crate::broker::model::names;
 use crate::broker::model::pager::Location;
 use crate::broker::model::place::Place;
 use crate::broker::model::publisher::{self, Ids};
-use crate::broker::model::queue::Queue;
 use crate::broker::model::record::Record;
+use crate::broker::model::recorder::{Noted, Recorder};
 use crate::broker::model::state::State;
 use crate::id::QueueId;
 use crate::table::Table;
@@ -36,7 +36,7 @@ const FACT_BYTES: usize = 24;
 
 /// Facts of this turn that outlive the broker.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct FactRecorder {
     bytes: Vec<u8>,
     /// Offset and length of each message in them.
     messages: Vec<(u32, u32)>,
@@ -51,16 +51,7 @@ pub(crate) struct Keeper {
     has_failed: bool,
 }
 
-/// Counts of facts so far that an answer may have to wait for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Noted {
-    /// Facts that outlive the broker.
-    pub facts: u64,
-    /// Messages that were not added because they had arrived before, by facts that may not be durable yet.
-    pub repeats: u64,
-}
-
-impl Keeper {
+impl FactRecorder {
     pub(crate) fn new(page_bytes: usize) -> Self {
         let (bytes, messages, gone_up_to) = (Vec::new(), Vec::new(), None);
         let (topology_bytes, grown_bytes, has_failed) = (0, usize::MAX, false);
@@ -75,9 +66,10 @@ impl Keeper {
             has_failed,
         }
     }
+}
 
-    /// Notes a fact that is about to be applied.
-    pub(crate) fn note(&mut self, state: &State, record: &Record<'_>) {
+impl Recorder for FactRecorder {
+    fn note(&mut self, state: &State, record: &Record<'_>) {
         if self.has_failed {
             return;
         }
@@ -140,6 +132,114 @@ impl Keeper {
         }
     }
 
+    fn note_opened(&mut self, state: &mut State) {
+        for (queue, number, position) in state.take_opened() {
+            let Some(message) = state.kept_at(Place::Queue(queue, position)).filter(|_| !self.has_failed) else {
+                continue;
+            };
+            if let Some(era) = state.queue(queue).and_then(|known| known.eras().find(|era| era.position == position)) {
+                self.put_lazily(&Fact::Era { queue, era });
+            }
+            let places = std::iter::once(Place::Queue(queue, position));
+            self.put_message(|out| fact::put_message(out, places, message));
+            self.put_gone(Place::Sealed(queue, number));
+        }
+    }
+
+    fn recall(&mut self, state: &State, name: &str, bytes: &[u8]) -> Result<(), Malformed> {
+        let mut publishers = Ids::default();
+        for known in Facts::new(bytes) {
+            let (start, length, fact) = known?;
+            let raw = &bytes[start..start + length];
+            match &fact {
+                Fact::Message { places, parts } => {
+                    note_publisher(parts, &mut publishers);
+                    self.recall_message(state, *places, raw);
+                }
+                Fact::Delayed { number, parts, .. } => {
+                    note_publisher(parts, &mut publishers);
+                    if state.kept_at(Place::Delayed(*number)).is_some() {
+                        self.put_message(|out| out.extend_from_slice(raw));
+                    }
+                }
+                Fact::Publisher { id, .. } => add(&mut publishers, id),
+                _ if still_holds(state, name, &fact) => {
+                    self.bytes.extend_from_slice(raw);
+                    self.gone_up_to = None;
+                }
+                _ => {}
+            }
+        }
+        for id in publishers.iter().filter_map(|id| std::str::from_utf8(id).ok()) {
+            if let Some((sequence, used_ms)) = state.publishers().last_kept_of(id) {
+                self.put_lazily(&Fact::Publisher { id, sequence, used_ms });
+            }
+        }
+        Ok(())
+    }
+
+    fn noted(&self) -> Noted {
+        self.noted
+    }
+
+    fn facts(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn facts_written(&mut self, state: &mut State, at: Location) {
+        for &(start, length) in &self.messages {
+            let bytes = &self.bytes[start as usize..(start + length) as usize];
+            let Ok(Fact::Message { places, .. }) = fact::read(&mut Reader::new(bytes)) else { continue };
+            places.iter().for_each(|place| state.moved(place, Location { offset: at.offset + start, ..at }, length));
+            let is_stub = |place| state.kept_at(place).is_some_and(Message::is_stub);
+            let is_moved = places.iter().any(is_stub);
+            if !is_moved && state.memory_bytes() <= self.page_bytes {
+                continue;
+            }
+            // A fetched message stays; stubs of it in other queues must be given its new location.
+            let places: Vec<_> = places.iter().filter(|&place| !is_moved || is_stub(place)).collect();
+            if is_moved || state.can_put_away(&places) {
+                state.put_away(&places, Location { offset: at.offset + start, ..at }, length);
+            }
+        }
+        self.clear();
+        self.bytes.shrink_to(BUFFER_BYTES);
+    }
+
+    fn note_repeat(&mut self) -> bool {
+        self.noted.repeats += 1;
+        !self.has_failed
+    }
+
+    fn note_virtual_host(&mut self, name: &str) {
+        self.put(&Fact::VirtualHost { name });
+    }
+
+    fn note_deliveries(&mut self, state: &State) {
+        for (queue, known) in state.all_queues().filter(|(_, queue)| queue.is_kept) {
+            known.touched().into_iter().for_each(|below| self.put_lazily(&Fact::Delivered { queue, below }));
+        }
+    }
+
+    fn fail(&mut self) {
+        self.has_failed = true;
+        self.clear();
+    }
+
+    fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    fn live_bytes(&mut self, state: &State) -> usize {
+        if self.grown_bytes > self.topology_bytes / 8 {
+            self.topology_bytes = topology_bytes(state);
+            self.grown_bytes = 0;
+        }
+        state.kept_bytes() + self.topology_bytes + state.publishers().bytes(FACT_BYTES)
+    }
+}
+
+impl FactRecorder {
     fn put(&mut self, fact: &Fact<'_>) {
         let start = self.bytes.len();
         self.put_lazily(fact);
@@ -212,54 +312,6 @@ impl Keeper {
         self.noted.facts += u64::from(is_noted);
     }
 
-    /// Writes down messages that waited in a partition at the positions that they got.
-    pub(crate) fn note_opened(&mut self, state: &mut State) {
-        for (queue, number, position) in state.take_opened() {
-            let Some(message) = state.kept_at(Place::Queue(queue, position)).filter(|_| !self.has_failed) else {
-                continue;
-            };
-            if let Some(era) = state.queue(queue).and_then(|known| known.eras().find(|era| era.position == position)) {
-                self.put_lazily(&Fact::Era { queue, era });
-            }
-            let places = std::iter::once(Place::Queue(queue, position));
-            self.put_message(|out| fact::put_message(out, places, message));
-            self.put_gone(Place::Sealed(queue, number));
-        }
-    }
-
-    /// Notes those of these facts again that still hold, as their copy is about to be deleted.
-    pub(crate) fn recall(&mut self, state: &State, name: &str, bytes: &[u8]) -> Result<(), Malformed> {
-        let mut publishers = Ids::default();
-        for known in Facts::new(bytes) {
-            let (start, length, fact) = known?;
-            let raw = &bytes[start..start + length];
-            match &fact {
-                Fact::Message { places, parts } => {
-                    note_publisher(parts, &mut publishers);
-                    self.recall_message(state, *places, raw);
-                }
-                Fact::Delayed { number, parts, .. } => {
-                    note_publisher(parts, &mut publishers);
-                    if state.kept_at(Place::Delayed(*number)).is_some() {
-                        self.put_message(|out| out.extend_from_slice(raw));
-                    }
-                }
-                Fact::Publisher { id, .. } => add(&mut publishers, id),
-                _ if still_holds(state, name, &fact) => {
-                    self.bytes.extend_from_slice(raw);
-                    self.gone_up_to = None;
-                }
-                _ => {}
-            }
-        }
-        for id in publishers.iter().filter_map(|id| std::str::from_utf8(id).ok()) {
-            if let Some((sequence, used_ms)) = state.publishers().last_kept_of(id) {
-                self.put_lazily(&Fact::Publisher { id, sequence, used_ms });
-            }
-        }
-        Ok(())
-    }
-
     fn recall_message(&mut self, state: &State, places: Places<'_>, raw: &[u8]) {
         let held = places.iter().filter(|&place| state.kept_at(place).is_some());
         if held.clone().next().is_none() {
@@ -275,77 +327,10 @@ impl Keeper {
         }
     }
 
-    pub(crate) fn noted(&self) -> Noted {
-        self.noted
-    }
-
-    /// Returns the facts that are to be written down.
-    pub(crate) fn facts(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// Confirms that the facts were written down, beginning at this location.
-    pub(crate) fn facts_written(&mut self, state: &mut State, at: Location) {
-        for &(start, length) in &self.messages {
-            let bytes = &self.bytes[start as usize..(start + length) as usize];
-            let Ok(Fact::Message { places, .. }) = fact::read(&mut Reader::new(bytes)) else { continue };
-            places.iter().for_each(|place| state.moved(place, Location { offset: at.offset + start, ..at }, length));
-            let is_stub = |place| state.kept_at(place).is_some_and(Message::is_stub);
-            let is_moved = places.iter().any(is_stub);
-            if !is_moved && state.memory_bytes() <= self.page_bytes {
-                continue;
-            }
-            // A fetched message stays; stubs of it in other queues must be given its new location.
-            let places: Vec<_> = places.iter().filter(|&place| !is_moved || is_stub(place)).collect();
-            if is_moved || state.can_put_away(&places) {
-                state.put_away(&places, Location { offset: at.offset + start, ..at }, length);
-            }
-        }
-        self.clear();
-        self.bytes.shrink_to(BUFFER_BYTES);
-    }
-
     fn clear(&mut self) {
         self.messages.clear();
         self.bytes.clear();
         self.gone_up_to = None;
-    }
-
-    /// Counts a message that is not added, as it arrived before. Returns whether its publisher may rely on it.
-    pub(crate) fn note_repeat(&mut self) -> bool {
-        self.noted.repeats += 1;
-        !self.has_failed
-    }
-
-    /// Notes the name of the virtual host.
-    pub(crate) fn note_virtual_host(&mut self, name: &str) {
-        self.put(&Fact::VirtualHost { name });
-    }
-
-    /// Notes how far each queue was delivered.
-    pub(crate) fn note_deliveries(&mut self, state: &State) {
-        for (queue, known) in state.all_queues().filter(|(_, queue)| queue.is_kept) {
-            known.touched().into_iter().for_each(|below| self.put_lazily(&Fact::Delivered { queue, below }));
-        }
-    }
-
-    /// Stops keeping anything.
-    pub(crate) fn fail(&mut self) {
-        self.has_failed = true;
-        self.clear();
-    }
-
-    pub(crate) fn has_failed(&self) -> bool {
-        self.has_failed
-    }
-
-    /// Returns the bytes of the facts that hold now, if each were written down once.
-    pub(crate) fn kept_bytes(&mut self, state: &State) -> usize {
-        if self.grown_bytes > self.topology_bytes / 8 {
-            self.topology_bytes = topology_bytes(state);
-            self.grown_bytes = 0;
-        }
-        state.kept_bytes() + self.topology_bytes + state.publishers().bytes(FACT_BYTES)
     }
 }
 
@@ -405,9 +390,4 @@ fn topology_bytes(state: &State) -> usize {
         bytes += FACT_BYTES + name.len() + policy.pattern.len() + table_bytes(&policy.definition);
     }
     bytes
-}
-
-/// Returns whether the queue would keep the message, but nothing can be kept any more.
-pub(crate) fn is_refused(keeper: Option<&Keeper>, queue: &Queue, message: &Message) -> bool {
-    keeper.is_some_and(Keeper::has_failed) && queue.keeps(message)
 }

@@ -3,10 +3,11 @@
 use super::Broker;
 use crate::broker::durable::fact;
 use crate::broker::durable::image::Image;
-use crate::broker::durable::recorder::{Keeper, Noted};
+use crate::broker::durable::recorder::FactRecorder;
 use crate::broker::model::error::Error;
 use crate::broker::model::pager::{Location, Pager};
 use crate::broker::model::record::Record;
+use crate::broker::model::recorder::Noted;
 use crate::broker::session::due::Due;
 use crate::wire::Malformed;
 
@@ -53,25 +54,25 @@ impl Broker {
     /// `pager`.
     pub fn keep_facts(&mut self, pager: Box<dyn Pager>) {
         self.state.set_pager(pager, fact::read_message);
-        self.keeper.get_or_insert_with(|| Box::new(Keeper::new(self.limits.memory_page_bytes)));
+        self.recorder.get_or_insert_with(|| Box::new(FactRecorder::new(self.limits.memory_page_bytes)));
     }
 
-    /// Returns how many facts were noted so far that an answer may have to wait for.
+    /// Returns how many facts were noted so far that a reply may have to wait for.
     #[must_use]
     pub fn noted(&self) -> Noted {
-        self.keeper.as_ref().map_or(Noted::default(), |keeper| keeper.noted())
+        self.recorder.as_ref().map_or(Noted::default(), |recorder| recorder.noted())
     }
 
     /// Returns the facts that are to be written down.
     #[must_use]
     pub fn facts(&self) -> &[u8] {
-        self.keeper.as_ref().map_or(&[], |keeper| keeper.facts())
+        self.recorder.as_ref().map_or(&[], |recorder| recorder.facts())
     }
 
     /// Confirms that the facts were written down, beginning at this location.
     pub fn facts_written(&mut self, at: Location) {
-        let Self { state, keeper: Some(keeper), .. } = self else { return };
-        keeper.facts_written(state, at);
+        let Self { state, recorder: Some(recorder), .. } = self else { return };
+        recorder.facts_written(state, at);
     }
 
     /// Notes those of these facts again that still hold, as their copy is about to be deleted. `name` is that of the
@@ -80,34 +81,34 @@ impl Broker {
     /// # Errors
     /// When these bytes are not facts.
     pub fn recall(&mut self, name: &str, facts: &[u8]) -> Result<(), Malformed> {
-        let Self { state, keeper: Some(keeper), .. } = self else { return Ok(()) };
-        keeper.recall(state, name, facts)
+        let Self { state, recorder: Some(recorder), .. } = self else { return Ok(()) };
+        recorder.recall(state, name, facts)
     }
 
-    /// Makes the answer for a repeated message wait for all facts up to now, as the message itself is not added again.
-    /// Returns whether the answer may rely on them: not after facts were lost.
+    /// Makes the reply for a repeated message wait for all facts up to now, as the message itself is not added again.
+    /// Returns whether the reply may rely on them: not after facts were lost.
     pub(super) fn note_repeat(&mut self) -> bool {
-        self.keeper.as_mut().is_none_or(|keeper| keeper.note_repeat())
+        self.recorder.as_mut().is_none_or(|recorder| recorder.note_repeat())
     }
 
     /// Notes the name of the broker's virtual host.
     pub(crate) fn note_virtual_host(&mut self, name: &str) {
-        if let Some(keeper) = &mut self.keeper {
-            keeper.note_virtual_host(name);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note_virtual_host(name);
         }
     }
 
     /// Notes how far each queue was delivered, at the end of all deliveries.
     pub(crate) fn note_deliveries(&mut self) {
-        let Self { state, keeper: Some(keeper), .. } = self else { return };
-        keeper.note_deliveries(state);
+        let Self { state, recorder: Some(recorder), .. } = self else { return };
+        recorder.note_deliveries(state);
     }
 
     /// Stops keeping anything, as what was written down can no longer be relied on: requests that need it are refused
     /// from now on.
     pub fn refuse_to_keep(&mut self) {
-        if let Some(keeper) = &mut self.keeper {
-            keeper.fail();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.fail();
         }
     }
 
@@ -117,13 +118,13 @@ impl Broker {
     }
 
     pub(super) fn refuses_to_keep(&self) -> bool {
-        self.keeper.as_ref().is_some_and(|keeper| keeper.has_failed())
+        self.recorder.as_ref().is_some_and(|recorder| recorder.has_failed())
     }
 
     /// Returns the bytes of the facts that hold now, if each were written down once.
     #[must_use]
-    pub fn kept_bytes(&mut self) -> u64 {
-        let Self { state, keeper: Some(keeper), .. } = self else { return 0 };
-        keeper.kept_bytes(state) as u64
+    pub fn live_bytes(&mut self) -> u64 {
+        let Self { state, recorder: Some(recorder), .. } = self else { return 0 };
+        recorder.live_bytes(state) as u64
     }
 }

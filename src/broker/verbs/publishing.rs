@@ -1,7 +1,6 @@
 //! Publishing: from an exchange into queues.
 
 use super::{Broker, commit};
-use crate::broker::durable::recorder;
 use crate::broker::model::arguments::DURATION_MAX_MS;
 use crate::broker::model::error::{Error, Resource};
 use crate::broker::model::headers::{self, Reason};
@@ -178,11 +177,11 @@ impl Broker {
         let (refused, twins) = self.ask_queues(&message);
         let queues = self.route.queues.len() + twins;
         if !self.route.queues.is_empty() {
-            let Self { state, keeper, observer, route, changed, .. } = self;
-            if keeper.is_some() && state.is_kept(&route.queues, &message) {
+            let Self { state, recorder, observer, route, changed, .. } = self;
+            if recorder.is_some() && state.is_kept(&route.queues, &message) {
                 message.set_kept(true);
             }
-            commit(state, keeper, observer, &Record::Published { message: &message, queues: &route.queues });
+            commit(state, recorder, observer, &Record::Published { message: &message, queues: &route.queues });
             changed.extend_from_slice(&route.queues);
         }
         for &queue in &refused {
@@ -245,7 +244,7 @@ impl Broker {
             queue = self.state.queue(id).expect("a front's partition exists");
         }
         // Checked first: the message that it repeats may be lost itself.
-        if recorder::is_refused(self.keeper.as_deref(), queue, message) {
+        if self.refuses_to_keep() && queue.keeps(message) {
             return Answer::Refuse(id);
         }
         if self.has_twin_in(queue, message) {

@@ -220,7 +220,7 @@ impl Broker {
     /// Holds a message back in its exchange for a while.
     pub(super) fn delay(&mut self, mut message: Message, delay_ms: u64) -> Routed {
         let is_durable = self.state.exchange(message.exchange()).is_some_and(|exchange| exchange.durable);
-        if self.keeper.is_some() && is_durable && message.is_persistent() {
+        if self.recorder.is_some() && is_durable && message.is_persistent() {
             if self.refuses_to_keep() {
                 return Routed::Refused;
             }
