@@ -147,6 +147,11 @@ impl<'a> Properties<'a> {
         table::find(self.raw_headers().unwrap_or_default(), keys)
     }
 
+    /// Returns whether there are headers, which may be empty.
+    pub fn has_headers(&self) -> bool {
+        self.flags() & Headers.flag() != 0
+    }
+
     /// Returns the names of the headers.
     pub fn header_names(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         table::names(self.raw_headers().unwrap_or_default())

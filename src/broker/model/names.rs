@@ -41,7 +41,13 @@ pub(crate) fn check_short(what: &'static str, name: &str) -> Result<(), Error> {
 }
 
 /// Checks the names of all headers, once. Most messages have none.
+#[inline]
 pub(crate) fn told(properties: Properties<'_>) -> Told {
+    if properties.has_headers() { told_by_headers(properties) } else { Told::default() }
+}
+
+#[inline(never)]
+fn told_by_headers(properties: Properties<'_>) -> Told {
     let mut told = Told::default();
     for header in properties.header_names() {
         let is = |name: &str| name.as_bytes() == header;

@@ -34,12 +34,19 @@ impl<T> Numbered<T> {
     }
 
     /// Adds a value under a number that has none.
+    #[inline]
     pub(crate) fn insert(&mut self, number: u64, value: T) {
-        self.live += 1;
         if self.slots.back().is_none_or(|&(last, _)| last < number) {
+            self.live += 1;
             self.slots.push_back((number, Some(value)));
-            return;
+        } else {
+            self.insert_between(number, value);
         }
+    }
+
+    #[inline(never)]
+    fn insert_between(&mut self, number: u64, value: T) {
+        self.live += 1;
         match self.search(number) {
             Ok(index) => {
                 let hole = self.slots[index].1.replace(value);

@@ -178,14 +178,14 @@ impl State {
                 let message = queue.settle(position);
                 let opened = queue.count_out(&message);
                 self.unacked -= 1;
-                self.unseal(opened);
+                opened.into_iter().for_each(|opened| self.unseal(opened));
                 self.forget(message);
             }
             Record::Taken { queue: id, position } => {
                 let queue = self.queue_mut(id);
                 let message = queue.take(position);
                 let opened = queue.count_out(&message);
-                self.unseal(opened);
+                opened.into_iter().for_each(|opened| self.unseal(opened));
                 self.let_go();
                 self.taken = Some(message);
                 self.fetch_head(id);
@@ -194,7 +194,7 @@ impl State {
                 let queue = self.queue_mut(id);
                 let message = queue.drop(position);
                 let opened = queue.count_out(&message);
-                self.unseal(opened);
+                opened.into_iter().for_each(|opened| self.unseal(opened));
                 self.forget(message);
                 self.fetch_head(id);
             }
@@ -205,7 +205,7 @@ impl State {
             Record::Purged { queue } => {
                 for message in self.queue_mut(queue).purge() {
                     let opened = self.queue_mut(queue).count_out(&message);
-                    self.unseal(opened);
+                    opened.into_iter().for_each(|opened| self.unseal(opened));
                     self.forget(message);
                 }
             }
@@ -499,8 +499,7 @@ impl State {
     }
 
     /// Opens a slot here after its last message has left the former owner: messages that waited for it are ready.
-    fn unseal(&mut self, opened: Option<(u16, QueueId)>) {
-        let Some((slot, to)) = opened else { return };
+    fn unseal(&mut self, (slot, to): (u16, QueueId)) {
         for (number, message) in self.part_mut(to).unseal(slot) {
             self.enqueue_opened(to, number, message);
         }

@@ -41,19 +41,6 @@ pub(crate) struct QueueRuntime {
     pub(crate) used_ms: u64,
 }
 
-/// Outcome of offering a consumer the next message for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Offer {
-    /// It takes the message at this position.
-    Taken(u64),
-    /// It has no room.
-    Declined,
-    /// There is no message for it.
-    Nothing,
-    /// The message has expired.
-    Expired,
-}
-
 #[derive(Debug)]
 struct Rotation {
     priority: i64,
@@ -80,26 +67,30 @@ impl QueueRuntime {
         self.sole.is_some() || self.rotations.iter().any(|rotation| !rotation.waiting.is_empty())
     }
 
-    /// Makes an offer to the consumers in turn until one does not decline it, and returns that one. A consumer that takes
-    /// a message moves to the end of those of its priority; those that decline are removed.
-    pub(crate) fn rotate(&mut self, mut offer: impl FnMut(ConsumerId) -> Offer) -> Option<(ConsumerId, Offer)> {
-        if let Some(sole) = self.sole {
-            return Some((sole, offer(sole)));
+    /// Returns the consumer whose turn it is.
+    pub(crate) fn first(&self) -> Option<ConsumerId> {
+        self.waiting().next()
+    }
+
+    /// Moves the first consumer, which takes a message, to the end of those of its priority.
+    pub(crate) fn rotate(&mut self) {
+        match self.first_rotation() {
+            Some(rotation) if rotation.waiting.len() > 1 => rotation.waiting.rotate_left(1),
+            _ => {}
         }
-        for Rotation { waiting, .. } in &mut self.rotations {
-            while let Some(&consumer) = waiting.front() {
-                let answer = offer(consumer);
-                match answer {
-                    Offer::Declined => drop(waiting.pop_front()),
-                    Offer::Taken(_) if waiting.len() > 1 => waiting.rotate_left(1),
-                    _ => {}
-                }
-                if answer != Offer::Declined {
-                    return Some((consumer, answer));
-                }
-            }
+    }
+
+    /// Removes the first consumer, which has no room, and returns whether there may be another one.
+    pub(crate) fn skip(&mut self) -> bool {
+        self.first_rotation().is_some_and(|rotation| rotation.waiting.pop_front().is_some())
+    }
+
+    /// Returns the rotation whose turn it is; a sole consumer is in none.
+    fn first_rotation(&mut self) -> Option<&mut Rotation> {
+        if self.sole.is_some() {
+            return None;
         }
-        None
+        self.rotations.iter_mut().find(|rotation| !rotation.waiting.is_empty())
     }
 
     pub(crate) fn remove(&mut self, consumer: ConsumerId) {

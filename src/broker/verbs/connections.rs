@@ -85,7 +85,7 @@ impl Broker {
             left.extend(self.detach(consumer));
         }
         while let Some((_, outstanding)) = gone.unacked.pop_last() {
-            self.requeue(outstanding);
+            self.requeue(&outstanding);
         }
         for queue in left {
             self.delete_if_abandoned(queue);

@@ -9,14 +9,14 @@ use super::topology::QueueDeclaration;
 use crate::broker::model::arguments::PRIORITY;
 use crate::broker::model::error::{Error, Resource};
 use crate::broker::model::names::{REPLY_TO, check_short};
-use crate::broker::model::queue::Cursor;
+use crate::broker::model::queue::{Cursor, Queue};
 use crate::broker::model::record::Record;
 use crate::broker::model::room;
 use crate::broker::model::settings::QueueKind;
 use crate::broker::session::channel::{Channel, Holder, Outstanding};
 use crate::broker::session::consumer::Consumer;
 use crate::broker::session::event::{Delivery, Event, Got, Notice};
-use crate::broker::session::runtime::{Offer, QueueRuntime};
+use crate::broker::session::runtime::QueueRuntime;
 use crate::id::{ChannelId, ConsumerId, QueueId};
 use crate::table::Table;
 
@@ -35,12 +35,17 @@ pub struct Consume<'a> {
     pub arguments: &'a Table,
 }
 
-/// A message that is no longer ready: it was delivered.
+/// A delivery of a message that is still ready.
+#[derive(Clone, Copy)]
 struct Handed {
     queue: QueueId,
     position: u64,
+    channel: ChannelId,
     delivery_tag: u64,
     redelivered: bool,
+    no_ack: bool,
+    /// Whether its queue sets a deadline for the ack.
+    is_timed: bool,
 }
 
 impl Broker {
@@ -183,7 +188,12 @@ impl Broker {
             self.tend_changed();
             return Ok(None);
         };
-        let Handed { delivery_tag, redelivered, .. } = self.hand_over(part, position, channel, Holder::Get, no_ack);
+        let Self { state, channels, .. } = self;
+        let (known, taker) = (state.queue(part), channels.get_mut(channel));
+        let (known, taker) = (known.expect("it has a head"), taker.expect("a verb is called on an open channel"));
+        let handed = hand_over((part, known), position, (channel, taker), Holder::Get, no_ack);
+        self.deliver(&handed);
+        let Handed { delivery_tag, redelivered, .. } = handed;
         let message_count = self.ready_count(queue);
         self.changed.push(part);
         self.tend_changed();
@@ -237,40 +247,39 @@ impl Broker {
         }))
     }
 
-    /// Delivers to the first of a queue's consumers in turn that can take a message the next one for it.
+    /// Delivers the next message to the first of a queue's consumers in turn that has room.
     fn deliver_next(&mut self, queue: QueueId) -> Option<(ConsumerId, Handed)> {
-        let mut offered = self.offer_to_consumers(queue, true);
-        if let Some((_, Offer::Expired)) = offered {
-            offered = self.drop_expired(queue).then(|| self.offer_to_consumers(queue, false))?;
-        }
-        let (id, Offer::Taken(position)) = offered? else { return None };
-        let consumer = self.consumers.get_mut(id).expect("a taker is a consumer");
-        let (channel, no_ack) = (consumer.channel, consumer.no_ack);
-        if !no_ack {
-            consumer.unacked += 1;
-            self.channel_mut(channel).consuming += 1;
-        }
-        Some((id, self.hand_over(queue, position, channel, Holder::Consumer(id), no_ack)))
-    }
-
-    /// Offers the consumers of a queue, in turn, the next message for each, and returns the one at which that ended.
-    /// Expired messages are not offered if `heeds_expiry`.
-    fn offer_to_consumers(&mut self, queue: QueueId, heeds_expiry: bool) -> Option<(ConsumerId, Offer)> {
-        let Self { state, runtimes, consumers, channels, now_ms, .. } = self;
-        let known = state.queue(queue)?;
-        runtimes.get_mut(queue)?.rotate(|id| {
+        let mut may_expire = true;
+        loop {
+            let Self { state, runtimes, consumers, channels, .. } = self;
+            let (known, runtime) = (state.queue(queue)?, runtimes.get_mut(queue)?);
+            let id = runtime.first()?;
             let consumer = consumers.get_mut(id).expect("a queue's consumer exists");
-            let Some((position, expires_ms)) = known.next(consumer.cursor) else { return Offer::Nothing };
-            if heeds_expiry && expires_ms <= *now_ms {
-                return Offer::Expired;
+            let (position, expires_ms) = known.next(consumer.cursor)?;
+            if may_expire && expires_ms <= self.now_ms {
+                may_expire = false;
+                if !self.drop_expired(queue) {
+                    return None;
+                }
+                continue;
             }
             let channel = channels.get_mut(consumer.channel).expect("a consumer's channel is open");
             consumer.is_waiting = room_of(consumer, channel) > 0;
-            if !consumer.is_waiting && channel.is_full() && !std::mem::replace(&mut consumer.is_turned_away, true) {
+            if consumer.is_waiting {
+                runtime.rotate();
+                consumer.unacked += u32::from(!consumer.no_ack);
+                let (holder, taker) = (Holder::Consumer(id), (consumer.channel, channel));
+                let handed = hand_over((queue, known), position, taker, holder, consumer.no_ack);
+                self.deliver(&handed);
+                return Some((id, handed));
+            }
+            if channel.is_full() && !std::mem::replace(&mut consumer.is_turned_away, true) {
                 channel.turned_away.push_back(id);
             }
-            if consumer.is_waiting { Offer::Taken(position) } else { Offer::Declined }
-        })
+            if !runtime.skip() {
+                return None;
+            }
+        }
     }
 
     /// Returns how many messages the consumers of a queue could take now.
@@ -282,24 +291,17 @@ impl Broker {
         })
     }
 
-    /// Moves the next ready message to a channel: as unacked, or removed from its queue with `no_ack`.
-    fn hand_over(&mut self, id: QueueId, position: u64, channel: ChannelId, holder: Holder, no_ack: bool) -> Handed {
-        let queue = self.state.queue(id).expect("a queue with a ready message exists");
-        let redelivered = queue.was_delivered(position);
-        let known = self.channels.get_mut(channel).expect("a delivery goes to an open channel");
-        let delivery_tag = known.next_delivery_tag();
+    /// Makes a message that was handed over unacked, or removes it from its queue with no-ack.
+    fn deliver(&mut self, handed: &Handed) {
+        let Handed { queue, position, channel, delivery_tag, no_ack, is_timed, .. } = *handed;
         if no_ack {
-            self.part_changes(id);
-            self.commit(&Record::Taken { queue: id, position });
-        } else {
-            known.unacked.insert(delivery_tag, Outstanding { queue: id, position, holder, timer: None });
-            let is_timed = queue.settings.consumer_timeout_ms.is_some();
-            self.commit(&Record::Delivered { queue: id, position });
-            if is_timed {
-                self.watch_ack(channel, delivery_tag);
-            }
+            self.part_changes(queue);
+            return self.commit(&Record::Taken { queue, position });
         }
-        Handed { queue: id, position, delivery_tag, redelivered }
+        self.commit(&Record::Delivered { queue, position });
+        if is_timed {
+            self.watch_ack(channel, delivery_tag);
+        }
     }
 
     /// Returns the runtime of a queue, which is made if it has none yet.
@@ -380,6 +382,23 @@ impl Broker {
         let is_locked = queue.exclusive && owner != Some(self.channel(channel).connection);
         if is_locked { Err(Error::Locked(name.into())) } else { Ok(id) }
     }
+}
+
+/// Adds a delivery of the message at this position to a channel.
+fn hand_over(
+    (queue, known): (QueueId, &Queue),
+    position: u64,
+    (channel, taker): (ChannelId, &mut Channel),
+    holder: Holder,
+    no_ack: bool,
+) -> Handed {
+    let (redelivered, is_timed) = (known.was_delivered(position), known.settings.consumer_timeout_ms.is_some());
+    let delivery_tag = taker.next_delivery_tag();
+    if !no_ack {
+        taker.consuming += u32::from(holder != Holder::Get);
+        taker.unacked.insert(delivery_tag, Outstanding { queue, position, holder, timer: None });
+    }
+    Handed { queue, position, channel, delivery_tag, redelivered, no_ack, is_timed }
 }
 
 /// Returns how many more messages a consumer could take now.

@@ -41,7 +41,7 @@ impl Broker {
     /// When the channel is not open.
     pub fn recover(&mut self, channel: ChannelId) {
         while let Some((_, outstanding)) = self.channel_mut(channel).unacked.pop_first() {
-            self.settle_one(channel, outstanding, Outcome::Requeued);
+            self.settle_one(channel, &outstanding, Outcome::Requeued);
         }
         self.tend_changed();
     }
@@ -118,7 +118,7 @@ impl Broker {
             if has_transaction {
                 self.settle_or_hold(channel, tag, outstanding, outcome);
             } else {
-                self.settle_one(channel, outstanding, outcome);
+                self.settle_one(channel, &outstanding, outcome);
             }
         }
     }
@@ -126,7 +126,7 @@ impl Broker {
     /// Settles a delivery, or records it in the channel's transaction until the commit.
     fn settle_or_hold(&mut self, channel: ChannelId, tag: u64, mut outstanding: Outstanding, outcome: Outcome) {
         if self.channel(channel).transaction.is_none() {
-            return self.settle_one(channel, outstanding, outcome);
+            return self.settle_one(channel, &outstanding, outcome);
         }
         self.stop(outstanding.timer.take());
         if let Some(transaction) = &mut self.channel_mut(channel).transaction {
@@ -134,7 +134,7 @@ impl Broker {
         }
     }
 
-    pub(super) fn settle_one(&mut self, channel: ChannelId, outstanding: Outstanding, outcome: Outcome) {
+    pub(super) fn settle_one(&mut self, channel: ChannelId, outstanding: &Outstanding, outcome: Outcome) {
         match outcome {
             Outcome::Acked => self.finish(outstanding, None),
             Outcome::Rejected => self.finish(outstanding, Some(Reason::Rejected)),
@@ -147,11 +147,11 @@ impl Broker {
     pub(super) fn take_back(&mut self, channel: ChannelId, delivery_tag: u64) {
         let unacked = &mut self.channel_mut(channel).unacked;
         let outstanding = unacked.remove(delivery_tag).expect("a settled delivery has no timer");
-        self.settle_one(channel, outstanding, Outcome::Requeued);
+        self.settle_one(channel, &outstanding, Outcome::Requeued);
     }
 
-    fn finish(&mut self, outstanding: Outstanding, death: Option<Reason>) {
-        let Outstanding { queue, position, timer, .. } = outstanding;
+    fn finish(&mut self, outstanding: &Outstanding, death: Option<Reason>) {
+        let Outstanding { queue, position, timer, .. } = *outstanding;
         self.stop(timer);
         self.remove_unacked(queue, position, death);
     }
@@ -190,8 +190,8 @@ impl Broker {
     }
 
     /// Makes the message of a delivery ready again.
-    pub(super) fn requeue(&mut self, outstanding: Outstanding) {
-        let Outstanding { queue, position, timer, .. } = outstanding;
+    pub(super) fn requeue(&mut self, outstanding: &Outstanding) {
+        let Outstanding { queue, position, timer, .. } = *outstanding;
         self.stop(timer);
         self.requeue_position(queue, position);
     }

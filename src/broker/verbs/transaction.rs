@@ -49,7 +49,7 @@ impl Broker {
             self.tend_changed();
         }
         for (_, outstanding, outcome) in settled {
-            self.settle_one(channel, outstanding, outcome);
+            self.settle_one(channel, &outstanding, outcome);
         }
         self.tend_changed();
         if is_partial { Err(Error::PartialTransaction) } else { Ok(returned) }

@@ -35,11 +35,13 @@ impl Ids {
 
     /// Returns whether a message with the same id is here. One that would be lost in a crash does not count for one to
     /// be kept.
+    #[inline(never)]
     pub(super) fn know(&self, message: &Message, is_kept: bool) -> bool {
         let Some(id) = deduplication_id(message) else { return false };
         self.known.get(&*id).is_some_and(|&[transient, kept]| kept || (transient && !is_kept))
     }
 
+    #[inline(never)]
     pub(super) fn note(&mut self, message: &Message, is_kept: bool) {
         let Some(id) = deduplication_id(message) else { return };
         let known = self.known.entry((*id).into()).or_insert_with(|| {
@@ -49,6 +51,7 @@ impl Ids {
         known[usize::from(is_kept)] = true;
     }
 
+    #[inline(never)]
     pub(super) fn forget(&mut self, message: &Message, is_kept: bool) {
         let Some(id) = deduplication_id(message) else { return };
         let Some((id, mut known)) = self.known.remove_entry(&*id) else { return };
