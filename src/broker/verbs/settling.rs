@@ -134,6 +134,7 @@ impl Broker {
         }
     }
 
+    #[inline]
     pub(super) fn settle_one(&mut self, channel: ChannelId, outstanding: &Outstanding, outcome: Outcome) {
         match outcome {
             Outcome::Acked => self.finish(outstanding, None),
@@ -151,9 +152,10 @@ impl Broker {
     }
 
     fn finish(&mut self, outstanding: &Outstanding, death: Option<Reason>) {
-        let Outstanding { queue, position, timer, .. } = *outstanding;
-        self.stop(timer);
-        self.remove_unacked(queue, position, death);
+        if outstanding.timer.is_some() {
+            self.stop(outstanding.timer);
+        }
+        self.remove_unacked(outstanding.queue, outstanding.position, death);
     }
 
     /// Removes a delivered message from its queue; if the queue was deleted meanwhile, so was the message.
@@ -207,6 +209,7 @@ impl Broker {
         self.changed.push(id);
     }
 
+    #[inline(never)]
     pub(super) fn stop(&mut self, timer: Option<TimerKey>) {
         if let Some(timer) = timer {
             self.timers.cancel(timer);
