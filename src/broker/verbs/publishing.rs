@@ -74,7 +74,13 @@ impl Broker {
             self.reserved_bytes += bytes;
             return Ok(Routed::Deferred);
         }
-        let routed = self.send_once(message);
+        let routed = if message.tells_broker() {
+            self.send_once(message)
+        } else {
+            let Publication { exchange, routing_key, .. } = *publication;
+            self.state.route(exchange, &[routing_key], message.properties(), &mut self.route);
+            self.send_to_route(message)
+        };
         self.tend_changed();
         Ok(routed)
     }
@@ -174,6 +180,11 @@ impl Broker {
             };
             route.queues.retain(|queue| !is_cycle(queue));
         }
+        self.send_to_route(message)
+    }
+
+    /// Adds a message to the queues of the route, unless they refuse it.
+    fn send_to_route(&mut self, mut message: Message) -> Routed {
         let (refused, twins) = self.ask_queues(&message);
         let queues = self.route.queues.len() + twins;
         if !self.route.queues.is_empty() {
