@@ -6,7 +6,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, ErrorKind, ExchangeKind};
 
 use crate::support::{
-    assert_refused, assert_told, connect, consume, int, next, open, own_queue, run, send, table, text, unique,
+    assert_refused, assert_error, connect, consume, int, next, open, own_queue, run, send, table, text, unique,
 };
 
 const PASSIVE: QueueDeclareOptions =
@@ -31,7 +31,7 @@ fn a_publish_to_a_missing_exchange_is_404() {
             .basic_publish("pmq-missing".into(), "key".into(), Default::default(), b"x", BasicProperties::default())
             .await;
         let error = published.expect("it was sent").await.expect_err("no confirm");
-        assert_told(&error, 404, "NOT_FOUND - no exchange 'pmq-missing' in vhost '/'");
+        assert_error(&error, 404, "NOT_FOUND - no exchange 'pmq-missing' in vhost '/'");
     });
 }
 
@@ -57,7 +57,7 @@ fn an_unknown_delivery_tag_is_406() {
         let mut consumer = consume(&channel, &queue).await;
         channel.basic_ack(7, Default::default()).await.expect("it was sent");
         let error = consumer.next().await.expect("an item").expect_err("the channel is closed");
-        assert_told(&error, 406, "PRECONDITION_FAILED - unknown delivery tag 7");
+        assert_error(&error, 406, "PRECONDITION_FAILED - unknown delivery tag 7");
     });
 }
 

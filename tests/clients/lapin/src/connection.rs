@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::support::{
-    assert_refused, assert_told, confirming, connect, consume, next, run, send, shared_queue, unique, url,
+    assert_refused, assert_error, confirming, connect, consume, next, run, send, shared_queue, unique, url,
 };
 
 /// Returns host and port of the broker's URL.
@@ -66,7 +66,7 @@ fn an_error_of_the_connection_is_an_event() {
         let stopped = channel.channel_flow(lapin::options::ChannelFlowOptions { active: false }).await;
         assert_refused(stopped, 540, "NOT_IMPLEMENTED - active=false");
         let error = next_error(&mut events).await;
-        assert_told(&error, 540, "NOT_IMPLEMENTED");
+        assert_error(&error, 540, "NOT_IMPLEMENTED");
     });
 }
 
@@ -87,7 +87,7 @@ fn the_operator_closes_a_connection() {
         let mut events = connection.events_listener();
         let (client, broker) = relay.upstream().await;
         close_as_operator(&management, &format!("{client} -> {broker}")).await;
-        assert_told(&next_error(&mut events).await, 320, "CONNECTION_FORCED - Closed via management plugin");
+        assert_error(&next_error(&mut events).await, 320, "CONNECTION_FORCED - Closed via management plugin");
     });
 }
 

@@ -126,10 +126,10 @@ pub async fn ready(channel: &Channel, queue: &Queue) -> u32 {
 /// Expects an error from the broker, with this code and with this in its text.
 pub fn assert_refused<T>(outcome: Result<T, Error>, code: u16, text: &str) {
     let Err(error) = outcome else { panic!("it was not refused") };
-    assert_told(&error, code, text);
+    assert_error(&error, code, text);
 }
 
-pub fn assert_told(error: &Error, code: u16, text: &str) {
+pub fn assert_error(error: &Error, code: u16, text: &str) {
     let ErrorKind::ProtocolError(refusal) = error.kind() else { panic!("the broker did not send {error:?}") };
     assert_eq!(refusal.get_id(), code, "{refusal:?}");
     assert!(refusal.get_message().as_str().contains(text), "{refusal:?}");
