@@ -7,14 +7,14 @@ use std::collections::HashSet;
 
 use foldhash::fast::FixedState;
 
-use super::fact::{self, Fact, Facts};
+use super::fact::{self, Fact, Facts, Flags};
 use crate::broker::model::exchange::{Destination, ExchangeKind};
 use crate::broker::model::message::{Message, Parts};
 use crate::broker::model::numbered::Numbered;
 use crate::broker::model::pager::Location;
 use crate::broker::model::place::Place;
 use crate::broker::model::policy::Policies;
-use crate::broker::model::publisher::Publishers;
+use crate::broker::model::publisher::{self, Publishers};
 use crate::broker::model::queue::tier::{Era, tier_of};
 use crate::id::QueueId;
 use crate::table::Table;
@@ -51,8 +51,7 @@ pub struct Image {
 pub(crate) struct ExchangeImage {
     pub(crate) name: Box<str>,
     pub(crate) kind: ExchangeKind,
-    pub(crate) auto_delete: bool,
-    pub(crate) internal: bool,
+    pub(crate) flags: Flags,
     pub(crate) arguments: Table,
 }
 
@@ -175,13 +174,13 @@ impl Image {
     fn add_one(&mut self, fact: Fact<'_>, raw: &[u8], at: Location) {
         match fact {
             Fact::VirtualHost { name } => self.name = Some(name.into()),
-            Fact::VirtualHostGone => self.is_gone = true,
-            Fact::Exchange { name, kind, auto_delete, internal, arguments } => {
+            Fact::VirtualHostGone {} => self.is_gone = true,
+            Fact::Exchange { name, kind, flags, arguments } => {
                 self.exchanges.retain(|exchange| *exchange.name != *name);
-                self.exchanges.push(ExchangeImage { name: name.into(), kind, auto_delete, internal, arguments });
+                self.exchanges.push(ExchangeImage { name: name.into(), kind, flags, arguments });
             }
             Fact::ExchangeGone { name } => self.forget_exchange(name),
-            Fact::Queue { queue, name, auto_delete, arguments } => {
+            Fact::Queue { queue, name, flags: Flags { auto_delete, .. }, arguments } => {
                 self.queue(queue).declared = Some(Declared { name: name.into(), auto_delete, arguments });
             }
             Fact::QueueGone { queue } => self.forget_queue(queue),
@@ -226,6 +225,7 @@ impl Image {
                 tier.touched_below = below;
                 tier.end = tier.end.max(below);
             }
+            Fact::OldPublisher { id, sequence } => self.publishers.set(id, sequence, publisher::UNKNOWN_MS),
             Fact::Publisher { id, sequence, used_ms } => self.publishers.set(id, sequence, used_ms),
             Fact::Era { queue, era } => {
                 let eras = &mut self.queue(queue).tier(era.position).eras;

@@ -11,7 +11,7 @@
 //! request is durable: such facts are counted ([`Noted`]). No peer waits for the others, which no request has caused or
 //! no reply confirms.
 
-use super::fact::{self, Fact, Facts, Places};
+use super::fact::{self, Fact, Facts, Flags, Places};
 use crate::broker::model::exchange::Exchange;
 use crate::broker::model::message::{Message, Parts};
 use crate::broker::model::names;
@@ -75,14 +75,15 @@ impl Recorder for FactRecorder {
         }
         match *record {
             Record::ExchangeDeclared { name, kind, durable: true, auto_delete, internal, arguments } => {
-                let arguments = arguments.clone();
-                self.put(&Fact::Exchange { name, kind, auto_delete, internal, arguments });
+                let (flags, arguments) = (Flags { auto_delete, internal }, arguments.clone());
+                self.put(&Fact::Exchange { name, kind, flags, arguments });
             }
             Record::ExchangeDeleted { name } if state.is_kept_exchange(name) => {
                 self.put(&Fact::ExchangeGone { name });
             }
             Record::QueueDeclared { queue, name, durable: true, exclusive: false, auto_delete, arguments } => {
-                self.put(&Fact::Queue { queue, name, auto_delete, arguments: arguments.clone() });
+                let (flags, arguments) = (Flags { auto_delete, internal: false }, arguments.clone());
+                self.put(&Fact::Queue { queue, name, flags, arguments });
             }
             Record::QueueDeleted { queue } if state.is_kept_queue(queue) => self.put(&Fact::QueueGone { queue }),
             Record::PartitionsAdded { front, partitions } if state.is_kept_queue(front) => {
@@ -162,7 +163,7 @@ impl Recorder for FactRecorder {
                         self.put_message(|out| out.extend_from_slice(raw));
                     }
                 }
-                Fact::Publisher { id, .. } => add(&mut publishers, id),
+                Fact::Publisher { id, .. } | Fact::OldPublisher { id, .. } => add(&mut publishers, id),
                 _ if still_holds(state, name, &fact) => {
                     self.bytes.extend_from_slice(raw);
                     self.gone_up_to = None;
@@ -353,8 +354,8 @@ fn add(publishers: &mut Ids, id: &str) {
 fn still_holds(state: &State, virtual_host: &str, fact: &Fact<'_>) -> bool {
     match fact {
         Fact::VirtualHost { name } => *name == virtual_host,
-        Fact::Exchange { name, kind, auto_delete, internal, arguments } => {
-            let declared = Exchange::new(*kind, true, *auto_delete, *internal, arguments);
+        Fact::Exchange { name, kind, flags, arguments } => {
+            let declared = Exchange::new(*kind, true, flags.auto_delete, flags.internal, arguments);
             state.exchange(name).is_some_and(|known| known.is_declared_as(&declared))
         }
         Fact::Queue { queue, .. } | Fact::Partitions { front: queue, .. } => state.is_kept_queue(*queue),

@@ -1,6 +1,6 @@
 //! Restoring: a broker starts from the facts that another one wrote down.
 
-use super::fact;
+use super::fact::{self, Flags};
 use super::image::{Declared, DelayedImage, ExchangeImage, Image, QueueImage, Recovered};
 use crate::broker::model::exchange::Destination;
 use crate::broker::model::headers;
@@ -17,7 +17,7 @@ impl State {
         let Image {
             exchanges, policies, mut queues, bindings, delayed, delayed_number, publishers, last_queue, ..
         } = image;
-        for ExchangeImage { name, kind, auto_delete, internal, arguments } in &exchanges {
+        for ExchangeImage { name, kind, flags: Flags { auto_delete, internal }, arguments } in &exchanges {
             let (kind, durable, auto_delete, internal) = (*kind, true, *auto_delete, *internal);
             self.apply(&Record::ExchangeDeclared { name, kind, durable, auto_delete, internal, arguments });
         }
