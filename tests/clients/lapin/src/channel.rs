@@ -6,7 +6,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, ErrorKind, ExchangeKind};
 
 use crate::support::{
-    assert_refused, assert_error, connect, consume, int, next, open, own_queue, run, send, table, text, unique,
+    assert_error, assert_refused, connect, consume, int, next, open, own_queue, run, send, table, text, unique,
 };
 
 const PASSIVE: QueueDeclareOptions =

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::support::{
-    assert_refused, assert_error, confirming, connect, consume, next, run, send, shared_queue, unique, url,
+    assert_error, assert_refused, confirming, connect, consume, next, run, send, shared_queue, unique, url,
 };
 
 /// Returns host and port of the broker's URL.
