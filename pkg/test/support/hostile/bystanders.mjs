@@ -18,7 +18,6 @@ const AUTHORIZATION = `Basic ${Buffer.from(`${BYSTANDER}:${BYSTANDER}`).toString
  * @typedef {object} Bystander
  * @property {string} face
  * @property {(body: string) => Promise<string[]>} roundTrip sends a message, and returns those that have come when it is confirmed
- * @property {() => Promise<void>} close
  */
 
 /** Over AMQP, by a consumer. */
@@ -45,7 +44,7 @@ export async function overAmqp({ amqpPort }) {
     await Promise.all([channel.waitForConfirms(), arrived]);
     return came;
   };
-  return { face: "AMQP", roundTrip, close: () => connection.close() };
+  return { face: "AMQP", roundTrip };
 }
 
 /** Over HTTP, by one persistent connection. */
@@ -68,7 +67,7 @@ export async function overHttp({ httpPort: port }) {
     const got = await ask("POST", `${queue}/get`, { count: 5, ackmode: "ack_requeue_false", encoding: "auto" });
     return got.map((one) => one.payload);
   };
-  return { face: "HTTP", roundTrip, close: async () => agent.destroy() };
+  return { face: "HTTP", roundTrip };
 }
 
 /** Over WebSocket. */
@@ -92,7 +91,7 @@ async function browserClient(face, client) {
     for (let one = await get(channel); one; one = await get(channel)) came.push(one.bodyString());
     return came;
   };
-  return { face, roundTrip, close: () => client.close() };
+  return { face, roundTrip };
 }
 
 const get = (channel) => channel.basicGet("over-port", { noAck: true });

@@ -42,10 +42,6 @@ const commands = {
     isOver = true;
     parentPort.postMessage({ type: "stopped", faces: await working, blockedMs: delay.max / 1e6 });
   },
-  async end() {
-    await Promise.allSettled(bystanders.map((one) => inTime(one.close(), "closing")));
-    process.exit();
-  },
 };
 parentPort.on("message", (command) => commands[command]());
 parentPort.postMessage({ type: "ready" });

@@ -1,6 +1,5 @@
 // Company: the bystanders of some brokers, in a thread of their own, so that no attacker's or broker's work delays
 // their clocks.
-import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 
 /**
@@ -42,9 +41,6 @@ export async function companyOf({ amqpPort, httpPort }, ports = []) {
       worker.removeAllListeners("message");
       return { faces, blockedMs };
     },
-    end: async () => {
-      worker.postMessage("end");
-      await once(worker, "exit");
-    },
+    end: () => worker.terminate(),
   };
 }
