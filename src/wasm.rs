@@ -2,17 +2,14 @@
 //!
 //! One class, `Server`, has everything that a host needs to drive connections (`wasm/transport.rs`) and to operate a
 //! server (`wasm/operator.rs`, `wasm/access.rs`), and that a program in the same thread needs to use the broker without
-//! a protocol (`wasm/topology.rs`, `wasm/verbs.rs`). `startWorker` (`wasm/worker.rs`) makes a dedicated worker a
-//! complete host (`wasm/host.rs`). Times are milliseconds of one clock of the host; ids and delivery tags are numbers.
+//! a protocol (`wasm/topology.rs`, `wasm/verbs.rs`). A second one, `Waker` (`wasm/waker.rs`), is a worker's timer. Times are
+//! milliseconds of one clock of the host; ids and delivery tags are numbers.
 //!
 //! Everything here only translates: decisions are made in the modules below.
 
 #[cfg(feature = "server")]
 mod access;
 mod convert;
-#[cfg(feature = "tab")]
-#[doc(hidden)]
-pub mod host;
 #[cfg(feature = "tab")]
 mod journal;
 mod memory;
@@ -29,9 +26,11 @@ mod topology;
 #[cfg(feature = "tab")]
 mod transport;
 mod turns;
+mod types;
 mod verbs;
 #[cfg(feature = "tab")]
-mod worker;
+#[doc(hidden)]
+pub mod waker;
 
 use wasm_bindgen::prelude::*;
 

@@ -4,19 +4,15 @@ import { once } from "node:events";
 import net, { connect } from "node:net";
 import { test } from "node:test";
 import { TLSSocket, connect as tlsConnect } from "node:tls";
-import { MessageChannel } from "node:worker_threads";
 import amqplib from "amqplib";
 import { connectPort } from "pocketmq/browser";
 import { Fault, listen } from "pocketmq/node";
 import { WebSocket, WebSocketServer } from "ws";
-import { PortHost } from "../dist/browser/leader/port-host.js";
-import { SystemClock } from "../dist/core/clock.js";
-import { Engine } from "../dist/core/engine.js";
 import * as core from "../dist/core/instance.js";
-import { embedded } from "../dist/embedded/artifact.js";
 import { Rates } from "../dist/node/api/rates.js";
 import { apiOf } from "./support/api.mjs";
 import { certificate } from "./support/certificates.mjs";
+import { startHost } from "./support/port-host.mjs";
 import { lastPrototype } from "./support/servers.mjs";
 
 const prototype = lastPrototype(core);
@@ -132,20 +128,8 @@ test("a connection that the system cannot accept ends nothing else", async (t) =
 
 test("a bug in a MessagePort's message closes that port alone", async (t) => {
   const errors = [];
-  const engine = new Engine({
-    artifact: embedded.artifact,
-    limits: {},
-    clock: new SystemClock(),
-    soon: setImmediate,
-    onError: (error) => errors.push(error),
-  });
+  const { engine, connect: portOf } = startHost({ onError: (error) => errors.push(error) });
   t.after(() => engine.close());
-  const host = new PortHost(engine, { isFresh: true }, () => {});
-  const portOf = () => {
-    const { port1, port2 } = new MessageChannel();
-    host.serve(port2);
-    return port1;
-  };
   const other = await connectPort(portOf());
   for (const method of ["receive", "outputTaken"]) {
     plant(t, prototype(), method);

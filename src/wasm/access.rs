@@ -10,6 +10,7 @@ use crate::access::{Access, Limited, Permission};
 #[wasm_bindgen]
 extern "C" {
     /// An exception from it counts as a refusal.
+    #[wasm_bindgen(typescript_type = "AccessRules")]
     pub type AccessObject;
 
     #[wasm_bindgen(method, catch, js_name = logIn)]

@@ -15,6 +15,7 @@ use crate::table::{Table, Value};
 #[wasm_bindgen]
 extern "C" {
     /// The text of its exceptions is for the operator.
+    #[wasm_bindgen(typescript_type = "Store")]
     pub type StoreObject;
 
     #[wasm_bindgen(method, catch)]
@@ -90,7 +91,11 @@ fn report(restored: &Restored) -> JsValue {
 impl Server {
     /// Makes a server that keeps what is durable in `store`. `options`: those of the constructor, and `segmentBytes`,
     /// `leadership`, `salvage`.
-    pub fn open(options: &JsValue, store: StoreObject, now_ms: f64) -> Result<Self, JsValue> {
+    pub fn open(
+        #[wasm_bindgen(unchecked_param_type = "ServerOptions & JournalOptions")] options: &JsValue,
+        store: StoreObject,
+        now_ms: f64,
+    ) -> Result<Self, JsValue> {
         let (fields, usual) = (Fields(options), Options::default());
         let journal = Options {
             segment_bytes: fields.number("segmentBytes")?.unwrap_or(usual.segment_bytes),

@@ -44,7 +44,11 @@ impl Server {
     /// Sets the limits of a virtual host and the default type of its queues: `maxConnections`, `maxQueues`,
     /// `quorumQueues`.
     #[wasm_bindgen(js_name = limitVirtualHost)]
-    pub fn limit_virtual_host(&mut self, name: &str, limits: &JsValue) -> Result<(), JsValue> {
+    pub fn limit_virtual_host(
+        &mut self,
+        name: &str,
+        #[wasm_bindgen(unchecked_param_type = "VirtualHostLimits")] limits: &JsValue,
+    ) -> Result<(), JsValue> {
         let limits = Fields(limits);
         let (connections, queues) = (limits.number("maxConnections")?, limits.number("maxQueues")?);
         self.server.virtual_hosts_mut().limit(name, connections, queues, limits.flag("quorumQueues")?);
@@ -53,7 +57,11 @@ impl Server {
 
     /// Sets an operator policy, or deletes it if `policy` is undefined.
     #[wasm_bindgen(js_name = setOperatorPolicy)]
-    pub fn set_operator_policy(&mut self, name: &str, policy: &JsValue) -> Result<(), JsValue> {
+    pub fn set_operator_policy(
+        &mut self,
+        name: &str,
+        #[wasm_bindgen(unchecked_param_type = "Policy | undefined")] policy: &JsValue,
+    ) -> Result<(), JsValue> {
         let policy = if policy.is_undefined() { None } else { Some(read_policy(policy)?) };
         self.ask(|broker, _| {
             broker.set_matcher(matches);
@@ -62,6 +70,7 @@ impl Server {
     }
 
     /// Returns the state of the whole server, in numbers.
+    #[wasm_bindgen(unchecked_return_type = "Report")]
     pub fn overview(&self) -> JsValue {
         write_table(&self.server.overview())
     }
@@ -69,7 +78,13 @@ impl Server {
     /// Lists everything of a kind, in one virtual host or in all, as plain objects. The kinds are `connections`,
     /// `channels`, `consumers`, `queues`, `exchanges`, `bindings`, `policies` and `vhosts`; a queue or an exchange may
     /// be selected by its name.
-    pub fn list(&self, kind: &str, virtual_host: Option<String>, name: Option<String>) -> Result<Array, JsValue> {
+    #[wasm_bindgen(unchecked_return_type = "Report[]")]
+    pub fn list(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Kind")] kind: &str,
+        virtual_host: Option<String>,
+        name: Option<String>,
+    ) -> Result<Array, JsValue> {
         let reports = self.server.list(kind, virtual_host.as_deref(), name.as_deref());
         let reports = reports.ok_or_else(|| type_error(&format!("there is no list of '{kind}'")))?;
         Ok(write_tables(&reports))

@@ -6,6 +6,7 @@ use js_sys::{Array, Function};
 use wasm_bindgen::prelude::*;
 
 use super::options::Fields;
+use super::types::PolicyOptions;
 use super::{Server, type_error};
 use crate::broker::{ApplyTo, Policy};
 
@@ -46,7 +47,7 @@ pub(super) fn read_policy(policy: &JsValue) -> Result<Policy, JsValue> {
 impl Server {
     /// Sets a policy in the virtual host in use. `policy`: `pattern`, `applyTo`, `priority`, `definition`.
     #[wasm_bindgen(js_name = setPolicy)]
-    pub fn set_policy(&mut self, name: &str, policy: &JsValue) -> Result<(), JsValue> {
+    pub fn set_policy(&mut self, name: &str, policy: &PolicyOptions) -> Result<(), JsValue> {
         let policy = read_policy(policy)?;
         self.ask(|broker, _| {
             broker.set_matcher(matches);
@@ -61,7 +62,7 @@ impl Server {
     }
 
     /// Returns the names of the queues and exchanges of a virtual host, to which its policies apply.
-    #[wasm_bindgen(js_name = policyTargets)]
+    #[wasm_bindgen(js_name = policyTargets, unchecked_return_type = "string[]")]
     pub fn policy_targets(&self, virtual_host: &str) -> Array {
         let host = self.server.virtual_hosts().named(virtual_host);
         host.iter().flat_map(|host| host.broker().policy_targets()).map(JsValue::from).collect()

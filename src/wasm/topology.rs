@@ -5,6 +5,7 @@ use wasm_bindgen::prelude::*;
 use super::Server;
 use super::convert::{table, write_table};
 use super::options::Fields;
+use super::types::{ExchangeOptions, PlainTable, QueueOptions};
 use crate::broker::{ARGUMENT_TYPES, Binding, Broker, Error, ExchangeDeclaration, QueueDeclaration};
 use crate::id::ChannelId;
 use crate::table::Table;
@@ -16,7 +17,7 @@ const ARGUMENTS: &str = ARGUMENT_TYPES;
 impl Server {
     /// Declares an exchange. `options`: `passive`, `durable`, `autoDelete`, `internal`, `arguments`.
     #[wasm_bindgen(js_name = declareExchange)]
-    pub fn declare_exchange(&mut self, name: &str, kind: &str, options: &JsValue) -> Result<(), JsValue> {
+    pub fn declare_exchange(&mut self, name: &str, kind: &str, options: &ExchangeOptions) -> Result<(), JsValue> {
         let options = Fields(options);
         let declaration = ExchangeDeclaration {
             name,
@@ -38,25 +39,37 @@ impl Server {
 
     /// Binds a queue to an exchange.
     #[wasm_bindgen(js_name = bindQueue)]
-    pub fn bind_queue(&mut self, queue: &str, exchange: &str, key: &str, arguments: &JsValue) -> Result<(), JsValue> {
+    pub fn bind_queue(
+        &mut self,
+        queue: &str,
+        exchange: &str,
+        key: &str,
+        arguments: &PlainTable,
+    ) -> Result<(), JsValue> {
         self.bind(queue, exchange, key, arguments, Broker::bind_queue)
     }
 
     /// Removes a queue's binding.
     #[wasm_bindgen(js_name = unbindQueue)]
-    pub fn unbind_queue(&mut self, queue: &str, exchange: &str, key: &str, arguments: &JsValue) -> Result<(), JsValue> {
+    pub fn unbind_queue(
+        &mut self,
+        queue: &str,
+        exchange: &str,
+        key: &str,
+        arguments: &PlainTable,
+    ) -> Result<(), JsValue> {
         self.bind(queue, exchange, key, arguments, Broker::unbind_queue)
     }
 
     /// Binds the exchange `to` to the exchange `from`.
     #[wasm_bindgen(js_name = bindExchange)]
-    pub fn bind_exchange(&mut self, to: &str, from: &str, key: &str, arguments: &JsValue) -> Result<(), JsValue> {
+    pub fn bind_exchange(&mut self, to: &str, from: &str, key: &str, arguments: &PlainTable) -> Result<(), JsValue> {
         self.bind(to, from, key, arguments, Broker::bind_exchange)
     }
 
     /// Removes the binding of the exchange `to` to the exchange `from`.
     #[wasm_bindgen(js_name = unbindExchange)]
-    pub fn unbind_exchange(&mut self, to: &str, from: &str, key: &str, arguments: &JsValue) -> Result<(), JsValue> {
+    pub fn unbind_exchange(&mut self, to: &str, from: &str, key: &str, arguments: &PlainTable) -> Result<(), JsValue> {
         self.bind(to, from, key, arguments, Broker::unbind_exchange)
     }
 
@@ -65,7 +78,7 @@ impl Server {
         destination: &str,
         source: &str,
         routing_key: &str,
-        arguments: &JsValue,
+        arguments: &PlainTable,
         verb: impl FnOnce(&mut Broker, ChannelId, &Binding<'_>) -> Result<(), Error>,
     ) -> Result<(), JsValue> {
         let arguments = &table(arguments)?;
@@ -75,8 +88,8 @@ impl Server {
 
     /// Declares a queue. `options`: `passive`, `durable`, `exclusive`, `autoDelete`, `arguments`, and `anyName` for a
     /// queue that another broker has named. Returns `queue`, `messageCount` and `consumerCount`.
-    #[wasm_bindgen(js_name = declareQueue)]
-    pub fn declare_queue(&mut self, name: &str, options: &JsValue) -> Result<JsValue, JsValue> {
+    #[wasm_bindgen(js_name = declareQueue, unchecked_return_type = "QueueStatus")]
+    pub fn declare_queue(&mut self, name: &str, options: &QueueOptions) -> Result<JsValue, JsValue> {
         let options = Fields(options);
         let declaration = QueueDeclaration {
             name,

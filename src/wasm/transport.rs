@@ -15,7 +15,7 @@ fn transport(id: f64) -> TransportId {
 impl Server {
     /// Adds a connection for a new transport, and returns its id. `peer`: `loopback`, `name`, `host`, `port`, `tls`,
     /// `certificateName`, `mechanisms`.
-    pub fn connect(&mut self, peer: &JsValue) -> Result<f64, JsValue> {
+    pub fn connect(&mut self, #[wasm_bindgen(unchecked_param_type = "Peer")] peer: &JsValue) -> Result<f64, JsValue> {
         let peer = Fields(peer);
         let peer = Peer {
             loopback: peer.flag("loopback")?,

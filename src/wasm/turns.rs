@@ -4,6 +4,7 @@ use wasm_bindgen::prelude::*;
 
 use super::options::{limits, seed, stats};
 use super::policies::learn_to_match;
+use super::types::ServerOptions;
 use super::{Server, memory};
 use crate::broker::Config;
 
@@ -12,7 +13,7 @@ impl Server {
     /// Makes a server. `options`: `seed` (32 random bytes), `matches` (whether a name matches the pattern of a policy),
     /// and limits.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: &JsValue, now_ms: f64) -> Result<Self, JsValue> {
+    pub fn new(options: &ServerOptions, now_ms: f64) -> Result<Self, JsValue> {
         learn_to_match(options);
         Ok(Self::create(Config { seed: seed(options)?, limits: limits(options)? }, now_ms))
     }
@@ -39,11 +40,13 @@ impl Server {
 
     /// Returns the contents of the store when it was opened: `segments`, `bytes`, `cutBytes`, `wasClosed`,
     /// `leadership`, `queues`, `messages`, `orphans`; undefined in memory.
+    #[wasm_bindgen(unchecked_return_type = "Restored | undefined")]
     pub fn restored(&self) -> JsValue {
         self.restored.clone()
     }
 
     /// Returns the state of the server as a plain object.
+    #[wasm_bindgen(unchecked_return_type = "Stats")]
     pub fn stats(&mut self) -> JsValue {
         stats(&mut self.server)
     }

@@ -5,6 +5,7 @@ use wasm_bindgen::prelude::*;
 
 use super::options::Fields;
 use super::properties::{read_properties, write_properties};
+use super::types::{ConsumeOptions, PlainProperties};
 use super::{Server, type_error};
 use crate::broker::Consume;
 use crate::properties::Properties;
@@ -33,7 +34,7 @@ impl Server {
     }
 
     /// Starts a consumer and returns its tag. `options`: `noAck`, `exclusive`, `prefetch`, `arguments`.
-    pub fn consume(&mut self, queue: &str, consumer_tag: &str, options: &JsValue) -> Result<String, JsValue> {
+    pub fn consume(&mut self, queue: &str, consumer_tag: &str, options: &ConsumeOptions) -> Result<String, JsValue> {
         let options = Fields(options);
         let consume = Consume {
             queue,
@@ -113,7 +114,7 @@ impl Server {
 
     /// Converts a plain object's properties to AMQP's bytes.
     #[wasm_bindgen(js_name = encodeProperties)]
-    pub fn encode_properties(properties: &JsValue) -> Result<Vec<u8>, JsValue> {
+    pub fn encode_properties(properties: &PlainProperties) -> Result<Vec<u8>, JsValue> {
         let values = read_properties(properties)?;
         let mut encoded = Vec::new();
         values.encode(&mut encoded).map_err(|malformed| type_error(&format!("bad properties: {malformed}")))?;
@@ -121,7 +122,7 @@ impl Server {
     }
 
     /// Converts AMQP's bytes to a plain object, with `exact` values as in `list`.
-    #[wasm_bindgen(js_name = decodeProperties)]
+    #[wasm_bindgen(js_name = decodeProperties, unchecked_return_type = "Properties")]
     pub fn decode_properties(raw: &[u8], exact: bool) -> Result<JsValue, JsValue> {
         let properties =
             Properties::parse(raw).map_err(|malformed| type_error(&format!("bad properties: {malformed}")))?;

@@ -38,6 +38,22 @@ test("a reload empties the queue in memory, and the durable one still has all it
   await close();
 });
 
+test("for the model and both brokers the page loads one wasm", async () => {
+  const { page, errors, close } = await open("?v=1&lambda=40&mu=10&consumers=1");
+  const loaded = new Set();
+  page.context().on("request", (request) => {
+    if (request.url().endsWith(".wasm")) loaded.add(new URL(request.url()).pathname);
+  });
+  await page.reload();
+  await textMatches(page, "#model-name", /^M\/M\/1$/);
+  await textMatches(page, "#verdict-headline", /^The queue (should )?grow/);
+  await page.check("#storage input[value=durable]");
+  await textMatches(page, "#link-text", /^The broker keeps its messages in this browser’s files/);
+  assert.match([...loaded].join(), /^\/assets\/lab_bg-[\w-]+\.wasm$/);
+  assert.deepEqual(errors, []);
+  await close();
+});
+
 test("two tabs share the durable queue, theory covers both, and the second goes on when the first ends", async () => {
   const { page, errors, close } = await open("?v=1&lambda=40&mu=10&consumers=1&storage=durable");
   await textMatches(page, "#verdict-headline", /^The queue (should )?grow/);

@@ -27,7 +27,7 @@ function fileOf(path) {
   if (!/^[123]$/.test(release)) return undefined;
   if (rest.length === 0) return inRoot("tests", "tabs", folder);
   if (folder === "dist") return join(PACKAGE, "dist", within);
-  if (folder === "wasm" && release === "3") return join(PACKAGE, "wasm", within.replaceAll("server", "lab"));
+  if (folder === "wasm" && release === "3") return join(PACKAGE, "wasm", within.replaceAll("tab", "lab"));
   if (folder === "wasm") return join(PACKAGE, "wasm", within);
   if (folder === "amqp-client") return join(CLIENT, within);
   return undefined;

@@ -5,7 +5,7 @@
 //
 // However many verbs one burst has, one turn follows it. The verbs act in the virtual host in use, which is set only
 // when it changes. The broker is in memory: a panic ends it. `JournalEngine` has a broker that outlives panics.
-import type { Bound, Limits, Matcher, Properties, Restored, Server, ServerOptions } from "./abi.js";
+import type { Bound, EmbedServer, Limits, Matcher, Properties, Restored, ServerOptions } from "./abi.js";
 import type { Artifact } from "./artifact.js";
 import type { Clock } from "./clock.js";
 import { faultBy } from "./errors.js";
@@ -14,14 +14,28 @@ import { Instance, Poisoned } from "./instance.js";
 /** The virtual host that always exists. */
 export const DEFAULT_VIRTUAL_HOST = "/";
 
+/** Virtual hosts of a broker that may have several. */
+export interface VirtualHosts<S> {
+  /** Makes the following embedded verbs apply to this virtual host. */
+  enter(server: S, name: string): void;
+}
+
+const ONE_VIRTUAL_HOST: VirtualHosts<unknown> = {
+  enter: (_server, name) => {
+    throw new Error(`This broker has no virtual host '${name}'.`);
+  },
+};
+
 /** Options of an engine. */
-export interface EngineOptions {
-  artifact: Artifact<Bound<Server>>;
+export interface EngineOptions<S extends EmbedServer = EmbedServer> {
+  artifact: Artifact<Bound<S>>;
   limits: Limits;
   /** 32 bytes from which names are generated; random by default. */
   seed?: Uint8Array | undefined;
   /** Matches patterns of policies; without it a pattern is a plain name. */
   matches?: Matcher | undefined;
+  /** Without it there is only the default one. */
+  virtualHosts?: VirtualHosts<S>;
   clock: Clock;
   /** Runs a function soon, but not now. */
   soon: (run: () => void) => void;
@@ -45,31 +59,33 @@ export function isPanic(error: unknown): boolean {
 }
 
 /** Returns the options of a new broker. */
-export function serverOptions({ limits, matches, seed }: EngineOptions): ServerOptions {
+export function serverOptions({ limits, matches, seed }: Omit<EngineOptions, "artifact">): ServerOptions {
   return { ...limits, matches, seed: seed ?? crypto.getRandomValues(new Uint8Array(32)) };
 }
 
 /** Makes a broker in memory. */
-function inMemory(options: EngineOptions): Instance<Server> {
+function inMemory<S extends EmbedServer>(options: EngineOptions<S>): Instance<S> {
   return new Instance(options.artifact, ({ Server }) => new Server(serverOptions(options), options.clock.now()));
 }
 
 /** One wasm broker, driven in turns. */
-export class Engine {
+export class Engine<S extends EmbedServer = EmbedServer> {
   readonly clock: Clock;
   readonly onError: (error: unknown) => void;
   readonly #soon: (run: () => void) => void;
   readonly #afterTurn: (() => void)[] = [];
-  #instance: Instance<Server>;
+  readonly #virtualHosts: VirtualHosts<S>;
+  #instance: Instance<S>;
   #inUse = DEFAULT_VIRTUAL_HOST;
   #turnIsDue = false;
   #closed = false;
   #deadlineMs = Infinity;
 
-  constructor(options: EngineOptions, instance = inMemory(options)) {
+  constructor(options: EngineOptions<S>, instance = inMemory(options)) {
     this.clock = options.clock;
     this.onError = options.onError;
     this.#soon = options.soon;
+    this.#virtualHosts = options.virtualHosts ?? ONE_VIRTUAL_HOST;
     this.#instance = instance;
   }
 
@@ -101,13 +117,13 @@ export class Engine {
   async begin(): Promise<void> {}
 
   /** Calls into the broker, without consequences to handle. */
-  ask<T>(call: (server: Server) => T): T {
+  ask<T>(call: (server: S) => T): T {
     if (this.#closed) throw new Error("This broker is closed.");
     return this.#instance.ask(call);
   }
 
   /** Calls into the broker; a turn will follow. */
-  change<T>(call: (server: Server) => T): T {
+  change<T>(call: (server: S) => T): T {
     // The first call of a burst sets the time; the rest of the burst happens at that moment.
     if (!this.#turnIsDue) this.ask((server) => server.setNow(this.clock.now()));
     const answer = this.ask(call);
@@ -116,20 +132,17 @@ export class Engine {
   }
 
   /** Like `change`, with embedded verbs acting in this virtual host. */
-  changeIn<T>(virtualHost: string, call: (server: Server) => T): T {
+  changeIn<T>(virtualHost: string, call: (server: S) => T): T {
     return this.change((server) => {
-      this.#use(server, virtualHost);
+      if (this.#inUse !== virtualHost) this.#virtualHosts.enter(server, virtualHost);
+      this.#inUse = virtualHost;
       return call(server);
     });
   }
 
-  /** Deletes a virtual host with its contents. Returns whether it existed. */
-  deleteVirtualHost(name: string): boolean {
-    return this.change((server) => {
-      // A new one of this name is another one.
-      if (this.#inUse === name) this.#inUse = "";
-      return server.deleteVirtualHost(name);
-    });
+  /** Notes that a virtual host was deleted: a new one of this name is another one. */
+  leaveVirtualHost(name: string): void {
+    if (this.#inUse === name) this.#inUse = "";
   }
 
   /** Requests a turn. */
@@ -213,16 +226,10 @@ export class Engine {
   }
 
   /** Goes on with another instance. */
-  protected goOnWith(instance: Instance<Server>): void {
+  protected goOnWith(instance: Instance<S>): void {
     this.#instance = instance;
     this.#inUse = DEFAULT_VIRTUAL_HOST;
     this.#turnIsDue = false;
-  }
-
-  #use(server: Server, virtualHost: string): void {
-    if (this.#inUse === virtualHost) return;
-    server.useVirtualHost(virtualHost);
-    this.#inUse = virtualHost;
   }
 
   #turnIfDue(): void {

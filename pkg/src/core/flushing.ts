@@ -1,6 +1,6 @@
 // Flushing: when a journal is flushed, and what waits for it. There is one flush at a time; meanwhile others wait for
 // the next one.
-import type { Server, Store } from "./abi.js";
+import type { Store, TabServer } from "./abi.js";
 import { StoreFailure } from "./errors.js";
 
 interface Waiting {
@@ -13,9 +13,9 @@ interface Waiting {
 /** The broker whose journal is flushed, as its engine exposes it. */
 export interface FlushedBroker {
   /** Calls into the broker. */
-  ask<T>(call: (server: Server) => T): T;
+  ask<T>(call: (server: TabServer) => T): T;
   /** Calls into the broker; a turn will follow. */
-  change<T>(call: (server: Server) => T): T;
+  change<T>(call: (server: TabServer) => T): T;
   /** Requests a turn. */
   touch(): void;
   /** Runs a turn now. */
@@ -92,7 +92,7 @@ export class Flushing {
   }
 
   /** Flushes the store. Returns a function that reports the result to the broker. */
-  async #outcome(mark: number): Promise<(server: Server) => void> {
+  async #outcome(mark: number): Promise<(server: TabServer) => void> {
     try {
       await this.#store.flush();
       return (server) => server.flushed(mark);
@@ -103,7 +103,7 @@ export class Flushing {
   }
 
   // The replies that waited leave in a turn at once, which starts the next flush.
-  #end(tell: (server: Server) => void): void {
+  #end(tell: (server: TabServer) => void): void {
     this.#underWay = undefined;
     this.#broker.attempt(() => {
       this.#broker.change(tell);

@@ -3,7 +3,7 @@
 //
 //   turn() ──> a flush ──> the store ──> durable answers ──> turn()
 //   a panic ──soon──> a new instance, from the journal ──> each afterRestart
-import type { JournalBound, JournalOptions, Restored, Server, Store } from "./abi.js";
+import type { JournalBound, JournalOptions, Restored, Store, TabServer } from "./abi.js";
 import type { Artifact } from "./artifact.js";
 import { Engine, type EngineOptions, Restarting, serverOptions } from "./engine.js";
 import { Panic } from "./errors.js";
@@ -15,30 +15,30 @@ const PANICS_MAX = 3;
 const PANICS_MS = 60_000;
 
 /** Options of an engine with a journal. */
-export interface JournalEngineOptions extends EngineOptions {
-  artifact: Artifact<JournalBound<Server>>;
+export interface JournalEngineOptions<S extends TabServer = TabServer> extends EngineOptions<S> {
+  artifact: Artifact<JournalBound<S>>;
   /** The store, and how to open it. */
   journal: JournalOptions & { store: Store };
 }
 
 /** Recovers a broker from its journal. */
-function opened(options: JournalEngineOptions): Instance<Server> {
+function opened<S extends TabServer>(options: JournalEngineOptions<S>): Instance<S> {
   const { store, ...journal } = options.journal;
-  const start = ({ Server }: JournalBound<Server>) =>
+  const start = ({ Server }: JournalBound<S>) =>
     Server.open({ ...serverOptions(options), ...journal }, store, options.clock.now());
   return new Instance(options.artifact, start);
 }
 
 /** One wasm broker with a journal, driven in turns. */
-export class JournalEngine extends Engine {
-  readonly #options: JournalEngineOptions;
+export class JournalEngine<S extends TabServer = TabServer> extends Engine<S> {
+  readonly #options: JournalEngineOptions<S>;
   readonly #afterRestart: (() => void)[] = [];
   readonly #flushing: Flushing;
   #restarting: Promise<void> | undefined;
   #panic: unknown;
   #panicsMs: number[] = [];
 
-  constructor(options: JournalEngineOptions) {
+  constructor(options: JournalEngineOptions<S>) {
     super(options, opened(options));
     this.#options = options;
     this.#flushing = new Flushing(this, options.journal.store);
@@ -56,7 +56,7 @@ export class JournalEngine extends Engine {
     await this.#flushing.begin((call) => super.ask(call));
   }
 
-  override ask<T>(call: (server: Server) => T): T {
+  override ask<T>(call: (server: S) => T): T {
     if (this.#restarting && !this.closed) throw new Restarting(this.#panic);
     try {
       return super.ask(call);

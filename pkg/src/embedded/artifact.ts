@@ -1,5 +1,5 @@
 // Artifact: the wasm of the brokers that a program makes in its own thread; the entry points load it.
-import type { Bound, Server } from "../core/abi.js";
+import type { Bound, EmbedServer } from "../core/abi.js";
 import { Provided } from "../core/artifact.js";
 
-export const embedded = new Provided<Bound<Server>>();
+export const embedded = new Provided<Bound<EmbedServer>>();

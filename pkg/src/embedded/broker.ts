@@ -1,6 +1,6 @@
 // Broker: the embedded broker. Its verbs act at once; deliveries reach callbacks in the following turn, never inside a
 // verb.
-import type { Properties, QueueStatus, Server, Stats, Table } from "../core/abi.js";
+import type { EmbedServer, ExchangeType, Policy, Properties, QueueStatus, Stats, Table } from "../core/abi.js";
 import {
   type Body,
   bodyBytes,
@@ -15,7 +15,6 @@ import {
 } from "../core/arguments.js";
 import { ManualClock } from "../core/clock.js";
 import { DEFAULT_VIRTUAL_HOST, Engine } from "../core/engine.js";
-import type { ExchangeType } from "../core/named-arguments.js";
 import { checkCost, matches } from "../core/patterns.js";
 import { reportUncaught } from "../core/report.js";
 import { embedded } from "./artifact.js";
@@ -174,7 +173,7 @@ export class Broker {
     callable(callback, "callback");
     const { consumerTag, onCancel, ...how } = consumption(options);
     const tag = this.#change((server) => server.consume(queue, consumerTag, how));
-    const start = (server: Server) => server.consume(queue, tag, how);
+    const start = (server: EmbedServer) => server.consume(queue, tag, how);
     this.#consumers.add({ virtualHost: this.#virtualHost, tag, callback, onCancel, start });
     return tag;
   }
@@ -237,7 +236,7 @@ export class Broker {
   }
 
   /** @internal Checks a policy, including that its pattern does not take too long for the existing names. */
-  checkedPolicy(policy: PolicyOptions): Required<PolicyOptions> {
+  checkedPolicy(policy: PolicyOptions): Required<Policy> {
     const checked = policyOf(policy);
     checkCost(
       checked.pattern,
@@ -316,7 +315,7 @@ export class Broker {
     return engine.deadlineMs - clock.now();
   }
 
-  #change<T>(call: (server: Server) => T): T {
+  #change<T>(call: (server: EmbedServer) => T): T {
     return this.#engine.changeIn(this.#virtualHost, call);
   }
 }

@@ -1,5 +1,5 @@
 // Consumers: the callbacks of the embedded consumers of one engine, over all its virtual hosts.
-import type { Server } from "../core/abi.js";
+import type { EmbedServer } from "../core/abi.js";
 import type { Engine } from "../core/engine.js";
 import { BrokerError } from "../core/errors.js";
 import { type BatchEntry, type Message, readBatch } from "./message.js";
@@ -14,7 +14,7 @@ export interface Consumer {
   callback: ConsumerCallback;
   onCancel: (() => void) | undefined;
   /** Starts it again, with the same tag. */
-  start: (server: Server) => void;
+  start: (server: EmbedServer) => void;
 }
 
 /** The embedded consumers of an engine. */
@@ -61,7 +61,7 @@ export class Consumers {
 
   /** Takes the batch of deliveries that wasm has packed. */
   #takeBatch(): BatchEntry[] {
-    const batch = this.engine.ask((server: Server) => {
+    const batch = this.engine.ask((server: EmbedServer) => {
       const length = server.batchLength();
       const bytes = length === 0 ? undefined : this.engine.copyOut(server.batchPointer(), length);
       server.batchTaken();

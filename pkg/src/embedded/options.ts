@@ -1,9 +1,8 @@
 // Options: of brokers, exchanges, queues and consumers, and their validation.
-import type { Limits, Table } from "../core/abi.js";
+import type { ConsumerArguments, ExchangeArguments, Limits, Policy, QueueArguments, Table } from "../core/abi.js";
 import { callable, flag, optionalWhole, record, shortText, whole, wrong } from "../core/arguments.js";
 import { type Clock, ManualClock, SystemClock } from "../core/clock.js";
 import { EXCHANGE_FLAGS, QUEUE_FLAGS } from "../core/flags.js";
-import type { ConsumerArguments, ExchangeArguments, QueueArguments } from "../core/named-arguments.js";
 import { faultOf } from "../core/patterns.js";
 
 /** Options of a broker. */
@@ -105,17 +104,18 @@ export function clockOf(clock: unknown): Clock {
 }
 
 /** Converts a declaration's options to the form that wasm takes. */
-export function declared<T extends { arguments?: object | undefined }>(
+export function declared<T extends { arguments?: object | undefined }, Flag extends string & keyof T>(
   options: T | undefined,
-  flags: readonly (string & keyof T)[],
-): object {
+  flags: readonly Flag[],
+): Record<Flag, boolean> & { arguments: object } {
   const chosen = record(options, "options", [...flags, "arguments"]) as T;
   const checked = flags.map((name) => [name, flag(chosen[name], name)] as const);
-  return { ...Object.fromEntries(checked), arguments: record(chosen.arguments, "arguments") };
+  const declaration = Object.fromEntries(checked) as Record<Flag, boolean>;
+  return { ...declaration, arguments: record(chosen.arguments, "arguments") };
 }
 
 /** Checks a policy, and returns it with all parts. */
-export function policyOf(policy: PolicyOptions): Required<PolicyOptions> {
+export function policyOf(policy: PolicyOptions): Required<Policy> {
   const chosen = record(policy, "policy", ["pattern", "applyTo", "priority", "definition"]);
   const { applyTo = "all", pattern, priority = 0 } = chosen;
   if (typeof pattern !== "string") throw wrong("pattern", "a regular expression as a string", pattern);

@@ -1,9 +1,13 @@
 // Public: the exports of "pocketmq", however its wasm was loaded.
 export type {
+  ConsumerArguments,
+  ExchangeArguments,
+  ExchangeType,
   JournalOptions,
   JournalStats,
   Limits,
   Properties,
+  QueueArguments,
   QueueStats,
   QueueStatus,
   Restored,
@@ -13,7 +17,6 @@ export type {
 } from "../core/abi.js";
 export type { Body } from "../core/arguments.js";
 export { BrokerError, Fault, Panic, StoreFailure } from "../core/errors.js";
-export type { ConsumerArguments, ExchangeArguments, ExchangeType, QueueArguments } from "../core/named-arguments.js";
 export { Broker, type ConsumerCallback } from "./broker.js";
 export type { Message, OutgoingMessage } from "./message.js";
 export type {

@@ -1,8 +1,8 @@
 // "pocketmq" in browsers, Node, Deno and Bun: the embedded broker.
-import * as server from "../../wasm/server/server.js";
+import * as embed from "../../wasm/embed/embed.js";
 import { load } from "../core/load.js";
 import { embedded } from "../embedded/artifact.js";
 
 export * from "../embedded/public.js";
 
-embedded.provide(await load(server, new URL("../../wasm/server/server_bg.wasm", import.meta.url)));
+embedded.provide(await load(embed, new URL("../../wasm/embed/embed_bg.wasm", import.meta.url)));

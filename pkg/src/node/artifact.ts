@@ -1,5 +1,5 @@
 // Artifact: the wasm of the brokers that listen; the entry point loads it.
-import type { JournalBound, Server } from "../core/abi.js";
+import type { JournalBound, NodeServer } from "../core/abi.js";
 import { Provided } from "../core/artifact.js";
 
-export const listening = new Provided<JournalBound<Server>>();
+export const listening = new Provided<JournalBound<NodeServer>>();

@@ -1,7 +1,7 @@
 // Listen: a broker on TCP ports of this machine, over TLS, HTTP and WebSocket if configured.
 import type { Server as HttpServer } from "node:http";
 import { createServer, type Server as NetServer } from "node:net";
-import type { Restored, Stats } from "../core/abi.js";
+import type { NodeServer, Restored, Stats } from "../core/abi.js";
 import { SystemClock } from "../core/clock.js";
 import { DEFAULT_VIRTUAL_HOST, Engine } from "../core/engine.js";
 import { Fault } from "../core/errors.js";
@@ -118,11 +118,11 @@ export async function listen(options?: ListenOptions): Promise<ListeningBroker> 
   const chosen = checked(options);
   const data = chosen.data === undefined ? undefined : await openData(chosen.data);
   const bound: Bound[] = [];
-  let engine: Engine | undefined;
+  let engine: Engine<NodeServer> | undefined;
   try {
     engine = newEngine(chosen, data);
     await engine.begin();
-    const operations = new Operations(new Consumers(engine), { remoteGuest: chosen.remoteGuest ?? false });
+    const operations = new Operations(engine, new Consumers(engine), { remoteGuest: chosen.remoteGuest ?? false });
     setUp(operations, chosen, data?.access);
     const { authMechanisms: mechanisms = ["PLAIN", "AMQPLAIN"] } = chosen;
     const connections = new Connections(engine, { guard: operations.loginGuard, mechanisms });
@@ -141,11 +141,12 @@ async function openData(path: string): Promise<Data> {
   return Data.open(path);
 }
 
-function newEngine(options: ListenOptions, data: Data | undefined): Engine {
+function newEngine(options: ListenOptions, data: Data | undefined): Engine<NodeServer> {
   const how = {
     artifact: listening.artifact,
     limits: checkedLimits(options),
     matches,
+    virtualHosts: { enter: (server: NodeServer, name: string) => server.useVirtualHost(name) },
     clock: new SystemClock(),
     soon: setImmediate,
     onError: options.onError ?? reportUncaught,

@@ -1,5 +1,5 @@
 // Operations: an operator's actions on a running broker, which keep the broker and the host's users consistent.
-import type { Kind, Report, Table } from "../core/abi.js";
+import type { Kind, NodeServer, Report, Table } from "../core/abi.js";
 import { shortText } from "../core/arguments.js";
 import { DEFAULT_VIRTUAL_HOST, type Engine } from "../core/engine.js";
 import { Broker } from "../embedded/broker.js";
@@ -14,15 +14,15 @@ const NO_DESCRIPTION: VirtualHost = { description: "", tags: [] };
 
 /** A broker and its operator's actions. */
 export class Operations {
-  readonly engine: Engine;
+  readonly engine: Engine<NodeServer>;
   readonly access: Access;
   readonly loginGuard: LoginGuard;
   readonly #consumers: Consumers;
   readonly #brokers = new Map<string, Broker>();
   #accessFile: AccessFile | undefined;
 
-  constructor(consumers: Consumers, options: { remoteGuest: boolean }) {
-    this.engine = consumers.engine;
+  constructor(engine: Engine<NodeServer>, consumers: Consumers, options: { remoteGuest: boolean }) {
+    this.engine = engine;
     this.#consumers = consumers;
     const changed = () => this.engine.change((server) => server.accessChanged());
     this.loginGuard = new LoginGuard(() => this.engine.clock.now());
@@ -124,7 +124,8 @@ export class Operations {
   /** Deletes a virtual host with its contents, and closes the connections to it. Returns whether it existed. */
   deleteVirtualHost(name: string): boolean {
     this.#brokers.delete(name);
-    this.engine.deleteVirtualHost(name);
+    this.engine.change((server) => server.deleteVirtualHost(name));
+    this.engine.leaveVirtualHost(name);
     return this.access.deleteVirtualHost(name);
   }
 

@@ -1,35 +1,43 @@
-// Port host: a small replacement on Node for the browser's worker: one broker, AMQP over MessagePorts.
+// Port host: the package's own, on Node, with one broker in memory.
+import { PortHost } from "../../dist/browser/host/port-host.js";
+import { SystemClock } from "../../dist/core/clock.js";
+import { Engine } from "../../dist/core/engine.js";
+import { load } from "../../dist/core/load.js";
+import { reportUncaught } from "../../dist/core/report.js";
+import * as tab from "../../wasm/tab/tab.js";
 
-import "pocketmq";
-import { embedded } from "../../dist/embedded/artifact.js";
+const tabArtifact = await load(tab, new URL("../../wasm/tab/tab_bg.wasm", import.meta.url));
+
+/** Starts a broker. */
+export function startHost({ artifact = tabArtifact, onError = reportUncaught } = {}) {
+  const clock = new SystemClock();
+  const engine = new Engine({ artifact, limits: {}, clock, soon: setImmediate, onError });
+  const host = new PortHost(engine);
+  const connect = () => {
+    const { port1, port2 } = new MessageChannel();
+    host.serve(port2);
+    return port1;
+  };
+  return { engine, host, connect };
+}
 
 /** Serves AMQP on one port; the output can be cut into pieces. */
 export function hostPort(port, cut = (bytes) => [bytes]) {
-  const { Server, memory } = embedded.artifact();
-  const server = new Server({ seed: new Uint8Array(32) }, 0);
-  const id = server.connect({ loopback: true });
+  const { host } = startHost();
   const read = [];
-  const turn = () => {
-    server.turn(0);
-    while (server.nextOutput() !== -1) write();
-  };
-  const write = () => {
-    const output = new Uint8Array(memory.buffer, server.outputPointer(id), server.outputLength(id)).slice();
-    server.outputTaken(id, output.length);
-    for (const bytes of cut(output)) port.postMessage(bytes, [bytes.buffer]);
-    if (!server.isClosed(id)) return;
-    server.disconnected(id);
-    port.postMessage(null);
-  };
-  port.onmessage = ({ data }) => {
-    if (data === null) return port.close();
-    if (typeof data === "number") return read.push(data);
-    server.receive(id, data);
-    return turn();
-  };
-  const shutdown = () => {
-    server.shutdown();
-    turn();
-  };
-  return { read, shutdown, vanish: () => port.postMessage(null) };
+  host.serve({
+    set onmessage(receive) {
+      port.onmessage =
+        receive &&
+        ((event) => {
+          if (typeof event.data === "number") read.push(event.data);
+          receive(event);
+        });
+    },
+    postMessage(data) {
+      for (const piece of data instanceof Uint8Array ? cut(data) : [data]) port.postMessage(piece);
+    },
+    close: () => port.close(),
+  });
+  return { read, shutdown: () => host.shutdown(), vanish: () => port.postMessage(null) };
 }

@@ -14,8 +14,8 @@ import { AMQPConsumer, AMQPGeneratorConsumer } from "@cloudamqp/amqp-client/amqp
 import { AMQPError } from "@cloudamqp/amqp-client/amqp-error";
 import type { AMQPMessage } from "@cloudamqp/amqp-client/amqp-message";
 import type { AMQPProperties } from "@cloudamqp/amqp-client/amqp-properties";
+import type { ExchangeArguments, ExchangeType, QueueArguments } from "../../core/abi.js";
 import type { Body } from "../../core/arguments.js";
-import type { ExchangeArguments, ExchangeType, QueueArguments } from "../../core/named-arguments.js";
 import { uniqueName } from "../wire.js";
 import type { PortClient } from "./port-client.js";
 import { Publisher } from "./publisher.js";
@@ -196,12 +196,12 @@ export class Channel extends AMQPChannel {
 
   override async queueBind(queue: string, exchange: string, routingKey: string, args = {}): Promise<void> {
     await this.#call((inner) => inner.queueBind(queue, exchange, routingKey, args));
-    this.#connection.topology.queueBound(queue, exchange, routingKey, args);
+    this.#connection.topology.bound("queueBind", queue, exchange, routingKey, args);
   }
 
   override async queueUnbind(queue: string, exchange: string, routingKey: string, args = {}): Promise<void> {
     await this.#call((inner) => inner.queueUnbind(queue, exchange, routingKey, args));
-    this.#connection.topology.queueUnbound(queue, exchange, routingKey, args);
+    this.#connection.topology.unbound("queueBind", queue, exchange, routingKey, args);
   }
 
   override queuePurge(queue: string) {
@@ -225,12 +225,12 @@ export class Channel extends AMQPChannel {
 
   override async exchangeBind(destination: string, source: string, routingKey = "", args = {}): Promise<void> {
     await this.#call((inner) => inner.exchangeBind(destination, source, routingKey, args));
-    this.#connection.topology.exchangeBound(destination, source, routingKey, args);
+    this.#connection.topology.bound("exchangeBind", destination, source, routingKey, args);
   }
 
   override async exchangeUnbind(destination: string, source: string, routingKey = "", args = {}): Promise<void> {
     await this.#call((inner) => inner.exchangeUnbind(destination, source, routingKey, args));
-    this.#connection.topology.exchangeUnbound(destination, source, routingKey, args);
+    this.#connection.topology.unbound("exchangeBind", destination, source, routingKey, args);
   }
 
   /** Begins transactions. A change of leaders undoes uncommitted ones. */

@@ -1,7 +1,14 @@
 // Public: the exports of "pocketmq/browser".
 export { AMQPError } from "@cloudamqp/amqp-client/amqp-error";
-export type { Limits, QueueStats, Stats } from "../../core/abi.js";
-export type { ConsumerArguments, ExchangeArguments, ExchangeType, QueueArguments } from "../../core/named-arguments.js";
+export type {
+  ConsumerArguments,
+  ExchangeArguments,
+  ExchangeType,
+  Limits,
+  QueueArguments,
+  QueueStats,
+  Stats,
+} from "../../core/abi.js";
 export type { SharedStats } from "../wire.js";
 export { SiteDataCleared, TimedOut } from "../within.js";
 export type { Channel } from "./channel.js";

@@ -3,6 +3,8 @@
 import type { AMQPChannel, ExchangeParams, QueueParams } from "@cloudamqp/amqp-client/amqp-channel";
 
 type Arguments = object;
+type BindVerb = "queueBind" | "exchangeBind";
+type Binding = [destination: string, source: string, routingKey: string, args: Arguments];
 type Declare = (channel: AMQPChannel) => Promise<unknown>;
 
 interface Declared {
@@ -39,30 +41,18 @@ export class Topology {
     this.#exchanges.delete(name);
   }
 
-  queueBound(queue: string, exchange: string, routingKey: string, args: Arguments): void {
-    const key = bindingKey("queue", queue, exchange, routingKey, args);
-    const isTransient = isLost(this.#queues.get(queue)) || isLost(this.#exchanges.get(exchange));
-    this.#bindings.set(key, {
-      declare: (channel) => channel.queueBind(queue, exchange, routingKey, { ...args }),
-      isTransient,
+  /** Notes that `destination` was bound to `source`. */
+  bound(verb: BindVerb, ...binding: Binding): void {
+    const [destination, source, routingKey, args] = binding;
+    const destinations = verb === "queueBind" ? this.#queues : this.#exchanges;
+    this.#bindings.set(bindingKey(verb, binding), {
+      declare: (channel) => channel[verb](destination, source, routingKey, { ...args }),
+      isTransient: isLost(destinations.get(destination)) || isLost(this.#exchanges.get(source)),
     });
   }
 
-  queueUnbound(queue: string, exchange: string, routingKey: string, args: Arguments): void {
-    this.#bindings.delete(bindingKey("queue", queue, exchange, routingKey, args));
-  }
-
-  exchangeBound(destination: string, source: string, routingKey: string, args: Arguments): void {
-    const key = bindingKey("exchange", destination, source, routingKey, args);
-    const isTransient = isLost(this.#exchanges.get(destination)) || isLost(this.#exchanges.get(source));
-    this.#bindings.set(key, {
-      declare: (channel) => channel.exchangeBind(destination, source, routingKey, { ...args }),
-      isTransient,
-    });
-  }
-
-  exchangeUnbound(destination: string, source: string, routingKey: string, args: Arguments): void {
-    this.#bindings.delete(bindingKey("exchange", destination, source, routingKey, args));
+  unbound(verb: BindVerb, ...binding: Binding): void {
+    this.#bindings.delete(bindingKey(verb, binding));
   }
 
   /**
@@ -85,6 +75,6 @@ export class Topology {
 
 const isLost = (end: Declared | undefined): boolean => end?.isTransient === true;
 
-function bindingKey(kind: string, ...binding: unknown[]): string {
-  return JSON.stringify([kind, ...binding]);
+function bindingKey(verb: BindVerb, binding: Binding): string {
+  return JSON.stringify([verb, ...binding]);
 }

@@ -9,7 +9,6 @@
 //   worker ── { type: "leads" | "failed" | "ended", ... } ──> page
 //
 // The worker's name carries the options.
-import type { JournalBound, Server } from "../../core/abi.js";
 import type { Artifact } from "../../core/artifact.js";
 import {
   type FromCandidate,
@@ -21,7 +20,7 @@ import {
   type ToCandidate,
   uniqueName,
 } from "../wire.js";
-import { type Election, Leader } from "./leader.js";
+import { type Election, Leader, type LeaderBound } from "./leader.js";
 import { LEASE_MS, Lease, ownLock } from "./lease.js";
 import { Watch } from "./watch.js";
 
@@ -41,7 +40,7 @@ const me = uniqueName();
 const news = new BroadcastChannel(lock);
 const standing = new AbortController();
 const watch = new Watch((message) => news.postMessage(message), considerStealing);
-let artifact: Artifact<JournalBound<Server>>;
+let artifact: Artifact<LeaderBound>;
 let leader: Leader | undefined;
 /** The client that holds the lock and was never heard, and since when. */
 let unheard: { clientId: string | undefined; sinceMs: number } | undefined;
@@ -63,7 +62,7 @@ news.onmessage = (event: MessageEvent) => {
 };
 
 /** Stands by, once the broker's wasm is loaded. */
-export async function stand(loading: Promise<Artifact<JournalBound<Server>>>): Promise<void> {
+export async function stand(loading: Promise<Artifact<LeaderBound>>): Promise<void> {
   artifact = await loading;
   await holdOwnLock();
   void hold({ signal: standing.signal });

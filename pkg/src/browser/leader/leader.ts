@@ -1,10 +1,11 @@
 // Leader: the one broker of all tabs, opened from its files, and its followers: tabs, iframes and workers.
-import type { JournalBound, Server, Stats } from "../../core/abi.js";
+import type { JournalBound, Stats, TabServer } from "../../core/abi.js";
 import type { Artifact } from "../../core/artifact.js";
-import { SystemClock } from "../../core/clock.js";
 import { Engine } from "../../core/engine.js";
 import { Fault, Panic, StoreFailure } from "../../core/errors.js";
 import { JournalEngine } from "../../core/journal-engine.js";
+import { PortHost } from "../host/port-host.js";
+import { macrotasks, type WakerBound, WakingClock } from "../host/waking-clock.js";
 import { Liveness } from "../liveness.js";
 import {
   type FromLeader,
@@ -19,7 +20,6 @@ import {
 import { SiteDataCleared, within } from "../within.js";
 import type { Lease } from "./lease.js";
 import { OpfsStore } from "./opfs-store.js";
-import { PortHost } from "./port-host.js";
 
 const LEAVING_MS = 1_000;
 /** The files of a worker that has just ended are free a little later than its lock. */
@@ -29,10 +29,13 @@ const LOOK_MS = 1_000;
 /** Time limit for the browser's storage estimate. */
 const ESTIMATE_MS = 2_000;
 
+/** An instance of a leader's wasm. */
+export type LeaderBound = JournalBound<TabServer> & WakerBound;
+
 /** The result of an election, with callbacks for the end of the leadership. */
 export interface Election {
   /** The wasm of its broker. */
-  artifact: Artifact<JournalBound<Server>>;
+  artifact: Artifact<LeaderBound>;
   /** The leader's name. */
   leader: string;
   lease: Lease;
@@ -57,14 +60,14 @@ interface Storage {
 export class Leader {
   readonly #election: Election;
   readonly #storage: Storage;
-  readonly #engine: Engine;
+  readonly #engine: Engine<TabServer>;
   readonly #host: PortHost;
 
   private constructor(options: LeaderOptions, election: Election, storage: Storage) {
     this.#election = election;
     this.#storage = storage;
     this.#engine = this.#newEngine(options);
-    this.#host = new PortHost(this.#engine, election.lease, () => void this.#lost());
+    this.#host = new PortHost(this.#engine, { lease: election.lease, whenLost: () => void this.#lost() });
     const { store } = storage;
     if (!store) return;
     const looking = setInterval(() => void store.looksCleared(), LOOK_MS);
@@ -120,11 +123,12 @@ export class Leader {
     if (!(await this.#storage.store?.looksCleared())) this.#election.whenLost();
   }
 
-  #newEngine({ limits }: LeaderOptions): Engine {
+  #newEngine({ limits }: LeaderOptions): Engine<TabServer> {
+    const { artifact } = this.#election;
     const how = {
-      artifact: this.#election.artifact,
+      artifact,
       limits,
-      clock: new SystemClock(),
+      clock: new WakingClock(artifact()),
       soon: macrotasks(),
       onError: (error: unknown) => this.#report(error),
     };
@@ -173,15 +177,4 @@ function channel(name = ""): Wire {
 
 function say(wire: Wire, message: FromLeader): void {
   wire.postMessage(message);
-}
-
-/** Runs work after input that has arrived already: one turn, and one flush, for the bytes of many clients. */
-function macrotasks(): (run: () => void) => void {
-  const { port1, port2 } = new MessageChannel();
-  const waiting: (() => void)[] = [];
-  port1.onmessage = () => waiting.shift()?.();
-  return (run) => {
-    waiting.push(run);
-    port2.postMessage(null);
-  };
 }

@@ -1,7 +1,7 @@
 // Restrictions: in addition to permissions: limits of users and virtual hosts, permissions by topic, operator policies.
 
+import type { Policy } from "../../core/abi.js";
 import { matches } from "../../core/patterns.js";
-import type { PolicyOptions } from "../../embedded/options.js";
 
 /** Regular expressions for the routing keys by which a user may publish to an exchange, and bind to it. */
 export interface TopicPermissions {
@@ -21,7 +21,7 @@ export const VIRTUAL_HOST_LIMITS = ["max-connections", "max-queues"] as const;
 export class Restrictions {
   readonly users = new Map<string, LimitsByName>();
   readonly virtualHosts = new Map<string, LimitsByName>();
-  readonly #operatorPolicies = new Map<string, Map<string, Required<PolicyOptions>>>();
+  readonly #operatorPolicies = new Map<string, Map<string, Required<Policy>>>();
   /** By user, virtual host and exchange. */
   readonly #topics = new Map<string, Map<string, Map<string, TopicPermissions>>>();
   readonly #changed: () => void;
@@ -75,8 +75,8 @@ export class Restrictions {
   }
 
   /** Sets an operator policy, or deletes it when none is given; returns whether one of this name existed. */
-  setOperatorPolicy(virtualHost: string, name: string, policy: Required<PolicyOptions> | undefined): boolean {
-    const byName = this.#operatorPolicies.get(virtualHost) ?? new Map<string, Required<PolicyOptions>>();
+  setOperatorPolicy(virtualHost: string, name: string, policy: Required<Policy> | undefined): boolean {
+    const byName = this.#operatorPolicies.get(virtualHost) ?? new Map<string, Required<Policy>>();
     const was = byName.has(name);
     if (policy) this.#operatorPolicies.set(virtualHost, byName.set(name, policy));
     else byName.delete(name);
@@ -84,7 +84,7 @@ export class Restrictions {
   }
 
   /** Returns all operator policies. */
-  *operatorPolicies(): Generator<{ vhost: string; name: string; policy: Required<PolicyOptions> }> {
+  *operatorPolicies(): Generator<{ vhost: string; name: string; policy: Required<Policy> }> {
     for (const [vhost, byName] of this.#operatorPolicies)
       for (const [name, policy] of byName) yield { vhost, name, policy };
   }

@@ -4,7 +4,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { GUEST, type User } from "../access/access.js";
 import { fields } from "../definitions/fields.js";
 import { isLoopback as isLoopbackAddress } from "../net/ports.js";
-import { Answer, badRequest, notFound, Refusal, refusalOf } from "./answers.js";
+import { badRequest, notFound, Refusal, refusalOf } from "../refusals.js";
+import { Answer, refused } from "./answers.js";
 import { bindingRoutes } from "./bindings.js";
 import { Call, type Site } from "./call.js";
 import { clientRoutes } from "./clients.js";
@@ -55,7 +56,7 @@ export class Api {
     } catch (error) {
       const refusal = refusalOf(error);
       if (!refusal) throw error;
-      return refusal.answer();
+      return refused(refusal);
     }
   }
 

@@ -1,7 +1,8 @@
 // Bindings over HTTP. They have no names: a key of routing key and arguments distinguishes those with the same ends.
 import { createHash } from "node:crypto";
 import type { Report, Table } from "../../core/abi.js";
-import { created, done, notFound } from "./answers.js";
+import { notFound } from "../refusals.js";
+import { created, done } from "./answers.js";
 import type { Call } from "./call.js";
 import { writeJson } from "./json.js";
 import { oneOf } from "./lists.js";

@@ -6,7 +6,7 @@ import type { Fields } from "../definitions/fields.js";
 import type { Connections } from "../net/connections.js";
 import type { TlsOptions } from "../net/tls.js";
 import type { Operations } from "../operations.js";
-import { notAuthorised, notFound } from "./answers.js";
+import { notAuthorised, notFound } from "../refusals.js";
 import { listed } from "./lists.js";
 import type { Rates } from "./rates.js";
 

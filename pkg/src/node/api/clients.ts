@@ -1,6 +1,7 @@
 // Clients: connections, channels and consumers over HTTP, and closing of connections.
 import type { Report } from "../../core/abi.js";
-import { done, notAuthorised, notFound } from "./answers.js";
+import { notAuthorised, notFound } from "../refusals.js";
+import { done } from "./answers.js";
 import { type Call, hasTag } from "./call.js";
 import { oneOf } from "./lists.js";
 import { nodeName } from "./node.js";

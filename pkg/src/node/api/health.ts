@@ -1,6 +1,7 @@
 // Health: the checks for monitoring, each with a status; a failed one is a 503.
 import { X509Certificate } from "node:crypto";
-import { Answer, badRequest } from "./answers.js";
+import { badRequest } from "../refusals.js";
+import { Answer } from "./answers.js";
 import type { Call } from "./call.js";
 import { nodeName } from "./node.js";
 import type { Route } from "./router.js";

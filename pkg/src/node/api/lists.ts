@@ -1,7 +1,7 @@
 // Lists: sorted, cut into pages and to columns, by the query of a request.
 import type { Report } from "../../core/abi.js";
 import { faultOf, matches } from "../../core/patterns.js";
-import { badRequest, Refusal } from "./answers.js";
+import { badRequest, Refusal } from "../refusals.js";
 
 const PAGE_SIZE = 100;
 const PAGE_SIZE_MAX = 500;

@@ -2,7 +2,7 @@
 import type { Properties } from "../../core/abi.js";
 import type { Message } from "../../embedded/message.js";
 import { fields } from "../definitions/fields.js";
-import { badRequest } from "./answers.js";
+import { badRequest } from "../refusals.js";
 import type { Call } from "./call.js";
 import type { Route } from "./router.js";
 import { exchangeOf, queueOf } from "./topology.js";

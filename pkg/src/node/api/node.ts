@@ -2,8 +2,8 @@
 import { hostname } from "node:os";
 import type { Report } from "../../core/abi.js";
 import type { Versions } from "../definitions/export.js";
+import { notFound } from "../refusals.js";
 import { RABBITMQ_VERSION, version } from "../version.js";
-import { notFound } from "./answers.js";
 import type { Call } from "./call.js";
 import type { Route } from "./router.js";
 

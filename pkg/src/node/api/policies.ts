@@ -1,7 +1,8 @@
 // Policies over HTTP.
 import type { Report } from "../../core/abi.js";
 import { readPolicy } from "../definitions/read.js";
-import { created, done, notFound } from "./answers.js";
+import { notFound } from "../refusals.js";
+import { created, done } from "./answers.js";
 import type { Call } from "./call.js";
 import { oneOf } from "./lists.js";
 import type { Route } from "./router.js";

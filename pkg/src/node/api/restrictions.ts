@@ -2,7 +2,8 @@
 import type { Report } from "../../core/abi.js";
 import { type LimitsByName, USER_LIMITS, VIRTUAL_HOST_LIMITS } from "../access/restrictions.js";
 import { readOperatorPolicy, topicPermissionsOf } from "../definitions/read.js";
-import { badRequest, created, done, notFound } from "./answers.js";
+import { badRequest, notFound } from "../refusals.js";
+import { created, done } from "./answers.js";
 import type { Call } from "./call.js";
 import { oneOf } from "./lists.js";
 import type { Route } from "./router.js";

@@ -1,7 +1,7 @@
 // Router: finds the handler for a request to the HTTP API, and the tag that its user needs.
 import { addRoute, createRouter, findRoute } from "rou3";
 import type { User } from "../access/access.js";
-import { badRequest, notAuthorised } from "./answers.js";
+import { badRequest, notAuthorised } from "../refusals.js";
 import { type Call, hasTag } from "./call.js";
 
 /** A tag that a route's user needs. */

@@ -1,10 +1,10 @@
 // Topology: queues and exchanges over HTTP.
 
-import type { Report, Table } from "../../core/abi.js";
-import type { ExchangeType } from "../../core/named-arguments.js";
+import type { ExchangeType, Report, Table } from "../../core/abi.js";
 import type { ExchangeOptions, QueueOptions } from "../../embedded/options.js";
 import { readDeclaration, readExchange } from "../definitions/read.js";
-import { created, done, notFound } from "./answers.js";
+import { notFound } from "../refusals.js";
+import { created, done } from "./answers.js";
 import type { Call } from "./call.js";
 import { consumerReports } from "./clients.js";
 import { oneOf } from "./lists.js";

@@ -1,10 +1,11 @@
 // Import: adds and declares everything in definitions. Existing items stay as they are, as with RabbitMQ; those that
 // are refused are skipped, and listed.
+
+import type { ExchangeType } from "../../core/abi.js";
 import { BrokerError } from "../../core/errors.js";
-import type { ExchangeType } from "../../core/named-arguments.js";
 import type { PolicyOptions } from "../../embedded/options.js";
-import { refusalOf } from "../api/answers.js";
 import type { Operations } from "../operations.js";
+import { refusalOf } from "../refusals.js";
 import type { BindingDeclaration, Declaration, Definitions, ExchangeDeclaration } from "./read.js";
 
 const UNKNOWN_KEY = /the key '([^']*)' is unknown/;

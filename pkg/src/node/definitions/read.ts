@@ -1,7 +1,6 @@
 // Read: parses and validates definitions in RabbitMQ's format: users, virtual hosts, permissions, policies, topology.
-import type { Table } from "../../core/abi.js";
+import type { OperatorKey, Table } from "../../core/abi.js";
 import { DEFAULT_VIRTUAL_HOST } from "../../core/engine.js";
-import type { OperatorKey } from "../../core/named-arguments.js";
 import { faultOf } from "../../core/patterns.js";
 import { APPLY_TO, type PolicyOptions } from "../../embedded/options.js";
 import type { Permissions, User, VirtualHost } from "../access/access.js";

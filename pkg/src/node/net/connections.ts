@@ -2,7 +2,7 @@
 // leaves in one write for each turn, and stays in the broker while the client does not read.
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { Peer, Server } from "../../core/abi.js";
+import type { Peer, TabServer } from "../../core/abi.js";
 import type { Engine } from "../../core/engine.js";
 import type { LoginGuard } from "../access/login-guard.js";
 import { isLoopback } from "./ports.js";
@@ -63,14 +63,14 @@ export const MECHANISMS = ["PLAIN", "AMQPLAIN", "EXTERNAL", "ANONYMOUS"] as cons
 /** The AMQP connections of one engine. */
 export class Connections {
   readonly totals: Totals = { opened: 0, closed: 0, receivedBytes: 0, received: 0, sentBytes: 0, sent: 0 };
-  readonly #engine: Engine;
+  readonly #engine: Engine<TabServer>;
   readonly #options: ConnectionOptions;
   readonly #connections = new Map<number, Connection>();
   readonly #paused = new Set<Connection>();
   readonly #streams = new Set<Duplex>();
   #whenEmpty: (() => void) | undefined;
 
-  constructor(engine: Engine, options: ConnectionOptions) {
+  constructor(engine: Engine<TabServer>, options: ConnectionOptions) {
     this.#engine = engine;
     this.#options = options;
     engine.afterTurn(() => this.#flush());
@@ -232,7 +232,7 @@ export class Connections {
     });
   }
 
-  #send(server: Server, connection: Connection): void {
+  #send(server: TabServer, connection: Connection): void {
     if (connection.blocked) return;
     const length = server.outputLength(connection.id);
     if (length > 0) {

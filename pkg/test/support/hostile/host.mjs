@@ -56,13 +56,10 @@ async function worker() {
 }
 
 async function leader() {
-  await import("pocketmq");
-  const { Engine } = await import("../../../dist/core/engine.js");
-  const { SystemClock } = await import("../../../dist/core/clock.js");
-  const { PortHost } = await import("../../../dist/browser/leader/port-host.js");
-  const { reportUncaught } = await import("../../../dist/core/report.js");
-  const engine = new Engine({ limits: {}, clock: new SystemClock(), soon: setImmediate, onError: reportUncaught });
-  const host = new PortHost(engine, { isFresh: true }, () => {});
+  await import("pocketmq/node");
+  const { listening } = await import("../../../dist/node/artifact.js");
+  const { startHost } = await import("../port-host.mjs");
+  const { engine, host } = startHost(listening);
   parentPort.on("message", ({ type, port }) => type === "connect" && host.serve(port));
   parentPort.postMessage({ type: "ready" });
   const transports = (server) => server.overview().object_totals.connections;

@@ -1,0 +1,38 @@
+// Waking clock: the time of a worker's broker, and its only timer, which is in wasm.
+import { type Clock, SystemClock } from "../../core/clock.js";
+
+/** An instance of the wasm that has the class of wakers. */
+export interface WakerBound {
+  Waker: new (wake: () => void) => { wakeAfter(ms: number): void };
+}
+
+/** The system's clock, with a wasm instance for itself: a panic of a broker does not end it. */
+export class WakingClock implements Clock {
+  readonly #system = new SystemClock();
+  readonly #waker: { wakeAfter(ms: number): void };
+  #wake = () => {};
+
+  constructor({ Waker }: WakerBound) {
+    this.#waker = new Waker(() => this.#wake());
+  }
+
+  now(): number {
+    return this.#system.now();
+  }
+
+  wakeAt(deadlineMs: number, wake: () => void): void {
+    this.#wake = wake;
+    this.#waker.wakeAfter(deadlineMs - this.now());
+  }
+}
+
+/** Runs functions after everything that has arrived already: one turn, and one flush, for the bytes of many clients. */
+export function macrotasks(): (run: () => void) => void {
+  const { port1, port2 } = new MessageChannel();
+  const waiting: (() => void)[] = [];
+  port1.onmessage = () => waiting.shift()?.();
+  return (run) => {
+    waiting.push(run);
+    port2.postMessage(null);
+  };
+}
