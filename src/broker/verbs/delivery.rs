@@ -395,7 +395,7 @@ fn hand_over(
     let (redelivered, is_timed) = (known.was_delivered(position), known.settings.consumer_timeout_ms.is_some());
     let delivery_tag = taker.next_delivery_tag();
     if !no_ack {
-        taker.consuming += u32::from(holder != Holder::Get);
+        taker.consuming += u32::from(!matches!(holder, Holder::Get));
         taker.unacked.insert(delivery_tag, Outstanding { queue, position, holder, timer: None });
     }
     Handed { queue, position, channel, delivery_tag, redelivered, no_ack, is_timed }

@@ -224,7 +224,7 @@ impl Fifo {
         !is_first && self.ready_message(position).is_some()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_ready(&mut self, position: u64) -> Delivered {
         let priority = self.priority_at(position);
         let tier = &mut self.tiers[priority];
