@@ -5,49 +5,26 @@
 //! places of a message explicitly, as the neighbours there may not be kept, or may have been written down again
 //! elsewhere. So only facts about the same thing need to be in order.
 //!
-//! A fact is an octet for its kind, and its fields in AMQP's elementary types. The table of all kinds is below, at
-//! [`facts!`]; a field's type says how it is written:
-//!
-//! ```text
-//! &str          short string                QueueId        longlong
-//! u16           short                       ExchangeKind   short string: its name
-//! u32, i32      long                        ApplyTo        short string: its name
-//! u64, i64      longlong                    Flags          octet: 1 auto-delete, 2 internal
-//! Table         table                       Vec<QueueId>   count: short | count x longlong
-//! Place         queue: longlong | position: longlong
-//! Places        count: short | count x place
-//! Parts         published: longlong | exchange, routing key: short strings | properties, body: long strings
-//! Destination   0: octet | queue: longlong, or 1: octet | exchange: short string
-//! Policy        pattern: short string | applies to: short string | priority: long | definition: table
-//! Era           position: longlong | time to live: longlong, or all ones: none
-//! ```
-//!
-//! Times are in milliseconds; the highest bit of `published` means that the message has an `x-death` from its
-//! publisher. A *place* is a queue and a position in it. There are two more kinds of place: messages of a partition
-//! that wait for their slot have [`SEALED`] added to the queue and a number of their own, and delayed messages are at
-//! queue 0, under their number.
+//! A fact is an octet for its kind, and its fields as [`field`] says. The table of all kinds is below, at [`facts!`].
 
-use crate::broker::model::exchange::{Destination, ExchangeKind};
+mod field;
+
+use crate::broker::model::exchange::{Destination, Exchange, ExchangeKind};
 use crate::broker::model::message::{Message, Parts};
-use crate::broker::model::place::{PLACE_BYTES, Place};
-use crate::broker::model::policy::{ApplyTo, Policy};
+use crate::broker::model::place::Place;
+use crate::broker::model::policy::Policy;
 use crate::broker::model::queue::tier::Era;
+use crate::broker::model::record::Record;
+use crate::broker::model::state::State;
 use crate::id::QueueId;
-use crate::properties::Properties;
 use crate::table::Table;
-use crate::wire::{Malformed, Reader, put_long_string, put_name, put_sized};
+use crate::wire::{Malformed, Reader};
 
-/// Added to a queue's number for messages that wait for their slot.
-const SEALED: u64 = 1 << 63;
-/// Added to the publication time of a message that has an `x-death` from its publisher.
-const CLAIMS_DEATHS: u64 = 1 << 63;
-const NONE: u64 = u64::MAX;
-const AUTO_DELETE: u8 = 1;
-const INTERNAL: u8 = 2;
+use field::Field;
+pub(crate) use field::{Flags, Places};
 
-/// The places of a message that was written down.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Places<'a>(&'a [u8]);
+/// Estimate of the bytes of a fact apart from its names.
+pub(crate) const FACT_BYTES: usize = 24;
 
 /// Makes the type of facts and their codec. A row has a kind, its octet, and its fields in the order in which they are
 /// written.
@@ -109,214 +86,154 @@ facts! {
     Publisher = 19 { id: &'a str, sequence: i64, used_ms: u64 }
 }
 
-/// The flags of an exchange or a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Flags {
-    pub(crate) auto_delete: bool,
-    pub(crate) internal: bool,
+/// The form in which a record is written down. The recorder makes facts of those about messages itself.
+pub(crate) enum Written<'a> {
+    Nothing,
+    /// A peer may wait for it.
+    Fact(Fact<'a>),
+    /// No peer waits for it.
+    Lazily(Fact<'a>),
+    Published {
+        message: &'a Message,
+        queues: &'a [QueueId],
+    },
+    Delayed {
+        number: u64,
+        message: &'a Message,
+        due_ms: u64,
+    },
+    /// Nothing is written down if no durable message is at this place.
+    Gone {
+        place: Place,
+        is_awaited: bool,
+    },
+    Purged {
+        queue: QueueId,
+    },
 }
 
-/// A field of a fact, as bytes.
-trait Field<'a>: Sized {
-    fn put(&self, out: &mut Vec<u8>);
-
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed>;
-}
-
-/// Makes a field of a number.
-macro_rules! number {
-    ($($type:ty, $read:ident;)*) => {
-        $(impl Field<'_> for $type {
-            fn put(&self, out: &mut Vec<u8>) {
-                out.extend_from_slice(&self.to_be_bytes());
+impl<'a> Written<'a> {
+    /// Returns what is written down of a record before it is applied to this state.
+    pub(crate) fn of(state: &State, record: &Record<'a>) -> Self {
+        match *record {
+            Record::ExchangeDeclared { name, kind, durable, auto_delete, internal, arguments } => {
+                let flags = Flags { auto_delete, internal };
+                Self::fact(durable, || Fact::Exchange { name, kind, flags, arguments: arguments.clone() })
             }
-
-            fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-                Ok(reader.$read()? as Self)
+            Record::ExchangeDeleted { name } => {
+                Self::fact(state.is_kept_exchange(name), || Fact::ExchangeGone { name })
             }
-        })*
-    };
-}
-
-number! {
-    u16, short;
-    u32, long;
-    i32, long;
-    u64, longlong;
-    i64, longlong;
-}
-
-impl<'a> Field<'a> for &'a str {
-    fn put(&self, out: &mut Vec<u8>) {
-        put_name(out, self);
-    }
-
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
-        reader.short_string()
-    }
-}
-
-impl Field<'_> for QueueId {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.index().put(out);
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        reader.longlong().map(Self::from_index)
-    }
-}
-
-impl Field<'_> for Vec<QueueId> {
-    fn put(&self, out: &mut Vec<u8>) {
-        (self.len() as u16).put(out);
-        self.iter().for_each(|queue| queue.put(out));
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        (0..reader.short()?).map(|_| QueueId::read(reader)).collect()
-    }
-}
-
-impl Field<'_> for ExchangeKind {
-    fn put(&self, out: &mut Vec<u8>) {
-        put_name(out, self.name());
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Self::named(reader.short_string()?).ok_or(Malformed("an exchange of an unknown type"))
-    }
-}
-
-impl Field<'_> for Flags {
-    fn put(&self, out: &mut Vec<u8>) {
-        out.push((u8::from(self.auto_delete) * AUTO_DELETE) | (u8::from(self.internal) * INTERNAL));
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let flags = reader.octet()?;
-        Ok(Self { auto_delete: flags & AUTO_DELETE != 0, internal: flags & INTERNAL != 0 })
-    }
-}
-
-impl Field<'_> for Table {
-    fn put(&self, out: &mut Vec<u8>) {
-        put_sized(out, |out| self.encode(out)).expect("the keys of a table that was decoded or checked are short");
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Self::decode(reader.long_string()?)
-    }
-}
-
-impl Field<'_> for Destination {
-    fn put(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Queue(queue) => {
-                out.push(0);
-                queue.put(out);
+            Record::QueueDeclared { queue, name, durable, exclusive, auto_delete, arguments } => {
+                let flags = Flags { auto_delete, internal: false };
+                Self::fact(durable && !exclusive, || Fact::Queue { queue, name, flags, arguments: arguments.clone() })
             }
-            Self::Exchange(name) => {
-                out.push(1);
-                put_name(out, name);
+            Record::QueueDeleted { queue } => Self::fact(state.is_kept_queue(queue), || Fact::QueueGone { queue }),
+            Record::PartitionsAdded { front, partitions } => {
+                let known = state.queue(front).and_then(|queue| queue.kind.partitions());
+                let known = known.map_or(0, |known| known.queues.len() as u16);
+                let fact = || Fact::Partitions { front, known, added: partitions.to_vec() };
+                Self::fact(state.is_kept_queue(front), fact)
             }
+            Record::Bound { source, destination, routing_key, arguments } => {
+                Self::fact(state.is_kept_binding(source, destination), || {
+                    let (destination, arguments) = (destination.clone(), arguments.clone());
+                    Fact::Bound { source, destination, routing_key, arguments }
+                })
+            }
+            Record::Unbound { source, destination, routing_key, arguments } => {
+                Self::fact(state.is_kept_binding(source, destination), || {
+                    let (destination, arguments) = (destination.clone(), arguments.clone());
+                    Fact::Unbound { source, destination, routing_key, arguments }
+                })
+            }
+            Record::PolicySet { name, policy } => Self::Fact(Fact::Policy { name, policy: policy.clone() }),
+            Record::PolicyDeleted { name } => Self::Fact(Fact::PolicyGone { name }),
+            Record::Published { message, queues } => Self::Published { message, queues },
+            Record::Delayed { number, message, due_ms } if message.is_kept() => {
+                Self::Delayed { number, message, due_ms }
+            }
+            Record::Settled { queue, position } => {
+                Self::Gone { place: Place::Queue(queue, position), is_awaited: true }
+            }
+            Record::Taken { queue, position } | Record::Dropped { queue, position } => {
+                Self::Gone { place: Place::Queue(queue, position), is_awaited: false }
+            }
+            Record::DelayOver { number } => Self::Gone { place: Place::Delayed(number), is_awaited: false },
+            Record::Requeued { queue, position } if state.kept_at(Place::Queue(queue, position)).is_some() => {
+                let returns = state.queue(queue).map_or(0, |queue| queue.returns(position).saturating_add(1));
+                Self::Lazily(Fact::Returned { queue, position, returns })
+            }
+            Record::Purged { queue } => Self::Purged { queue },
+            // How far a queue was delivered is noted at a clean end, and publishers are forgotten by their times.
+            Record::Delivered { .. }
+            | Record::PublishersForgotten { .. }
+            | Record::Delayed { .. }
+            | Record::Requeued { .. } => Self::Nothing,
         }
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(match reader.octet()? {
-            0 => Self::Queue(QueueId::read(reader)?),
-            _ => Self::Exchange(reader.short_string()?.into()),
-        })
+    fn fact(is_kept: bool, fact: impl FnOnce() -> Fact<'a>) -> Self {
+        if is_kept { Self::Fact(fact()) } else { Self::Nothing }
     }
 }
 
-impl Field<'_> for Policy {
-    fn put(&self, out: &mut Vec<u8>) {
-        put_name(out, &self.pattern);
-        put_name(out, self.apply_to.name());
-        self.priority.put(out);
-        self.definition.put(out);
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let (pattern, apply_to) = (reader.short_string()?.into(), ApplyTo::named(reader.short_string()?));
-        let apply_to = apply_to.ok_or(Malformed("a policy that applies to something unknown"))?;
-        Ok(Self { pattern, apply_to, priority: Field::read(reader)?, definition: Field::read(reader)? })
-    }
-}
-
-impl Field<'_> for Era {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.position.put(out);
-        self.ttl_ms.unwrap_or(NONE).put(out);
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let (position, ttl_ms) = (reader.longlong()?, reader.longlong()?);
-        Ok(Self { position, ttl_ms: Some(ttl_ms).filter(|&ttl_ms| ttl_ms != NONE) })
-    }
-}
-
-impl Field<'_> for Place {
-    fn put(&self, out: &mut Vec<u8>) {
-        let (queue, position) = match *self {
-            Self::Queue(queue, position) => (queue.index(), position),
-            Self::Sealed(queue, number) => (queue.index() | SEALED, number),
-            Self::Delayed(number) => (0, number),
-        };
-        queue.put(out);
-        position.put(out);
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let (queue, position) = (reader.longlong()?, reader.longlong()?);
-        Ok(match queue {
-            0 => Self::Delayed(position),
-            queue if queue & SEALED != 0 => Self::Sealed(QueueId::from_index(queue & !SEALED), position),
-            queue => Self::Queue(QueueId::from_index(queue), position),
-        })
+impl Fact<'_> {
+    /// Returns whether the fact still holds. Those of messages and publishers are noted again by other rules.
+    pub(crate) fn still_holds(&self, state: &State, virtual_host: &str) -> bool {
+        match self {
+            Self::VirtualHost { name } => *name == virtual_host,
+            Self::Exchange { name, kind, flags, arguments } => {
+                let declared = Exchange::new(*kind, true, flags.auto_delete, flags.internal, arguments);
+                state.exchange(name).is_some_and(|known| known.is_declared_as(&declared))
+            }
+            Self::Queue { queue, .. } | Self::Partitions { front: queue, .. } => state.is_kept_queue(*queue),
+            Self::Bound { source, destination, routing_key, arguments } => {
+                let has = |exchange: &Exchange| exchange.has_binding(destination, routing_key, arguments);
+                state.is_kept_binding(source, destination) && state.exchange(source).is_some_and(has)
+            }
+            Self::Era { queue, era } => {
+                state.queue(*queue).is_some_and(|queue| queue.eras().any(|known| known == *era))
+            }
+            Self::Policy { name, policy } => state.policies().iter().any(|known| known == (*name, policy)),
+            Self::VirtualHostGone {}
+            | Self::ExchangeGone { .. }
+            | Self::QueueGone { .. }
+            | Self::Unbound { .. }
+            | Self::PolicyGone { .. }
+            | Self::Gone { .. }
+            | Self::Returned { .. }
+            | Self::Delivered { .. }
+            | Self::Message { .. }
+            | Self::Delayed { .. }
+            | Self::OldPublisher { .. }
+            | Self::Publisher { .. } => false,
+        }
     }
 }
 
-impl<'a> Field<'a> for Places<'a> {
-    fn put(&self, out: &mut Vec<u8>) {
-        ((self.0.len() / PLACE_BYTES) as u16).put(out);
-        out.extend_from_slice(self.0);
+/// Estimates the bytes of all facts that hold, apart from messages and publishers.
+pub(crate) fn topology_bytes(state: &State) -> usize {
+    let mut scratch = Vec::new();
+    let mut table_bytes = |table: &Table| {
+        scratch.clear();
+        table.encode(&mut scratch).map_or(0, |()| scratch.len())
+    };
+    let mut bytes = 0;
+    for (name, exchange) in state.exchanges().filter(|(_, exchange)| exchange.durable) {
+        bytes += FACT_BYTES + name.len() + table_bytes(&exchange.arguments);
+        for (destination, routing_key, arguments) in exchange.bindings() {
+            if state.is_kept_binding(name, destination) {
+                bytes += FACT_BYTES + name.len() + routing_key.len() + table_bytes(&arguments);
+            }
+        }
     }
-
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
-        let count = usize::from(reader.short()?);
-        reader.bytes(count * PLACE_BYTES).map(Self)
+    for (_, queue) in state.all_queues().filter(|(_, queue)| queue.is_kept) {
+        bytes += FACT_BYTES + queue.name.len() + table_bytes(&queue.arguments) + FACT_BYTES * queue.eras().count();
     }
-}
-
-impl<'a> Field<'a> for Parts<'a> {
-    fn put(&self, out: &mut Vec<u8>) {
-        (self.published_ms | (u64::from(self.claims_deaths) * CLAIMS_DEATHS)).put(out);
-        put_name(out, self.exchange);
-        put_name(out, self.routing_key);
-        put_long_string(out, self.properties.raw());
-        put_long_string(out, self.body);
+    for (name, policy) in state.policies().iter() {
+        bytes += FACT_BYTES + name.len() + policy.pattern.len() + table_bytes(&policy.definition);
     }
-
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
-        let published = reader.longlong()?;
-        Ok(Self {
-            published_ms: published & !CLAIMS_DEATHS,
-            claims_deaths: published & CLAIMS_DEATHS != 0,
-            exchange: reader.short_string()?,
-            routing_key: reader.short_string()?,
-            properties: Properties::trusted(reader.long_string()?),
-            body: reader.long_string()?,
-        })
-    }
-}
-
-impl<'a> Places<'a> {
-    pub(crate) fn iter(self) -> impl Iterator<Item = Place> + Clone + use<'a> {
-        let places = self.0.chunks_exact(PLACE_BYTES);
-        places.map(|place| Place::read(&mut Reader::new(place)).expect("a place is as long as that"))
-    }
+    bytes
 }
 
 /// Appends a message at these places.
@@ -412,6 +329,8 @@ pub(crate) fn read_binding(bytes: &[u8]) -> Result<Bound<'_>, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::model::place::PLACE_BYTES;
+    use crate::properties::Properties;
 
     #[test]
     fn a_publisher_is_read_as_earlier_versions_wrote_it() {

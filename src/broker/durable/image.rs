@@ -16,6 +16,8 @@ use crate::broker::model::place::Place;
 use crate::broker::model::policy::Policies;
 use crate::broker::model::publisher::{self, Publishers};
 use crate::broker::model::queue::tier::{Era, tier_of};
+use crate::broker::model::record::Record;
+use crate::broker::model::state::State;
 use crate::id::QueueId;
 use crate::table::Table;
 use crate::wire::Malformed;
@@ -235,6 +237,31 @@ impl Image {
         }
     }
 
+    /// Declares and binds all that a state without messages has.
+    pub(crate) fn declare_in(&self, state: &mut State) {
+        for ExchangeImage { name, kind, flags: Flags { auto_delete, internal }, arguments } in &self.exchanges {
+            let (kind, durable, auto_delete, internal) = (*kind, true, *auto_delete, *internal);
+            state.apply(&Record::ExchangeDeclared { name, kind, durable, auto_delete, internal, arguments });
+        }
+        for (name, policy) in self.policies.iter() {
+            state.apply(&Record::PolicySet { name, policy });
+        }
+        for queue in self.queues.ids() {
+            self.queues.get(queue).expect("it is there").declare_in(state, queue);
+        }
+        for binding in &self.bindings {
+            let bound = fact::read_binding(binding).expect("it was read before");
+            let (source, ref destination, routing_key, ref arguments) = bound;
+            let is_there = match destination {
+                Destination::Queue(queue) => state.queue(*queue).is_some(),
+                Destination::Exchange(name) => state.exchange(name).is_some(),
+            };
+            if is_there && state.exchange(source).is_some() {
+                state.apply(&Record::Bound { source, destination, routing_key, arguments });
+            }
+        }
+    }
+
     /// Returns whether the virtual host was deleted, with everything in it.
     #[must_use]
     pub fn is_gone(&self) -> bool {
@@ -415,6 +442,15 @@ impl QueueImages {
 }
 
 impl QueueImage {
+    fn declare_in(&self, state: &mut State, queue: QueueId) {
+        let Some(Declared { name, auto_delete, arguments }) = &self.declared else { return };
+        let (durable, exclusive, auto_delete) = (true, false, *auto_delete);
+        state.apply(&Record::QueueDeclared { queue, name, durable, exclusive, auto_delete, arguments });
+        for (_, partitions) in &self.partitions {
+            state.apply(&Record::PartitionsAdded { front: queue, partitions });
+        }
+    }
+
     fn tier(&mut self, position: u64) -> &mut TierImage {
         let octet = tier_of(position);
         let place = self.tiers.iter().position(|tier| tier.octet == octet).unwrap_or_else(|| {

@@ -11,8 +11,7 @@
 //! request is durable: such facts are counted ([`Noted`]). No peer waits for the others, which no request has caused or
 //! no reply confirms.
 
-use super::fact::{self, Fact, Facts, Flags, Places};
-use crate::broker::model::exchange::Exchange;
+use super::fact::{self, Fact, Facts, Places, Written};
 use crate::broker::model::message::{Message, Parts};
 use crate::broker::model::names;
 use crate::broker::model::pager::Location;
@@ -22,7 +21,6 @@ use crate::broker::model::record::Record;
 use crate::broker::model::recorder::{Noted, Recorder};
 use crate::broker::model::state::State;
 use crate::id::QueueId;
-use crate::table::Table;
 use crate::wire::{Malformed, Reader};
 
 /// All facts of a virtual host that was deleted.
@@ -31,8 +29,6 @@ pub(crate) const GONE: &[u8] = &[2];
 const PLACES_MAX: usize = 60_000;
 /// Maximum capacity of a buffer that is reused.
 const BUFFER_BYTES: usize = 4 << 20;
-/// Estimate of the bytes of a fact apart from its names.
-const FACT_BYTES: usize = 24;
 
 /// Facts of this turn that outlive the broker.
 #[derive(Debug)]
@@ -73,63 +69,26 @@ impl Recorder for FactRecorder {
         if self.has_failed {
             return;
         }
-        match *record {
-            Record::ExchangeDeclared { name, kind, durable: true, auto_delete, internal, arguments } => {
-                let (flags, arguments) = (Flags { auto_delete, internal }, arguments.clone());
-                self.put(&Fact::Exchange { name, kind, flags, arguments });
-            }
-            Record::ExchangeDeleted { name } if state.is_kept_exchange(name) => {
-                self.put(&Fact::ExchangeGone { name });
-            }
-            Record::QueueDeclared { queue, name, durable: true, exclusive: false, auto_delete, arguments } => {
-                let (flags, arguments) = (Flags { auto_delete, internal: false }, arguments.clone());
-                self.put(&Fact::Queue { queue, name, flags, arguments });
-            }
-            Record::QueueDeleted { queue } if state.is_kept_queue(queue) => self.put(&Fact::QueueGone { queue }),
-            Record::PartitionsAdded { front, partitions } if state.is_kept_queue(front) => {
-                let known = state.queue(front).and_then(|queue| queue.kind.partitions());
-                let known = known.map_or(0, |known| known.queues.len() as u16);
-                self.put(&Fact::Partitions { front, known, added: partitions.to_vec() });
-            }
-            Record::Bound { source, destination, routing_key, arguments }
-                if state.is_kept_binding(source, destination) =>
-            {
-                let (destination, arguments) = (destination.clone(), arguments.clone());
-                self.put(&Fact::Bound { source, destination, routing_key, arguments });
-            }
-            Record::Unbound { source, destination, routing_key, arguments }
-                if state.is_kept_binding(source, destination) =>
-            {
-                let (destination, arguments) = (destination.clone(), arguments.clone());
-                self.put(&Fact::Unbound { source, destination, routing_key, arguments });
-            }
-            Record::PolicySet { name, policy } => self.put(&Fact::Policy { name, policy: policy.clone() }),
-            Record::PolicyDeleted { name } => self.put(&Fact::PolicyGone { name }),
-            Record::Published { message, queues } => {
+        match Written::of(state, record) {
+            Written::Nothing => {}
+            Written::Fact(fact) => self.put(&fact),
+            Written::Lazily(fact) => self.put_lazily(&fact),
+            Written::Published { message, queues } => {
                 self.note_eras(state, message, queues);
                 if message.is_kept() {
                     self.note_published(state, message, queues);
                 }
             }
-            Record::Delayed { number, message, due_ms } if message.is_kept() => {
+            Written::Delayed { number, message, due_ms } => {
                 self.put_message(|out| fact::put_delayed(out, number, due_ms, message));
                 self.noted.facts += 1;
             }
-            Record::Settled { queue, position } if self.note_gone(state, Place::Queue(queue, position)) => {
-                self.noted.facts += 1;
+            Written::Gone { place, is_awaited } => {
+                if self.note_gone(state, place) && is_awaited {
+                    self.noted.facts += 1;
+                }
             }
-            Record::Taken { queue, position } | Record::Dropped { queue, position } => {
-                self.note_gone(state, Place::Queue(queue, position));
-            }
-            Record::DelayOver { number } => {
-                self.note_gone(state, Place::Delayed(number));
-            }
-            Record::Requeued { queue, position } if state.kept_at(Place::Queue(queue, position)).is_some() => {
-                let returns = state.queue(queue).map_or(0, |queue| queue.returns(position).saturating_add(1));
-                self.put_lazily(&Fact::Returned { queue, position, returns });
-            }
-            Record::Purged { queue } => self.note_purged(state, queue),
-            _ => {}
+            Written::Purged { queue } => self.note_purged(state, queue),
         }
     }
 
@@ -164,11 +123,12 @@ impl Recorder for FactRecorder {
                     }
                 }
                 Fact::Publisher { id, .. } | Fact::OldPublisher { id, .. } => add(&mut publishers, id),
-                _ if still_holds(state, name, &fact) => {
-                    self.bytes.extend_from_slice(raw);
-                    self.gone_up_to = None;
+                fact => {
+                    if fact.still_holds(state, name) {
+                        self.bytes.extend_from_slice(raw);
+                        self.gone_up_to = None;
+                    }
                 }
-                _ => {}
             }
         }
         for id in publishers.iter().filter_map(|id| std::str::from_utf8(id).ok()) {
@@ -233,10 +193,10 @@ impl Recorder for FactRecorder {
 
     fn live_bytes(&mut self, state: &State) -> usize {
         if self.grown_bytes > self.topology_bytes / 8 {
-            self.topology_bytes = topology_bytes(state);
+            self.topology_bytes = fact::topology_bytes(state);
             self.grown_bytes = 0;
         }
-        state.kept_bytes() + self.topology_bytes + state.publishers().bytes(FACT_BYTES)
+        state.kept_bytes() + self.topology_bytes + state.publishers().bytes(fact::FACT_BYTES)
     }
 }
 
@@ -348,47 +308,4 @@ fn add(publishers: &mut Ids, id: &str) {
     if !publishers.contains(id.as_bytes()) {
         publishers.insert(id.as_bytes().into());
     }
-}
-
-/// Returns whether a fact other than of a message still holds.
-fn still_holds(state: &State, virtual_host: &str, fact: &Fact<'_>) -> bool {
-    match fact {
-        Fact::VirtualHost { name } => *name == virtual_host,
-        Fact::Exchange { name, kind, flags, arguments } => {
-            let declared = Exchange::new(*kind, true, flags.auto_delete, flags.internal, arguments);
-            state.exchange(name).is_some_and(|known| known.is_declared_as(&declared))
-        }
-        Fact::Queue { queue, .. } | Fact::Partitions { front: queue, .. } => state.is_kept_queue(*queue),
-        Fact::Bound { source, destination, routing_key, arguments } => {
-            let has = |exchange: &Exchange| exchange.has_binding(destination, routing_key, arguments);
-            state.is_kept_binding(source, destination) && state.exchange(source).is_some_and(has)
-        }
-        Fact::Era { queue, era } => state.queue(*queue).is_some_and(|queue| queue.eras().any(|known| known == *era)),
-        Fact::Policy { name, policy } => state.policies().iter().any(|known| known == (*name, policy)),
-        _ => false,
-    }
-}
-
-fn topology_bytes(state: &State) -> usize {
-    let mut scratch = Vec::new();
-    let mut table_bytes = |table: &Table| {
-        scratch.clear();
-        table.encode(&mut scratch).map_or(0, |()| scratch.len())
-    };
-    let mut bytes = 0;
-    for (name, exchange) in state.exchanges().filter(|(_, exchange)| exchange.durable) {
-        bytes += FACT_BYTES + name.len() + table_bytes(&exchange.arguments);
-        for (destination, routing_key, arguments) in exchange.bindings() {
-            if state.is_kept_binding(name, destination) {
-                bytes += FACT_BYTES + name.len() + routing_key.len() + table_bytes(&arguments);
-            }
-        }
-    }
-    for (_, queue) in state.all_queues().filter(|(_, queue)| queue.is_kept) {
-        bytes += FACT_BYTES + queue.name.len() + table_bytes(&queue.arguments) + FACT_BYTES * queue.eras().count();
-    }
-    for (name, policy) in state.policies().iter() {
-        bytes += FACT_BYTES + name.len() + policy.pattern.len() + table_bytes(&policy.definition);
-    }
-    bytes
 }

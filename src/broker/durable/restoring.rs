@@ -1,11 +1,8 @@
 //! Restoring: a broker starts from the facts that another one wrote down.
 
-use super::fact::{self, Flags};
-use super::image::{Declared, DelayedImage, ExchangeImage, Image, QueueImage, Recovered};
-use crate::broker::model::exchange::Destination;
+use super::image::{DelayedImage, Image, QueueImage, Recovered};
 use crate::broker::model::headers;
 use crate::broker::model::queue::partitions::Move;
-use crate::broker::model::record::Record;
 use crate::broker::model::slot::SLOTS;
 use crate::broker::model::state::State;
 use crate::id::QueueId;
@@ -14,26 +11,8 @@ impl State {
     pub(crate) fn restore(&mut self, image: Image, was_closed: bool) {
         let (memory_bytes, kept_bytes) = image.bytes();
         self.count_restored(memory_bytes, kept_bytes);
-        let Image {
-            exchanges, policies, mut queues, bindings, delayed, delayed_number, publishers, last_queue, ..
-        } = image;
-        for ExchangeImage { name, kind, flags: Flags { auto_delete, internal }, arguments } in &exchanges {
-            let (kind, durable, auto_delete, internal) = (*kind, true, *auto_delete, *internal);
-            self.apply(&Record::ExchangeDeclared { name, kind, durable, auto_delete, internal, arguments });
-        }
-        for (name, policy) in policies.iter() {
-            self.apply(&Record::PolicySet { name, policy });
-        }
-        for queue in queues.ids() {
-            self.restore_declaration(queue, queues.get(queue).expect("it is there"));
-        }
-        for binding in &bindings {
-            let bound = fact::read_binding(binding).expect("it was read before");
-            let (source, ref destination, routing_key, ref arguments) = bound;
-            if self.exchange(source).is_some() && self.is_there(destination) {
-                self.apply(&Record::Bound { source, destination, routing_key, arguments });
-            }
-        }
+        image.declare_in(self);
+        let Image { mut queues, delayed, delayed_number, publishers, last_queue, .. } = image;
         for (number, DelayedImage { message, .. }) in delayed.into_iter() {
             self.count_place(&message);
             self.hold_delayed(number, message);
@@ -46,22 +25,6 @@ impl State {
         for id in queues.ids() {
             self.restore_sealed(id, queues.remove(id).expect("it is there"));
             self.fetch_head(id);
-        }
-    }
-
-    fn is_there(&self, destination: &Destination) -> bool {
-        match destination {
-            Destination::Queue(queue) => self.queue(*queue).is_some(),
-            Destination::Exchange(name) => self.exchange(name).is_some(),
-        }
-    }
-
-    fn restore_declaration(&mut self, queue: QueueId, image: &QueueImage) {
-        let Some(Declared { name, auto_delete, arguments }) = &image.declared else { return };
-        let (durable, exclusive, auto_delete) = (true, false, *auto_delete);
-        self.apply(&Record::QueueDeclared { queue, name, durable, exclusive, auto_delete, arguments });
-        for (_, partitions) in &image.partitions {
-            self.apply(&Record::PartitionsAdded { front: queue, partitions });
         }
     }
 

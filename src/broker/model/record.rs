@@ -162,3 +162,13 @@ pub enum Record<'a> {
         name: &'a str,
     },
 }
+
+impl<'a> Record<'a> {
+    /// Returns the message that it adds to the state.
+    pub(crate) fn message_mut(&mut self) -> Option<&mut &'a Message> {
+        match self {
+            Self::Published { message, .. } | Self::Delayed { message, .. } => Some(message),
+            _ => None,
+        }
+    }
+}

@@ -20,16 +20,13 @@ impl Broker {
     /// Applies a fact of another broker. Nothing is checked again and no peer is notified; peers of this broker, if it
     /// has any, must not have changed the state themselves.
     pub fn apply(&mut self, record: &Record<'_>) {
-        match *record {
-            // A message's memory is counted by its shares, and brokers share no messages.
-            Record::Published { message, queues } => {
-                self.state.apply(&Record::Published { message: &message.copied(), queues });
-            }
-            Record::Delayed { number, message, due_ms } => {
-                self.state.apply(&Record::Delayed { number, message: &message.copied(), due_ms });
-            }
-            _ => self.state.apply(record),
+        let mut record = *record;
+        // A message's memory is counted by its shares, and brokers share no messages.
+        let copy = record.message_mut().map(|message| message.copied());
+        if let (Some(message), Some(copy)) = (record.message_mut(), &copy) {
+            *message = copy;
         }
+        self.state.apply(&record);
         self.state.let_go();
     }
 
