@@ -1,9 +1,9 @@
-//! Golden: a journal of version 1 with each kind of fact, which every later version must read.
+//! Golden: journals of each version of the format with each kind of fact, which every later version must read.
 //!
-//! `POCKETMQ_WRITE_GOLDEN=1 cargo test --test journal` writes the file of the present version; a released file stays as
-//! it is.
+//! `POCKETMQ_WRITE_GOLDEN=1 cargo test --test journal golden` writes that of a new version; the others stay as they are.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use pocketmq::broker::{ApplyTo, Binding, Policy, Routed};
 use pocketmq::journal::Segment;
@@ -16,8 +16,26 @@ use super::store::Bytes;
 
 const LATER_MS: u64 = NOW_MS + 60_000;
 
-fn path() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "journal", "version-1.journal"].iter().collect()
+/// Folder of the versions' folders, which have a file for each segment: its number and leadership.
+fn folder() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests", "journal", "golden"].iter().collect()
+}
+
+fn read(version: &Path) -> Bytes {
+    let store = Bytes::default();
+    for file in fs::read_dir(version).unwrap().map(|file| file.unwrap().path()) {
+        let (number, leadership) = file.file_stem().unwrap().to_str().unwrap().split_once('-').unwrap();
+        let segment = Segment { number: number.parse().unwrap(), leadership: leadership.parse().unwrap() };
+        store.0.borrow_mut().insert(segment, fs::read(file).unwrap());
+    }
+    store
+}
+
+/// Returns the folder of the version that the header of a segment has.
+fn folder_for(store: &Bytes) -> PathBuf {
+    let segments = store.0.borrow();
+    let header = segments.values().next().expect("a segment");
+    folder().join(format!("version-{}", u32::from_le_bytes(header[8..12].try_into().unwrap())))
 }
 
 fn with_headers(headers: Table) -> PropertyValues {
@@ -34,7 +52,7 @@ fn numbered(sequence: i64) -> PropertyValues {
 }
 
 /// Causes each kind of fact, and ends cleanly.
-fn write() -> Vec<u8> {
+fn written() -> Bytes {
     let store = Bytes::default();
     let mut server = open(&store, Limits::default());
     let mut program = Program::of(server.broker_mut());
@@ -83,19 +101,32 @@ fn write() -> Vec<u8> {
     assert!(server.delete_virtual_host("gone"));
     server.close_journal();
     flush(&mut server, NOW_MS);
-    // The mark of the clean end, which followed in version 1, now has a segment of its own.
-    store.0.borrow().values().next().unwrap().clone()
+    store
 }
 
 #[test]
-fn a_journal_of_version_1_is_read() {
-    if std::env::var_os("POCKETMQ_WRITE_GOLDEN").is_some() {
-        std::fs::write(path(), write()).unwrap();
+fn the_present_version_of_the_journal_has_a_golden_file() {
+    let store = written();
+    let folder = folder_for(&store);
+    if std::env::var_os("POCKETMQ_WRITE_GOLDEN").is_some() && !folder.exists() {
+        fs::create_dir(&folder).unwrap();
+        for (Segment { number, leadership }, bytes) in &*store.0.borrow() {
+            fs::write(folder.join(format!("{number}-{leadership}.journal")), bytes).unwrap();
+        }
     }
-    let store = Bytes::default();
-    let bytes = std::fs::read(path()).unwrap();
-    store.0.borrow_mut().insert(Segment { number: 1, leadership: 1 }, bytes);
-    let mut server = open(&store, Limits::default());
+    assert!(folder.exists(), "write {} once, with POCKETMQ_WRITE_GOLDEN=1", folder.display());
+    check(&store);
+}
+
+#[test]
+fn a_journal_of_each_version_is_read() {
+    let versions: Vec<_> = fs::read_dir(folder()).unwrap().map(|version| version.unwrap().path()).collect();
+    assert!(!versions.is_empty(), "the journals are missing");
+    versions.iter().for_each(|version| check(&read(version)));
+}
+
+fn check(store: &Bytes) {
+    let mut server = open(store, Limits::default());
     let names: Vec<_> = server.virtual_hosts().iter().map(|host| host.name().to_owned()).collect();
     assert_eq!(names, ["/", "other"]);
     let policies: Vec<_> =
