@@ -29,7 +29,17 @@
 //! leadership, the batch's offset, and the rest of its header: so a batch is valid only where it was written, not in
 //! the body of a message that contains a journal's bytes.
 //!
-//! Every later version begins a segment with these 52 bytes, so that this version can recognise it.
+//! # How to make a new version of the format
+//!
+//! 1. A fact that changes gets a new octet in the table of `broker/durable/fact.rs`. The old row stays under another
+//!    name, as `OldPublisher` does, and the compiler names the functions that have to read both. Cleaning copies facts
+//!    as they are, so old ones occur in new segments, too.
+//! 2. Raise [`VERSION`], also for a new kind of fact: earlier versions then refuse the segment as one of a later version,
+//!    not as damaged. Each version begins a segment with the 52 bytes above, so that all earlier ones can recognise it.
+//! 3. If batches change, `Batch::decode` needs the version in the segment's header: hand it to `Scan`, and keep it beside
+//!    the segment's length for cleaning.
+//! 4. `POCKETMQ_WRITE_GOLDEN=1 cargo test --test journal golden` writes a journal of the new version into
+//!    `tests/journal/golden`, beside those of the earlier versions, which must still be read.
 
 use xxhash_rust::xxh64::{Xxh64, xxh64};
 

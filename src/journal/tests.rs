@@ -333,7 +333,7 @@ fn what_is_no_journal_or_a_later_one_is_refused() {
     assert_eq!(open_with(&store, &SMALL).unwrap_err(), JournalError::NotAJournal { segment });
     let header = Header { version: VERSION + 1, segment, previous: None, needed: Needed::all_of(1), entry: 1 };
     let store = Memory::new(Files::from([(segment, header.encode().to_vec())]));
-    assert_eq!(open_with(&store, &SMALL).unwrap_err(), JournalError::NewerVersion { segment, version: 2 });
+    assert_eq!(open_with(&store, &SMALL).unwrap_err(), JournalError::NewerVersion { segment, version: VERSION + 1 });
     assert_eq!(store.files().len(), 1);
     for torn in [vec![], vec![0; 100], b"PocketMQ\x01".to_vec()] {
         let (_, recovery, _) = open(&Memory::new(Files::from([(segment, torn)])));
