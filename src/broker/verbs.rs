@@ -164,10 +164,6 @@ impl Broker {
         self.prefers_quorum = is_preferred;
     }
 
-    fn commit(&mut self, record: &Record<'_>) {
-        commit(&mut self.state, &mut self.recorder, &mut self.observer, record);
-    }
-
     /// Makes a name that starts with `prefix` and cannot be guessed.
     fn generate_name(&mut self, prefix: &str) -> Box<str> {
         const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -187,25 +183,6 @@ impl Broker {
 
     fn channel_mut(&mut self, channel: ChannelId) -> &mut Channel {
         self.channels.get_mut(channel).expect("a verb is called on an open channel")
-    }
-}
-
-/// Applies a fact to the state, and passes it to the recorder and the observer.
-fn commit(
-    state: &mut State,
-    recorder: &mut Option<Box<dyn Recorder>>,
-    observer: &mut Option<Observer>,
-    record: &Record<'_>,
-) {
-    if let Some(recorder) = recorder {
-        recorder.note(state, record);
-        state.apply(record);
-        recorder.note_opened(state);
-    } else {
-        state.apply(record);
-    }
-    if let Some(observer) = observer {
-        observer(record);
     }
 }
 

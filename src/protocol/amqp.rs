@@ -44,11 +44,12 @@ use std::fmt;
 
 use barrier::ReplyBarrier;
 use buffer::Buffer;
-use channels::Channels;
+use channel::ChannelContext;
+use channels::{Channels, Slot};
 use frame::{Frame, Kind, Outlet};
 use handshake::{Agreement, Capabilities, FIRST_FRAME_MAX};
 use heartbeat::Heartbeat;
-use method::{BasicCancel, BasicDeliver, ConnectionBlocked, ConnectionUnblocked, Method, MethodId};
+use method::{BasicCancel, BasicDeliver, ChannelCloseOk, ConnectionBlocked, ConnectionUnblocked, Method, MethodId};
 use reply::{Refusal, ReplyCode};
 
 use super::{Context, Durability, Peer, Session, SessionState};
@@ -412,6 +413,42 @@ impl Connection {
             }
             _ => Err(Refusal::new(ReplyCode::UnexpectedFrame, "content on channel 0")),
         }
+    }
+
+    fn take_on_channel(&mut self, frame: Frame<'_>, rest: &[u8], context: &mut Context<'_>) -> Result<usize, Refusal> {
+        let id = if frame.kind == Kind::Method { MethodId::of(frame.payload) } else { None };
+        let slot = self.channels.slot(frame.channel);
+        match (slot, id, &mut self.opened) {
+            (Some(Slot::Open(channel)), Some(MethodId::CHANNEL_CLOSE), _) if channel.is_idle() => {
+                self.close_channel(frame, context)?;
+            }
+            (Some(Slot::Open(channel)), _, Some(Opened { membership, permissions })) => {
+                if id == Some(MethodId::BASIC_PUBLISH) && context.virtual_hosts.is_low_on_memory_for(*membership) {
+                    return Err(Refusal::new(ReplyCode::ResourceError, LOW_ON_MEMORY).during(MethodId::BASIC_PUBLISH));
+                }
+                let (output, frame_max) = (self.output.end(), self.agreement.frame_max);
+                let start = output.len();
+                let outlet = Outlet { out: output, channel: frame.channel, frame_max };
+                let host = context.virtual_hosts.host_of(*membership);
+                let noted = host.broker.noted();
+                let (broker, access) = (&mut host.broker, &mut *context.access);
+                let taken = channel.take(frame, rest, &mut ChannelContext { broker, access, permissions, outlet });
+                self.barrier.follow(frame.channel, id, host, noted, context.durability);
+                let awaited = self.barrier.awaited(frame.channel, context.durability.durable_write);
+                let is_first = matches!(id, Some(MethodId::BASIC_CONSUME | MethodId::BASIC_GET));
+                if self.hold_back(frame.channel, start, awaited) && is_first {
+                    self.barrier.precede_deliveries();
+                }
+                return taken;
+            }
+            (Some(Slot::Closing), Some(MethodId::CHANNEL_CLOSE_OK), _) => drop(self.channels.free(frame.channel)),
+            (Some(Slot::Closing), Some(MethodId::CHANNEL_CLOSE), _) => {
+                self.reply(frame.channel, &ChannelCloseOk, context.durability);
+            }
+            (Some(Slot::Closing), ..) => {}
+            _ => self.open_channel(frame, context)?,
+        }
+        Ok(0)
     }
 
     fn take_method(&mut self, method: Method<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {

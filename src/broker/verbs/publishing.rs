@@ -1,6 +1,6 @@
 //! Publishing: from an exchange into queues.
 
-use super::{Broker, commit};
+use super::{Broker, Observer};
 use crate::broker::model::arguments::DURATION_MAX_MS;
 use crate::broker::model::error::{Error, Resource};
 use crate::broker::model::headers::{self, Reason};
@@ -9,7 +9,9 @@ use crate::broker::model::names::{self, REPLY_TO, check_short};
 use crate::broker::model::publisher;
 use crate::broker::model::queue::Queue;
 use crate::broker::model::record::Record;
+use crate::broker::model::recorder::Recorder;
 use crate::broker::model::settings::Overflow;
+use crate::broker::model::state::State;
 use crate::id::{ChannelId, QueueId};
 use crate::properties::Properties;
 
@@ -206,6 +208,10 @@ impl Broker {
         if refused.is_empty() { Routed::Queued(queues) } else { Routed::Refused }
     }
 
+    pub(super) fn commit(&mut self, record: &Record<'_>) {
+        commit(&mut self.state, &mut self.recorder, &mut self.observer, record);
+    }
+
     fn find_queues_with_headers(&mut self, message: &Message) {
         let copies = headers::recipients(message.properties()).unwrap_or_default();
         let mut keys = vec![message.routing_key()];
@@ -282,6 +288,25 @@ impl Broker {
             }
             None => queue.has_twin_of(message),
         }
+    }
+}
+
+/// Applies a fact to the state, and passes it to the recorder and the observer.
+fn commit(
+    state: &mut State,
+    recorder: &mut Option<Box<dyn Recorder>>,
+    observer: &mut Option<Observer>,
+    record: &Record<'_>,
+) {
+    if let Some(recorder) = recorder {
+        recorder.note(state, record);
+        state.apply(record);
+        recorder.note_opened(state);
+    } else {
+        state.apply(record);
+    }
+    if let Some(observer) = observer {
+        observer(record);
     }
 }
 

@@ -16,20 +16,21 @@ mod content;
 mod topology;
 
 use confirms::Confirms;
-use content::Content;
+use content::{Content, Envelope, Whole, send_back, whole};
 
 pub(crate) use confirms::Confirmation;
 
 use super::frame::{Frame, Kind, Outlet};
 use super::method::{
-    self, AccessRequestOk, ChannelFlow, ChannelFlowOk, ConfirmSelect, ConfirmSelectOk, TxCommitOk, TxRollbackOk,
-    TxSelectOk,
+    self, AccessRequestOk, BasicPublish, ChannelFlow, ChannelFlowOk, ConfirmSelect, ConfirmSelectOk, TxCommitOk,
+    TxRollbackOk, TxSelectOk,
 };
 use super::method::{Method, MethodId};
 use super::reply::{Refusal, ReplyCode};
 use crate::access::{Access, Permission, Permissions};
-use crate::broker::{Broker, ExchangeKind, REPLY_TO, Resource};
+use crate::broker::{Broker, ExchangeKind, Publication, REPLY_TO, Resource, Routed};
 use crate::id::ChannelId;
+use crate::properties::Properties;
 
 /// Everything that a channel needs to act.
 pub(crate) struct ChannelContext<'a> {
@@ -59,6 +60,18 @@ impl ChannelContext<'_> {
              '{user}'"
         );
         Err(Refusal::new(ReplyCode::AccessRefused, text))
+    }
+
+    /// Checks that `user-id` names the user, except for users that the host allows to publish for others.
+    fn check_user(&mut self, properties: Properties<'_>) -> Result<(), Refusal> {
+        let user = &*self.permissions.user;
+        match properties.user_id() {
+            Some(claimed) if claimed != user && !self.access.may_impersonate(user) => {
+                let text = format_args!("user_id property set to '{claimed}' but authenticated user was '{user}'");
+                Err(Refusal::new(ReplyCode::PreconditionFailed, text))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check(&mut self, permission: Permission, resource: Resource, name: &str) -> Result<(), Refusal> {
@@ -173,6 +186,43 @@ impl Channel {
         Ok(0)
     }
 
+    fn take_publish(
+        &mut self,
+        publish: BasicPublish<'_>,
+        rest: &[u8],
+        context: &mut ChannelContext<'_>,
+    ) -> Result<usize, Refusal> {
+        if publish.immediate {
+            return Err(Refusal::new(ReplyCode::NotImplemented, "immediate=true"));
+        }
+        let Some(Whole { properties, body, size }) = whole(context.outlet.channel, rest, context.outlet.frame_max)
+        else {
+            self.content = Content::Header(Envelope::new(publish));
+            return Ok(0);
+        };
+        let BasicPublish { exchange, routing_key, mandatory, .. } = publish;
+        let publication = Publication { exchange, routing_key, properties, body, mandatory };
+        context.broker.check_message_size(body.len() as u64)?;
+        check_room(&publication, context.broker)?;
+        self.publish(&publication, context)?;
+        Ok(size)
+    }
+
+    fn publish(&mut self, publication: &Publication<'_>, context: &mut ChannelContext<'_>) -> Result<(), Refusal> {
+        let Publication { exchange, routing_key, properties, body, mandatory } = *publication;
+        context.check_exchange(Permission::Write, exchange)?;
+        context.check_topic(Permission::Write, exchange, routing_key)?;
+        context.check_user(properties)?;
+        let routed = context.broker.publish(self.id, publication)?;
+        if mandatory && routed == Routed::Queued(0) {
+            send_back(exchange, routing_key, properties, body, &mut context.outlet);
+        }
+        if let Mode::Confirming(confirms) = &mut self.mode {
+            confirms.add(routed == Routed::Refused);
+        }
+        Ok(())
+    }
+
     /// A client may not stop its deliveries: prefetch is better for that.
     fn flow(&mut self, flow: ChannelFlow, context: &mut ChannelContext<'_>) -> Result<(), Refusal> {
         if !flow.active {
@@ -205,7 +255,7 @@ impl Channel {
     fn commit_transaction(&mut self, context: &mut ChannelContext<'_>) -> Result<(), Refusal> {
         for returned in context.broker.commit_transaction(self.id)? {
             let (exchange, routing_key) = (returned.exchange(), returned.routing_key());
-            content::send_back(exchange, routing_key, returned.properties(), returned.body(), &mut context.outlet);
+            send_back(exchange, routing_key, returned.properties(), returned.body(), &mut context.outlet);
         }
         context.outlet.send(&TxCommitOk);
         Ok(())
@@ -237,4 +287,12 @@ impl Channel {
 
 fn cannot_switch(from: &str, to: &str) -> Refusal {
     Refusal::new(ReplyCode::PreconditionFailed, format_args!("cannot switch from {from} to {to} mode"))
+}
+
+/// Checks that there is room for a message, before any other check.
+fn check_room(publication: &Publication<'_>, broker: &mut Broker) -> Result<(), Refusal> {
+    let bytes = publication.memory_bytes();
+    broker.reserve(bytes)?;
+    broker.release(bytes);
+    Ok(())
 }

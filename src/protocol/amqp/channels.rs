@@ -1,10 +1,10 @@
-//! Channels: the channels of one connection by their numbers, and the frames arriving on them.
+//! Channels: the channels of one connection by their numbers, and how they are opened and closed.
 
-use super::channel::{Channel, ChannelContext};
-use super::frame::{Frame, Kind, Outlet};
+use super::channel::Channel;
+use super::frame::{Frame, Kind};
 use super::method::{self, ChannelCloseOk, ChannelOpenOk, Method, MethodId};
 use super::reply::{Refusal, ReplyCode};
-use super::{Connection, Context, LOW_ON_MEMORY, Opened};
+use super::{Connection, Context};
 use crate::access::Limited;
 use crate::broker::Broker;
 use crate::id::ChannelId;
@@ -83,48 +83,7 @@ impl Channels {
 }
 
 impl Connection {
-    pub(super) fn take_on_channel(
-        &mut self,
-        frame: Frame<'_>,
-        rest: &[u8],
-        context: &mut Context<'_>,
-    ) -> Result<usize, Refusal> {
-        let id = if frame.kind == Kind::Method { MethodId::of(frame.payload) } else { None };
-        let slot = self.channels.slot(frame.channel);
-        match (slot, id, &mut self.opened) {
-            (Some(Slot::Open(channel)), Some(MethodId::CHANNEL_CLOSE), _) if channel.is_idle() => {
-                self.close_channel(frame, context)?;
-            }
-            (Some(Slot::Open(channel)), _, Some(Opened { membership, permissions })) => {
-                if id == Some(MethodId::BASIC_PUBLISH) && context.virtual_hosts.is_low_on_memory_for(*membership) {
-                    return Err(Refusal::new(ReplyCode::ResourceError, LOW_ON_MEMORY).during(MethodId::BASIC_PUBLISH));
-                }
-                let (output, frame_max) = (self.output.end(), self.agreement.frame_max);
-                let start = output.len();
-                let outlet = Outlet { out: output, channel: frame.channel, frame_max };
-                let host = context.virtual_hosts.host_of(*membership);
-                let noted = host.broker.noted();
-                let (broker, access) = (&mut host.broker, &mut *context.access);
-                let taken = channel.take(frame, rest, &mut ChannelContext { broker, access, permissions, outlet });
-                self.barrier.follow(frame.channel, id, host, noted, context.durability);
-                let awaited = self.barrier.awaited(frame.channel, context.durability.durable_write);
-                let is_first = matches!(id, Some(MethodId::BASIC_CONSUME | MethodId::BASIC_GET));
-                if self.hold_back(frame.channel, start, awaited) && is_first {
-                    self.barrier.precede_deliveries();
-                }
-                return taken;
-            }
-            (Some(Slot::Closing), Some(MethodId::CHANNEL_CLOSE_OK), _) => drop(self.channels.free(frame.channel)),
-            (Some(Slot::Closing), Some(MethodId::CHANNEL_CLOSE), _) => {
-                self.reply(frame.channel, &ChannelCloseOk, context.durability);
-            }
-            (Some(Slot::Closing), ..) => {}
-            _ => self.open_channel(frame, context)?,
-        }
-        Ok(0)
-    }
-
-    fn open_channel(&mut self, frame: Frame<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
+    pub(super) fn open_channel(&mut self, frame: Frame<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
         if frame.kind != Kind::Method {
             let text = "expected method frame, got non method frame instead";
             return Err(Refusal::new(ReplyCode::UnexpectedFrame, text));
@@ -162,7 +121,7 @@ impl Connection {
         }
     }
 
-    fn close_channel(&mut self, frame: Frame<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
+    pub(super) fn close_channel(&mut self, frame: Frame<'_>, context: &mut Context<'_>) -> Result<(), Refusal> {
         method::decode(frame.payload)?;
         self.confirm(context.durability);
         if let Some(channel) = self.channels.free(frame.channel) {

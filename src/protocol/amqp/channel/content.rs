@@ -1,8 +1,7 @@
-//! Content: from the frames of a message to its publication.
+//! Content: a message in the frames of the input, whole or in pieces that are put together.
 
-use super::{Channel, ChannelContext, Mode};
-use crate::access::Permission;
-use crate::broker::{Broker, Publication, Routed};
+use super::{Channel, ChannelContext};
+use crate::broker::{Broker, Publication};
 use crate::properties::Properties;
 use crate::protocol::amqp::frame::{self, ContentHeader, Frame, Kind, Outlet};
 use crate::protocol::amqp::method::{BasicPublish, BasicReturn};
@@ -42,7 +41,7 @@ impl Content {
 }
 
 impl Envelope {
-    fn new(publish: BasicPublish<'_>) -> Self {
+    pub(super) fn new(publish: BasicPublish<'_>) -> Self {
         Self {
             exchange: publish.exchange.into(),
             routing_key: publish.routing_key.into(),
@@ -85,15 +84,15 @@ impl Incoming {
 }
 
 /// A message that is in the input as a whole.
-struct Whole<'a> {
-    properties: Properties<'a>,
-    body: &'a [u8],
-    size: usize,
+pub(super) struct Whole<'a> {
+    pub(super) properties: Properties<'a>,
+    pub(super) body: &'a [u8],
+    pub(super) size: usize,
 }
 
 /// Returns the message if its content header and its body follow immediately, in one frame each. Errors in them are
 /// left to the slower path, which takes the frames one by one.
-fn whole(channel: u16, input: &[u8], frame_max: usize) -> Option<Whole<'_>> {
+pub(super) fn whole(channel: u16, input: &[u8], frame_max: usize) -> Option<Whole<'_>> {
     let is_ours = |frame: &Frame<'_>, kind| frame.kind == kind && frame.channel == channel;
     let header = frame::split(input, frame_max).ok()??;
     if !is_ours(&header, Kind::Header) {
@@ -111,28 +110,6 @@ fn whole(channel: u16, input: &[u8], frame_max: usize) -> Option<Whole<'_>> {
 }
 
 impl Channel {
-    pub(super) fn take_publish(
-        &mut self,
-        publish: BasicPublish<'_>,
-        rest: &[u8],
-        context: &mut ChannelContext<'_>,
-    ) -> Result<usize, Refusal> {
-        if publish.immediate {
-            return Err(Refusal::new(ReplyCode::NotImplemented, "immediate=true"));
-        }
-        let Some(Whole { properties, body, size }) = whole(context.outlet.channel, rest, context.outlet.frame_max)
-        else {
-            self.content = Content::Header(Envelope::new(publish));
-            return Ok(0);
-        };
-        let BasicPublish { exchange, routing_key, mandatory, .. } = publish;
-        let publication = Publication { exchange, routing_key, properties, body, mandatory };
-        context.broker.check_message_size(body.len() as u64)?;
-        check_room(&publication, context.broker)?;
-        self.publish(&publication, context)?;
-        Ok(size)
-    }
-
     /// Takes a part of a message. If it is refused nothing changes, as there may be memory for it later.
     pub(super) fn take_content(&mut self, frame: Frame<'_>, context: &mut ChannelContext<'_>) -> Result<(), Refusal> {
         match &mut self.content {
@@ -160,21 +137,6 @@ impl Channel {
             }
         }
     }
-
-    fn publish(&mut self, publication: &Publication<'_>, context: &mut ChannelContext<'_>) -> Result<(), Refusal> {
-        let Publication { exchange, routing_key, properties, body, mandatory } = *publication;
-        context.check_exchange(Permission::Write, exchange)?;
-        context.check_topic(Permission::Write, exchange, routing_key)?;
-        context.check_user(properties)?;
-        let routed = context.broker.publish(self.id, publication)?;
-        if mandatory && routed == Routed::Queued(0) {
-            send_back(exchange, routing_key, properties, body, &mut context.outlet);
-        }
-        if let Mode::Confirming(confirms) = &mut self.mode {
-            confirms.add(routed == Routed::Refused);
-        }
-        Ok(())
-    }
 }
 
 /// Returns an unroutable mandatory message to its publisher.
@@ -199,26 +161,4 @@ fn begin(envelope: &mut Envelope, payload: &[u8], broker: &mut Broker) -> Result
     broker.release(body_size);
     let (envelope, properties) = (std::mem::take(envelope), properties.raw().into());
     Ok(Incoming { envelope, properties, body: Vec::new(), body_size, reserved })
-}
-
-/// Checks that there is room for a message, before any other check.
-fn check_room(publication: &Publication<'_>, broker: &mut Broker) -> Result<(), Refusal> {
-    let bytes = publication.memory_bytes();
-    broker.reserve(bytes)?;
-    broker.release(bytes);
-    Ok(())
-}
-
-impl ChannelContext<'_> {
-    /// Checks that `user-id` names the user, except for users that the host allows to publish for others.
-    fn check_user(&mut self, properties: Properties<'_>) -> Result<(), Refusal> {
-        let user = &*self.permissions.user;
-        match properties.user_id() {
-            Some(claimed) if claimed != user && !self.access.may_impersonate(user) => {
-                let text = format_args!("user_id property set to '{claimed}' but authenticated user was '{user}'");
-                Err(Refusal::new(ReplyCode::PreconditionFailed, text))
-            }
-            _ => Ok(()),
-        }
-    }
 }
