@@ -1,7 +1,7 @@
 //! Embedded: the embedding program as a peer of the broker, without a protocol.
 //!
-//! It has one connection and one channel in each virtual host that it enters, and its verbs apply to the one that it
-//! entered last. Messages to publish and deliveries cross between the program and the core in batches, packed into one
+//! It has one connection and one channel in each virtual host that it enters, and its [verbs](Verb) apply to the one
+//! that it entered last. Messages to publish and deliveries cross between the program and the core in batches, packed into one
 //! buffer, as each crossing costs more than a message does. All numbers are little-endian:
 //!
 //! ```text
@@ -23,6 +23,8 @@
 //! A consumer's handle is its number in the order in which consumers started, over all virtual hosts; a message taken
 //! by `get` has [`GOT`].
 
+mod verb;
+
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
@@ -30,16 +32,19 @@ use foldhash::fast::FixedState;
 use crate::broker::{Broker, Consume, Delivery, Error, Message, Publication, Routed};
 use crate::id::{ChannelId, VirtualHostId};
 use crate::properties::Properties;
-use crate::server::Embedder;
 use crate::virtual_host::{Membership, VirtualHost, VirtualHosts};
+
+pub use verb::{Answer, Verb};
+
+use verb::answer;
 
 /// Handle of messages that were taken by `get`, without a consumer.
 pub const GOT: u32 = u32::MAX;
 
 /// Server side of the embedding program.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Embedded {
-    /// One for each virtual host that it has used; the first is for `/`.
+    /// One for each virtual host that it has used; the first is for `/`, and opened by its first verb.
     places: Vec<Place>,
     /// Index of the place that its verbs apply to.
     current: usize,
@@ -63,16 +68,68 @@ struct Started {
 }
 
 impl Embedded {
-    /// Opens the program's channel in `/`.
-    #[must_use]
-    pub fn new(virtual_hosts: &mut VirtualHosts) -> Self {
-        let first = Place::open(virtual_hosts.first_mut());
-        let (batch, cancelled) = (Vec::new(), Vec::new());
-        Self { places: vec![first], current: 0, next_handle: 0, batch, cancelled, refused: 0 }
+    /// Does what a verb requests.
+    ///
+    /// # Errors
+    /// As for the broker's method of the same name.
+    #[inline(always)]
+    pub(crate) fn apply(&mut self, hosts: &mut VirtualHosts, verb: &Verb<'_>) -> Result<Answer, Error> {
+        let (broker, channel) = self.at(hosts);
+        match *verb {
+            Verb::Publish { exchange, routing_key, properties, body } => {
+                answer(parse(properties).and_then(|properties| {
+                    let publication = Publication { exchange, routing_key, properties, body, mandatory: false };
+                    self.publish(broker, channel, &publication)
+                }))
+            }
+            Verb::PublishBatch { exchange, routing_key, packed } => {
+                answer(self.publish_batch(broker, channel, exchange, routing_key, packed))
+            }
+            Verb::Get { queue, max, no_ack, visibility_timeout_ms } => {
+                answer(self.get(broker, channel, queue, max, no_ack, visibility_timeout_ms))
+            }
+            Verb::Consume { ref consume, prefetch } => answer(self.consume(broker, channel, consume, prefetch)),
+            Verb::Cancel { consumer_tag } => {
+                self.places[self.current].consumers.remove(consumer_tag);
+                broker.cancel(channel, consumer_tag);
+                Ok(Answer::Done)
+            }
+            Verb::Ack { delivery_tag, multiple } => answer(broker.ack(channel, delivery_tag, multiple)),
+            Verb::AckBatch { delivery_tags } => {
+                let acked = delivery_tags.iter().map(|&tag| broker.ack(channel, tag as u64, false));
+                answer(acked.fold(Ok(()), Result::and))
+            }
+            Verb::Nack { delivery_tag, multiple, requeue } => {
+                answer(broker.nack(channel, delivery_tag, multiple, requeue))
+            }
+            Verb::NackAfter { delivery_tag, delay_ms } => answer(broker.nack_after(channel, delivery_tag, delay_ms)),
+            Verb::DeclareExchange(ref exchange) => answer(broker.declare_exchange(channel, exchange)),
+            Verb::DeleteExchange { name, if_unused } => answer(broker.delete_exchange(channel, name, if_unused)),
+            Verb::BindQueue(ref binding) => answer(broker.bind_queue(channel, binding)),
+            Verb::UnbindQueue(ref binding) => answer(broker.unbind_queue(channel, binding)),
+            Verb::BindExchange(ref binding) => answer(broker.bind_exchange(channel, binding)),
+            Verb::UnbindExchange(ref binding) => answer(broker.unbind_exchange(channel, binding)),
+            Verb::DeclareQueue(ref queue) => answer(broker.declare_queue(channel, queue)),
+            Verb::DeclareNamed(ref queue) => answer(broker.declare_named(channel, queue)),
+            Verb::PurgeQueue { name } => answer(broker.purge_queue(channel, name)),
+            Verb::DeleteQueue { name, if_unused, if_empty } => {
+                answer(broker.delete_queue(channel, name, if_unused, if_empty))
+            }
+            Verb::SetPolicy { name, policy } => answer(broker.set_policy(name, policy)),
+            Verb::SetOperatorPolicy { name, policy } => answer(broker.set_operator_policy(name, policy)),
+            Verb::DeletePolicy { name } => answer(broker.delete_policy(name)),
+            Verb::Enter { virtual_host } => Ok(self.enter(hosts, virtual_host).into()),
+            Verb::ClearBatch => {
+                self.batch.clear();
+                Ok(Answer::Done)
+            }
+            Verb::TakeRefused => Ok(std::mem::take(&mut self.refused).into()),
+            Verb::TakeCancelled => Ok(std::mem::take(&mut self.cancelled).into()),
+        }
     }
 
     /// Makes further verbs apply to the virtual host of this name. Returns whether it exists.
-    pub fn enter(&mut self, virtual_hosts: &mut VirtualHosts, name: &str) -> bool {
+    fn enter(&mut self, virtual_hosts: &mut VirtualHosts, name: &str) -> bool {
         let Some(host) = virtual_hosts.iter_mut().find(|host| host.name() == name) else { return false };
         self.current =
             self.places.iter().position(|place| place.membership.virtual_host == host.id).unwrap_or_else(|| {
@@ -83,7 +140,7 @@ impl Embedded {
     }
 
     /// Forgets a deleted virtual host: its consumers have ended, and verbs that applied to it now apply to `/`.
-    pub fn leave(&mut self, virtual_host: VirtualHostId) {
+    pub(crate) fn leave(&mut self, virtual_host: VirtualHostId) {
         if let Some(place) = self.places.iter().position(|place| place.membership.virtual_host == virtual_host) {
             let gone = self.places.remove(place).consumers.into_values();
             self.cancelled.extend(gone.map(|consumer| consumer.handle));
@@ -91,34 +148,29 @@ impl Embedded {
         }
     }
 
-    /// Returns the virtual host that its verbs apply to.
+    /// Returns the virtual host that its verbs apply to; before the first it is in none.
     #[must_use]
-    pub fn virtual_host(&self) -> VirtualHostId {
-        self.places[self.current].membership.virtual_host
+    pub fn virtual_host(&self) -> Option<VirtualHostId> {
+        self.places.get(self.current).map(|place| place.membership.virtual_host)
     }
 
-    /// Returns the broker that its verbs apply to, and its channel there, for verbs without a batch.
-    pub fn at<'a>(&self, virtual_hosts: &'a mut VirtualHosts) -> (&'a mut Broker, ChannelId) {
+    /// Returns the broker that its verbs apply to, and its channel there.
+    fn at<'a>(&mut self, virtual_hosts: &'a mut VirtualHosts) -> (&'a mut Broker, ChannelId) {
+        if self.places.is_empty() {
+            self.places.push(Place::open(virtual_hosts.first_mut()));
+        }
         let Place { membership, channel, .. } = self.places[self.current];
         (virtual_hosts.broker_of(membership), channel)
     }
 
     /// Publishes a message and returns how many queues took it.
-    ///
-    /// # Errors
-    /// As for [`Broker::publish`], and when the properties are malformed.
-    pub fn publish(
+    fn publish(
         &mut self,
-        virtual_hosts: &mut VirtualHosts,
-        exchange: &str,
-        routing_key: &str,
-        properties: &[u8],
-        body: &[u8],
+        broker: &mut Broker,
+        channel: ChannelId,
+        publication: &Publication<'_>,
     ) -> Result<usize, Error> {
-        let properties = parse(properties)?;
-        let (broker, channel) = self.at(virtual_hosts);
-        let publication = Publication { exchange, routing_key, properties, body, mandatory: false };
-        match broker.publish(channel, &publication)? {
+        match broker.publish(channel, publication)? {
             Routed::Queued(queues) => Ok(queues),
             Routed::Refused => {
                 self.refused += 1;
@@ -129,17 +181,14 @@ impl Embedded {
     }
 
     /// Publishes packed messages, all of them or none, and returns the sum of the numbers of queues that took each.
-    ///
-    /// # Errors
-    /// As for [`publish`](Self::publish), and when the batch is malformed.
-    pub fn publish_batch(
+    fn publish_batch(
         &mut self,
-        virtual_hosts: &mut VirtualHosts,
+        broker: &mut Broker,
+        channel: ChannelId,
         exchange: &str,
         routing_key: &str,
         packed: &[u8],
     ) -> Result<usize, Error> {
-        let (broker, channel) = self.at(virtual_hosts);
         let mut bytes = 0;
         for message in Packed(packed) {
             let (properties, body) = message?;
@@ -154,24 +203,23 @@ impl Embedded {
         broker.release(bytes);
         Packed(packed).try_fold(0, |queues, message| {
             let (properties, body) = message?;
-            Ok(queues + self.publish(virtual_hosts, exchange, routing_key, properties, body)?)
+            let (properties, mandatory) = (parse(properties)?, false);
+            let publication = Publication { exchange, routing_key, properties, body, mandatory };
+            Ok(queues + self.publish(broker, channel, &publication)?)
         })
     }
 
     /// Takes up to `max` ready messages into the batch and returns how many. Without `no_ack`, each is requeued unless
     /// it is settled within `visibility_timeout_ms`; 0 is without a limit.
-    ///
-    /// # Errors
-    /// As for [`Broker::get`].
-    pub fn get(
+    fn get(
         &mut self,
-        virtual_hosts: &mut VirtualHosts,
+        broker: &mut Broker,
+        channel: ChannelId,
         queue: &str,
         max: u32,
         no_ack: bool,
         visibility_timeout_ms: u64,
     ) -> Result<u32, Error> {
-        let (broker, channel) = self.at(virtual_hosts);
         for count in 0..max {
             let Some(got) = broker.get(channel, queue, no_ack)? else { return Ok(count) };
             let tag = got.delivery_tag;
@@ -184,16 +232,13 @@ impl Embedded {
     }
 
     /// Starts a consumer and returns its tag.
-    ///
-    /// # Errors
-    /// As for [`Broker::consume`].
-    pub fn consume(
+    fn consume(
         &mut self,
-        virtual_hosts: &mut VirtualHosts,
+        broker: &mut Broker,
+        channel: ChannelId,
         consume: &Consume<'_>,
         prefetch: u16,
     ) -> Result<Box<str>, Error> {
-        let (broker, channel) = self.at(virtual_hosts);
         broker.qos(channel, prefetch, false);
         let tag = broker.consume(channel, consume)?;
         let started = Started { handle: self.next_handle, no_ack: consume.no_ack };
@@ -202,51 +247,35 @@ impl Embedded {
         Ok(tag)
     }
 
-    /// Cancels a consumer.
-    pub fn cancel(&mut self, virtual_hosts: &mut VirtualHosts, consumer_tag: &str) {
-        self.places[self.current].consumers.remove(consumer_tag);
-        let (broker, channel) = self.at(virtual_hosts);
-        broker.cancel(channel, consumer_tag);
-    }
-
-    /// Acks these deliveries as far as possible.
-    ///
-    /// # Errors
-    /// When there is nothing unacked under one of the tags; the others are acked nevertheless.
-    pub fn ack_batch(
-        &self,
-        virtual_hosts: &mut VirtualHosts,
-        delivery_tags: impl Iterator<Item = u64>,
-    ) -> Result<(), Error> {
-        let (broker, channel) = self.at(virtual_hosts);
-        delivery_tags.map(|tag| broker.ack(channel, tag, false)).fold(Ok(()), Result::and)
-    }
-
     /// Returns the deliveries and got messages since the batch was last cleared.
     #[must_use]
     pub fn batch(&self) -> &[u8] {
         &self.batch
     }
 
-    /// Clears the batch for the next deliveries.
-    pub fn clear_batch(&mut self) {
-        self.batch.clear();
-    }
-
-    /// Returns how many messages full queues have refused since the last call of [`take_refused`](Self::take_refused).
+    /// Returns how many messages full queues have refused since they were last taken.
     #[must_use]
     pub fn refused(&self) -> u32 {
         self.refused
     }
 
-    /// Returns how many messages full queues have refused since the last call.
-    pub fn take_refused(&mut self) -> u32 {
-        std::mem::take(&mut self.refused)
+    /// Puts a delivery into the batch.
+    pub(crate) fn deliver(&mut self, virtual_host: VirtualHostId, delivery: &Delivery<'_>) {
+        let place = self.place_in(virtual_host);
+        let started = place.consumers.get(delivery.consumer_tag).expect("who is delivered to has started");
+        let (handle, tag) = (started.handle, if started.no_ack { 0 } else { delivery.delivery_tag });
+        pack(&mut self.batch, handle, tag, delivery.redelivered, delivery.message);
     }
 
-    /// Returns the handles of consumers whose queues were deleted since the last call.
-    pub fn take_cancelled(&mut self) -> Vec<u32> {
-        std::mem::take(&mut self.cancelled)
+    /// Notes that a consumer was cancelled, as its queue was deleted.
+    pub(crate) fn cancelled(&mut self, virtual_host: VirtualHostId, consumer_tag: &str) {
+        let ended = self.place_in(virtual_host).consumers.remove(consumer_tag);
+        self.cancelled.extend(ended.map(|consumer| consumer.handle));
+    }
+
+    /// Returns whether it accepts no more deliveries in this turn.
+    pub(crate) fn is_full(&self, limit_bytes: usize) -> bool {
+        self.batch.len() > limit_bytes
     }
 
     fn place_in(&mut self, virtual_host: VirtualHostId) -> &mut Place {
@@ -260,24 +289,6 @@ impl Place {
         let connection = host.broker.open_connection();
         let channel = host.broker.open_channel(connection, 1);
         Self { membership: Membership { virtual_host: host.id, connection }, channel, consumers: HashMap::default() }
-    }
-}
-
-impl Embedder for Embedded {
-    fn deliver(&mut self, virtual_host: VirtualHostId, delivery: &Delivery<'_>) {
-        let place = self.place_in(virtual_host);
-        let started = place.consumers.get(delivery.consumer_tag).expect("who is delivered to has started");
-        let (handle, tag) = (started.handle, if started.no_ack { 0 } else { delivery.delivery_tag });
-        pack(&mut self.batch, handle, tag, delivery.redelivered, delivery.message);
-    }
-
-    fn cancelled(&mut self, virtual_host: VirtualHostId, consumer_tag: &str) {
-        let ended = self.place_in(virtual_host).consumers.remove(consumer_tag);
-        self.cancelled.extend(ended.map(|consumer| consumer.handle));
-    }
-
-    fn is_full(&self, limit_bytes: usize) -> bool {
-        self.batch.len() > limit_bytes
     }
 }
 

@@ -14,7 +14,7 @@
 //! let mut server = Server::new(Config { seed: [0; 32], limits: Limits::default() });
 //! let id = server.connect_amqp(Peer { loopback: true, ..Peer::default() });
 //! server.receive(id, b"AMQP\0\0\x09\x01");
-//! let deadline_ms = server.turn(0, &mut ());
+//! let deadline_ms = server.turn(0);
 //! while let Some(id) = server.next_output() {
 //!     let output = server.output(id);
 //!     assert_eq!(output[0], 1, "a method frame: connection.start");

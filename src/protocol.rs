@@ -9,6 +9,8 @@ use std::fmt::Debug;
 
 use crate::access::{Access, Limited};
 use crate::broker::Delivery;
+use crate::id::TransportId;
+use crate::limits::Limits;
 use crate::table::Table;
 use crate::virtual_host::{Membership, VirtualHost, VirtualHosts};
 
@@ -98,6 +100,15 @@ pub struct SessionState {
     pub awaits_flush: bool,
     /// Use of memory below which it continues, if it is blocked now.
     pub blocked_until: Option<usize>,
+}
+
+/// A protocol: its name, and what makes a session of it for a new transport, at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Protocol {
+    /// Its name.
+    pub name: &'static str,
+    /// Makes a session.
+    pub connect: fn(TransportId, Peer, &Limits, now_ms: u64) -> Box<dyn Session>,
 }
 
 /// Origin of a session, as its host knows it.

@@ -26,10 +26,18 @@
 //! that publishes while the messages of all virtual hosts together take too much memory; it continues in the turn in
 //! which enough of them have left.
 //!
-//! The embedding program is a peer without a protocol: it calls the [`broker`](Server::broker_mut)'s verbs on
-//! channels of its own, and [`turn`](Server::turn) hands it the deliveries of those.
+//! The embedding program is a peer without a protocol: it requests [verbs](Server::verb), and
+//! [`turn`](Server::turn) puts its deliveries into its [batch](crate::embedded::Embedded::batch).
+//!
+//! # One door
+//!
+//! All of these are [inputs](Input), values that enter by [`Server::input`] alone: a [`Server`] lends what it has, its
+//! [`Core`], only for reading. The same inputs, and the same answers of the host where it is asked, have the same
+//! outputs, byte for byte.
 
+mod door;
 mod durability;
+mod input;
 mod report;
 mod storage;
 
@@ -37,20 +45,23 @@ use std::collections::VecDeque;
 
 use crate::access::{Access, GuestOnly};
 use crate::arena::Arena;
-use crate::broker::{Broker, Config, Delivery, Event};
+use crate::broker::{Broker, Config, Error, Event, Matcher};
+use crate::embedded::{Answer, Embedded, Verb};
 use crate::id::{ConnectionId, TransportId, VirtualHostId};
-use crate::protocol::{Context, Durability, Peer, Session, amqp};
+use crate::protocol::{Context, Durability, Peer, Protocol, Session};
 use crate::timer::{TimerKey, Timers};
 use crate::virtual_host::{DEFAULT, Membership, VirtualHost, VirtualHosts};
 
 use storage::Storage;
 
+pub use door::Server;
 pub use durability::JournalSize;
+pub use input::{Input, Witness};
 pub use storage::Restored;
 
-/// Virtual hosts with the sessions of their peers. See the [module](self) for how to drive them.
+/// Everything that a [`Server`] has, to be read; what changes it are inputs alone.
 #[derive(Debug)]
-pub struct Server {
+pub struct Core {
     virtual_hosts: VirtualHosts,
     access: Box<dyn Access>,
     now_ms: u64,
@@ -58,6 +69,8 @@ pub struct Server {
     /// Progress of the journal, as sessions see it.
     durability: Durability,
     agenda: Agenda,
+    embedded: Embedded,
+    matcher: Matcher,
     /// Only set if the server is durable.
     storage: Option<Box<dyn Storage>>,
     /// Whether the embedding program waits for a flush of everything so far.
@@ -84,7 +97,7 @@ struct Agenda {
     /// Whether a peer keeps up again since the last turn, so that there may be deliveries to make.
     has_resumed: bool,
     /// Places where the embedding program was full; resumed in the next turn.
-    full_embedder: Vec<Membership>,
+    full_program: Vec<Membership>,
 }
 
 /// A session, and in which lists of the [`Agenda`] it is.
@@ -103,29 +116,8 @@ struct SessionSlot {
     timer: Option<TimerKey>,
 }
 
-/// Receives the embedding program's events during [`Server::turn`].
-pub trait Embedder {
-    /// Delivers a message to one of its consumers in this virtual host.
-    fn deliver(&mut self, virtual_host: VirtualHostId, delivery: &Delivery<'_>);
-    /// One of its consumers was cancelled, as the queue was deleted.
-    fn cancelled(&mut self, virtual_host: VirtualHostId, consumer_tag: &str);
-    /// Returns whether it accepts no more deliveries in this turn.
-    fn is_full(&self, limit_bytes: usize) -> bool;
-}
-
-/// An embedding program that has no consumers.
-impl Embedder for () {
-    fn deliver(&mut self, _: VirtualHostId, _: &Delivery<'_>) {}
-    fn cancelled(&mut self, _: VirtualHostId, _: &str) {}
-    fn is_full(&self, _: usize) -> bool {
-        false
-    }
-}
-
-impl Server {
-    /// Makes a server with the virtual host `/`, for the user `guest` of this machine, without connections.
-    #[must_use]
-    pub fn new(config: Config) -> Self {
+impl Core {
+    fn new(config: Config) -> Self {
         Self {
             virtual_hosts: VirtualHosts::new(config),
             access: Box::new(GuestOnly),
@@ -133,20 +125,16 @@ impl Server {
             sessions: Arena::new(),
             durability: Durability::default(),
             agenda: Agenda::default(),
+            embedded: Embedded::default(),
+            matcher: Matcher::default(),
             storage: None,
             is_flush_wanted: false,
             is_opening: false,
         }
     }
 
-    /// Sets what decides about users and their permissions.
-    pub fn set_access(&mut self, access: Box<dyn Access>) {
-        self.access = access;
-        self.access_changed();
-    }
-
     /// Makes connections ask for permissions again, as they may have changed. This closes no connection.
-    pub fn access_changed(&mut self) {
+    fn access_changed(&mut self) {
         for slot in self.sessions.values_mut() {
             slot.session.access_changed(&mut *self.access);
         }
@@ -158,14 +146,9 @@ impl Server {
         &self.virtual_hosts
     }
 
-    /// Returns the virtual hosts for the embedding program's own verbs. A [`turn`](Self::turn) has to follow.
-    pub fn virtual_hosts_mut(&mut self) -> &mut VirtualHosts {
-        &mut self.virtual_hosts
-    }
-
     /// Deletes a virtual host with everything in it; its connections are asked to close. Returns whether it existed;
     /// `/` is not deleted.
-    pub fn delete_virtual_host(&mut self, name: &str) -> bool {
+    fn delete_virtual_host(&mut self, name: &str) -> bool {
         let named = self.virtual_hosts.named(name).filter(|host| host.name() != DEFAULT);
         let Some(gone) = named.map(VirtualHost::id) else { return false };
         let reason = format!("vhost '{name}' is deleted");
@@ -176,7 +159,14 @@ impl Server {
             }
         }
         self.virtual_hosts.remove(gone);
+        self.embedded.leave(gone);
         true
+    }
+
+    /// Returns the embedding program's side, for reading.
+    #[must_use]
+    pub fn embedded(&self) -> &Embedded {
+        &self.embedded
     }
 
     /// Returns the broker of `/` for reading.
@@ -185,24 +175,15 @@ impl Server {
         self.virtual_hosts.first().broker()
     }
 
-    /// Returns the broker of `/` for the embedding program's own verbs. A [`turn`](Self::turn) has to follow.
-    pub fn broker_mut(&mut self) -> &mut Broker {
-        &mut self.virtual_hosts.first_mut().broker
-    }
-
     /// Sets the time and does nothing else: what follows until the next [`turn`](Self::turn) counts from it.
-    pub fn set_now(&mut self, now_ms: u64) {
+    fn set_now(&mut self, now_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
         self.virtual_hosts.set_now(self.now_ms);
     }
 
-    /// Adds an AMQP connection for a new transport.
-    pub fn connect_amqp(&mut self, peer: Peer) -> TransportId {
+    fn connect(&mut self, protocol: Protocol, peer: &Peer) -> TransportId {
         let id = self.sessions.next_id();
-        self.add(id, amqp::connect(id, peer, self.virtual_hosts.limits(), self.now_ms))
-    }
-
-    fn add(&mut self, id: TransportId, session: Box<dyn Session>) -> TransportId {
+        let session = (protocol.connect)(id, peer.clone(), self.virtual_hosts.limits(), self.now_ms);
         self.sessions.insert_at(
             id,
             SessionSlot {
@@ -222,12 +203,12 @@ impl Server {
     }
 
     /// Takes input of a connection, split and joined anywhere. Input of a closed transport is ignored.
-    pub fn receive(&mut self, id: TransportId, bytes: &[u8]) {
+    fn receive(&mut self, id: TransportId, bytes: &[u8]) {
         self.with(id, |session, context| session.receive(bytes, context));
     }
 
     /// Removes a connection whose transport is closed, by whichever side.
-    pub fn disconnected(&mut self, id: TransportId) {
+    fn disconnected(&mut self, id: TransportId) {
         self.with(id, |session, context| session.disconnected(context));
         if let Some(timer) = self.sessions.remove(id).and_then(|slot| slot.timer) {
             self.agenda.timers.cancel(timer);
@@ -236,14 +217,14 @@ impl Server {
 
     /// Asks a peer to close (320, by the operator) and gives the reason; the next turns produce the output. Returns
     /// whether the connection exists.
-    pub fn close(&mut self, id: TransportId, reason: &str) -> bool {
+    fn close(&mut self, id: TransportId, reason: &str) -> bool {
         let is_known = self.sessions.get(id).is_some();
         self.with(id, |session, context| session.close(reason, context));
         is_known
     }
 
     /// Asks every peer to close.
-    pub fn shutdown(&mut self) {
+    fn shutdown(&mut self) {
         for id in self.sessions.ids() {
             self.close(id, "broker forced connection closure with reason 'shutdown'");
         }
@@ -251,10 +232,10 @@ impl Server {
 
     /// Sets the time, in milliseconds of a clock that never goes back, does what is due, makes deliveries, and returns
     /// when something is due next.
-    pub fn turn(&mut self, now_ms: u64, embedder: &mut impl Embedder) -> Option<u64> {
+    fn turn(&mut self, now_ms: u64) -> Option<u64> {
         self.set_now(now_ms);
         self.agenda.has_resumed = false;
-        for membership in self.agenda.full_embedder.drain(..) {
+        for membership in self.agenda.full_program.drain(..) {
             if let Some(broker) = self.virtual_hosts.broker_mut(membership.virtual_host) {
                 broker.resume(membership.connection);
             }
@@ -263,7 +244,7 @@ impl Server {
         self.unblock();
         self.tick();
         if !self.is_opening {
-            self.deliver_in_turn(embedder);
+            self.deliver_in_turn();
         }
         self.write();
         self.agenda.has_resumed |= self.agenda.blocked.iter().any(|&id| self.may_go_on(id));
@@ -273,8 +254,8 @@ impl Server {
     }
 
     /// Makes deliveries; then connections that have waited for that continue, each until it has to wait again.
-    fn deliver_in_turn(&mut self, embedder: &mut impl Embedder) {
-        self.deliver(None, embedder);
+    fn deliver_in_turn(&mut self) {
+        self.deliver(None);
         let has_waited = !self.agenda.yielding.is_empty();
         while let Some(id) = self.agenda.yielding.pop_front() {
             let Some(slot) = self.sessions.get_mut(id) else { continue };
@@ -282,7 +263,7 @@ impl Server {
             let membership = slot.session.membership();
             self.with(id, |session, context| session.advance(context));
             if let Some(membership) = membership {
-                self.deliver(Some(membership.virtual_host), embedder);
+                self.deliver(Some(membership.virtual_host));
             }
         }
         if has_waited {
@@ -290,12 +271,14 @@ impl Server {
         }
     }
 
-    /// Makes the deliveries that are due in a virtual host, so that the embedding program's verbs come after them, as
-    /// peers' methods do.
-    pub fn deliver_due(&mut self, virtual_host: VirtualHostId, embedder: &mut impl Embedder) {
-        if !self.is_opening {
-            self.deliver(Some(virtual_host), embedder);
+    /// Does what the embedding program or the operator requests; as peers' methods do, some verbs come after the
+    /// deliveries that are due.
+    #[inline(always)]
+    fn verb(&mut self, verb: &Verb<'_>) -> Result<Answer, Error> {
+        if verb.follows_deliveries() && !self.is_opening {
+            self.deliver(self.embedded.virtual_host());
         }
+        self.embedded.apply(&mut self.virtual_hosts, verb)
     }
 
     /// Lets connections continue that waited for memory which is free now.
@@ -345,7 +328,7 @@ impl Server {
     }
 
     /// Makes deliveries in all virtual hosts, or in one.
-    fn deliver(&mut self, only: Option<VirtualHostId>, embedder: &mut impl Embedder) {
+    fn deliver(&mut self, only: Option<VirtualHostId>) {
         for host in self.virtual_hosts.iter_mut().filter(|host| only.is_none_or(|only| only == host.id)) {
             let virtual_host = host.id;
             let limit_bytes = host.broker.limits().output_high_bytes;
@@ -360,14 +343,14 @@ impl Server {
                     .and_then(|member| Some((member.transport, self.sessions.get_mut(member.transport)?)));
                 let Some((id, slot)) = slot else {
                     match event {
-                        Event::Delivery(delivery) => embedder.deliver(virtual_host, &delivery),
-                        Event::Cancelled { consumer_tag, .. } => embedder.cancelled(virtual_host, &consumer_tag),
+                        Event::Delivery(delivery) => self.embedded.deliver(virtual_host, &delivery),
+                        Event::Cancelled { consumer_tag, .. } => self.embedded.cancelled(virtual_host, &consumer_tag),
                         // The embedding program has its own deadlines, so it may take its time.
                         Event::AckTimedOut { .. } => {}
                     }
-                    if embedder.is_full(limit_bytes) {
+                    if self.embedded.is_full(limit_bytes) {
                         host.broker.pause(connection);
-                        self.agenda.full_embedder.push(Membership { virtual_host, connection });
+                        self.agenda.full_program.push(Membership { virtual_host, connection });
                     }
                     continue;
                 };
@@ -390,11 +373,11 @@ impl Server {
     pub fn wants_turn(&self) -> bool {
         let has_input = !self.is_opening && !self.agenda.yielding.is_empty();
         let has_to_clean = || self.storage.as_ref().is_some_and(|storage| storage.has_to_clean());
-        has_input || self.agenda.has_resumed || !self.agenda.full_embedder.is_empty() || has_to_clean()
+        has_input || self.agenda.has_resumed || !self.agenda.full_program.is_empty() || has_to_clean()
     }
 
     /// Returns the next connection with something to write or to close.
-    pub fn next_output(&mut self) -> Option<TransportId> {
+    fn next_output(&mut self) -> Option<TransportId> {
         while let Some(id) = self.agenda.ready.pop_front() {
             if let Some(slot) = self.sessions.get_mut(id) {
                 slot.is_ready = false;
@@ -411,7 +394,7 @@ impl Server {
     }
 
     /// Removes output that was passed to the transport, and continues whatever waited for that.
-    pub fn output_taken(&mut self, id: TransportId, bytes: usize) {
+    fn output_taken(&mut self, id: TransportId, bytes: usize) {
         self.with(id, |session, context| session.output_taken(bytes, context));
     }
 
@@ -428,7 +411,7 @@ impl Server {
     }
 
     /// Stops deliveries to a peer while its transport takes no more output, or resumes them.
-    pub fn set_writable(&mut self, id: TransportId, is_writable: bool) {
+    fn set_writable(&mut self, id: TransportId, is_writable: bool) {
         if let Some(slot) = self.sessions.get_mut(id) {
             slot.is_writable = is_writable;
         }

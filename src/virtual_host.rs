@@ -11,7 +11,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::arena::Arena;
-use crate::broker::{Broker, Config, Image, Location, Pager, Totals};
+use crate::broker::{Broker, Config, Image, Location, Matcher, Pager, Totals};
 use crate::id::{ConnectionId, TransportId, VirtualHostId};
 use crate::limits::Limits;
 
@@ -99,6 +99,7 @@ pub struct VirtualHosts {
     config: Config,
     now_ms: u64,
     recording: Option<Recording>,
+    matcher: Matcher,
     /// Memory of everything but messages in all of them.
     room: Rc<Cell<u64>>,
     /// Memory of messages in all of them.
@@ -131,6 +132,7 @@ impl VirtualHosts {
             config,
             now_ms: 0,
             recording: None,
+            matcher: Matcher::default(),
             room: Rc::default(),
             memory: Rc::default(),
         };
@@ -187,6 +189,7 @@ impl VirtualHosts {
     fn insert(&mut self, id: VirtualHostId, name: &str) -> usize {
         let mut broker = Broker::new(Config { seed: self.seed(id), limits: self.config.limits.clone() });
         broker.set_now(self.now_ms);
+        broker.set_matcher(self.matcher.clone());
         broker.share_limits(&self.memory, &self.room);
         let place = self.hosts.partition_point(|host| host.id < id);
         self.hosts.insert(
@@ -270,7 +273,7 @@ impl VirtualHosts {
     }
 
     /// Returns the broker of a virtual host, if it still exists.
-    pub fn broker_mut(&mut self, id: VirtualHostId) -> Option<&mut Broker> {
+    pub(crate) fn broker_mut(&mut self, id: VirtualHostId) -> Option<&mut Broker> {
         self.place(id).map(|place| &mut self.hosts[place].broker)
     }
 
@@ -290,9 +293,14 @@ impl VirtualHosts {
         &mut self.host_of(membership).broker
     }
 
+    /// Measures what [`live_bytes`](Self::live_bytes) is made of anew, where it may have grown much.
+    pub(crate) fn measure(&mut self) {
+        self.iter_mut().for_each(|host| host.broker.measure_topology());
+    }
+
     /// Returns an upper bound of the bytes of the facts that hold now, if each were written down once.
-    pub(crate) fn live_bytes(&mut self) -> u64 {
-        self.iter_mut().map(|host| host.broker.live_bytes()).sum()
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.iter().map(|host| host.broker.live_bytes()).sum()
     }
 
     /// Returns whether there are facts to be written down.
@@ -307,6 +315,12 @@ impl VirtualHosts {
         let connection = host.broker.open_connection();
         host.members.insert_at(connection, Member { transport, user: user.into() });
         Some(Membership { virtual_host: host.id, connection })
+    }
+
+    /// Sets the function that matches the patterns of policies in all of them.
+    pub fn set_matcher(&mut self, matcher: &Matcher) {
+        self.matcher = matcher.clone();
+        self.iter_mut().for_each(|host| host.broker.set_matcher(matcher.clone()));
     }
 
     /// Limits the connections to the virtual host of this name and its queues, and sets whether quorum queues are

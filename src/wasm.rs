@@ -34,16 +34,14 @@ pub mod waker;
 
 use wasm_bindgen::prelude::*;
 
-use crate::broker::{Broker, Config, Error, ErrorKind};
-use crate::embedded::Embedded;
-use crate::id::ChannelId;
+use crate::broker::{Config, Error, ErrorKind};
+use crate::embedded::{Answer, Verb};
 use crate::virtual_host::{DEFAULT, VirtualHost};
 
 /// Virtual hosts with their AMQP connections and the embedded program.
 #[wasm_bindgen]
 pub struct Server {
     server: crate::server::Server,
-    embedded: Embedded,
     /// The contents of the store when it was opened, as a plain object.
     restored: JsValue,
 }
@@ -52,32 +50,33 @@ impl Server {
     fn create(config: Config, now_ms: f64) -> Self {
         let mut server = crate::server::Server::new(config);
         server.set_now(now_ms as u64);
-        let embedded = Embedded::new(server.virtual_hosts_mut());
-        Self { server, embedded, restored: JsValue::UNDEFINED }
+        Self::of(server, JsValue::UNDEFINED)
     }
 
-    /// Calls a verb of the program's current broker, on the program's channel.
-    fn ask<T>(&mut self, verb: impl FnOnce(&mut Broker, ChannelId) -> Result<T, Error>) -> Result<T, JsValue> {
-        let (broker, channel) = self.embedded.at(self.server.virtual_hosts_mut());
-        let answer = verb(broker, channel);
-        self.answer(answer)
+    /// Opens the program's channel in `/`.
+    fn of(mut server: crate::server::Server, restored: JsValue) -> Self {
+        // There is always `/`.
+        _ = server.verb(Verb::Enter { virtual_host: DEFAULT });
+        Self { server, restored }
     }
 
-    /// As [`ask`](Self::ask), after the deliveries that are due.
-    fn ask_after_deliveries<T>(
-        &mut self,
-        verb: impl FnOnce(&mut Broker, ChannelId) -> Result<T, Error>,
-    ) -> Result<T, JsValue> {
-        self.server.deliver_due(self.embedded.virtual_host(), &mut self.embedded);
-        self.ask(verb)
-    }
-
-    /// Converts a verb's result; an error names the virtual host in use.
-    fn answer<T>(&self, answer: Result<T, Error>) -> Result<T, JsValue> {
-        answer.map_err(|error| {
-            let virtual_host = self.server.virtual_hosts().get(self.embedded.virtual_host());
+    /// Does what a verb requests; an error names the virtual host in use.
+    fn ask(&mut self, verb: Verb<'_>) -> Result<Answer, JsValue> {
+        self.server.verb(verb).map_err(|error| {
+            let id = self.server.embedded().virtual_host();
+            let virtual_host = id.and_then(|id| self.server.virtual_hosts().get(id));
             thrown(&error, virtual_host.map_or(DEFAULT, VirtualHost::name))
         })
+    }
+
+    /// Does what a verb requests that returns nothing.
+    fn tell(&mut self, verb: Verb<'_>) -> Result<(), JsValue> {
+        self.ask(verb).map(drop)
+    }
+
+    /// Does what a verb requests that returns a number.
+    fn count(&mut self, verb: Verb<'_>) -> Result<usize, JsValue> {
+        self.ask(verb).map(|answer| answer.count() as usize)
     }
 }
 

@@ -14,14 +14,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use peer::{Call, Client, call, close_channel, consume, declare_queue, open_channel};
-use pocketmq::broker::Routed;
-use pocketmq::broker::{
-    ApplyTo, Binding, Broker, Config, Consume, Error, ErrorKind, ExchangeDeclaration, Policy, Publication,
-    QueueDeclaration,
-};
-use pocketmq::id::ChannelId;
+use pocketmq::broker::{ApplyTo, Binding, Broker, Config, Consume, Error, ErrorKind, Policy};
+use pocketmq::embedded::Verb;
 use pocketmq::limits::Limits;
-use pocketmq::properties::{Properties, PropertyValues};
+use pocketmq::properties::PropertyValues;
+use pocketmq::server::Server;
 use pocketmq::table::{Table, Value};
 use program::{NOW_MS, Program, flush, open};
 use store::Bytes;
@@ -61,24 +58,24 @@ fn limits() -> Limits {
 /// Declares, or deletes, the item with this number.
 struct Kind {
     name: &'static str,
-    make: fn(&mut Broker, ChannelId, usize) -> Result<(), Error>,
-    end: fn(&mut Broker, ChannelId, usize),
+    make: fn(&mut Server, usize) -> Result<(), Error>,
+    end: fn(&mut Server, usize),
 }
 
-fn queue(broker: &mut Broker, channel: ChannelId, name: &str, arguments: &Table) -> Result<(), Error> {
-    let (passive, durable, exclusive, auto_delete) = (false, true, false, false);
-    let declaration = QueueDeclaration { name, passive, durable, exclusive, auto_delete, arguments };
-    broker.declare_queue(channel, &declaration).map(drop)
+fn queue(server: &mut Server, name: &str, arguments: &Table) -> Result<(), Error> {
+    Program(server).declare_queue(name, arguments).map(drop)
 }
 
-fn exchange(broker: &mut Broker, channel: ChannelId, name: &str, kind: &str, arguments: &Table) -> Result<(), Error> {
-    let (passive, durable, auto_delete, internal) = (false, true, false, false);
-    let declaration = ExchangeDeclaration { name, kind, passive, durable, auto_delete, internal, arguments };
-    broker.declare_exchange(channel, &declaration)
+fn exchange(server: &mut Server, name: &str, kind: &str, arguments: &Table) -> Result<(), Error> {
+    Program(server).declare_exchange(name, kind, arguments).map(drop)
 }
 
-fn delete_queue(broker: &mut Broker, channel: ChannelId, number: usize) {
-    broker.delete_queue(channel, &long(number), false, false).unwrap();
+fn delete_exchange(server: &mut Server, name: &str) {
+    server.verb(Verb::DeleteExchange { name, if_unused: false }).unwrap();
+}
+
+fn delete_queue(server: &mut Server, number: usize) {
+    Program(server).delete_queue(&long(number));
 }
 
 fn table(argument: &str, value: impl Into<Value>) -> Table {
@@ -94,12 +91,12 @@ fn long(number: usize) -> String {
 }
 
 /// Binds the queue `to` to this exchange, by a key of this length.
-fn bind(broker: &mut Broker, channel: ChannelId, source: &str, key: &str, arguments: &Table) -> Result<(), Error> {
-    broker.bind_queue(channel, &Binding { source, destination: "to", routing_key: key, arguments })
+fn bind(server: &mut Server, source: &str, routing_key: &str, arguments: &Table) -> Result<(), Error> {
+    server.verb(Verb::BindQueue(Binding { source, destination: "to", routing_key, arguments })).map(drop)
 }
 
-fn unbind(broker: &mut Broker, channel: ChannelId, source: &str, key: &str, arguments: &Table) {
-    broker.unbind_queue(channel, &Binding { source, destination: "to", routing_key: key, arguments }).unwrap();
+fn unbind(server: &mut Server, source: &str, routing_key: &str, arguments: &Table) {
+    server.verb(Verb::UnbindQueue(Binding { source, destination: "to", routing_key, arguments })).unwrap();
 }
 
 fn words(number: usize) -> String {
@@ -112,9 +109,13 @@ fn any(number: usize) -> Table {
     table
 }
 
-fn start(broker: &mut Broker, channel: ChannelId, tag: &str, arguments: &Table) -> Result<(), Error> {
+fn start(server: &mut Server, tag: &str, arguments: &Table) -> Result<(), Error> {
     let consume = Consume { queue: "to", consumer_tag: tag, no_ack: false, exclusive: false, arguments };
-    broker.consume(channel, &consume).map(drop)
+    server.verb(Verb::Consume { consume, prefetch: 0 }).map(drop)
+}
+
+fn cancel(server: &mut Server, consumer_tag: &str) {
+    server.verb(Verb::Cancel { consumer_tag }).unwrap();
 }
 
 fn policy(number: usize) -> Policy {
@@ -128,97 +129,98 @@ const DURABLE: usize = 11;
 const KINDS: [Kind; DURABLE + 2] = [
     Kind {
         name: "queues",
-        make: |broker, channel, number| queue(broker, channel, &short(number), &Table::new()),
-        end: |broker, channel, number| drop(broker.delete_queue(channel, &short(number), false, false)),
+        make: |server, number| queue(server, &short(number), &Table::new()),
+        end: |server, number| Program(server).delete_queue(&short(number)),
     },
     Kind {
         name: "queues with a large argument",
-        make: |broker, channel, number| queue(broker, channel, &long(number), &table("x-own", &*"a".repeat(60_000))),
+        make: |server, number| queue(server, &long(number), &table("x-own", &*"a".repeat(60_000))),
         end: delete_queue,
     },
     Kind {
         name: "queues with many small arguments",
-        make: |broker, channel, number| {
+        make: |server, number| {
             let small = Value::Array(vec![Value::Void; 1000]);
-            queue(broker, channel, &long(number), &table("x-own", small))
+            queue(server, &long(number), &table("x-own", small))
         },
         end: delete_queue,
     },
     Kind {
         name: "queues with partitions and a long name for dead letters",
-        make: |broker, channel, number| {
+        make: |server, number| {
             let mut arguments = table("x-partitions", 10);
             arguments.insert("x-dead-letter-exchange", &*"a".repeat(250));
-            queue(broker, channel, &long(number), &arguments)
+            queue(server, &long(number), &arguments)
         },
         end: delete_queue,
     },
     Kind {
         name: "exchanges",
-        make: |broker, channel, number| exchange(broker, channel, &short(number), "fanout", &Table::new()),
-        end: |broker, channel, number| broker.delete_exchange(channel, &short(number), false).unwrap(),
+        make: |server, number| exchange(server, &short(number), "fanout", &Table::new()),
+        end: |server, number| delete_exchange(server, &short(number)),
     },
     Kind {
         name: "exchanges with an alternate one",
-        make: |broker, channel, number| {
-            exchange(broker, channel, &long(number), "headers", &table("alternate-exchange", &*"a".repeat(5000)))
+        make: |server, number| {
+            exchange(server, &long(number), "headers", &table("alternate-exchange", &*"a".repeat(5000)))
         },
-        end: |broker, channel, number| broker.delete_exchange(channel, &long(number), false).unwrap(),
+        end: |server, number| delete_exchange(server, &long(number)),
     },
     Kind {
         name: "bindings of a direct exchange",
-        make: |broker, channel, number| bind(broker, channel, "amq.direct", &long(number), &Table::new()),
-        end: |broker, channel, number| unbind(broker, channel, "amq.direct", &long(number), &Table::new()),
+        make: |server, number| bind(server, "amq.direct", &long(number), &Table::new()),
+        end: |server, number| unbind(server, "amq.direct", &long(number), &Table::new()),
     },
     Kind {
         name: "bindings of a topic exchange",
-        make: |broker, channel, number| bind(broker, channel, "amq.topic", &words(number), &Table::new()),
-        end: |broker, channel, number| unbind(broker, channel, "amq.topic", &words(number), &Table::new()),
+        make: |server, number| bind(server, "amq.topic", &words(number), &Table::new()),
+        end: |server, number| unbind(server, "amq.topic", &words(number), &Table::new()),
     },
     Kind {
         name: "bindings of a headers exchange",
-        make: |broker, channel, number| bind(broker, channel, "amq.headers", "", &any(number)),
-        end: |broker, channel, number| unbind(broker, channel, "amq.headers", "", &any(number)),
+        make: |server, number| bind(server, "amq.headers", "", &any(number)),
+        end: |server, number| unbind(server, "amq.headers", "", &any(number)),
     },
     Kind {
         name: "bindings with a large argument",
-        make: |broker, channel, number| {
-            bind(broker, channel, "amq.fanout", &short(number), &table("own", &*"a".repeat(30_000)))
-        },
-        end: |broker, channel, number| {
-            unbind(broker, channel, "amq.fanout", &short(number), &table("own", &*"a".repeat(30_000)));
+        make: |server, number| bind(server, "amq.fanout", &short(number), &table("own", &*"a".repeat(30_000))),
+        end: |server, number| {
+            unbind(server, "amq.fanout", &short(number), &table("own", &*"a".repeat(30_000)));
         },
     },
     Kind {
         name: "policies",
-        make: |broker, _, number| broker.set_policy(&long(number), &policy(number)),
-        end: |broker, _, number| assert!(broker.delete_policy(&long(number)).unwrap()),
+        make: |server, number| server.verb(Verb::SetPolicy { name: &long(number), policy: &policy(number) }).map(drop),
+        end: |server, number| {
+            assert!(server.verb(Verb::DeletePolicy { name: &long(number) }).unwrap().flag());
+        },
     },
     Kind {
         name: "consumers",
-        make: |broker, channel, number| start(broker, channel, &short(number), &Table::new()),
-        end: |broker, channel, number| broker.cancel(channel, &short(number)),
+        make: |server, number| start(server, &short(number), &Table::new()),
+        end: |server, number| cancel(server, &short(number)),
     },
     Kind {
         name: "consumers with arguments",
-        make: |broker, channel, number| start(broker, channel, &long(number), &table("own", &*"a".repeat(30_000))),
-        end: |broker, channel, number| broker.cancel(channel, &long(number)),
+        make: |server, number| start(server, &long(number), &table("own", &*"a".repeat(30_000))),
+        end: |server, number| cancel(server, &long(number)),
     },
 ];
 
-/// Opens a channel, with a queue to bind and to consume from.
-fn channel(broker: &mut Broker) -> ChannelId {
-    let connection = broker.open_connection();
-    let channel = broker.open_channel(connection, 1);
-    queue(broker, channel, "to", &Table::new()).unwrap();
-    channel
+fn server() -> Server {
+    Server::new(Config { seed: [7; 32], limits: limits() })
+}
+
+/// Declares a queue to bind and to consume from.
+fn prepare(server: &mut Server) {
+    queue(server, "to", &Table::new()).unwrap();
 }
 
 /// Makes as many as fit, and returns the number that was refused.
-fn fill(broker: &mut Broker, channel: ChannelId, kind: &Kind) -> usize {
+fn fill(server: &mut Server, kind: &Kind) -> usize {
     for number in 0.. {
         assert!(number < 20_000, "{}: there is no end", kind.name);
-        if let Err(error) = (kind.make)(broker, channel, number) {
+        if let Err(error) = (kind.make)(server, number) {
             assert_eq!(
                 (error.kind(), &error),
                 (ErrorKind::PreconditionFailed, &Error::RoomLimit(ROOM)),
@@ -231,26 +233,31 @@ fn fill(broker: &mut Broker, channel: ChannelId, kind: &Kind) -> usize {
     unreachable!("numbers have no end")
 }
 
+/// Returns the bytes counted for everything that is declared, and those of a new count.
+fn structure_bytes(server: &Server) -> (u64, u64) {
+    (server.broker().structure_bytes(), server.broker().recounted_structure_bytes())
+}
+
 #[test]
 fn whatever_is_declared_is_refused_at_the_limit_and_deletions_make_room_again() {
     let mut astray = Vec::new();
     for kind in &KINDS {
-        let mut broker = Broker::new(Config { seed: [7; 32], limits: limits() });
-        let channel = channel(&mut broker);
-        let (before, live) = (broker.structure_bytes(), LIVE_BYTES.get());
-        let refused = fill(&mut broker, channel, kind);
-        let (counted, real) = (broker.structure_bytes() - before, LIVE_BYTES.get() - live);
+        let mut server = server();
+        prepare(&mut server);
+        let (before, live) = (structure_bytes(&server).0, LIVE_BYTES.get());
+        let refused = fill(&mut server, kind);
+        let (counted, real) = (structure_bytes(&server).0 - before, LIVE_BYTES.get() - live);
         let ratio = counted as f64 / real as f64;
         println!("{}: {refused}, {counted} bytes counted, {ratio:.2} of what they take", kind.name);
         if !(0.5..2.0).contains(&ratio) {
             astray.push((kind.name, ratio));
         }
-        assert!(broker.structure_bytes() <= ROOM as u64);
-        assert_eq!(broker.structure_bytes(), broker.recounted_structure_bytes(), "{}", kind.name);
-        (kind.end)(&mut broker, channel, 0);
-        assert_eq!((kind.make)(&mut broker, channel, 0), Ok(()), "{}", kind.name);
-        (0..refused).for_each(|number| (kind.end)(&mut broker, channel, number));
-        assert_eq!((broker.structure_bytes(), broker.recounted_structure_bytes()), (before, before), "{}", kind.name);
+        let (counted, recounted) = structure_bytes(&server);
+        assert!(counted <= ROOM as u64 && counted == recounted, "{}: {counted} and {recounted}", kind.name);
+        (kind.end)(&mut server, 0);
+        assert_eq!((kind.make)(&mut server, 0), Ok(()), "{}", kind.name);
+        (0..refused).for_each(|number| (kind.end)(&mut server, number));
+        assert_eq!(structure_bytes(&server), (before, before), "{}", kind.name);
     }
     assert_eq!(astray, [], "the estimate is neither half nor twice of what they take");
 }
@@ -260,28 +267,22 @@ fn a_restart_recovers_everything_within_the_same_limit_and_within_a_lower_one() 
     for kind in &KINDS[..DURABLE] {
         let store = Bytes::default();
         let mut server = open(&store, limits());
-        let channel_id = channel(server.broker_mut());
-        let refused = fill(server.broker_mut(), channel_id, kind);
-        let counted = server.broker().structure_bytes();
+        prepare(&mut server);
+        let refused = fill(&mut server, kind);
+        let counted = structure_bytes(&server).0;
         flush(&mut server, NOW_MS);
         drop(server);
         for limits in [limits(), Limits { memory_max_bytes: ROOM, ..limits() }] {
             let mut server = open(&store, limits);
-            let connection = server.broker_mut().open_connection();
-            let channel = server.broker_mut().open_channel(connection, 1);
-            let broker = server.broker_mut();
-            assert_eq!(
-                (broker.structure_bytes(), broker.recounted_structure_bytes()),
-                (counted, counted),
-                "{}",
-                kind.name
-            );
-            let again = (kind.make)(broker, channel, refused);
+            // The program has a connection, as it had before.
+            server.verb(Verb::Enter { virtual_host: "/" }).unwrap();
+            assert_eq!(structure_bytes(&server), (counted, counted), "{}", kind.name);
+            let again = (kind.make)(&mut server, refused);
             assert_eq!(again.map_err(|error| error.kind()), Err(ErrorKind::PreconditionFailed), "{}", kind.name);
-            (kind.end)(broker, channel, 0);
-            (kind.end)(broker, channel, 1);
-            assert!(broker.structure_bytes() < counted);
-            (kind.make)(broker, channel, 0).and_then(|()| (kind.make)(broker, channel, 1)).ok();
+            (kind.end)(&mut server, 0);
+            (kind.end)(&mut server, 1);
+            assert!(structure_bytes(&server).0 < counted);
+            (kind.make)(&mut server, 0).and_then(|()| (kind.make)(&mut server, 1)).ok();
         }
     }
 }
@@ -358,52 +359,46 @@ fn a_full_broker_still_deletes() {
 #[test]
 fn all_virtual_hosts_share_one_limit() {
     let mut client = client();
-    let hosts = client.server.virtual_hosts_mut();
-    hosts.add("other");
-    let id = hosts.named("other").unwrap().id();
-    let broker = hosts.broker_mut(id).unwrap();
-    let other = channel(broker);
-    fill(broker, other, &KINDS[1]);
-    fill(broker, other, &KINDS[0]);
-    let broker = client.server.broker_mut();
-    let connection = broker.open_connection();
-    let first = broker.open_channel(connection, 1);
-    assert_eq!(queue(broker, first, "one more", &Table::new()), Err(Error::RoomLimit(ROOM)));
-    assert!(client.server.delete_virtual_host("other"));
-    let broker = client.server.broker_mut();
-    assert_eq!(queue(broker, first, "one more", &Table::new()), Ok(()));
-}
-
-fn publish(broker: &mut Broker, channel: ChannelId, exchange: &str) -> Result<(), Error> {
-    let publication =
-        Publication { exchange, routing_key: "", mandatory: false, properties: Properties::EMPTY, body: &[b'a'; 10] };
-    broker.publish(channel, &publication).map(drop)
+    let server = &mut client.server;
+    server.add_virtual_host("other");
+    server.verb(Verb::Enter { virtual_host: "other" }).unwrap();
+    prepare(server);
+    fill(server, &KINDS[1]);
+    fill(server, &KINDS[0]);
+    server.verb(Verb::Enter { virtual_host: "/" }).unwrap();
+    assert_eq!(queue(server, "one more", &Table::new()), Err(Error::RoomLimit(ROOM)));
+    assert!(server.delete_virtual_host("other"));
+    assert_eq!(queue(server, "one more", &Table::new()), Ok(()));
 }
 
 /// Declares many queues that a fanout exchange fills.
-fn fanned(broker: &mut Broker) -> ChannelId {
-    let connection = broker.open_connection();
-    let channel = broker.open_channel(connection, 1);
+fn fanned(limits: Limits) -> Server {
+    let mut server = Server::new(Config { seed: [7; 32], limits });
+    let mut program = Program(&mut server);
     for number in 0..FANNED {
-        let (name, passive, durable, exclusive, auto_delete) = (&*short(number), false, true, false, false);
-        let arguments = &Table::new();
-        let declaration = QueueDeclaration { name, passive, durable, exclusive, auto_delete, arguments };
-        broker.declare_queue(channel, &declaration).unwrap();
-        let binding = Binding { source: "amq.fanout", destination: name, routing_key: "", arguments };
-        broker.bind_queue(channel, &binding).unwrap();
+        program.queue(&short(number), &Table::new());
+        program.bind("amq.fanout", &short(number), "");
     }
-    channel
+    server
+}
+
+fn publish(server: &mut Server) -> Result<u64, Error> {
+    Program(server).publish_as("amq.fanout", "", &[b'a'; 10], &PropertyValues::default())
+}
+
+/// Checks that what is counted for messages is what it is when it is counted anew.
+fn check_queued_bytes(server: &Server) {
+    assert_eq!(server.broker().memory_bytes(), server.broker().recounted_queued_bytes());
 }
 
 const FANNED: usize = 1000;
 
 #[test]
 fn a_messages_places_in_further_queues_are_counted_until_the_last_is_gone() {
-    let mut broker = Broker::new(Config { seed: [7; 32], limits: limits() });
-    let channel = fanned(&mut broker);
+    let mut server = fanned(limits());
     let live = LIVE_BYTES.get();
-    let published = (0..2000).take_while(|_| publish(&mut broker, channel, "amq.fanout").is_ok()).count();
-    let (counted, real) = (broker.memory_bytes() as f64, (LIVE_BYTES.get() - live) as f64);
+    let published = (0..2000).take_while(|_| publish(&mut server).is_ok()).count();
+    let (counted, real) = (server.broker().memory_bytes() as f64, (LIVE_BYTES.get() - live) as f64);
     println!(
         "{published} messages in {FANNED} queues, {counted} bytes counted, {:.2} of what they take",
         counted / real
@@ -411,26 +406,26 @@ fn a_messages_places_in_further_queues_are_counted_until_the_last_is_gone() {
     assert!(published < 2000 && real < 1.5 * counted && counted < 2.0 * real, "{real} bytes, {counted} counted");
     // Only the further places of the last message may be above the limit.
     assert!(counted < (limits().memory_max_bytes + FANNED * 32) as f64);
-    assert_eq!(broker.memory_bytes(), broker.recounted_queued_bytes());
+    check_queued_bytes(&server);
     for number in 0..FANNED {
         if number % 2 == 0 {
-            broker.purge_queue(channel, &short(number)).unwrap();
+            server.verb(Verb::PurgeQueue { name: &short(number) }).unwrap();
         } else {
-            broker.delete_queue(channel, &short(number), false, false).unwrap();
+            Program(&mut server).delete_queue(&short(number));
         }
         if number % 100 == 0 {
-            assert_eq!(broker.memory_bytes(), broker.recounted_queued_bytes());
+            check_queued_bytes(&server);
         }
     }
-    assert_eq!(broker.memory_bytes(), 0);
+    assert_eq!(server.broker().memory_bytes(), 0);
 }
 
 const COPIES: usize = 64;
 const TTL_MS: u64 = 10;
 
 /// Publishes one message into many queues, which dead-letter it to the queue `dead`.
-fn send_to_many(broker: &mut Broker) {
-    let mut program = Program::of(broker);
+fn send_to_many(server: &mut Server) {
+    let mut program = Program(server);
     program.queue("dead", &Table::new());
     let mut arguments = table("x-dead-letter-exchange", "");
     arguments.insert("x-dead-letter-routing-key", "dead");
@@ -440,7 +435,7 @@ fn send_to_many(broker: &mut Broker) {
         program.bind("amq.fanout", &short(number), "");
     }
     let routed = program.publish("amq.fanout", "", &"x".repeat(250_000), PropertyValues::default());
-    assert_eq!(routed, Routed::Queued(COPIES));
+    assert_eq!(routed, COPIES as u64);
 }
 
 fn dead_and_dropped(broker: &Broker) -> (usize, usize) {
@@ -451,14 +446,14 @@ fn dead_and_dropped(broker: &Broker) -> (usize, usize) {
 
 #[test]
 fn dead_letters_of_a_message_in_many_queues_stay_within_memory() {
-    let mut broker = Broker::new(Config { seed: [7; 32], limits: limits() });
-    broker.turn(NOW_MS);
-    send_to_many(&mut broker);
+    let mut server = server();
+    server.turn(NOW_MS);
+    send_to_many(&mut server);
     let live = LIVE_BYTES.get();
-    broker.turn(NOW_MS + TTL_MS);
-    let (dead, dropped) = dead_and_dropped(&broker);
+    server.turn(NOW_MS + TTL_MS);
+    let (dead, dropped) = dead_and_dropped(server.broker());
     assert!(dead > 10 && dead + dropped == COPIES, "{dead} and {dropped}");
-    assert!(broker.memory_bytes() <= limits().memory_max_bytes);
+    assert!(server.broker().memory_bytes() <= limits().memory_max_bytes);
     assert!(LIVE_BYTES.get() - live <= limits().memory_max_bytes as i64);
 }
 
@@ -467,7 +462,7 @@ fn durable_dead_letters_wait_until_they_are_written_and_none_is_dropped() {
     let store = Bytes::default();
     let limits = || Limits { memory_page_bytes: ROOM, ..limits() };
     let mut server = open(&store, limits());
-    send_to_many(server.broker_mut());
+    send_to_many(&mut server);
     flush(&mut server, NOW_MS);
     let mut turns = 0;
     while server.broker().deadline_ms().is_some_and(|deadline_ms| deadline_ms <= NOW_MS + TTL_MS) {
@@ -484,10 +479,10 @@ fn durable_dead_letters_wait_until_they_are_written_and_none_is_dropped() {
 #[test]
 fn expired_messages_are_not_delivered_while_their_dead_letters_wait_to_be_written() {
     let mut server = open(&Bytes::default(), limits());
-    send_to_many(server.broker_mut());
+    send_to_many(&mut server);
     flush(&mut server, NOW_MS);
-    server.turn(NOW_MS + TTL_MS, &mut ());
-    let mut program = Program::of(server.broker_mut());
+    server.turn(NOW_MS + TTL_MS);
+    let mut program = Program(&mut server);
     // Nothing was written in this turn yet.
     program.queue("more", &table("x-message-ttl", TTL_MS as i64));
     (0..4).for_each(|_| program.send("more", &"x".repeat(250_000)));
@@ -496,79 +491,66 @@ fn expired_messages_are_not_delivered_while_their_dead_letters_wait_to_be_writte
 
 #[test]
 fn unacked_deliveries_are_counted_until_they_are_settled() {
-    let mut broker = Broker::new(Config { seed: [7; 32], limits: Limits::default() });
-    let channel = fanned(&mut broker);
+    let mut server = fanned(Limits::default());
     for _ in 0..20 {
-        publish(&mut broker, channel, "amq.fanout").unwrap();
+        publish(&mut server).unwrap();
     }
-    let (ready, live) = (broker.memory_bytes(), LIVE_BYTES.get());
+    let (ready, live) = (server.broker().memory_bytes(), LIVE_BYTES.get());
     for number in 0..FANNED {
-        while broker.get(channel, &short(number), false).unwrap().is_some() {}
+        while Program(&mut server).take(&short(number), false).is_some() {}
     }
-    let (counted, real) = ((broker.memory_bytes() - ready) as f64, (LIVE_BYTES.get() - live) as f64);
+    let (counted, real) = ((server.broker().memory_bytes() - ready) as f64, (LIVE_BYTES.get() - live) as f64);
     println!("{counted} bytes counted for deliveries, {:.2} of what they take", counted / real);
     assert!(real < 1.5 * counted && counted < 2.0 * real, "{real} bytes, {counted} counted");
-    assert_eq!(broker.memory_bytes(), broker.recounted_queued_bytes());
+    check_queued_bytes(&server);
     // Some are acked, some are requeued, some are deleted with their queue.
-    broker.ack(channel, (FANNED * 5) as u64, true).unwrap();
-    assert_eq!(broker.memory_bytes(), broker.recounted_queued_bytes());
-    (FANNED / 2..FANNED).for_each(|number| delete_short(&mut broker, channel, number));
-    assert_eq!(broker.memory_bytes(), broker.recounted_queued_bytes());
-    broker.close_channel(channel);
-    assert_eq!(broker.memory_bytes(), broker.recounted_queued_bytes());
-    let connection = broker.open_connection();
-    let channel = broker.open_channel(connection, 1);
-    (0..FANNED / 2).for_each(|number| delete_short(&mut broker, channel, number));
-    assert_eq!(broker.memory_bytes(), 0);
-}
-
-fn delete_short(broker: &mut Broker, channel: ChannelId, number: usize) {
-    broker.delete_queue(channel, &short(number), false, false).unwrap();
+    server.verb(Verb::Ack { delivery_tag: (FANNED * 5) as u64, multiple: true }).unwrap();
+    check_queued_bytes(&server);
+    (FANNED / 2..FANNED).for_each(|number| Program(&mut server).delete_queue(&short(number)));
+    check_queued_bytes(&server);
+    server.verb(Verb::Nack { delivery_tag: 0, multiple: true, requeue: true }).unwrap();
+    check_queued_bytes(&server);
+    (0..FANNED / 2).for_each(|number| Program(&mut server).delete_queue(&short(number)));
+    assert_eq!(server.broker().memory_bytes(), 0);
 }
 
 #[test]
 fn deduplication_ids_are_counted() {
-    let mut broker = Broker::new(Config { seed: [7; 32], limits: limits() });
-    broker.turn(NOW_MS);
+    let mut server = server();
+    server.turn(NOW_MS);
     let live = LIVE_BYTES.get();
-    let mut program = Program::of(&mut broker);
+    let mut program = Program(&mut server);
     program.queue("once", &table("x-message-deduplication", true));
     let id = |number| [("x-deduplication-id", long(number).as_str())].into_iter().collect();
     let mut published = 0;
-    while program.broker.memory_bytes() + 1000 < limits().memory_max_bytes {
+    while program.0.broker().memory_bytes() + 1000 < limits().memory_max_bytes {
         let values = PropertyValues { headers: Some(id(published)), ..PropertyValues::default() };
-        assert_eq!(program.publish("", "once", "", values), Routed::Queued(1));
+        assert_eq!(program.publish("", "once", "", values), 1);
         published += 1;
     }
-    let channel = program.channel;
-    let (counted, real) = (broker.memory_bytes() as f64, (LIVE_BYTES.get() - live) as f64);
+    let (counted, real) = (server.broker().memory_bytes() as f64, (LIVE_BYTES.get() - live) as f64);
     println!("{published} messages with an id, {:.2} of what they take", counted / real);
     assert!(real < 1.5 * counted && counted < 2.0 * real, "{real} bytes, {counted} counted");
-    assert_eq!(broker.memory_bytes(), broker.recounted_queued_bytes());
-    broker.purge_queue(channel, "once").unwrap();
-    assert_eq!(broker.memory_bytes(), 0);
+    check_queued_bytes(&server);
+    server.verb(Verb::PurgeQueue { name: "once" }).unwrap();
+    assert_eq!(server.broker().memory_bytes(), 0);
 }
 
 #[test]
 fn all_virtual_hosts_share_the_memory_for_messages() {
     let mut client = client();
-    client.server.virtual_hosts_mut().add("other");
-    let id = client.server.virtual_hosts().named("other").unwrap().id();
-    let fill = |broker: &mut Broker| {
-        let channel = channel(broker);
-        let publish = |broker: &mut Broker| {
-            let (properties, body) = (Properties::EMPTY, &[b'a'; 100_000][..]);
-            let publication = Publication { exchange: "", routing_key: "to", mandatory: false, properties, body };
-            broker.publish(channel, &publication).map(drop)
-        };
-        (channel, (0..100).take_while(|_| publish(broker).is_ok()).count())
+    client.server.add_virtual_host("other");
+    let fill = |client: &mut Client, virtual_host| {
+        client.server.verb(Verb::Enter { virtual_host }).unwrap();
+        prepare(&mut client.server);
+        let publish = || Program(&mut client.server).publish_as("", "to", &[b'a'; 100_000], &PropertyValues::default());
+        std::iter::repeat_with(publish).take(100).take_while(Result::is_ok).count()
     };
-    let (channel, first) = fill(client.server.virtual_hosts_mut().broker_mut(id).unwrap());
-    assert_eq!(first, 41);
-    assert_eq!(fill(client.server.broker_mut()).1, 0, "the other one has all");
+    assert_eq!(fill(&mut client, "other"), 41);
+    assert_eq!(fill(&mut client, "/"), 0, "the other one has all");
     // Freed memory is available to all from the next turn on.
-    let broker = client.server.virtual_hosts_mut().broker_mut(id).unwrap();
-    broker.purge_queue(channel, "to").unwrap();
+    client.server.verb(Verb::Enter { virtual_host: "other" }).unwrap();
+    client.server.verb(Verb::PurgeQueue { name: "to" }).unwrap();
     client.turn();
-    assert_eq!(fill(client.server.broker_mut()).1, 41);
+    assert_eq!(fill(&mut client, "/"), 41);
 }

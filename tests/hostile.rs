@@ -221,7 +221,7 @@ fn press(input: &[u8], size: usize) {
             client.server.output_taken(id, bytes);
         }
         client.server.receive(id, piece);
-        client.deadline_ms = client.server.turn(client.now_ms, &mut ());
+        client.deadline_ms = client.server.turn(client.now_ms);
         assert!(client.server.output(id).len() <= OUTPUT_HIGH + ANSWER_MAX);
         assert!(client.memory_bytes() <= MEMORY_MAX);
     }

@@ -20,8 +20,8 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("virtual_host", &["broker"]),
     ("journal", &["broker"]),
     ("protocol", &["access", "broker", "virtual_host"]),
-    ("server", &["access", "broker", "journal", "protocol", "virtual_host"]),
-    ("embedded", &["broker", "server", "virtual_host"]),
+    ("embedded", &["broker", "virtual_host"]),
+    ("server", &["access", "broker", "embedded", "journal", "protocol", "virtual_host"]),
     ("wasm", &["access", "broker", "journal", "protocol", "server", "embedded", "virtual_host", "model"]),
 ];
 

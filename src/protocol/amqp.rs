@@ -52,7 +52,7 @@ use heartbeat::Heartbeat;
 use method::{BasicCancel, BasicDeliver, ChannelCloseOk, ConnectionBlocked, ConnectionUnblocked, Method, MethodId};
 use reply::{Refusal, ReplyCode};
 
-use super::{Context, Durability, Peer, Session, SessionState};
+use super::{Context, Durability, Peer, Protocol, Session, SessionState};
 use crate::access::{Access, Permissions};
 use crate::broker::{Broker, Delivery};
 use crate::id::{ConnectionId, TransportId};
@@ -88,9 +88,11 @@ impl Phase {
     }
 }
 
+/// The protocol.
+pub const PROTOCOL: Protocol = Protocol { name: "AMQP 0-9-1", connect };
+
 /// Makes a connection for a new transport.
-#[must_use]
-pub fn connect(id: TransportId, peer: Peer, limits: &Limits, now_ms: u64) -> Box<dyn Session> {
+fn connect(id: TransportId, peer: Peer, limits: &Limits, now_ms: u64) -> Box<dyn Session> {
     Box::new(Connection::new(id, peer, limits, now_ms))
 }
 

@@ -6,7 +6,7 @@
 //!               the oldest segment: what still holds is appended again, some of it in each turn
 //! ```
 
-use super::Server;
+use super::Core;
 
 /// Size of a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +19,10 @@ pub struct JournalSize {
     pub segments: usize,
 }
 
-impl Server {
+impl Core {
     /// Returns the size of the journal, if there is one.
-    pub fn journal_size(&mut self) -> Option<JournalSize> {
+    #[must_use]
+    pub fn journal_size(&self) -> Option<JournalSize> {
         let (bytes, segments) = self.storage.as_ref()?.size();
         Some(JournalSize { bytes, live_bytes: self.virtual_hosts.live_bytes(), segments })
     }
@@ -47,14 +48,14 @@ impl Server {
     }
 
     /// Begins a flush of the host's store, and returns a mark for everything that was appended so far.
-    pub fn start_flush(&mut self) -> u64 {
+    pub(super) fn start_flush(&mut self) -> u64 {
         self.is_flush_wanted = false;
         self.storage.as_mut().map_or(0, |storage| storage.start_flush())
     }
 
     /// Confirms that everything appended before this flush began is durable: replies that waited for it leave. A turn
     /// has to follow.
-    pub fn flushed(&mut self, mark: u64) {
+    pub(super) fn flushed(&mut self, mark: u64) {
         let Some(storage) = &mut self.storage else { return };
         storage.flushed(mark);
         self.durability = storage.durability();
@@ -70,7 +71,7 @@ impl Server {
 
     /// Reports that the store has failed: from now on nothing durable is done, and connections with waiting replies
     /// close.
-    pub fn store_failed(&mut self, reason: &str) {
+    pub(super) fn store_failed(&mut self, reason: &str) {
         let Some(storage) = &mut self.storage else { return };
         storage.fail(reason);
         self.durability = storage.durability();
@@ -99,7 +100,7 @@ impl Server {
 
     /// Returns a number for everything done so far, and requests its flush, for the embedding program: see
     /// [`is_durable`](Self::is_durable).
-    pub fn current_write(&mut self) -> u64 {
+    pub(super) fn current_write(&mut self) -> u64 {
         let Some(storage) = &self.storage else { return 0 };
         let next_write = storage.durability().next_write;
         self.is_flush_wanted = true;
@@ -115,7 +116,7 @@ impl Server {
 
     /// Ends the journal cleanly, after all connections have closed. Flushes have to follow, as long as they are
     /// [wanted](Self::wants_flush).
-    pub fn close_journal(&mut self) {
+    pub(super) fn close_journal(&mut self) {
         let Self { storage: Some(storage), virtual_hosts, .. } = self else { return };
         if storage.failure().is_none()
             && let Err(error) = storage.close(virtual_hosts)

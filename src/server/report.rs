@@ -1,13 +1,13 @@
 //! Report: the state of a server for its operator, in the terms of RabbitMQ's management API.
 
-use super::Server;
+use super::Core;
 use crate::broker::{Broker, Owned, Totals};
 use crate::id::ConnectionId;
 use crate::protocol::{Peer, Session};
 use crate::table::{Table, Value};
 use crate::virtual_host::VirtualHost;
 
-impl Server {
+impl Core {
     /// Returns the state of the whole server, in numbers.
     #[must_use]
     pub fn overview(&self) -> Table {

@@ -1,11 +1,11 @@
 //! Storage: what makes a server durable, with a journal in it.
 //!
-//! Only [`Server::open`] makes one, and a server knows it by a trait: a program that never calls `open` contains no
+//! Only [`Server::open`](super::Server::open) makes one, and a server knows it by a trait: a program that never calls `open` contains no
 //! journal.
 
 use std::fmt::Debug;
 
-use super::Server;
+use super::Core;
 use crate::broker::{Config, GONE, Image};
 use crate::id::VirtualHostId;
 use crate::journal::{Journal, JournalError, Options, Recovery, Store, StoreError};
@@ -74,13 +74,13 @@ pub struct Restored {
     pub orphans: usize,
 }
 
-impl Server {
+impl Core {
     /// Makes a server that keeps what is durable in a store, and restores what is there. The host flushes once before
     /// it accepts peers: until then nothing is delivered.
     ///
     /// # Errors
     /// When the store cannot be used, or its contents cannot be relied on.
-    pub fn open(
+    pub(super) fn open(
         config: Config,
         store: Box<dyn Store>,
         options: &Options,
@@ -214,7 +214,10 @@ impl JournalStorage {
     }
 
     fn wants_cleaning(&self, virtual_hosts: &mut VirtualHosts) -> bool {
-        self.journal.wants_cleaning(&mut || virtual_hosts.live_bytes())
+        self.journal.wants_cleaning(&mut || {
+            virtual_hosts.measure();
+            virtual_hosts.live_bytes()
+        })
     }
 
     fn clean(&mut self, virtual_hosts: &mut VirtualHosts) -> Result<(), StoreError> {

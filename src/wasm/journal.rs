@@ -4,10 +4,9 @@ use wasm_bindgen::prelude::*;
 
 use super::convert::write_table;
 use super::options::{Fields, limits, seed};
-use super::policies::{learn_to_match, matches};
+use super::policies::matcher;
 use super::{Server, memory, named_error};
 use crate::broker::Config;
-use crate::embedded::Embedded;
 use crate::journal::{Options, Segment, Store, StoreError};
 use crate::server::Restored;
 use crate::table::{Table, Value};
@@ -102,13 +101,11 @@ impl Server {
             leadership_min: fields.number("leadership")?.unwrap_or(usual.leadership_min),
             salvage: fields.flag("salvage")?,
         };
-        learn_to_match(options);
         let config = Config { seed: seed(options)?, limits: limits(options)? };
         let opened = crate::server::Server::open(config, Box::new(store), &journal, now_ms as u64);
         let (mut server, restored) = opened.map_err(|error| named_error("JournalError", &error.to_string()))?;
-        server.virtual_hosts_mut().iter_mut().for_each(|host| host.broker.set_matcher(matches));
-        let embedded = Embedded::new(server.virtual_hosts_mut());
-        Ok(Self { server, embedded, restored: report(&restored) })
+        matcher(options).into_iter().for_each(|matcher| server.set_matcher(matcher));
+        Ok(Self::of(server, report(&restored)))
     }
 
     /// Returns whether to flush the store now, unless that is under way.

@@ -5,27 +5,22 @@ use wasm_bindgen::prelude::*;
 
 use super::convert::{write_table, write_tables};
 use super::options::Fields;
-use super::policies::{matches, read_policy};
+use super::policies::read_policy;
 use super::{Server, named_error, type_error};
-use crate::virtual_host::VirtualHost;
+use crate::embedded::Verb;
 
 #[wasm_bindgen]
 impl Server {
     /// Adds a virtual host, unless there is one of this name; returns whether it was added.
     #[wasm_bindgen(js_name = addVirtualHost)]
     pub fn add_virtual_host(&mut self, name: &str) -> bool {
-        self.server.virtual_hosts_mut().add(name)
+        self.server.add_virtual_host(name)
     }
 
     /// Deletes a virtual host with everything in it; returns whether it existed. `/` is not deleted.
     #[wasm_bindgen(js_name = deleteVirtualHost)]
     pub fn delete_virtual_host(&mut self, name: &str) -> bool {
-        let gone = self.server.virtual_hosts().named(name).map(VirtualHost::id);
-        let is_deleted = self.server.delete_virtual_host(name);
-        if let Some(gone) = gone.filter(|_| is_deleted) {
-            self.embedded.leave(gone);
-        }
-        is_deleted
+        self.server.delete_virtual_host(name)
     }
 
     /// Returns the names of the virtual hosts, in the order of their creation.
@@ -37,7 +32,7 @@ impl Server {
     /// Makes the program's further verbs apply to this virtual host.
     #[wasm_bindgen(js_name = useVirtualHost)]
     pub fn use_virtual_host(&mut self, name: &str) -> Result<(), JsValue> {
-        let is_there = self.embedded.enter(self.server.virtual_hosts_mut(), name);
+        let is_there = self.ask(Verb::Enter { virtual_host: name })?.flag();
         is_there.then_some(()).ok_or_else(|| named_error("NotFound", &format!("no vhost '{name}'")))
     }
 
@@ -51,7 +46,7 @@ impl Server {
     ) -> Result<(), JsValue> {
         let limits = Fields(limits);
         let (connections, queues) = (limits.number("maxConnections")?, limits.number("maxQueues")?);
-        self.server.virtual_hosts_mut().limit(name, connections, queues, limits.flag("quorumQueues")?);
+        self.server.limit_virtual_host(name, connections, queues, limits.flag("quorumQueues")?);
         Ok(())
     }
 
@@ -63,10 +58,7 @@ impl Server {
         #[wasm_bindgen(unchecked_param_type = "Policy | undefined")] policy: &JsValue,
     ) -> Result<(), JsValue> {
         let policy = if policy.is_undefined() { None } else { Some(read_policy(policy)?) };
-        self.ask(|broker, _| {
-            broker.set_matcher(matches);
-            broker.set_operator_policy(name, policy.as_ref())
-        })
+        self.tell(Verb::SetOperatorPolicy { name, policy: policy.as_ref() })
     }
 
     /// Returns the state of the whole server, in numbers.

@@ -105,7 +105,7 @@ pub(super) fn seed(options: &JsValue) -> Result<[u8; 32], JsValue> {
 }
 
 /// Returns the state of a server as a plain object.
-pub(super) fn stats(server: &mut Server) -> JsValue {
+pub(super) fn stats(server: &Server) -> JsValue {
     let size = server.journal_size();
     let report = server.broker().report();
     let counts = [

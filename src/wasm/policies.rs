@@ -1,35 +1,21 @@
 //! Policies: arguments for all queues and exchanges whose names match a pattern, which the host matches.
 
-use std::cell::RefCell;
-
 use js_sys::{Array, Function};
 use wasm_bindgen::prelude::*;
 
 use super::options::Fields;
 use super::types::PolicyOptions;
 use super::{Server, type_error};
-use crate::broker::{ApplyTo, Policy};
+use crate::broker::{ApplyTo, Matcher, Policy};
+use crate::embedded::{Answer, Verb};
 
-thread_local! {
-    /// The host's `(pattern, name) => boolean`, for all servers of the thread.
-    static MATCHER: RefCell<Option<Function>> = const { RefCell::new(None) };
-}
-
-/// Takes the option `matches`, if it is given.
-pub(super) fn learn_to_match(options: &JsValue) {
-    if let Some(matcher) = Fields(options).value("matches").and_then(|matcher| matcher.dyn_into().ok()) {
-        MATCHER.set(Some(matcher));
-    }
-}
-
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
-    MATCHER.with_borrow(|matcher| match matcher {
-        Some(matcher) => {
-            let answer = matcher.call2(&JsValue::NULL, &pattern.into(), &name.into());
-            answer.is_ok_and(|is_match| is_match.is_truthy())
-        }
-        None => pattern == name,
-    })
+/// Makes a matcher of the option `matches`, `(pattern, name) => boolean`, if it is given.
+pub(super) fn matcher(options: &JsValue) -> Option<Matcher> {
+    let matches: Function = Fields(options).value("matches")?.dyn_into().ok()?;
+    Some(Matcher::new(move |pattern, name| {
+        let answer = matches.call2(&JsValue::NULL, &pattern.into(), &name.into());
+        answer.is_ok_and(|is_match| is_match.is_truthy())
+    }))
 }
 
 pub(super) fn read_policy(policy: &JsValue) -> Result<Policy, JsValue> {
@@ -49,16 +35,13 @@ impl Server {
     #[wasm_bindgen(js_name = setPolicy)]
     pub fn set_policy(&mut self, name: &str, policy: &PolicyOptions) -> Result<(), JsValue> {
         let policy = read_policy(policy)?;
-        self.ask(|broker, _| {
-            broker.set_matcher(matches);
-            broker.set_policy(name, &policy)
-        })
+        self.tell(Verb::SetPolicy { name, policy: &policy })
     }
 
     /// Deletes a policy in the virtual host in use; returns whether it existed.
     #[wasm_bindgen(js_name = deletePolicy)]
     pub fn delete_policy(&mut self, name: &str) -> Result<bool, JsValue> {
-        self.ask(|broker, _| broker.delete_policy(name))
+        self.ask(Verb::DeletePolicy { name }).map(Answer::flag)
     }
 
     /// Returns the names of the queues and exchanges of a virtual host, to which its policies apply.

@@ -6,8 +6,8 @@ use super::Server;
 use super::convert::{table, write_table};
 use super::options::Fields;
 use super::types::{ExchangeOptions, PlainTable, QueueOptions};
-use crate::broker::{ARGUMENT_TYPES, Binding, Broker, Error, ExchangeDeclaration, QueueDeclaration};
-use crate::id::ChannelId;
+use crate::broker::{ARGUMENT_TYPES, Binding, ExchangeDeclaration, QueueDeclaration};
+use crate::embedded::Verb;
 use crate::table::Table;
 
 #[wasm_bindgen(typescript_custom_section)]
@@ -28,13 +28,13 @@ impl Server {
             internal: options.flag("internal")?,
             arguments: &options.table("arguments")?,
         };
-        self.ask(|broker, channel| broker.declare_exchange(channel, &declaration))
+        self.tell(Verb::DeclareExchange(declaration))
     }
 
     /// Deletes an exchange with its bindings.
     #[wasm_bindgen(js_name = deleteExchange)]
     pub fn delete_exchange(&mut self, name: &str, if_unused: bool) -> Result<(), JsValue> {
-        self.ask(|broker, channel| broker.delete_exchange(channel, name, if_unused))
+        self.tell(Verb::DeleteExchange { name, if_unused })
     }
 
     /// Binds a queue to an exchange.
@@ -46,7 +46,8 @@ impl Server {
         key: &str,
         arguments: &PlainTable,
     ) -> Result<(), JsValue> {
-        self.bind(queue, exchange, key, arguments, Broker::bind_queue)
+        let arguments = &table(arguments)?;
+        self.tell(Verb::BindQueue(Binding { source: exchange, destination: queue, routing_key: key, arguments }))
     }
 
     /// Removes a queue's binding.
@@ -58,32 +59,22 @@ impl Server {
         key: &str,
         arguments: &PlainTable,
     ) -> Result<(), JsValue> {
-        self.bind(queue, exchange, key, arguments, Broker::unbind_queue)
+        let arguments = &table(arguments)?;
+        self.tell(Verb::UnbindQueue(Binding { source: exchange, destination: queue, routing_key: key, arguments }))
     }
 
     /// Binds the exchange `to` to the exchange `from`.
     #[wasm_bindgen(js_name = bindExchange)]
     pub fn bind_exchange(&mut self, to: &str, from: &str, key: &str, arguments: &PlainTable) -> Result<(), JsValue> {
-        self.bind(to, from, key, arguments, Broker::bind_exchange)
+        let arguments = &table(arguments)?;
+        self.tell(Verb::BindExchange(Binding { source: from, destination: to, routing_key: key, arguments }))
     }
 
     /// Removes the binding of the exchange `to` to the exchange `from`.
     #[wasm_bindgen(js_name = unbindExchange)]
     pub fn unbind_exchange(&mut self, to: &str, from: &str, key: &str, arguments: &PlainTable) -> Result<(), JsValue> {
-        self.bind(to, from, key, arguments, Broker::unbind_exchange)
-    }
-
-    fn bind(
-        &mut self,
-        destination: &str,
-        source: &str,
-        routing_key: &str,
-        arguments: &PlainTable,
-        verb: impl FnOnce(&mut Broker, ChannelId, &Binding<'_>) -> Result<(), Error>,
-    ) -> Result<(), JsValue> {
         let arguments = &table(arguments)?;
-        let binding = Binding { source, destination, routing_key, arguments };
-        self.ask(|broker, channel| verb(broker, channel, &binding))
+        self.tell(Verb::UnbindExchange(Binding { source: from, destination: to, routing_key: key, arguments }))
     }
 
     /// Declares a queue. `options`: `passive`, `durable`, `exclusive`, `autoDelete`, `arguments`, and `anyName` for a
@@ -100,10 +91,8 @@ impl Server {
             arguments: &options.table("arguments")?,
         };
         let is_named = options.flag("anyName")?;
-        let status = self.ask_after_deliveries(|broker, channel| match is_named {
-            true => broker.declare_named(channel, &declaration),
-            false => broker.declare_queue(channel, &declaration),
-        })?;
+        let verb = if is_named { Verb::DeclareNamed(declaration) } else { Verb::DeclareQueue(declaration) };
+        let status = self.ask(verb)?.queue();
         let mut answer = Table::new();
         answer.insert("queue", &*status.name);
         answer.insert("messageCount", status.message_count as i64);
@@ -114,12 +103,12 @@ impl Server {
     /// Removes all ready messages from a queue and returns how many there were.
     #[wasm_bindgen(js_name = purgeQueue)]
     pub fn purge_queue(&mut self, name: &str) -> Result<usize, JsValue> {
-        self.ask_after_deliveries(|broker, channel| broker.purge_queue(channel, name))
+        self.count(Verb::PurgeQueue { name })
     }
 
     /// Deletes a queue and returns how many messages were ready.
     #[wasm_bindgen(js_name = deleteQueue)]
     pub fn delete_queue(&mut self, name: &str, if_unused: bool, if_empty: bool) -> Result<usize, JsValue> {
-        self.ask_after_deliveries(|broker, channel| broker.delete_queue(channel, name, if_unused, if_empty))
+        self.count(Verb::DeleteQueue { name, if_unused, if_empty })
     }
 }

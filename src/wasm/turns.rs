@@ -3,7 +3,7 @@
 use wasm_bindgen::prelude::*;
 
 use super::options::{limits, seed, stats};
-use super::policies::learn_to_match;
+use super::policies::matcher;
 use super::types::ServerOptions;
 use super::{Server, memory};
 use crate::broker::Config;
@@ -14,8 +14,9 @@ impl Server {
     /// and limits.
     #[wasm_bindgen(constructor)]
     pub fn new(options: &ServerOptions, now_ms: f64) -> Result<Self, JsValue> {
-        learn_to_match(options);
-        Ok(Self::create(Config { seed: seed(options)?, limits: limits(options)? }, now_ms))
+        let mut made = Self::create(Config { seed: seed(options)?, limits: limits(options)? }, now_ms);
+        matcher(options).into_iter().for_each(|matcher| made.server.set_matcher(matcher));
+        Ok(made)
     }
 
     /// Sets the time and does nothing else: what follows until the next turn counts from it.
@@ -27,7 +28,7 @@ impl Server {
     /// Does what is due, makes deliveries, and returns the next deadline, or infinity. Call it once after a batch of
     /// input.
     pub fn turn(&mut self, now_ms: f64) -> f64 {
-        let deadline = self.server.turn(now_ms as u64, &mut self.embedded);
+        let deadline = self.server.turn(now_ms as u64);
         memory::grow_ahead();
         deadline.map_or(f64::INFINITY, |deadline| deadline as f64)
     }
@@ -47,7 +48,7 @@ impl Server {
 
     /// Returns the state of the server as a plain object.
     #[wasm_bindgen(unchecked_return_type = "Stats")]
-    pub fn stats(&mut self) -> JsValue {
-        stats(&mut self.server)
+    pub fn stats(&self) -> JsValue {
+        stats(&self.server)
     }
 }

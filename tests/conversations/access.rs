@@ -119,7 +119,7 @@ fn a_certificate_logs_in_only_where_that_is_offered() {
 #[wasm_bindgen_test(unsupported = test)]
 fn a_virtual_host_may_be_forbidden() {
     let mut client = limited();
-    client.server.virtual_hosts_mut().add("other");
+    client.server.add_virtual_host("other");
     let refused = "NOT_ALLOWED - access to vhost 'other' refused for user 'user'";
     for (virtual_host, text) in [("other", refused), ("missing", "NOT_ALLOWED - vhost missing not found")] {
         client.id = client.server.connect_amqp(Peer::default());
@@ -274,8 +274,8 @@ fn refused_at_opening(client: &mut Client, user: &str, virtual_host: &str) -> St
 fn users_and_virtual_hosts_have_limits_of_connections_and_channels() {
     let mut client = Client::ready();
     client.server.set_access(Box::new(Two));
-    client.server.virtual_hosts_mut().add("v");
-    client.server.virtual_hosts_mut().limit("v", Some(1), Some(1), false);
+    client.server.add_virtual_host("v");
+    client.server.limit_virtual_host("v", Some(1), Some(1), false);
     client.join("user", "v", &[]);
     let full = "NOT_ALLOWED - access to vhost 'v' refused for user 'user': connection limit (1) is reached";
     assert_eq!(refused_at_opening(&mut client, "user", "v"), full);
@@ -293,7 +293,7 @@ fn users_and_virtual_hosts_have_limits_of_connections_and_channels() {
 #[wasm_bindgen_test(unsupported = test)]
 fn a_virtual_host_has_a_limit_of_queues() {
     let mut client = Client::ready();
-    client.server.virtual_hosts_mut().limit("/", None, Some(1), false);
+    client.server.limit_virtual_host("/", None, Some(1), false);
     client.ask(&declare_queue("a", 0).on(1));
     client.ask(&declare_queue("a", 0).on(1));
     let text = "PRECONDITION_FAILED - cannot declare queue 'b': queue limit in vhost '/' (1) is reached";

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::peer::*;
-use pocketmq::embedded::Embedded;
+use pocketmq::embedded::Verb;
 use pocketmq::limits::Limits;
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -145,12 +145,11 @@ fn a_consumer_whose_queue_is_deleted_is_notified_only_if_it_can_be() {
 fn pending_notifications_end_with_their_peer() {
     let mut client = Client::ready();
     client.ask(&[declare_queue("q", 0).on(1), consume("q", "tag", 0).on(1)].concat());
-    let mut embedded = Embedded::new(client.server.virtual_hosts_mut());
-    let (broker, channel) = embedded.at(client.server.virtual_hosts_mut());
-    broker.delete_queue(channel, "q", false, false).unwrap();
+    client.server.verb(Verb::DeleteQueue { name: "q", if_unused: false, if_empty: false }).unwrap();
     client.server.disconnected(client.id);
-    client.server.turn(client.now_ms, &mut embedded);
-    assert!(embedded.take_cancelled().is_empty(), "its consumer was not the program's");
+    client.server.turn(client.now_ms);
+    let cancelled = client.server.verb(Verb::TakeCancelled).unwrap().handles();
+    assert!(cancelled.is_empty(), "its consumer was not the program's");
 }
 
 #[wasm_bindgen_test(unsupported = test)]

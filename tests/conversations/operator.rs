@@ -2,6 +2,7 @@
 
 use crate::peer::*;
 use pocketmq::broker::{ApplyTo, Policy};
+use pocketmq::embedded::Verb;
 use pocketmq::table::{Table, Value};
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -60,7 +61,7 @@ fn shown(value: &Value) -> String {
 #[wasm_bindgen_test(unsupported = test)]
 fn lists_have_the_field_names_of_the_management_api() {
     let mut client = Client::ready();
-    client.server.virtual_hosts_mut().add("other");
+    client.server.add_virtual_host("other");
     client.join("guest", "other", &[]);
     let bind = call(50, 20).short(0).text("q").text("amq.topic").text("k.#").octet(0).bytes(b"");
     let prefetch = call(60, 10).long(0).short(7).octet(0);
@@ -109,7 +110,7 @@ fn a_policy_is_listed_with_its_definition() {
     let mut client = Client::ready();
     let definition: Table = [("max-length", 3)].into_iter().collect();
     let policy = Policy { pattern: "q".into(), apply_to: ApplyTo::Queues, priority: 1, definition };
-    client.server.broker_mut().set_policy("short", &policy).unwrap();
+    client.server.verb(Verb::SetPolicy { name: "short", policy: &policy }).unwrap();
     client.ask(&declare_queue("q", 0).on(1));
     let policies = client.server.list("policies", None, None).unwrap();
     let names = ["name", "vhost", "pattern", "apply-to", "priority", "definition"];

@@ -87,7 +87,7 @@ fn a_publisher_waits_while_memory_is_low_and_loses_nothing() {
 fn a_publisher_waits_for_memory_of_another_virtual_host() {
     for is_acked_before in [false, true] {
         let mut client = Client::connect(little_memory(), true);
-        client.server.virtual_hosts_mut().add("other");
+        client.server.add_virtual_host("other");
         client.join("guest", "/", &["connection.blocked"]);
         client.ask(&[declare_queue("q", 0).on(1), publish(1, "q", b"first")].concat());
         let publisher = client.join("guest", "other", &[]);

@@ -2,26 +2,40 @@
 
 use super::*;
 use crate::peer::*;
-use pocketmq::broker::{Broker, Consume, QueueDeclaration};
-use pocketmq::embedded::Embedded;
-use pocketmq::id::ChannelId;
+use pocketmq::broker::{Consume, QueueDeclaration};
+use pocketmq::embedded::{Answer, Verb};
+use pocketmq::server::Server;
 use pocketmq::table::Table;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 /// Connects to `/`, and then to `other`, whose connection is the current one.
 fn two() -> (Client, pocketmq::id::TransportId) {
     let mut client = Client::ready();
-    assert!(client.server.virtual_hosts_mut().add("other"));
-    assert!(!client.server.virtual_hosts_mut().add("other"), "once");
+    assert!(client.server.add_virtual_host("other"));
+    assert!(!client.server.add_virtual_host("other"), "once");
     let first = client.join("guest", "other", &["consumer_cancel_notify"]);
     (client, first)
 }
 
-fn declare(broker: &mut Broker, channel: ChannelId, name: &str) {
+fn enter(server: &mut Server, virtual_host: &str) -> bool {
+    server.verb(Verb::Enter { virtual_host }).unwrap().flag()
+}
+
+fn declare(server: &mut Server, name: &str) {
     let arguments = &Table::new();
     let (passive, durable, exclusive, auto_delete) = (false, false, false, false);
     let declaration = QueueDeclaration { name, passive, durable, exclusive, auto_delete, arguments };
-    broker.declare_queue(channel, &declaration).unwrap();
+    server.verb(Verb::DeclareQueue(declaration)).unwrap();
+}
+
+/// Publishes as the program, and returns how many queues took it.
+fn publish_here(server: &mut Server, routing_key: &str) -> u64 {
+    server.verb(Verb::Publish { exchange: "", routing_key, properties: b"", body: b"here" }).unwrap().count()
+}
+
+/// Takes a message as the program, and returns how many there were.
+fn get_here(server: &mut Server, queue: &str) -> u64 {
+    server.verb(Verb::Get { queue, max: 1, no_ack: true, visibility_timeout_ms: 0 }).unwrap().count()
 }
 
 #[wasm_bindgen_test(unsupported = test)]
@@ -65,30 +79,26 @@ fn a_deleted_virtual_host_closes_its_connections() {
 #[wasm_bindgen_test(unsupported = test)]
 fn a_program_selects_the_virtual_host_of_its_verbs() {
     let (mut client, _) = two();
-    let hosts = client.server.virtual_hosts_mut();
-    let mut program = Embedded::new(hosts);
+    let server = &mut client.server;
     for name in ["other", "/"] {
-        assert!(program.enter(hosts, name));
-        let (broker, channel) = program.at(hosts);
-        declare(broker, channel, "q");
+        assert!(enter(server, name));
+        declare(server, "q");
     }
-    assert!(!program.enter(hosts, "missing"));
-    assert_eq!(program.publish(hosts, "", "q", b"", b"here"), Ok(1));
-    assert!(program.enter(hosts, "other"));
-    assert_eq!(program.get(hosts, "q", 1, true, 0), Ok(0));
+    assert!(!enter(server, "missing"));
+    assert_eq!(publish_here(server, "q"), 1);
+    assert!(enter(server, "other"));
+    assert_eq!(get_here(server, "q"), 0);
 
     let arguments = &Table::new();
     let consume = Consume { queue: "q", consumer_tag: "tag", no_ack: true, exclusive: false, arguments };
-    program.consume(hosts, &consume, 0).unwrap();
+    server.verb(Verb::Consume { consume, prefetch: 0 }).unwrap();
     client.write(&publish(1, "q", b"there"));
-    client.server.turn(0, &mut program);
-    assert!(program.batch().ends_with(b"there"));
+    client.server.turn(0);
+    assert!(client.server.embedded().batch().ends_with(b"there"));
 
-    let other = client.server.virtual_hosts().named("other").unwrap().id();
     assert!(client.server.delete_virtual_host("other"));
-    program.leave(other);
-    assert_eq!(program.take_cancelled(), [0], "its consumer has ended");
-    assert_eq!(program.get(client.server.virtual_hosts_mut(), "q", 1, true, 0), Ok(1), "it is in / again");
+    assert_eq!(client.server.verb(Verb::TakeCancelled).unwrap().handles(), [0], "its consumer has ended");
+    assert_eq!(get_here(&mut client.server, "q"), 1, "it is in / again");
 }
 
 #[wasm_bindgen_test(unsupported = test)]
@@ -96,16 +106,16 @@ fn a_program_requeues_with_a_delay_and_counts_refusals() {
     let mut client = Client::ready();
     let full = [number_entry("x-max-length", 1), text_entry("x-overflow", "reject-publish")];
     client.ask(&declare_queue_with("q", 0, &full).on(1));
-    let hosts = client.server.virtual_hosts_mut();
-    let mut program = Embedded::new(hosts);
-    let queues: Vec<_> = (0..3).map(|_| program.publish(hosts, "", "q", b"", b"x").unwrap()).collect();
-    assert_eq!((queues, program.take_refused(), program.take_refused()), (vec![1, 0, 0], 2, 0));
+    let server = &mut client.server;
+    let queues: Vec<_> = (0..3).map(|_| publish_here(server, "q")).collect();
+    let mut refused = || server.verb(Verb::TakeRefused).unwrap().count();
+    assert_eq!((queues, refused(), refused()), (vec![1, 0, 0], 2, 0));
 
-    assert_eq!(program.get(hosts, "q", 1, false, 0), Ok(1));
-    let (broker, channel) = program.at(hosts);
-    broker.nack_after(channel, 1, 5_000).unwrap();
+    let (queue, max, no_ack, visibility_timeout_ms) = ("q", 1, false, 0);
+    assert_eq!(server.verb(Verb::Get { queue, max, no_ack, visibility_timeout_ms }), Ok(Answer::Count(1)));
+    server.verb(Verb::NackAfter { delivery_tag: 1, delay_ms: 5_000 }).unwrap();
     client.pass(4_999);
-    assert_eq!(program.get(client.server.virtual_hosts_mut(), "q", 1, true, 0), Ok(0));
+    assert_eq!(get_here(&mut client.server, "q"), 0);
     client.pass(1);
-    assert_eq!(program.get(client.server.virtual_hosts_mut(), "q", 1, true, 0), Ok(1));
+    assert_eq!(get_here(&mut client.server, "q"), 1);
 }

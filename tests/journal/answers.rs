@@ -1,6 +1,7 @@
 //! Answers: no reply leaves before everything that it depends on is durable, whichever connection caused it.
 
 use pocketmq::broker::{Config, Error};
+use pocketmq::embedded::Verb;
 use pocketmq::id::TransportId;
 use pocketmq::journal::Options;
 use pocketmq::limits::Limits;
@@ -198,7 +199,7 @@ fn a_transient_duplicate_does_not_replace_a_durable_message() {
         assert_eq!(two.received(second), [CONFIRM]);
         drop(two);
         let mut restarted = open(&store, Limits::default());
-        let mut program = Program::of(restarted.broker_mut());
+        let mut program = Program(&mut restarted);
         assert!(program.get(queue).is_some(), "{queue}: it was confirmed");
         assert_eq!(program.get(queue), None);
     }
@@ -282,16 +283,17 @@ fn after_the_store_has_failed_policies_stay_as_they_are() {
         priority: 0,
         definition: Table::new(),
     };
-    server.broker_mut().set_policy("p", &policy).unwrap();
+    let policy = &policy;
+    server.verb(Verb::SetPolicy { name: "p", policy }).unwrap();
     server.store_failed("The disk is full.");
-    assert_eq!(server.broker_mut().delete_policy("p"), Err(Error::JournalFailed));
-    assert_eq!(server.broker_mut().set_policy("q", &policy), Err(Error::JournalFailed));
+    assert_eq!(server.verb(Verb::DeletePolicy { name: "p" }), Err(Error::JournalFailed));
+    assert_eq!(server.verb(Verb::SetPolicy { name: "q", policy }), Err(Error::JournalFailed));
 }
 
 #[test]
 fn the_deletion_of_a_virtual_host_is_waited_for() {
     let mut server = open(&Bytes::default(), Limits::default());
-    server.virtual_hosts_mut().add("other");
+    server.add_virtual_host("other");
     flush(&mut server, NOW_MS);
     assert!(server.delete_virtual_host("other"));
     let write = server.current_write();
@@ -306,16 +308,16 @@ fn after_the_store_has_failed_no_turn_is_requested_for_cleaning() {
     let options = Options { segment_bytes: 1024, ..Options::default() };
     let (mut server, _) = Server::open(config, Box::new(Bytes::default()), &options, NOW_MS).unwrap();
     flush(&mut server, NOW_MS);
-    Program::of(server.broker_mut()).queue("q", &Table::new());
+    Program(&mut server).queue("q", &Table::new());
     for _ in 0..2_000 {
-        let mut program = Program::of(server.broker_mut());
+        let mut program = Program(&mut server);
         program.send("q", &"x".repeat(1_000_000));
         let (.., delivery_tag) = program.get("q").unwrap();
-        program.broker.ack(program.channel, delivery_tag, false).unwrap();
+        program.ack(delivery_tag);
         flush(&mut server, NOW_MS);
         if server.wants_turn() {
             server.store_failed("The disk is full.");
-            server.turn(NOW_MS, &mut ());
+            server.turn(NOW_MS);
             return assert!(!server.wants_turn());
         }
     }

@@ -1,6 +1,7 @@
 //! Exchanges: one that is deleted and declared again has the arguments of its last declaration.
 
 use pocketmq::broker::Config;
+use pocketmq::embedded::Verb;
 use pocketmq::journal::Options;
 use pocketmq::limits::Limits;
 use pocketmq::server::Server;
@@ -19,15 +20,14 @@ fn open_small(store: &Bytes) -> Server {
 
 fn declare(server: &mut Server, header: &str) {
     let arguments = [("hash-header", header), ("x-note", header)].into_iter().collect();
-    Program::of(server.broker_mut()).exchange("e", "x-consistent-hash", &arguments);
+    Program(server).exchange("e", "x-consistent-hash", &arguments);
 }
 
 /// Fills a part of a segment with a message that is soon gone.
 fn fill(server: &mut Server) {
-    Program::of(server.broker_mut()).send("filler", &"x".repeat(500));
+    Program(server).send("filler", &"x".repeat(500));
     flush(server, NOW_MS);
-    let program = Program::of(server.broker_mut());
-    program.broker.get(program.channel, "filler", true).unwrap().expect("it was just sent");
+    Program(server).take("filler", true).expect("it was just sent");
     flush(server, NOW_MS);
 }
 
@@ -37,11 +37,10 @@ fn an_exchange_that_was_declared_again_has_its_last_arguments_whatever_was_clean
     for steps_between in 0..20 {
         let store = Bytes::default();
         let mut server = open_small(&store);
-        Program::of(server.broker_mut()).queue("filler", &Table::new());
+        Program(&mut server).queue("filler", &Table::new());
         declare(&mut server, "first");
         (0..steps_between).for_each(|_| fill(&mut server));
-        let program = Program::of(server.broker_mut());
-        program.broker.delete_exchange(program.channel, "e", false).unwrap();
+        server.verb(Verb::DeleteExchange { name: "e", if_unused: false }).unwrap();
         declare(&mut server, "last");
         for _ in 0..10 {
             fill(&mut server);

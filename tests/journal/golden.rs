@@ -5,10 +5,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pocketmq::broker::{ApplyTo, Binding, Policy, Routed};
+use pocketmq::broker::{ApplyTo, Binding, Policy};
+use pocketmq::embedded::Verb;
 use pocketmq::journal::Segment;
 use pocketmq::limits::Limits;
-use pocketmq::properties::PropertyValues;
+use pocketmq::properties::{Properties, PropertyValues};
 use pocketmq::table::{Table, Value};
 
 use super::program::{NOW_MS, Program, flush, open};
@@ -55,7 +56,7 @@ fn numbered(sequence: i64) -> PropertyValues {
 fn written() -> Bytes {
     let store = Bytes::default();
     let mut server = open(&store, Limits::default());
-    let mut program = Program::of(server.broker_mut());
+    let mut program = Program(&mut server);
     program.exchange("topics", "topic", &Table::new());
     program.exchange("later", "x-delayed-message", &one("x-delayed-type", "direct"));
     program.exchange("gone", "fanout", &Table::new());
@@ -70,18 +71,18 @@ fn written() -> Bytes {
     program.bind("later", "plain", "soon");
     let arguments = &Table::new();
     let unbound = Binding { source: "topics", destination: "counted", routing_key: "b", arguments };
-    program.broker.unbind_queue(program.channel, &unbound).unwrap();
-    program.broker.delete_exchange(program.channel, "gone", false).unwrap();
-    program.broker.delete_queue(program.channel, "gone", false, false).unwrap();
+    program.0.verb(Verb::UnbindQueue(unbound)).unwrap();
+    program.0.verb(Verb::DeleteExchange { name: "gone", if_unused: false }).unwrap();
+    program.delete_queue("gone");
     let (pattern, definition) = ("^plain$".into(), one("max-length", 100i32));
-    let policy = Policy { pattern, apply_to: ApplyTo::Queues, priority: 3, definition };
-    program.broker.set_policy("small", &policy).unwrap();
-    program.broker.set_policy("gone", &policy).unwrap();
-    program.broker.delete_policy("gone").unwrap();
+    let policy = &Policy { pattern, apply_to: ApplyTo::Queues, priority: 3, definition };
+    program.0.verb(Verb::SetPolicy { name: "small", policy }).unwrap();
+    program.0.verb(Verb::SetPolicy { name: "gone", policy }).unwrap();
+    program.0.verb(Verb::DeletePolicy { name: "gone" }).unwrap();
     for number in 1..=5 {
         program.send("plain", &format!("plain {number}"));
     }
-    assert_eq!(program.publish("topics", "a.b", "both", PropertyValues::default()), Routed::Queued(2));
+    assert_eq!(program.publish("topics", "a.b", "both", PropertyValues::default()), 2);
     program.publish("", "urgent", "first", PropertyValues { priority: Some(9), ..PropertyValues::default() });
     program.publish("", "plain", "numbered", numbered(7));
     program.publish("later", "soon", "delayed", with_headers(one("x-delay", 5_000i32)));
@@ -90,13 +91,13 @@ fn written() -> Bytes {
     let (_, _, first) = program.get("plain").unwrap();
     let (_, _, second) = program.get("plain").unwrap();
     let (_, _, third) = program.get("plain").unwrap();
-    program.broker.ack(program.channel, first, false).unwrap();
-    program.broker.ack(program.channel, second, false).unwrap();
-    program.broker.nack(program.channel, third, false, true).unwrap();
+    program.ack(first);
+    program.ack(second);
+    program.nack(third, true);
     let (_, _, counted) = program.get("counted").unwrap();
-    program.broker.nack(program.channel, counted, false, true).unwrap();
-    server.virtual_hosts_mut().add("other");
-    server.virtual_hosts_mut().add("gone");
+    program.nack(counted, true);
+    server.add_virtual_host("other");
+    server.add_virtual_host("gone");
     flush(&mut server, NOW_MS);
     assert!(server.delete_virtual_host("gone"));
     server.close_journal();
@@ -133,8 +134,8 @@ fn check(store: &Bytes) {
         server.broker().policies().map(|(name, policy)| (name.to_owned(), policy.priority)).collect();
     assert_eq!(policies, [("small".to_owned(), 3)]);
 
-    let mut program = Program::of(server.broker_mut());
-    assert_eq!(program.publish("", "plain", "numbered", numbered(7)), Routed::Queued(1));
+    let mut program = Program(&mut server);
+    assert_eq!(program.publish("", "plain", "numbered", numbered(7)), 1);
     let mut plain = Vec::new();
     while let Some((body, redelivered, _)) = program.get("plain") {
         plain.push((body, redelivered));
@@ -144,12 +145,13 @@ fn check(store: &Bytes) {
     assert_eq!(program.get("urgent").unwrap().0, "first");
     assert_eq!(program.get("urgent").unwrap().0, "both");
     assert_eq!(program.get("parted").unwrap().0, "of a key");
-    let counted = program.broker.get(program.channel, "counted", true).unwrap().unwrap();
-    assert_eq!(counted.message.properties().header("x-delivery-count").and_then(|count| count.as_integer()), Some(1));
+    let counted = program.take("counted", true).unwrap();
+    let properties = Properties::parse(&counted.properties).unwrap();
+    assert_eq!(properties.header("x-delivery-count").and_then(|count| count.as_integer()), Some(1));
     assert!(counted.redelivered);
-    assert_eq!(program.publish("topics", "a.c", "routed", PropertyValues::default()), Routed::Queued(2));
-    assert_eq!(program.publish("topics", "b", "unbound", PropertyValues::default()), Routed::Queued(0));
+    assert_eq!(program.publish("topics", "a.c", "routed", PropertyValues::default()), 2);
+    assert_eq!(program.publish("topics", "b", "unbound", PropertyValues::default()), 0);
     assert_eq!(program.get("plain").unwrap().0, "routed");
-    server.turn(LATER_MS, &mut ());
-    assert_eq!(Program::of(server.broker_mut()).get("plain").unwrap().0, "delayed");
+    server.turn(LATER_MS);
+    assert_eq!(Program(&mut server).get("plain").unwrap().0, "delayed");
 }

@@ -2,9 +2,10 @@
 //! restarts.
 
 use pocketmq::broker::{ApplyTo, Config, Policy};
+use pocketmq::embedded::{Answer, Verb};
 use pocketmq::journal::Options;
 use pocketmq::limits::Limits;
-use pocketmq::properties::PropertyValues;
+use pocketmq::properties::{Properties, PropertyValues};
 use pocketmq::server::Server;
 use pocketmq::table::{Table, Value};
 
@@ -15,38 +16,34 @@ const QUEUES: [&str; 3] = ["q", "quorum", "priorities"];
 
 fn set_ttl(server: &mut Server, ttl_ms: Option<i64>) {
     for queue in QUEUES {
-        let broker = server.broker_mut();
         let Some(ttl_ms) = ttl_ms else {
-            assert_eq!(broker.delete_policy(queue), Ok(true));
+            assert_eq!(server.verb(Verb::DeletePolicy { name: queue }), Ok(Answer::Flag(true)));
             continue;
         };
         let definition = [("message-ttl", ttl_ms)].into_iter().collect();
         let policy = Policy { pattern: queue.into(), apply_to: ApplyTo::Queues, priority: 0, definition };
-        broker.set_policy(queue, &policy).unwrap();
+        server.verb(Verb::SetPolicy { name: queue, policy: &policy }).unwrap();
     }
 }
 
 fn send(server: &mut Server, body: &str, now_ms: u64) {
-    let mut program = Program::of(server.broker_mut());
+    let mut program = Program(server);
     QUEUES.iter().for_each(|queue| program.send(queue, body));
     flush(server, now_ms);
 }
 
 /// Takes all ready messages.
 fn left(server: &mut Server, queue: &str) -> Vec<String> {
-    let Program { broker, channel } = Program::of(server.broker_mut());
-    let mut bodies = Vec::new();
-    while let Some(got) = broker.get(channel, queue, true).unwrap() {
-        bodies.push(String::from_utf8(got.message.body().to_vec()).unwrap());
-    }
-    bodies
+    let mut program = Program(server);
+    let taken = std::iter::from_fn(|| program.take(queue, true));
+    taken.map(|got| String::from_utf8(got.body).unwrap()).collect()
 }
 
 /// Fills segments with short-lived messages, so that all older ones are cleaned.
 fn fill(server: &mut Server) {
-    Program::of(server.broker_mut()).queue("filler", &Table::new());
+    Program(server).queue("filler", &Table::new());
     for _ in 0..100 {
-        Program::of(server.broker_mut()).send("filler", &"x".repeat(500));
+        Program(server).send("filler", &"x".repeat(500));
         flush(server, NOW_MS);
         left(server, "filler");
         flush(server, NOW_MS);
@@ -76,7 +73,7 @@ fn a_policy_changes_the_time_to_live_of_no_message_in_the_queue() {
                 *server = open_small(&store);
             }
         };
-        let mut program = Program::of(server.broker_mut());
+        let mut program = Program(&mut server);
         program.queue("q", &Table::new());
         program.queue("quorum", &[("x-queue-type", "quorum")].into_iter().collect());
         program.queue("priorities", &[("x-max-priority", 3)].into_iter().collect());
@@ -106,23 +103,17 @@ fn a_policy_changes_the_time_to_live_of_no_message_in_the_queue() {
 fn a_queue_of_transient_messages_sets_their_time_to_live_when_they_arrive() {
     let store = Bytes::default();
     let mut server = open(&store, Limits::default());
-    Program::of(server.broker_mut()).queue("q", &Table::new());
-    let transient = |server: &mut Server, body| {
-        let Program { broker, channel } = Program::of(server.broker_mut());
-        let mut raw = Vec::new();
-        PropertyValues::default().encode(&mut raw).unwrap();
-        let properties = pocketmq::properties::Properties::parse(&raw).unwrap();
-        let (exchange, routing_key, mandatory) = ("", "q", false);
-        let publication = pocketmq::broker::Publication { exchange, routing_key, properties, body, mandatory };
-        broker.publish(channel, &publication).unwrap();
+    Program(&mut server).queue("q", &Table::new());
+    let transient = |server: &mut Server, body: &[u8]| {
+        Program(server).publish_as("", "q", body, &PropertyValues::default()).unwrap();
     };
     transient(&mut server, b"transient");
     let policy = |ttl_ms: i64| {
         let definition = [("message-ttl", ttl_ms)].into_iter().collect();
         Policy { pattern: "q".into(), apply_to: ApplyTo::Queues, priority: 0, definition }
     };
-    Program::of(server.broker_mut()).send("q", "persistent");
-    server.broker_mut().set_policy("q", &policy(5)).unwrap();
+    Program(&mut server).send("q", "persistent");
+    server.verb(Verb::SetPolicy { name: "q", policy: &policy(5) }).unwrap();
     flush(&mut server, NOW_MS);
     server = open(&store, Limits::default());
     flush(&mut server, NOW_MS + 100);
@@ -133,7 +124,7 @@ fn a_queue_of_transient_messages_sets_their_time_to_live_when_they_arrive() {
 fn a_clients_own_death_headers_do_not_count_after_a_restart_either() {
     let store = Bytes::default();
     let mut server = open(&store, Limits::default());
-    let mut program = Program::of(server.broker_mut());
+    let mut program = Program(&mut server);
     let arguments = [("x-dead-letter-exchange", ""), ("x-dead-letter-routing-key", "dead")];
     program.queue("q", &arguments.into_iter().collect());
     program.queue("dead", &Table::new());
@@ -143,16 +134,16 @@ fn a_clients_own_death_headers_do_not_count_after_a_restart_either() {
     flush(&mut server, NOW_MS);
     for deaths in 1..=2 {
         server = open(&store, Limits::default());
-        let mut program = Program::of(server.broker_mut());
+        let mut program = Program(&mut server);
         if deaths == 1 {
             let (_, _, tag) = program.get("q").unwrap();
-            program.broker.nack(program.channel, tag, false, false).unwrap();
+            program.nack(tag, false);
             flush(&mut server, NOW_MS);
         }
     }
-    let Program { broker, channel } = Program::of(server.broker_mut());
-    let got = broker.get(channel, "dead", true).unwrap().unwrap();
-    let Some(Value::Array(deaths)) = got.message.properties().header("x-death") else { panic!("no deaths") };
+    let got = Program(&mut server).take("dead", true).unwrap();
+    let properties = Properties::parse(&got.properties).unwrap();
+    let Some(Value::Array(deaths)) = properties.header("x-death") else { panic!("no deaths") };
     let Value::Table(death) = &deaths[0] else { panic!("not a table") };
     assert_eq!((deaths.len(), death.get("count").and_then(Value::as_integer)), (1, Some(1)));
 }

@@ -1,7 +1,7 @@
 //! Publishers: their numbers are stored for a week after their last message, over restarts and cleaning, and never
 //! dropped to make room.
 
-use pocketmq::broker::{Broker, Config, Error, Publication, Routed};
+use pocketmq::broker::{Broker, Config, Error, Publication, QueueDeclaration, Routed};
 use pocketmq::id::ChannelId;
 use pocketmq::journal::Options;
 use pocketmq::limits::Limits;
@@ -24,40 +24,38 @@ fn open(store: &Bytes, now_ms: u64) -> Server {
     server
 }
 
-fn publish(broker: &mut Broker, channel: ChannelId, id: &str, sequence: i64) -> Result<Routed, Error> {
+/// Makes the properties of a publisher's message.
+fn numbered(id: &str, sequence: i64) -> PropertyValues {
     let headers: Table =
         [("x-publisher-id", Value::from(id)), ("x-publisher-sequence", Value::I64(sequence))].into_iter().collect();
-    let mut raw = Vec::new();
     PropertyValues { headers: Some(headers), delivery_mode: Some(2), ..PropertyValues::default() }
-        .encode(&mut raw)
-        .unwrap();
+}
+
+fn publish(broker: &mut Broker, channel: ChannelId, id: &str, sequence: i64) -> Result<Routed, Error> {
+    let mut raw = Vec::new();
+    numbered(id, sequence).encode(&mut raw).unwrap();
     let properties = Properties::parse(&raw).unwrap();
     broker.publish(channel, &Publication { exchange: "", routing_key: "q", properties, body: b"x", mandatory: false })
 }
 
 /// Returns how many messages are added when each of the first publishers sends its first message again.
 fn added_by_resends(server: &mut Server, count: usize) -> usize {
-    let program = Program::of(server.broker_mut());
+    let mut program = Program(server);
     for number in 0..count {
-        publish(program.broker, program.channel, &number.to_string(), 1).unwrap();
+        program.publish("", "q", "x", numbered(&number.to_string(), 1));
     }
-    let mut added = 0;
-    while program.broker.get(program.channel, "q", true).unwrap().is_some() {
-        added += 1;
-    }
-    program.broker.close_channel(program.channel);
-    added
+    std::iter::from_fn(|| program.take("q", true)).count()
 }
 
 /// Has many publishers send a message each, which is gone afterwards.
 fn many_published(store: &Bytes) -> Server {
     let mut server = open(store, NOW_MS);
-    Program::of(server.broker_mut()).queue("q", &Table::new());
+    Program(&mut server).queue("q", &Table::new());
     for from in (0..MANY).step_by(500) {
-        let program = Program::of(server.broker_mut());
+        let mut program = Program(&mut server);
         for number in from..from + 500 {
-            publish(program.broker, program.channel, &number.to_string(), 1).unwrap();
-            program.broker.get(program.channel, "q", true).unwrap().unwrap();
+            program.publish("", "q", "x", numbered(&number.to_string(), 1));
+            program.take("q", true).unwrap();
         }
         flush(&mut server, NOW_MS);
     }
@@ -68,12 +66,11 @@ fn many_published(store: &Bytes) -> Server {
 fn clean(server: &mut Server, store: &Bytes, now_ms: u64) {
     let first = store.0.borrow().keys().next().copied();
     for _ in 0..200 {
-        let mut program = Program::of(server.broker_mut());
+        let mut program = Program(server);
         for _ in 0..50 {
             program.send("q", &"x".repeat(1_000));
-            program.broker.get(program.channel, "q", true).unwrap().unwrap();
+            program.take("q", true).unwrap();
         }
-        program.broker.close_channel(program.channel);
         flush(server, now_ms);
     }
     assert_ne!(store.0.borrow().keys().next().copied(), first, "the first segment was cleaned away");
@@ -98,9 +95,9 @@ fn numbers_of_many_publishers_outlive_cleaning_and_restarts() {
 fn a_publisher_is_forgotten_a_week_after_its_last_message_whether_or_not_the_broker_ran() {
     let store = Bytes::default();
     let mut server = many_published(&store);
-    server.turn(NOW_MS + WEEK_MS - 1, &mut ());
+    server.turn(NOW_MS + WEEK_MS - 1);
     assert_eq!(server.broker().report().publishers, MANY);
-    server.turn(NOW_MS + WEEK_MS, &mut ());
+    server.turn(NOW_MS + WEEK_MS);
     assert_eq!(server.broker().report().publishers, 0);
     assert_eq!(server.broker().memory_bytes(), 0);
     drop(server);
@@ -115,7 +112,7 @@ fn a_clock_that_was_set_back_extends_no_publishers_week() {
     drop(many_published(&store));
     let mut server = open(&store, NOW_MS - WEEK_MS);
     assert_eq!(server.broker().report().publishers, MANY);
-    server.turn(NOW_MS, &mut ());
+    server.turn(NOW_MS);
     assert_eq!(server.broker().report().publishers, 0);
 }
 
@@ -124,9 +121,13 @@ fn without_room_for_a_new_publishers_number_it_is_refused_and_no_other_is_forgot
     let limits = Limits { memory_max_bytes: 80_000, memory_high_bytes: 64_000, ..Limits::default() };
     let mut broker = Broker::new(Config { seed: [7; 32], limits });
     broker.set_now(NOW_MS);
-    let program = Program::of(&mut broker);
-    let (broker, channel) = (program.broker, program.channel);
-    Program { broker, channel }.queue("q", &Table::new());
+    let broker = &mut broker;
+    let connection = broker.open_connection();
+    let channel = broker.open_channel(connection, 1);
+    let (name, passive, durable, exclusive, auto_delete) = ("q", false, true, false, false);
+    let arguments = &Table::new();
+    let declaration = QueueDeclaration { name, passive, durable, exclusive, auto_delete, arguments };
+    broker.declare_queue(channel, &declaration).unwrap();
     let mut known = 0;
     let refusal = loop {
         match publish(broker, channel, &known.to_string(), 1) {

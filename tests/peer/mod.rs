@@ -302,7 +302,7 @@ impl Client {
 
     pub fn turn(&mut self) {
         loop {
-            self.deadline_ms = self.server.turn(self.now_ms, &mut ());
+            self.deadline_ms = self.server.turn(self.now_ms);
             self.take_output();
             if !self.server.wants_turn() {
                 break;

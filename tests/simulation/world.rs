@@ -6,6 +6,7 @@ mod restart;
 mod verbs;
 
 use pocketmq::broker::{ApplyTo, Config, Policy};
+use pocketmq::embedded::Verb;
 use pocketmq::journal::Options;
 use pocketmq::limits::Limits;
 use pocketmq::protocol::Peer;
@@ -123,12 +124,10 @@ impl World {
             operations: 0,
         };
         world.ledgers[HOSTS.len()].lives = Timeline::new(false);
-        let hosts = world.server.virtual_hosts_mut();
-        hosts.add(HOSTS[1]);
-        let first = hosts.first().id();
+        world.server.add_virtual_host(HOSTS[1]);
         let definition = [("consumer-timeout", Value::I32(LONG_TIMEOUT_MS))].into_iter().collect();
         let policy = Policy { pattern: "late".into(), apply_to: ApplyTo::Queues, priority: 1, definition };
-        hosts.broker_mut(first).expect("it stays").set_policy("patient", &policy).expect("it makes sense");
+        world.server.verb(Verb::SetPolicy { name: "patient", policy: &policy }).expect("it makes sense");
         world.turn()?;
         world.flush()?;
         Ok(world)
@@ -214,7 +213,7 @@ impl World {
         loop {
             let clock = self.clock;
             self.ledgers.iter_mut().for_each(|ledger| ledger.begin_turn(clock));
-            self.server.turn(clock.now_ms, &mut ());
+            self.server.turn(clock.now_ms);
             self.read()?;
             self.note_failure();
             self.clock.turn += 1;

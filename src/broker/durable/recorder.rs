@@ -191,16 +191,25 @@ impl Recorder for FactRecorder {
         self.has_failed
     }
 
-    fn live_bytes(&mut self, state: &State) -> usize {
-        if self.grown_bytes > self.topology_bytes / 8 {
+    fn live_bytes(&self, state: &State) -> usize {
+        let topology_bytes = if self.has_grown() { fact::topology_bytes(state) } else { self.topology_bytes };
+        state.kept_bytes() + topology_bytes + state.publishers().bytes(fact::FACT_BYTES)
+    }
+
+    fn measure_topology(&mut self, state: &State) {
+        if self.has_grown() {
             self.topology_bytes = fact::topology_bytes(state);
             self.grown_bytes = 0;
         }
-        state.kept_bytes() + self.topology_bytes + state.publishers().bytes(fact::FACT_BYTES)
     }
 }
 
 impl FactRecorder {
+    /// Returns whether the topology is to be measured anew.
+    fn has_grown(&self) -> bool {
+        self.grown_bytes > self.topology_bytes / 8
+    }
+
     fn put(&mut self, fact: &Fact<'_>) {
         let start = self.bytes.len();
         self.put_lazily(fact);

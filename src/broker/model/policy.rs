@@ -3,13 +3,45 @@
 //! Of the policies whose pattern matches, the one of the highest priority applies; of several, the first by name.
 //! Patterns are regular expressions, which the host matches in linear time.
 
+use std::fmt;
+use std::rc::Rc;
+
 use super::arguments::alternate_exchange;
 use super::room;
 use super::settings::{QueueKind, Settings};
 use crate::table::Table;
 
-/// Returns whether a name matches a pattern.
-pub type Matcher = fn(pattern: &str, name: &str) -> bool;
+/// Decides whether a name matches a pattern; the default one only matches a name that equals it.
+#[derive(Clone)]
+pub struct Matcher(Rc<Matches>);
+
+/// Takes a pattern and a name.
+type Matches = dyn Fn(&str, &str) -> bool;
+
+impl Matcher {
+    /// Makes one of a function that takes a pattern and a name.
+    pub fn new(matches: impl Fn(&str, &str) -> bool + 'static) -> Self {
+        Self(Rc::new(matches))
+    }
+
+    /// Returns whether a name matches a pattern.
+    #[must_use]
+    pub fn matches(&self, pattern: &str, name: &str) -> bool {
+        (self.0)(pattern, name)
+    }
+}
+
+impl Default for Matcher {
+    fn default() -> Self {
+        Self::new(|pattern, name| pattern == name)
+    }
+}
+
+impl fmt::Debug for Matcher {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Matcher")
+    }
+}
 
 /// An operator's settings for some queues and exchanges.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,7 +133,7 @@ impl ApplyTo {
 impl Policies {
     /// Makes an empty list; until a matcher is set, patterns are names.
     pub(crate) fn new() -> Self {
-        Self { by_name: Vec::new(), matcher: |pattern, name| pattern == name }
+        Self { by_name: Vec::new(), matcher: Matcher::default() }
     }
 
     pub(crate) fn set_matcher(&mut self, matcher: Matcher) {
@@ -158,7 +190,7 @@ impl Policies {
         for (policy_name, known) in &self.by_name {
             let Policy { pattern, priority, .. } = &known.policy;
             let is_better = best.is_none_or(|(_, best)| *priority > best.policy.priority);
-            if is_better && covers(&known.policy) && (self.matcher)(pattern, name) {
+            if is_better && covers(&known.policy) && self.matcher.matches(pattern, name) {
                 best = Some((policy_name, known));
             }
         }

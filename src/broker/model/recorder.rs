@@ -53,7 +53,10 @@ pub(crate) trait Recorder: Debug {
     fn facts_written(&mut self, state: &mut State, at: Location);
 
     /// Returns the bytes of the facts that hold now, if each were written down once.
-    fn live_bytes(&mut self, state: &State) -> usize;
+    fn live_bytes(&self, state: &State) -> usize;
+
+    /// Measures the bytes of the topology's facts anew if they have grown much.
+    fn measure_topology(&mut self, state: &State);
 
     /// Stops noting anything, as what was written down can no longer be relied on.
     fn fail(&mut self);

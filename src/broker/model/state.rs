@@ -304,7 +304,7 @@ impl State {
 
     /// Sets the function that matches patterns, which is not a fact: the host provides it.
     pub(crate) fn set_matcher(&mut self, matcher: Matcher) {
-        self.policies.set_matcher(matcher);
+        self.policies.set_matcher(matcher.clone());
         self.operator_policies.set_matcher(matcher);
         self.apply_policies();
     }

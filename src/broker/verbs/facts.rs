@@ -120,8 +120,13 @@ impl Broker {
 
     /// Returns the bytes of the facts that hold now, if each were written down once.
     #[must_use]
-    pub fn live_bytes(&mut self) -> u64 {
-        let Self { state, recorder: Some(recorder), .. } = self else { return 0 };
-        recorder.live_bytes(state) as u64
+    pub fn live_bytes(&self) -> u64 {
+        self.recorder.as_ref().map_or(0, |recorder| recorder.live_bytes(&self.state) as u64)
+    }
+
+    /// Measures a part of the [live bytes](Self::live_bytes) anew if it has grown much.
+    pub(crate) fn measure_topology(&mut self) {
+        let Self { state, recorder: Some(recorder), .. } = self else { return };
+        recorder.measure_topology(state);
     }
 }

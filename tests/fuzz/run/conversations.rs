@@ -4,7 +4,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use pocketmq::broker::{Broker, Config};
+use pocketmq::broker::Config;
+use pocketmq::embedded::Verb;
 use pocketmq::id::TransportId;
 use pocketmq::journal::Options;
 use pocketmq::limits::Limits;
@@ -103,7 +104,7 @@ impl World {
             Some(store) => opened(store, BEGINNING_MS),
             None => Server::new(config()),
         };
-        server.virtual_hosts_mut().add(OTHER);
+        server.add_virtual_host(OTHER);
         let connections = (0..PEERS).map(|_| Connection::new(&mut server, handshake("/", 0))).collect();
         let mut world = Self { server, journal, now_ms: BEGINNING_MS, connections };
         world.settle();
@@ -158,7 +159,7 @@ impl World {
     /// Acts as the host, with time and output, and as a client that replies to the server's closes.
     fn settle(&mut self) {
         for _ in 0..ROUNDS_MAX {
-            self.server.turn(self.now_ms, &mut ());
+            self.server.turn(self.now_ms);
             let mut has_moved = flush(&mut self.server);
             let ready: Vec<_> = std::iter::from_fn(|| self.server.next_output()).collect();
             for peer in 0..PEERS {
@@ -224,7 +225,7 @@ impl World {
         for connection in std::mem::take(&mut self.connections) {
             self.server.disconnected(connection.id);
         }
-        self.server.turn(self.now_ms, &mut ());
+        self.server.turn(self.now_ms);
         if let Some(store) = &self.journal {
             // Recovers as after a crash now, from a copy of the files.
             let crashed = Bytes(Rc::new(RefCell::new(store.0.borrow().clone())));
@@ -249,26 +250,27 @@ fn end(mut server: Server, mut now_ms: u64) {
     // Dead letters may be delayed again.
     for _ in 0..ENDINGS {
         now_ms += LONG_MS;
-        server.turn(now_ms, &mut ());
+        server.turn(now_ms);
         flush(&mut server);
     }
-    let hosts = server.virtual_hosts_mut();
-    for id in hosts.iter().map(VirtualHost::id).collect::<Vec<_>>() {
-        empty(hosts.broker_mut(id).expect("a virtual host that is there"));
+    for name in server.virtual_hosts().iter().map(|host| host.name().to_owned()).collect::<Vec<_>>() {
+        empty(&mut server, &name);
     }
 }
 
 /// Deletes everything after all connections have ended; then nothing is left.
-fn empty(broker: &mut Broker) {
-    let report = broker.report();
+fn empty(server: &mut Server, virtual_host: &str) {
+    let report_of =
+        |server: &Server| server.virtual_hosts().named(virtual_host).expect("it is there").broker().report();
+    let report = report_of(server);
     assert_eq!((report.connections, report.channels), (0, 0));
-    let connection = broker.open_connection();
-    let channel = broker.open_channel(connection, 1);
+    server.verb(Verb::Enter { virtual_host }).expect("it is there");
     for queue in report.queues {
         assert_eq!((queue.unacked, queue.consumers), (0, 0));
-        broker.delete_queue(channel, &queue.name, false, false).expect("a queue that is left can be deleted");
+        let (name, if_unused, if_empty) = (&*queue.name, false, false);
+        server.verb(Verb::DeleteQueue { name, if_unused, if_empty }).expect("a queue that is left can be deleted");
     }
-    assert_eq!(broker.memory_bytes(), 0);
+    assert_eq!(report_of(server).memory_bytes, 0);
 }
 
 impl Connection {

@@ -1,6 +1,6 @@
 //! Bench: the broker beside its twin and the reference, compared after each command.
 
-use pocketmq::broker::{Broker, Config, Error, ErrorKind, Event, Report};
+use pocketmq::broker::{Broker, Config, Error, ErrorKind, Event, Matcher, Report};
 use pocketmq::id::{ChannelId, ConnectionId};
 use pocketmq::limits::Limits;
 
@@ -32,7 +32,7 @@ pub fn kind<T>(result: Result<T, Error>) -> Result<T, ErrorKind> {
 
 fn new_broker() -> Broker {
     let mut broker = Broker::new(Config { seed: [7; 32], limits: Limits::default() });
-    broker.set_matcher(begins_with);
+    broker.set_matcher(Matcher::new(begins_with));
     broker
 }
 

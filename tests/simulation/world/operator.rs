@@ -1,6 +1,7 @@
 //! Operator: changes and observations without a connection: policies, a virtual host that comes and goes, lists.
 
-use pocketmq::broker::{ApplyTo, Broker, Policy};
+use pocketmq::broker::{ApplyTo, Policy};
+use pocketmq::embedded::{Answer, Verb};
 use pocketmq::table::{Table, Value};
 
 use super::{GUEST, HOSTS, World};
@@ -22,10 +23,11 @@ fn policy_name(number: usize) -> String {
 }
 
 impl World {
-    fn broker_mut(&mut self, host: usize) -> &mut Broker {
-        let hosts = self.server.virtual_hosts_mut();
-        let id = hosts.named(HOSTS[host]).expect("it stays").id();
-        hosts.broker_mut(id).expect("it was found")
+    /// Does what the operator requests in a virtual host.
+    fn request(&mut self, host: usize, verb: Verb<'_>) {
+        let entered = self.server.verb(Verb::Enter { virtual_host: HOSTS[host] });
+        assert!(entered.is_ok_and(Answer::flag), "it stays");
+        self.server.verb(verb).expect("it makes sense");
     }
 
     /// Records a change by the operator, which the next flush must make durable.
@@ -74,10 +76,10 @@ impl World {
             ledger.caused = turn;
         }
         ledger.policies[number].set(turn, version);
-        let (broker, name) = (self.broker_mut(host), policy_name(number));
+        let name = &*policy_name(number);
         match version {
-            Some(version) => broker.set_policy(&name, &policy(number, version)).expect("it makes sense"),
-            None => drop(broker.delete_policy(&name)),
+            Some(version) => self.request(host, Verb::SetPolicy { name, policy: &policy(number, version) }),
+            None => self.request(host, Verb::DeletePolicy { name }),
         }
         self.await_write(host);
     }
@@ -92,7 +94,7 @@ impl World {
         if is_there {
             self.server.delete_virtual_host(GUEST);
         } else {
-            self.server.virtual_hosts_mut().add(GUEST);
+            self.server.add_virtual_host(GUEST);
         }
         self.await_write(HOSTS.len());
     }

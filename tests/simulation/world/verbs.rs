@@ -330,7 +330,7 @@ impl World {
                     if self.mutation == Some(Mutation::CommitsInParts) {
                         self.send(client, &publish_frames(number, &message));
                         self.end_commit(client, number);
-                        self.server.turn(clock.now_ms, &mut ());
+                        self.server.turn(clock.now_ms);
                     }
                 }
             }
