@@ -37,6 +37,7 @@ pub mod limits;
 pub mod model;
 pub mod properties;
 pub mod protocol;
+pub mod recording;
 pub mod server;
 pub mod table;
 pub mod timer;

@@ -55,9 +55,8 @@ use crate::virtual_host::{DEFAULT, Membership, VirtualHost, VirtualHosts};
 use storage::Storage;
 
 pub use door::Server;
-pub use durability::JournalSize;
 pub use input::{Input, Witness};
-pub use storage::Restored;
+pub use storage::{JournalSize, Restored};
 
 /// Everything that a [`Server`] has, to be read; what changes it are inputs alone.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use tokens::{Token, has_random_order, names_below, supers_at_root, tokens};
 /// Modules that every module but the model may name.
 const BOTTOM: [&str; 7] = ["arena", "id", "limits", "properties", "table", "timer", "wire"];
 /// The modules above the bottom, and the others that each may name.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("model", &[]),
     ("access", &[]),
     ("broker", &[]),
@@ -22,7 +22,8 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("protocol", &["access", "broker", "virtual_host"]),
     ("embedded", &["broker", "virtual_host"]),
     ("server", &["access", "broker", "embedded", "journal", "protocol", "virtual_host"]),
-    ("wasm", &["access", "broker", "journal", "protocol", "server", "embedded", "virtual_host", "model"]),
+    ("recording", &["access", "broker", "embedded", "journal", "protocol", "server"]),
+    ("wasm", &["access", "broker", "journal", "protocol", "recording", "server", "embedded", "virtual_host", "model"]),
 ];
 
 /// The wings of the broker, and the others that each may name.

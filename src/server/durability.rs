@@ -7,17 +7,7 @@
 //! ```
 
 use super::Core;
-
-/// Size of a journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JournalSize {
-    /// Bytes of all segments.
-    pub bytes: u64,
-    /// Upper bound of the live bytes: those of everything that is kept now, if it were written once.
-    pub live_bytes: u64,
-    /// Number of segments.
-    pub segments: usize,
-}
+use super::storage::JournalSize;
 
 impl Core {
     /// Returns the size of the journal, if there is one.

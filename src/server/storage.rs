@@ -61,6 +61,17 @@ pub(super) trait Storage: Debug {
     fn size(&self) -> (u64, usize);
 }
 
+/// Size of a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalSize {
+    /// Bytes of all segments.
+    pub bytes: u64,
+    /// Upper bound of the live bytes: those of everything that is kept now, if it were written once.
+    pub live_bytes: u64,
+    /// Number of segments.
+    pub segments: usize,
+}
+
 /// Contents of a store when it was opened.
 #[derive(Clone, Debug)]
 pub struct Restored {

@@ -22,7 +22,7 @@ mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ledger::Checked;
-use workload::{Plan, Tally, run, run_every_boundary, run_full};
+use workload::{Plan, Tally, run, run_every_boundary, run_full, run_recorded};
 
 const SEEDS: u64 = 200;
 /// With `POCKETMQ_SOAK`, this many times as many.
@@ -65,6 +65,13 @@ fn for_each_seed(test: &str, seeds: u64, steps: u64, run: impl Fn(u64, usize) ->
 fn promises_survive_crashes_at_random() {
     for_each_seed("promises_survive_crashes_at_random", SEEDS, STEPS, |seed, steps| {
         run(Plan { seed, steps, crashes: 40, mutation: None })
+    });
+}
+
+#[test]
+fn a_replay_writes_the_same_bytes() {
+    for_each_seed("a_replay_writes_the_same_bytes", SEEDS / 20, STEPS, |seed, steps| {
+        run_recorded(Plan { seed, steps, crashes: 40, mutation: None })
     });
 }
 

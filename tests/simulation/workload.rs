@@ -38,8 +38,19 @@ pub struct Tally {
 
 /// Runs a workload from its seed.
 pub fn run(plan: Plan) -> Checked<Tally> {
-    let random = Random::new(plan.seed);
-    let mut world = World::new(random, plan.mutation)?;
+    run_in(&mut World::new(Random::new(plan.seed), plan.mutation)?, plan)
+}
+
+/// Does the same with servers that are recorded, and replays each.
+pub fn run_recorded(plan: Plan) -> Checked<Tally> {
+    let mut world = World::recorded(Random::new(plan.seed))?;
+    let tally = run_in(&mut world, plan)?;
+    world.check_replay()?;
+    assert!(world.replayed_bytes > 1_000, "there was output to compare");
+    Ok(tally)
+}
+
+fn run_in(world: &mut World, plan: Plan) -> Checked<Tally> {
     world.may_crash = plan.crashes > 0;
     world.recover()?;
     world.meet()?;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod operator;
+mod replay;
 mod restart;
 mod verbs;
 
@@ -23,6 +24,7 @@ use super::random::Random;
 use super::timeline::{Timeline, Turn};
 use super::topology::{DEAD, QUEUES};
 
+use replay::Life;
 use restart::ALL_BYTES;
 pub use restart::Ending;
 
@@ -43,6 +45,11 @@ pub struct Sizes {
 
 pub struct World {
     pub server: Server,
+    /// The recording of the server.
+    life: Option<Life>,
+    is_recorded: bool,
+    /// Bytes of output that replays have compared.
+    pub replayed_bytes: usize,
     pub disk: Disk,
     pub ledgers: Vec<Ledger>,
     pub clients: Vec<Client>,
@@ -93,17 +100,29 @@ pub fn options(sizes: &Sizes) -> Options {
 
 impl World {
     /// Makes an empty world: virtual hosts, but nothing in them.
-    pub fn new(mut random: Random, mutation: Option<Mutation>) -> Checked<Self> {
+    pub fn new(random: Random, mutation: Option<Mutation>) -> Checked<Self> {
+        Self::start(random, mutation, false)
+    }
+
+    /// Makes a world whose servers are recorded, and replayed when they end.
+    pub fn recorded(random: Random) -> Checked<Self> {
+        Self::start(random, None, true)
+    }
+
+    fn start(mut random: Random, mutation: Option<Mutation>, is_recorded: bool) -> Checked<Self> {
         let sizes = Sizes {
             segment_bytes: *random.pick(&[1 << 10, 2 << 10, 4 << 10, 16 << 10]),
             page_bytes: *random.pick(&[0, 1 << 10, 4 << 10, ALL_BYTES]),
             clients: 2 + random.below(3),
         };
         let disk = mutation.map_or_else(Disk::default, Mutation::disk);
-        let (server, _) = Server::open(config(&sizes), Box::new(disk.clone()), &options(&sizes), BEGIN_MS)
-            .expect("an empty disk is opened");
+        let (opened, life) = replay::open(&sizes, disk.clone(), BEGIN_MS, is_recorded);
+        let (server, _) = opened.expect("an empty disk is opened");
         let mut world = Self {
             server,
+            life,
+            is_recorded,
+            replayed_bytes: 0,
             disk,
             ledgers: vec![Ledger::new(); HOSTS.len() + 1],
             clients: Vec::new(),
@@ -235,6 +254,7 @@ impl World {
             let bytes = self.server.output(transport).to_vec();
             if !bytes.is_empty() {
                 self.server.output_taken(transport, bytes.len());
+                self.life.iter_mut().for_each(|life| life.output.push((transport, bytes.clone())));
             }
             if let Some(client) = self.clients.iter().position(|client| client.transport == transport) {
                 self.receive(client, &bytes, &mut delivered)?;

@@ -3,7 +3,8 @@
 
 use pocketmq::server::Server;
 
-use super::{HOSTS, World, config, options};
+use super::replay::Life;
+use super::{HOSTS, World};
 use crate::client::{Mode, Outcome, Publisher};
 use crate::disk::Disk;
 use crate::dump::{difference, dump};
@@ -66,6 +67,7 @@ impl World {
         } else {
             self.clients.clear();
         }
+        self.check_replay()?;
         self.disk = match ending {
             Ending::PowerLoss => self.disk.after_power_loss(&mut self.random),
             Ending::Kill | Ending::Close => self.disk.after_kill(),
@@ -119,8 +121,8 @@ impl World {
                 return violation(format!("read twice, the journal differs:{}", difference(&first, &second)));
             }
         }
-        let (server, was_closed) = self.server_on(self.disk.clone())?;
-        self.server = server;
+        let (server, was_closed, life) = self.server_on(self.disk.clone())?;
+        (self.server, self.life) = (server, life);
         Ok(was_closed)
     }
 
@@ -147,12 +149,12 @@ impl World {
         dump.lines().filter(|line| !is_passing(line)).map(|line| format!("{line}\n")).collect()
     }
 
-    fn server_on(&self, disk: Disk) -> Checked<(Server, bool)> {
-        let opened = Server::open(config(&self.sizes), Box::new(disk), &options(&self.sizes), self.clock.now_ms);
+    fn server_on(&self, disk: Disk) -> Checked<(Server, bool, Option<Life>)> {
+        let (opened, life) = self.open_on(disk);
         match opened {
             Ok((server, restored)) => {
                 self.trace(|_| format!("{restored:?}"));
-                Ok((server, restored.recovery.was_closed))
+                Ok((server, restored.recovery.was_closed, life))
             }
             Err(error) => violation(format!("the journal is refused: {error}")),
         }
