@@ -72,6 +72,15 @@ impl Property {
     }
 }
 
+/// Returns the properties that have these flags, in the order of their bytes.
+fn present(mut flags: u16) -> impl Iterator<Item = Property> {
+    std::iter::from_fn(move || {
+        let property = *ALL.get(flags.leading_zeros() as usize)?;
+        flags &= !property.flag();
+        Some(property)
+    })
+}
+
 /// Appends a property, if it is present, and returns whether it is.
 type Put<'a> = dyn FnMut(Property, &mut Vec<u8>) -> Result<bool, Malformed> + 'a;
 
@@ -98,7 +107,7 @@ impl<'a> Properties<'a> {
         if flags & UNKNOWN_FLAGS != 0 {
             return Err(Malformed("unknown property flags"));
         }
-        for property in ALL.into_iter().filter(|property| flags & property.flag() != 0) {
+        for property in present(flags) {
             match property {
                 Headers => table::check(reader.long_string()?)?,
                 DeliveryMode | Priority | Timestamp => property.skip(&mut reader)?,
@@ -281,13 +290,9 @@ impl<'a> Properties<'a> {
 
     #[inline(never)]
     fn find_present(&self, wanted: Property) -> Option<Reader<'a>> {
-        let (flags, mut reader) = (self.flags(), Reader::new(self.raw.get(2..)?));
-        // Usually no property is before it.
-        if flags >> wanted as u16 > 1 {
-            let before = ALL.into_iter().take_while(|&property| property != wanted);
-            for property in before.filter(|property| flags & property.flag() != 0) {
-                property.skip(&mut reader).ok()?;
-            }
+        let mut reader = Reader::new(self.raw.get(2..)?);
+        for property in present(self.flags()).take_while(|&property| property != wanted) {
+            property.skip(&mut reader).ok()?;
         }
         Some(reader)
     }
