@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::arguments::alternate_exchange;
 use super::room;
-use super::settings::{QueueKind, Settings};
+use super::settings::{QueueType, Settings};
 use crate::table::Table;
 
 /// Decides whether a name matches a pattern; the default one only matches a name that equals it.
@@ -120,11 +120,11 @@ impl ApplyTo {
         }
     }
 
-    fn covers_queue(self, kind: QueueKind) -> bool {
+    fn covers_queue(self, queue_type: QueueType) -> bool {
         match self {
             Self::All | Self::Queues => true,
-            Self::ClassicQueues => kind == QueueKind::Classic,
-            Self::QuorumQueues => kind == QueueKind::Quorum,
+            Self::ClassicQueues => queue_type == QueueType::Classic,
+            Self::QuorumQueues => queue_type == QueueType::Quorum,
             Self::Exchanges => false,
         }
     }
@@ -168,9 +168,9 @@ impl Policies {
         self.iter().map(|(name, policy)| policy.room(name)).sum()
     }
 
-    /// Returns the policy that applies to a queue of this name and kind.
-    pub(crate) fn of_queue(&self, name: &str, kind: QueueKind) -> Option<(&str, &Settings)> {
-        let (name, known) = self.best(name, |policy| policy.apply_to.covers_queue(kind))?;
+    /// Returns the policy that applies to a queue of this name and type.
+    pub(crate) fn of_queue(&self, name: &str, queue_type: QueueType) -> Option<(&str, &Settings)> {
+        let (name, known) = self.best(name, |policy| policy.apply_to.covers_queue(queue_type))?;
         Some((name, &known.settings))
     }
 

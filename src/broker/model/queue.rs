@@ -28,7 +28,7 @@ use super::message::{Message, NEVER_MS};
 use super::pager::Location;
 use super::place::Place;
 use super::room;
-use super::settings::{QueueKind, Settings};
+use super::settings::{QueueType, Settings};
 use crate::id::QueueId;
 use crate::table::Table;
 
@@ -189,7 +189,7 @@ impl Queue {
 
     /// Returns whether a message in this queue outlives the broker.
     pub(crate) fn keeps(&self, message: &Message) -> bool {
-        self.is_kept && (message.is_persistent() || self.settings.kind == QueueKind::Quorum)
+        self.is_kept && (message.is_persistent() || self.settings.queue_type == QueueType::Quorum)
     }
 
     /// Returns the message at a position, ready or not.

@@ -25,7 +25,7 @@ const PARTITIONS_MAX: i64 = 1024;
 /// Settings of a queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
-    pub(crate) kind: QueueKind,
+    pub(crate) queue_type: QueueType,
     pub(crate) message_ttl_ms: Option<u64>,
     pub(crate) expires_ms: Option<u64>,
     pub(crate) max_length: Option<usize>,
@@ -45,7 +45,7 @@ pub(crate) struct Settings {
 
 /// Type of a queue; one implementation serves both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum QueueKind {
+pub(crate) enum QueueType {
     #[default]
     Classic,
     Quorum,
@@ -76,7 +76,7 @@ pub(crate) enum DeliveryLimit {
 /// Arguments of queues, in the order in which they are checked and compared.
 const ROWS: &[Row] = &[
     Row::new(QUEUE_TYPE, r#""classic" | "quorum""#, "The type of the queue, unless it is classic.")
-        .read(|settings, value| set(&mut settings.kind, QueueKind::read(value)))
+        .read(|settings, value| set(&mut settings.queue_type, QueueType::read(value)))
         .compared(Compared::MissingIs("classic")),
     Row::new("x-message-ttl", "number", "How long a message may wait, in milliseconds.")
         .read(|settings, value| set(&mut settings.message_ttl_ms, duration(value, 0).map(Some)))
@@ -189,7 +189,7 @@ const TYPES: Text = {
 
 type Parsed<T> = Result<T, BadArgument>;
 
-impl QueueKind {
+impl QueueType {
     /// Returns the type of a queue with these arguments.
     pub(crate) fn of_arguments(arguments: &Table) -> Parsed<Self> {
         let kind = arguments.get(QUEUE_TYPE).map_or(Ok(Self::default()), Self::read);
@@ -213,9 +213,9 @@ impl Settings {
     /// Reads the arguments of a queue.
     pub(crate) fn of_arguments(arguments: &Table) -> Parsed<Self> {
         let settings = Self::read(&|argument| arguments.get(argument.name))?;
-        let (theirs, kind) = match settings.kind {
-            QueueKind::Classic => (On::Classic, "rabbit_classic_queue"),
-            QueueKind::Quorum => (On::Quorum, "rabbit_quorum_queue"),
+        let (theirs, kind) = match settings.queue_type {
+            QueueType::Classic => (On::Classic, "rabbit_classic_queue"),
+            QueueType::Quorum => (On::Quorum, "rabbit_quorum_queue"),
         };
         let mut others = ARGUMENTS.iter().filter(|argument| argument.on != On::All && argument.on != theirs);
         if let Some(Argument { name, .. }) = others.find(|argument| arguments.get(argument.name).is_some()) {
@@ -273,16 +273,16 @@ impl Settings {
 
     /// Returns how often a message may be requeued before it is dead-lettered.
     pub(crate) fn delivery_limit(&self) -> Option<u32> {
-        match (self.delivery_limit, self.kind) {
+        match (self.delivery_limit, self.queue_type) {
             (DeliveryLimit::Times(limit), _) => Some(limit),
-            (DeliveryLimit::Default, QueueKind::Quorum) => Some(QUORUM_DELIVERY_LIMIT),
+            (DeliveryLimit::Default, QueueType::Quorum) => Some(QUORUM_DELIVERY_LIMIT),
             _ => None,
         }
     }
 
     /// Returns whether messages carry the number of times that they were requeued.
     pub(crate) fn counts_deliveries(&self) -> bool {
-        self.kind == QueueKind::Quorum || self.delivery_limit().is_some()
+        self.queue_type == QueueType::Quorum || self.delivery_limit().is_some()
     }
 
     pub(crate) fn has_length_limit(&self) -> bool {

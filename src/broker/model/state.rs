@@ -140,9 +140,12 @@ impl State {
             Record::ExchangeDeleted { name } => self.delete_exchange(name),
             Record::QueueDeclared { queue, name, durable, exclusive, auto_delete, arguments } => {
                 let settings = Settings::of_arguments(arguments).expect("a queue's arguments were checked");
-                let kind = settings.kind;
+                let queue_type = settings.queue_type;
                 let mut declared = Queue::new(name, durable, exclusive, auto_delete, arguments.clone(), settings);
-                declared.set_policy(self.policies.of_queue(name, kind), self.operator_policies.of_queue(name, kind));
+                declared.set_policy(
+                    self.policies.of_queue(name, queue_type),
+                    self.operator_policies.of_queue(name, queue_type),
+                );
                 declared.count_ids_in(&self.ids_bytes);
                 self.room.add(declared.room());
                 self.queues.insert_at(queue, declared);
@@ -452,8 +455,11 @@ impl State {
 
     fn apply_policies(&mut self) {
         for queue in self.queues.values_mut() {
-            let (name, kind) = (&*queue.name, queue.settings.kind);
-            queue.set_policy(self.policies.of_queue(name, kind), self.operator_policies.of_queue(name, kind));
+            let (name, queue_type) = (&*queue.name, queue.settings.queue_type);
+            queue.set_policy(
+                self.policies.of_queue(name, queue_type),
+                self.operator_policies.of_queue(name, queue_type),
+            );
         }
         for (name, exchange) in &mut self.exchanges {
             exchange.set_policy(self.policies.alternate_of(name));
@@ -470,10 +476,13 @@ impl State {
         self.room.add(queue.room());
         let (name, durable, arguments) = (queue.name.clone(), queue.durable, queue.arguments.clone());
         let settings = Settings::of_arguments(&arguments).expect("a queue's arguments were checked");
-        let (is_kept, kind) = (self.queue_mut(front).is_kept, settings.kind);
+        let (is_kept, queue_type) = (self.queue_mut(front).is_kept, settings.queue_type);
         for (number, &id) in (known..).zip(added) {
             let mut partition = Queue::new(&name, durable, false, false, Table::new(), settings.clone());
-            partition.set_policy(self.policies.of_queue(&name, kind), self.operator_policies.of_queue(&name, kind));
+            partition.set_policy(
+                self.policies.of_queue(&name, queue_type),
+                self.operator_policies.of_queue(&name, queue_type),
+            );
             partition.kind = Kind::partition(settings.max_priority, Part::new(front, number));
             partition.is_kept = is_kept;
             partition.count_ids_in(&self.ids_bytes);

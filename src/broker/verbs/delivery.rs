@@ -12,7 +12,7 @@ use crate::broker::model::names::{REPLY_TO, check_short};
 use crate::broker::model::queue::{Cursor, Queue};
 use crate::broker::model::record::Record;
 use crate::broker::model::room;
-use crate::broker::model::settings::QueueKind;
+use crate::broker::model::settings::QueueType;
 use crate::broker::session::channel::{Channel, Holder, Outstanding};
 use crate::broker::session::consumer::Consumer;
 use crate::broker::session::event::{Delivery, Event, Got, Notice};
@@ -104,7 +104,7 @@ impl Broker {
     /// Refuses a consumer of a quorum queue on a channel whose prefetch is global.
     fn check_global_prefetch(&self, channel: ChannelId, id: QueueId) -> Result<(), Error> {
         let queue = self.state.queue(id).expect("it was looked up before");
-        if queue.settings.kind == QueueKind::Quorum && self.channel(channel).channel_prefetch > 0 {
+        if queue.settings.queue_type == QueueType::Quorum && self.channel(channel).channel_prefetch > 0 {
             return Err(Error::GlobalPrefetch(queue.name.clone()));
         }
         Ok(())

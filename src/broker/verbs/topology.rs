@@ -7,7 +7,7 @@ use crate::broker::model::exchange::{Destination, Exchange, ExchangeKind};
 use crate::broker::model::names::{REPLY_TO, check_short, is_reply_address, plain_name};
 use crate::broker::model::record::Record;
 use crate::broker::model::room;
-use crate::broker::model::settings::{self, QUEUE_TYPE, QueueKind, Settings};
+use crate::broker::model::settings::{self, QUEUE_TYPE, QueueType, Settings};
 use crate::broker::session::event::Notice;
 use crate::id::{ChannelId, QueueId};
 use crate::table::Table;
@@ -498,7 +498,7 @@ fn check_queue_arguments(declaration: &QueueDeclaration<'_>) -> Result<(), Error
         Reason::QueueType(kind) => Error::UnsupportedQueueArgument(name.into(), argument, kind),
         Reason::NotImplemented(reason) => Error::NotImplemented(reason.into()),
     };
-    if QueueKind::of_arguments(arguments).map_err(refuse)? == QueueKind::Quorum {
+    if QueueType::of_arguments(arguments).map_err(refuse)? == QueueType::Quorum {
         let refused = [(!durable, "non-durable"), (auto_delete, "auto-delete"), (exclusive, "exclusive-owner")];
         if let Some((_, reason)) = refused.into_iter().find(|(is_refused, _)| *is_refused) {
             return Err(Error::QuorumQueue(name.into(), reason));

@@ -10,7 +10,7 @@
 //! not depend on their number. A consumer whose own prefetch is used up is in no list: its ack brings it back.
 
 use super::Broker;
-use crate::broker::model::settings::QueueKind;
+use crate::broker::model::settings::QueueType;
 use crate::id::{ChannelId, ConsumerId, QueueId};
 
 impl Broker {
@@ -115,7 +115,9 @@ impl Broker {
     fn heeds_priority(&self, queue: QueueId) -> bool {
         self.state.queue(queue).is_some_and(|queue| {
             let settings = &queue.settings;
-            settings.single_active_consumer && settings.kind == QueueKind::Quorum && queue.kind.partitions().is_none()
+            settings.single_active_consumer
+                && settings.queue_type == QueueType::Quorum
+                && queue.kind.partitions().is_none()
         })
     }
 

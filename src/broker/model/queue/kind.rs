@@ -80,3 +80,48 @@ impl Kind {
         if let Self::Front(partitions) = self { Some(partitions) } else { None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::model::message::{Message, Parts};
+    use crate::broker::model::queue::Queue;
+    use crate::broker::model::settings::Settings;
+    use crate::properties::Properties;
+    use crate::table::Table;
+
+    fn queue() -> Queue {
+        Queue::new("q", false, false, false, Table::new(), Settings::default())
+    }
+
+    fn message() -> Message {
+        let (properties, published_ms, claims_deaths) = (Properties::EMPTY, 0, false);
+        let parts = Parts { exchange: "", routing_key: "q", properties, body: b"", published_ms, claims_deaths };
+        Message::new(&parts, &mut Vec::new())
+    }
+
+    #[test]
+    fn cursors_at_the_head_move_on_together() {
+        let mut queue = queue();
+        let (one, other) = (Cursor::Head, Cursor::default());
+        queue.push(message());
+        queue.push(message());
+        let next = |queue: &Queue| [one, other].map(|cursor| queue.next(cursor).map(|(position, _)| position));
+        assert_eq!(next(&queue), [Some(0); 2]);
+        queue.deliver(0);
+        assert_eq!(next(&queue), [Some(1); 2]);
+        queue.deliver(1);
+        assert_eq!(next(&queue), [None; 2]);
+    }
+
+    #[test]
+    fn a_front_has_no_messages_and_a_partition_has() {
+        let mut front = queue();
+        front.kind.front();
+        assert_eq!((front.next(Cursor::Head), front.ready_count()), (None, 0));
+        let mut partition = queue();
+        partition.kind = Kind::partition(0, Part::new(crate::id::QueueId::from_index(1), 0));
+        partition.push(message());
+        assert!(partition.next(Cursor::Head).is_some());
+    }
+}

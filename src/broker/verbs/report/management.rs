@@ -4,7 +4,7 @@ use crate::broker::model::exchange::{Destination, Exchange};
 use crate::broker::model::names::is_reply_address;
 use crate::broker::model::policy::Policy;
 use crate::broker::model::queue::{Counters, Queue};
-use crate::broker::model::settings::QueueKind;
+use crate::broker::model::settings::QueueType;
 use crate::broker::session::consumer::Consumer;
 use crate::broker::verbs::Broker;
 use crate::broker::verbs::partitions::Tally;
@@ -189,14 +189,14 @@ impl Broker {
         let totals = self.totals_of(id);
         let mut report = totals.messages();
         report.insert("name", &*queue.name);
-        report.insert("type", if queue.settings.kind == QueueKind::Quorum { "quorum" } else { "classic" });
+        report.insert("type", if queue.settings.queue_type == QueueType::Quorum { "quorum" } else { "classic" });
         report.insert("state", "running");
         report.insert("durable", queue.durable);
         report.insert("exclusive", queue.exclusive);
         report.insert("auto_delete", queue.auto_delete);
         report.insert("arguments", queue.arguments.clone());
         report.insert("policy", queue.policy.as_deref().unwrap_or_default());
-        if let Some((name, _)) = self.state.operator_policies().of_queue(&queue.name, queue.settings.kind) {
+        if let Some((name, _)) = self.state.operator_policies().of_queue(&queue.name, queue.settings.queue_type) {
             report.insert("operator_policy", name);
         }
         report.insert("consumers", integer(totals.consumers));
