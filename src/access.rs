@@ -1,6 +1,6 @@
 //! Access: users and their permissions, which the host knows and the core asks for.
 
-use std::fmt::Debug;
+use std::fmt;
 
 /// A permission for an exchange or a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum Limited {
 }
 
 /// Knows the users of AMQP connections. Embedding programs are trusted: nothing is asked for them.
-pub trait Access: Debug {
+pub trait Access {
     /// Returns the user with these credentials, if they are correct. `loopback` means that the peer is on this machine.
     fn log_in(&mut self, user: &str, password: &str, loopback: bool) -> Option<Box<str>>;
 
@@ -63,6 +63,12 @@ pub trait Access: Debug {
 
     /// Passes on the new secret of a user who is logged in. Returns whether it is accepted.
     fn update_secret(&mut self, user: &str, secret: &str) -> bool;
+}
+
+impl fmt::Debug for dyn Access + '_ {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Access")
+    }
 }
 
 /// One user, `guest` with the password `guest`, who may do everything, from this machine only.

@@ -5,7 +5,7 @@
 
 pub mod amqp;
 
-use std::fmt::Debug;
+use std::fmt;
 
 use crate::access::{Access, Limited};
 use crate::broker::Delivery;
@@ -18,7 +18,7 @@ use crate::virtual_host::{Membership, VirtualHost, VirtualHosts};
 ///
 /// It is called with input ([`receive`](Self::receive)), with deliveries for its consumers, and at its deadline
 /// ([`tick`](Self::tick)). After each call its [`state`](Self::state) tells the server what to do for it.
-pub trait Session: Debug {
+pub trait Session {
     /// Takes input, split and joined anywhere. What cannot be handled now is kept for later.
     fn receive(&mut self, bytes: &[u8], context: &mut Context<'_>);
 
@@ -81,6 +81,12 @@ pub trait Session: Debug {
 
     /// Returns its state in the terms of RabbitMQ's management API.
     fn report(&self) -> Table;
+}
+
+impl fmt::Debug for dyn Session + '_ {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Session")
+    }
 }
 
 /// The state of a session that its server acts on.

@@ -203,12 +203,12 @@ impl Core {
 
     /// Takes input of a connection, split and joined anywhere. Input of a closed transport is ignored.
     fn receive(&mut self, id: TransportId, bytes: &[u8]) {
-        self.with(id, |session, context| session.receive(bytes, context));
+        self.with(id, &mut |session, context| session.receive(bytes, context));
     }
 
     /// Removes a connection whose transport is closed, by whichever side.
     fn disconnected(&mut self, id: TransportId) {
-        self.with(id, |session, context| session.disconnected(context));
+        self.with(id, &mut |session, context| session.disconnected(context));
         if let Some(timer) = self.sessions.remove(id).and_then(|slot| slot.timer) {
             self.agenda.timers.cancel(timer);
         }
@@ -218,7 +218,7 @@ impl Core {
     /// whether the connection exists.
     fn close(&mut self, id: TransportId, reason: &str) -> bool {
         let is_known = self.sessions.get(id).is_some();
-        self.with(id, |session, context| session.close(reason, context));
+        self.with(id, &mut |session, context| session.close(reason, context));
         is_known
     }
 
@@ -260,7 +260,7 @@ impl Core {
             let Some(slot) = self.sessions.get_mut(id) else { continue };
             slot.is_yielding = false;
             let membership = slot.session.membership();
-            self.with(id, |session, context| session.advance(context));
+            self.with(id, &mut |session, context| session.advance(context));
             if let Some(membership) = membership {
                 self.deliver(Some(membership.virtual_host));
             }
@@ -287,7 +287,7 @@ impl Core {
                 self.agenda.blocked.push(id);
             } else if let Some(slot) = self.sessions.get_mut(id) {
                 slot.is_blocked = false;
-                self.with(id, |session, context| session.unblock(context));
+                self.with(id, &mut |session, context| session.unblock(context));
             }
         }
     }
@@ -307,7 +307,8 @@ impl Core {
         }
         let mut touched = std::mem::take(&mut self.agenda.touched);
         for id in touched.drain(..) {
-            let Some(deadline_ms) = self.with(id, |session, context| session.tick(context)) else { continue };
+            let mut deadline_ms = None;
+            self.with(id, &mut |session, context| deadline_ms = session.tick(context));
             let Some(slot) = self.sessions.get_mut(id) else { continue };
             let timers = &mut self.agenda.timers;
             if let Some(earlier) = slot.timer.take() {
@@ -394,7 +395,7 @@ impl Core {
 
     /// Removes output that was passed to the transport, and continues whatever waited for that.
     fn output_taken(&mut self, id: TransportId, bytes: usize) {
-        self.with(id, |session, context| session.output_taken(bytes, context));
+        self.with(id, &mut |session, context| session.output_taken(bytes, context));
     }
 
     /// Returns whether the transport is to be closed, once the rest of the output is written.
@@ -414,21 +415,20 @@ impl Core {
         if let Some(slot) = self.sessions.get_mut(id) {
             slot.is_writable = is_writable;
         }
-        self.with(id, |_, _| ());
+        self.with(id, &mut |_, _| ());
     }
 
-    /// Calls `act` with a session, if it still exists.
-    fn with<T>(&mut self, id: TransportId, act: impl FnOnce(&mut dyn Session, &mut Context<'_>) -> T) -> Option<T> {
-        let slot = self.sessions.get_mut(id)?;
+    /// Calls `act` with a session, if it still exists. It is not generic, as each copy would add to the size.
+    fn with(&mut self, id: TransportId, act: &mut dyn FnMut(&mut dyn Session, &mut Context<'_>)) {
+        let Some(slot) = self.sessions.get_mut(id) else { return };
         let Self { virtual_hosts, access, now_ms, durability, agenda, .. } = self;
         let (now_ms, durability) = (*now_ms, *durability);
         let context = &mut Context { virtual_hosts, access: &mut **access, now_ms, durability };
-        let result = act(&mut *slot.session, context);
+        act(&mut *slot.session, context);
         if let Some(member) = slot.update(id, agenda) {
             slot.pause_or_resume(virtual_hosts.broker_of(member), member.connection);
         }
         self.touch(id);
-        Some(result)
     }
 }
 

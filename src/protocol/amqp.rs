@@ -40,8 +40,6 @@ mod reply;
 mod report;
 mod sasl;
 
-use std::fmt;
-
 use barrier::ReplyBarrier;
 use buffer::Buffer;
 use channel::ChannelContext;
@@ -519,11 +517,5 @@ impl Connection {
     fn broker<'a>(&self, context: &'a mut Context<'_>) -> (&'a mut Broker, ConnectionId) {
         let membership = self.membership().expect("a connection that is open is in a virtual host");
         (context.virtual_hosts.broker_of(membership), membership.connection)
-    }
-}
-
-impl fmt::Debug for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("id", &self.id).field("phase", &self.phase).finish_non_exhaustive()
     }
 }

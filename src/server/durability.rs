@@ -54,7 +54,7 @@ impl Core {
         for id in std::mem::take(&mut self.agenda.awaiting_flush) {
             if let Some(slot) = self.sessions.get_mut(id) {
                 slot.is_awaiting_flush = false;
-                self.with(id, |session, _| session.flushed(durable_write));
+                self.with(id, &mut |session, _| session.flushed(durable_write));
             }
         }
     }
@@ -77,7 +77,7 @@ impl Core {
             self.agenda.has_resumed = true;
             if let Some(slot) = self.sessions.get_mut(id) {
                 slot.is_awaiting_flush = false;
-                self.with(id, |session, context| session.journal_failed(&reason, context));
+                self.with(id, &mut |session, context| session.journal_failed(&reason, context));
             }
         }
     }

@@ -1,9 +1,9 @@
 //! Storage: what makes a server durable, with a journal in it.
 //!
-//! Only [`Server::open`](super::Server::open) makes one, and a server knows it by a trait: a program that never calls `open` contains no
-//! journal.
+//! Only [`Server::open`](super::Server::open) makes one, and a server knows it by a trait: a program that never calls it
+//! contains no journal.
 
-use std::fmt::Debug;
+use std::fmt;
 
 use super::Core;
 use crate::broker::{Config, GONE, Image};
@@ -20,7 +20,7 @@ const ANCHOR_AFTER_MS: u64 = 1_000;
 const CLEAN_BYTES: u64 = 256 << 10;
 
 /// Writes the facts of virtual hosts down, and says when they are durable.
-pub(super) trait Storage: Debug {
+pub(super) trait Storage {
     /// Writes down the facts of this turn.
     ///
     /// # Errors
@@ -59,6 +59,12 @@ pub(super) trait Storage: Debug {
 
     /// Returns its bytes, and the number of its segments.
     fn size(&self) -> (u64, usize);
+}
+
+impl fmt::Debug for dyn Storage + '_ {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Storage")
+    }
 }
 
 /// Size of a journal.
@@ -130,7 +136,6 @@ impl Core {
 }
 
 /// A journal in a store of the host's.
-#[derive(Debug)]
 struct JournalStorage {
     journal: Journal,
     /// Time by which appended bytes are flushed, even if nothing waits for them.

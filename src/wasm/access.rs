@@ -1,7 +1,5 @@
 //! Access: the host's object that knows the users.
 
-use std::fmt;
-
 use wasm_bindgen::prelude::*;
 
 use super::Server;
@@ -49,12 +47,6 @@ extern "C" {
 
     #[wasm_bindgen(method, catch, js_name = updateSecret)]
     fn update_secret(this: &AccessObject, user: &str, secret: &str) -> Result<bool, JsValue>;
-}
-
-impl fmt::Debug for AccessObject {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("AccessObject")
-    }
 }
 
 impl Access for AccessObject {

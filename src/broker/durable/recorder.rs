@@ -31,7 +31,6 @@ const PLACES_MAX: usize = 60_000;
 const BUFFER_BYTES: usize = 4 << 20;
 
 /// Facts of this turn that outlive the broker.
-#[derive(Debug)]
 pub(crate) struct FactRecorder {
     bytes: Vec<u8>,
     /// Offset and length of each message in them.

@@ -3,8 +3,6 @@
 //! A broker has one only if something writes the facts down. The broker knows nothing else of that, so a program that
 //! never makes a recorder does not contain what it takes to write facts down and to restore them.
 
-use std::fmt::Debug;
-
 use super::pager::Location;
 use super::record::Record;
 use super::state::State;
@@ -20,7 +18,7 @@ pub struct Noted {
 }
 
 /// Notes facts until they are written down.
-pub(crate) trait Recorder: Debug {
+pub(crate) trait Recorder {
     /// Notes a fact that is about to be applied.
     fn note(&mut self, state: &State, record: &Record<'_>);
 
