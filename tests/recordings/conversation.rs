@@ -112,11 +112,11 @@ impl Host {
 fn converse(server: Server) -> Output {
     let mut host = Host { server, now_ms: 0, output: Output::new() };
     host.server.set_access(Box::new(Fickle::default()));
-    host.server.set_matcher(Matcher::new(|pattern, name| name.contains(pattern)));
+    host.server.set_matcher(Matcher::new(|pattern, name| name.starts_with(pattern.trim_start_matches('^'))));
     host.server.add_virtual_host("other");
     host.turn();
     let definition = [("max-length", 5)].into_iter().collect();
-    let policy = &Policy { pattern: "q".into(), apply_to: ApplyTo::Queues, priority: 0, definition };
+    let policy = &Policy { pattern: "^q".into(), apply_to: ApplyTo::Queues, priority: 0, definition };
     host.server.verb(Verb::SetPolicy { name: "short", policy }).unwrap();
     let first = host.connect("guest", "/");
     host.send(first, &[declare_queue("q", 2).on(1), declare_queue("", 0).on(1), select_confirms().on(1)].concat());
@@ -126,6 +126,9 @@ fn converse(server: Server) -> Output {
         host.send(first, &ack(number + 1, false).on(1));
         host.pass(500 * number);
     }
+    // As long as the policy permits, which is a matter of the matcher.
+    let many = (0..8).flat_map(|_| publish(1, "quiet", b"x")).collect();
+    host.send(first, &[declare_queue("quiet", 0).on(1), many, declare_queue("quiet", 1).on(1)].concat());
     let arguments = &Table::new();
     let consume = Consume { queue: "q", consumer_tag: "", no_ack: false, exclusive: false, arguments };
     host.server.verb(Verb::Consume { consume, prefetch: 3 }).unwrap();

@@ -101,7 +101,7 @@ pub fn options(sizes: &Sizes) -> Options {
 impl World {
     /// Makes an empty world: virtual hosts, but nothing in them.
     pub fn new(random: Random, mutation: Option<Mutation>) -> Checked<Self> {
-        Self::start(random, mutation, false)
+        Self::start(random, mutation, std::env::var_os("POCKETMQ_RECORD").is_some())
     }
 
     /// Makes a world whose servers are recorded, and replayed when they end.

@@ -31,6 +31,15 @@ pub(super) fn open(sizes: &Sizes, disk: Disk, now_ms: u64, is_recorded: bool) ->
     (opened, Some(Life { recording, output: Vec::new() }))
 }
 
+/// With `POCKETMQ_RECORD` the recording of the last server is written to this file, if the run ends with it.
+impl Drop for World {
+    fn drop(&mut self) {
+        if let (Some(path), Some(life)) = (std::env::var_os("POCKETMQ_RECORD"), &self.life) {
+            std::fs::write(path, life.recording.take()).expect("the file for the recording can be written");
+        }
+    }
+}
+
 impl World {
     /// Opens a server on a disk, and records it if the world is recorded.
     pub(super) fn open_on(&self, disk: Disk) -> Opened {
