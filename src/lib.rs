@@ -24,7 +24,8 @@
 //! assert_eq!(deadline_ms, Some(10_000), "by then the peer must have logged in");
 //! ```
 //!
-//! [`embedded`] is for programs in the same thread, without a protocol; [`model`] predicts the behaviour of queues.
+//! All of these calls are inputs, values that can be recorded, and replayed, by [`recording`]. [`embedded`] is for
+//! programs in the same thread, without a protocol; [`model`] predicts the behaviour of queues.
 //! Only the module `wasm`, which exists on that target alone, calls JavaScript.
 
 pub mod access;

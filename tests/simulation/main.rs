@@ -2,7 +2,8 @@
 //! clients were promised.
 //!
 //! `POCKETMQ_SEEDS` sets the number of seeds, `POCKETMQ_FIRST_SEED` the first one, `POCKETMQ_SEED` a single one,
-//! `POCKETMQ_STEPS` the length of each run, and `POCKETMQ_TRACE` prints what happens.
+//! `POCKETMQ_STEPS` the length of each run, and `POCKETMQ_TRACE` prints what happens. `POCKETMQ_RECORD` names a file for the
+//! recording of the last server.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod client;
