@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { test } from "node:test";
 import { labPackage } from "./support/lab.mjs";
 import { eachServer } from "./support/servers.mjs";
+import { startWorker } from "./support/worker.mjs";
 
 const dist = labPackage("panic");
 const { listen, Broker } = await import(new URL("entry/node.js", dist));
@@ -65,4 +66,15 @@ test("a panic of a broker that listens lets its sockets go, and leaves embedded 
   goesOn(embedded, "embedded");
   await assert.rejects(listening.close(), refusal);
   await ended;
+});
+
+test("a panic of a broker's worker is an uncaught error of the worker", async (t) => {
+  const script = new URL("support/panicking-worker.mjs", import.meta.url).href;
+  const { started, failed, next } = await startWorker(t, script, "{}");
+  assert.deepEqual(await next(), { type: "ready" });
+  const { port1, port2 } = new MessageChannel();
+  t.after(() => port1.close());
+  started.postMessage({ data: { type: "connect", id: 1, port: port2 } }, [port2]);
+  port1.postMessage(new TextEncoder().encode("AMQP\0\0\x09\x01"));
+  await assert.rejects(failed, /stopped for good because of a bug/);
 });

@@ -1,12 +1,11 @@
 // Strange messages: any script of an origin receives on its broker's channels, and may post anything to them and to the
 // ports.
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { test } from "node:test";
-import { Worker } from "node:worker_threads";
 import { connectPort } from "pocketmq/browser";
 import { strangeValues } from "./support/hostile/faces.mjs";
 import { Random } from "./support/hostile/random.mjs";
+import { startWorker } from "./support/worker.mjs";
 
 const OPTIONS = { name: "strange", storage: "memory", limits: {} };
 const CHANNEL = "pocketmq-1:memory:strange";
@@ -20,20 +19,8 @@ function values() {
   return [...odd, ...types.flatMap((type) => wrong.map((value) => ({ type, ...fields(value) })))];
 }
 
-/** Starts a worker that stands in for the browser's: it has `self`, and the Web Locks of a lone client. */
-async function worker(t, script, name) {
-  const started = new Worker(new URL("support/browser-worker.mjs", import.meta.url), { workerData: { script, name } });
-  t.after(() => started.terminate());
-  const failed = once(started, "error").then(([error]) => {
-    throw error;
-  });
-  failed.catch(() => {});
-  const next = async () => (await Promise.race([failed, once(started, "message")]))[0];
-  return { started, failed, next };
-}
-
 test("the leader ignores messages that are not meant for it", async (t) => {
-  const { started, failed, next } = await worker(t, "pocketmq/leader", JSON.stringify(OPTIONS));
+  const { started, failed, next } = await startWorker(t, "pocketmq/leader", JSON.stringify(OPTIONS));
   const { leader } = await next();
   const channel = new BroadcastChannel(CHANNEL);
   t.after(() => channel.close());
@@ -58,7 +45,7 @@ test("the leader ignores messages that are not meant for it", async (t) => {
 });
 
 test("a broker's worker ignores messages that are not meant for it", async (t) => {
-  const { started, failed, next } = await worker(t, "pocketmq/worker", "{}");
+  const { started, failed, next } = await startWorker(t, "pocketmq/worker", "{}");
   assert.deepEqual(await next(), { type: "ready" });
   for (const value of values()) if (value?.type !== "stats") started.postMessage({ data: value });
   started.postMessage({ data: { type: "stats", id: 7 } });
