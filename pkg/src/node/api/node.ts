@@ -1,14 +1,26 @@
 // Node: the broker as a whole over HTTP: its overview, nodes and versions.
 import { hostname } from "node:os";
-import type { Report } from "../../core/abi.js";
+import type { ExchangeType, Report } from "../../core/abi.js";
 import type { Versions } from "../definitions/export.js";
 import { notFound } from "../refusals.js";
 import { RABBITMQ_VERSION, version } from "../version.js";
 import type { Call } from "./call.js";
 import type { Route } from "./router.js";
 
-const TYPES = ["direct", "fanout", "headers", "topic", "x-consistent-hash", "x-delayed-message", "x-random"];
-const EXCHANGE_TYPES = TYPES.map((name) => ({ name, description: `exchange type ${name}`, enabled: true }));
+const TYPES: Record<ExchangeType, true> = {
+  direct: true,
+  fanout: true,
+  headers: true,
+  topic: true,
+  "x-consistent-hash": true,
+  "x-delayed-message": true,
+  "x-random": true,
+};
+const EXCHANGE_TYPES = Object.keys(TYPES).map((name) => ({
+  name,
+  description: `exchange type ${name}`,
+  enabled: true,
+}));
 // Lists that are always empty here, for tools that request them.
 const ABSENT = ["/api/extensions", "/api/feature-flags", "/api/global-parameters", "/api/parameters"];
 const NAME = `pocketmq@${hostname()}`;
