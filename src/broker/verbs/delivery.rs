@@ -257,10 +257,11 @@ impl Broker {
             let consumer = consumers.get_mut(id).expect("a queue's consumer exists");
             let (position, expires_ms) = known.next(consumer.cursor)?;
             if may_expire && expires_ms <= self.now_ms {
-                may_expire = false;
                 if !self.drop_expired(queue) {
                     return None;
                 }
+                // What is left arrived in time, even if it has expired since.
+                may_expire = false;
                 continue;
             }
             let channel = channels.get_mut(consumer.channel).expect("a consumer's channel is open");

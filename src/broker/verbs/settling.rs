@@ -152,8 +152,8 @@ impl Broker {
     }
 
     fn finish(&mut self, outstanding: &Outstanding, death: Option<Reason>) {
-        if outstanding.timer.is_some() {
-            self.stop(outstanding.timer);
+        if let Some(timer) = outstanding.timer {
+            self.timers.cancel(timer);
         }
         self.remove_unacked(outstanding.queue, outstanding.position, death);
     }
