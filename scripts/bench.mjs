@@ -14,7 +14,7 @@ import { step } from "./lib/progress.mjs";
 import { setUpToStart } from "./setup.mjs";
 
 /**
- * `measure` answers a table; nothing is built then, so that it has the machine for itself.
+ * `measure` returns a table. Nothing is built meanwhile, so that it has the machine for itself.
  * @typedef {{ name: string, prepare: () => Promise<void>, measure: (isQuick: boolean) => Promise<string> }} Part
  * @type {Part[]}
  */
@@ -56,7 +56,7 @@ async function benchApart(name, isQuick) {
   return measured.output.trimEnd();
 }
 
-/** Also how busy it was before we began. */
+/** Describes the machine, and how busy it was before. */
 function describeMachine() {
   const [load = 0] = loadavg();
   const processors = `${availableParallelism()} cores (${cpus()[0]?.model.trim()})`;

@@ -9,7 +9,7 @@ import { findProgram, inRoot } from "./lib/paths.mjs";
 import { Problem, runIfCalled } from "./lib/problem.mjs";
 import { note, step } from "./lib/progress.mjs";
 
-/** And how long an input may be. @type {Record<string, number>} */
+/** The targets, and the most bytes of an input. @type {Record<string, number>} */
 const TARGETS = { values: 600, conversations: 1500, verbs: 1600 };
 
 const CARGO_FUZZ = "cargo-fuzz@0.13.2";
@@ -60,12 +60,12 @@ async function fuzz(target, minutes) {
   if (!done.ok) console.error(done.output.split("\n").slice(-60).join("\n"));
   const executed = /number_of_executed_units: (\d+)/.exec(done.output)?.[1] ?? "no";
   const finding = /Test unit written to (\S+)/.exec(done.output)?.[1];
-  const told = done.ok
+  const outcome = done.ok
     ? "no finding"
     : finding
       ? `a finding: .tools/fuzz/findings/${target}/${basename(finding)}`
       : done.end;
-  note(`${done.ok ? "✓" : "✗"} ${target}: ${executed} executions, ${told}`);
+  note(`${done.ok ? "✓" : "✗"} ${target}: ${executed} executions, ${outcome}`);
   return !done.ok;
 }
 

@@ -1,4 +1,4 @@
-// Start: what `npm start` does: installs what is missing, builds what is out of date, and becomes the broker with the
+// Start: runs `npm start`: installs what is missing, builds what is out of date, and becomes the broker with the
 // page. Its arguments are those of the command line `pocketmq`; unless they name another folder, its data is in `data`.
 
 import { argv } from "node:process";

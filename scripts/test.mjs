@@ -15,13 +15,9 @@ await runIfCalled(import.meta.url, async () => {
     options: { soak: { type: "boolean", default: false }, only: { type: "string", default: "" } },
   }).values;
   await setUpToTest();
-  const chosen = steps().filter(({ name }) => name.toLowerCase().includes(only.toLowerCase()));
-  if (chosen.length === 0)
-    throw new Problem(
-      `No step is called ${only}: ${steps()
-        .map(({ name }) => name)
-        .join(", ")}.`,
-    );
+  const all = steps();
+  const chosen = all.filter(({ name }) => name.toLowerCase().includes(only.toLowerCase()));
+  if (chosen.length === 0) throw new Problem(`No step is called ${only}: ${all.map(({ name }) => name).join(", ")}.`);
 
   /** @type {Outcome[]} */
   const outcomes = [];

@@ -25,6 +25,13 @@ fn slot_of(id: impl Id) -> usize {
     (id.number() & ((1 << SLOT_BITS) - 1)) as usize
 }
 
+/// Returns ids in order. All kinds of ids share one sort, which is large.
+pub(crate) fn sorted<I: Id>(ids: impl Iterator<Item = I>) -> Vec<I> {
+    let mut numbers: Vec<u64> = ids.map(Id::number).collect();
+    numbers.sort_unstable();
+    numbers.into_iter().map(I::from_number).collect()
+}
+
 /// Things by id, boxed so that arenas share their code.
 #[derive(Debug)]
 pub(crate) struct Arena<I, T> {
@@ -115,9 +122,7 @@ impl<I: Id, T> Arena<I, T> {
 
     /// Returns all ids, the oldest first.
     pub(crate) fn ids(&self) -> Vec<I> {
-        let mut numbers: Vec<u64> = self.slots.iter().flatten().map(|&(number, _)| number).collect();
-        numbers.sort_unstable();
-        numbers.into_iter().map(I::from_number).collect()
+        sorted(self.slots.iter().flatten().map(|&(number, _)| I::from_number(number)))
     }
 
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {

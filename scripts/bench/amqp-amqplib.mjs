@@ -1,4 +1,4 @@
-// amqplib as a load driver: what a program with an ordinary client sees.
+// amqplib as a load driver, for the speed that a program with an ordinary client sees.
 
 import amqp from "amqplib";
 

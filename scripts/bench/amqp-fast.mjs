@@ -1,6 +1,6 @@
-// Fast: an AMQP load driver that costs the client almost nothing, so that the broker is what is measured.
+// Fast: an AMQP load driver that costs the client almost nothing, so that the broker alone is measured.
 //
-// Frames are built once and sent about 32 KB at a time; what comes in is parsed only as far as it must be.
+// Frames are built once and sent about 32 KB at a time; input is parsed only as far as it must be.
 
 import { once } from "node:events";
 import { connect } from "node:net";
@@ -39,7 +39,7 @@ const BATCH = 200;
 /** One connection with one channel and one queue. Deliveries and confirms are only counted. */
 export class FastConnection {
   #rest = Buffer.alloc(0);
-  #answers = [];
+  #replies = [];
   #waiting = [];
   #confirms = new Confirms();
 
@@ -104,21 +104,21 @@ export class FastConnection {
 
   async #handshake(credentials) {
     this.socket.write("AMQP\x00\x00\x09\x01", "latin1");
-    await this.#answer(START);
+    await this.#reply(START);
     this.socket.write(method(0, 10, 11, u32(0), short("PLAIN"), long(credentials), short("en_US")));
-    await this.#answer(TUNE);
+    await this.#reply(TUNE);
     this.socket.write(method(0, 10, 31, u16(1), u32(131_072), u16(0)));
     await this.#call(0, 10, 40, short("/"), short(""), u8(0));
     await this.#call(1, 20, 10, short(""));
   }
 
-  /** Sends a method and waits for its answer, which is always the id that follows. */
+  /** Sends a method and waits for its reply, which is always the id that follows. */
   #call(channel, classId, id, ...fields) {
     this.socket.write(method(channel, classId, id, ...fields));
-    return this.#answer(methodId(classId, id + 1));
+    return this.#reply(methodId(classId, id + 1));
   }
 
-  #answer(id) {
+  #reply(id) {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ id, resolve, reject });
       this.#settle();
@@ -131,8 +131,8 @@ export class FastConnection {
   }
 
   #settle() {
-    while (this.#waiting.length > 0 && this.#answers.length > 0) {
-      if (this.#waiting[0].id === this.#answers.shift()) this.#waiting.shift().resolve();
+    while (this.#waiting.length > 0 && this.#replies.length > 0) {
+      if (this.#waiting[0].id === this.#replies.shift()) this.#waiting.shift().resolve();
     }
   }
 
@@ -161,7 +161,7 @@ export class FastConnection {
     else if (id === CONNECTION_CLOSE || id === CHANNEL_CLOSE || id === NACK) {
       this.#fail(new Error(`The broker refused: ${input.toString("latin1", at + 7, at + 7 + input[at + 6])}`));
     } else {
-      this.#answers.push(id);
+      this.#replies.push(id);
       this.#settle();
     }
   }

@@ -27,7 +27,7 @@ export async function measureLatency(open, milliseconds) {
   return percentiles(samples);
 }
 
-/** Publishes what is due at each tick, and answers how many that were. */
+/** Publishes what is due at each tick, and returns how many those were. */
 function publishSteadily(publisher, milliseconds) {
   return new Promise((resolve, reject) => {
     publisher.onFailure = reject;

@@ -1,7 +1,7 @@
 // Load: the three things that are measured, the same for every client.
 //
 // A load opens connections by `open()`. They publish batches, count their confirms and deliveries and tell of progress.
-// A load answers messages per second.
+// A load returns messages per second.
 
 /** Messages put into a queue before it is emptied again, so that memory stays bounded. */
 const ROUND = 100_000;

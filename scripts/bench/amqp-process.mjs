@@ -1,4 +1,4 @@
-// Process: how soon a broker that is started delivers, and what memory it takes, idle and full.
+// Process: the time until a new broker delivers, and the memory that it uses, idle and full.
 
 import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
@@ -46,7 +46,7 @@ function fill(connection, messages) {
   });
 }
 
-/** Of a process and all that it started. Only Linux tells; elsewhere undefined. */
+/** Of a process and all that it started; undefined outside Linux. */
 function residentBytes(pid) {
   try {
     const family = [pid, ...descendants(pid)];

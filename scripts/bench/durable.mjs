@@ -1,5 +1,5 @@
 // Durable: persistent messages in durable queues, confirmed when they are on the disk; PocketMQ on a folder, beside RabbitMQ where
-// it is installed. And how long a broker takes to be there again with what it had.
+// it is installed. And the time until a broker has recovered after kill -9.
 //
 //   node scripts/bench/durable.mjs [--seconds N] [--messages N]
 //
@@ -48,7 +48,7 @@ async function measureRates(brokers, seconds) {
   return table([["durable messages/s over AMQP", "body", ...names, ...(names.length > 1 ? ["ratio"] : [])], ...lines]);
 }
 
-/** Kills a broker that has so many messages, and answers how long another takes until it answers with all of them. */
+/** Kills a broker that has this many messages, and returns the time until another one has recovered them. */
 async function measureRecovery(folder, messages) {
   const body = Buffer.alloc(100, "x");
   const first = await startPocketmq({ flags: ["--data", folder] });

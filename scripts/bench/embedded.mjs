@@ -21,7 +21,7 @@ const LOADS = {
   [`publishBatch, getBatch, ackBatch of ${BATCH}`]: getInBatches,
 };
 
-/** Measures the package as it is built and answers a table. @param {boolean} isQuick */
+/** Measures the built package and returns a table. @param {boolean} isQuick */
 export async function benchEmbedded(isQuick) {
   const { Broker } = await import("pocketmq");
   const rows = [["messages/s of 100 B embedded in Node", "PocketMQ"]];

@@ -1,4 +1,4 @@
-// Browsers: the ones found on this machine, as wasm-pack's tests want to be told of them.
+// Browsers: those of this machine, as wasm-bindgen's test runner needs them described.
 
 import { writeFileSync } from "node:fs";
 import { findSystemProgram, SYSTEM_PROGRAMS } from "./debian.mjs";

@@ -28,7 +28,7 @@ const groups = new Set();
 let interrupted = false;
 
 /**
- * Runs a program to its end, without standard input. Its failure is an answer, not an exception.
+ * Runs a program to its end, without standard input. Returns a failure, does not throw it.
  * @param {string} command
  * @param {string[]} args
  * @param {Options} [options]

@@ -1,4 +1,4 @@
-// Fingerprint: what a result was made from, remembered, so that it is made again only when that has changed.
+// Fingerprint: a digest of the sources of a result, so that it is made again only when they have changed.
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";

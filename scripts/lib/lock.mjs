@@ -9,7 +9,7 @@ const FILE = inRoot(".tools", "lock");
 const LOOK_AGAIN_MS = 200;
 
 /**
- * Does the work while nobody else does such work.
+ * Does the work while no other process does such work.
  * @template T
  * @param {() => Promise<T>} work
  * @returns {Promise<T>}

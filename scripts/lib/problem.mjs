@@ -1,4 +1,4 @@
-// Problem: an expected failure, told in one sentence that says what was wrong and what to do.
+// Problem: an expected failure, as one sentence that says what was wrong and what to do.
 
 import { argv } from "node:process";
 import { pathToFileURL } from "node:url";

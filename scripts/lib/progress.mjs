@@ -1,4 +1,4 @@
-// Progress: one line for each step done, with how long it took; on a terminal also what is going on just now.
+// Progress: one line for each step that is done, with its time; on a terminal also the steps that run.
 
 /** @type {Set<string>} */
 const running = new Set();
@@ -25,7 +25,7 @@ export async function step(label, work) {
   }
 }
 
-/** Prints a line above what is going on. @param {string} line */
+/** Prints a line above the steps that run. @param {string} line */
 export function note(line) {
   clear();
   console.log(`  ${line}`);

@@ -8,7 +8,7 @@ import { inRoot } from "./paths.mjs";
 import { Problem } from "./problem.mjs";
 import { step } from "./progress.mjs";
 
-// Every package that is installed, with its version: what pip would choose besides is no surprise either.
+// Has every package with its version, also those that others depend on.
 const REQUIREMENTS = inRoot("tests", "clients", "python", "requirements.txt");
 const PINNED = ["--requirement", REQUIREMENTS];
 const ENVIRONMENT = inRoot(".tools", "python");

@@ -1,4 +1,4 @@
-// Size: what the artifacts weigh on the wire, and the most they may.
+// Size: the artifacts' sizes on the wire, and their limits.
 
 import { readFileSync } from "node:fs";
 import { brotliCompressSync, gzipSync } from "node:zlib";
@@ -6,7 +6,7 @@ import { Problem } from "./problem.mjs";
 import { note } from "./progress.mjs";
 import { ARTIFACTS, wasmFile } from "./wasm.mjs";
 
-/** Prints each artifact's weight, with its glue, and refuses one that is too heavy. */
+/** Prints the size of each artifact with its glue, and refuses one that is too large. */
 export function checkSizes() {
   for (const { name, maxKb } of ARTIFACTS) {
     const files = [wasmFile(name), wasmFile(name).replace(/_bg\.wasm$/, ".js")].map((path) => readFileSync(path));

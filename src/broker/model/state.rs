@@ -8,8 +8,8 @@ mod partitions;
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::fmt;
 use std::rc::Rc;
+use std::{fmt, mem};
 
 use foldhash::fast::FixedState;
 
@@ -24,7 +24,7 @@ use super::queue::{Fetched, Queue};
 use super::record::Record;
 use super::room::Gauge;
 use super::settings::Settings;
-use crate::arena::Arena;
+use crate::arena::{Arena, sorted};
 use crate::id::QueueId;
 use crate::properties::Properties;
 use crate::table::Table;
@@ -388,7 +388,7 @@ impl State {
             }
         }
         if route.queues.len() > 1 {
-            route.queues.sort_unstable();
+            route.queues = sorted(mem::take(&mut route.queues).into_iter());
             route.queues.dedup();
         }
     }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use foldhash::fast::FixedState;
 
+use crate::arena::sorted;
 use crate::broker::model::message::Message;
 use crate::broker::model::numbered::Numbered;
 use crate::id::{ChannelId, ConnectionId, ConsumerId, QueueId};
@@ -113,9 +114,7 @@ impl Channel {
 
     /// Returns the channel's consumers in the order in which they were started.
     pub(crate) fn consumer_ids(&self) -> Vec<ConsumerId> {
-        let mut ids: Vec<_> = self.consumers.values().copied().collect();
-        ids.sort_unstable();
-        ids
+        sorted(self.consumers.values().copied())
     }
 
     /// Returns the deliveries that are not settled for good, those of an open transaction included.

@@ -1,7 +1,0 @@
-//! wasm-pack: the published command line, without its look for newer versions.
-
-use clap::Parser;
-
-fn main() -> anyhow::Result<()> {
-    wasm_pack::command::run_wasm_pack(wasm_pack::Cli::parse().cmd)
-}
