@@ -104,10 +104,17 @@ pub(crate) struct Described {
 }
 
 /// An invalid argument.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(crate) struct BadArgument {
     pub(crate) name: &'static str,
     pub(crate) reason: Reason,
+}
+
+/// As short as can be, as the artifacts contain it, too.
+impl fmt::Debug for BadArgument {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name)
+    }
 }
 
 /// Reason why an argument is invalid.
@@ -192,7 +199,7 @@ impl<S> Row<S> {
 impl<S> Argument<S> {
     /// Returns its key in policies.
     pub(crate) const fn key(&self) -> &'static str {
-        self.name.split_at("x-".len()).1
+        self.name.split_at_checked("x-".len()).expect("the name of an argument begins with x-").1
     }
 }
 

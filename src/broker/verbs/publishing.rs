@@ -321,9 +321,9 @@ enum Answer {
 }
 
 fn check_expiration(text: &str) -> Result<(), Error> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
     let reason = match text.parse::<i64>() {
-        Err(_) if digits > 0 && digits < text.len() => format!("{{leftover_string,\"{}\"}}", &text[digits..]),
+        Err(_) if !rest.is_empty() && rest.len() < text.len() => format!("{{leftover_string,\"{rest}\"}}"),
         Err(_) => "no_integer".into(),
         Ok(ms) if ms < 0 => format!("{{value_negative,{ms}}}"),
         Ok(ms) if ms > DURATION_MAX_MS => format!("{{value_too_large,{ms}}}"),
