@@ -4,6 +4,7 @@
 mod imports;
 mod tokens;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -124,6 +125,28 @@ fn documents_name_files_that_exist() {
         }
     }
     none(&problems);
+}
+
+#[test]
+fn the_life_of_a_message_leads_through_eight_files_with_the_functions_that_it_names() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let (_, walk) = text.split_once("\n## The life of a message\n").expect("a section");
+    let (walk, _) = walk.split_once("\n## ").expect("another section");
+    let mut all = BTreeSet::new();
+    for step in (1..=8).map(|step| format!("\n{step}. ")) {
+        let (_, step) = walk.split_once(&step).expect("a step");
+        let lines = step.lines().enumerate().take_while(|(index, line)| *index == 0 || line.starts_with("   "));
+        let step: String = lines.map(|(_, line)| line).collect();
+        let (paths, names): (Vec<_>, Vec<_>) =
+            step.split('`').skip(1).step_by(2).partition(|text| text.ends_with(".rs"));
+        let source = |path: &&str| fs::read_to_string(root().join("src").join(path)).expect("a source");
+        let sources: String = paths.iter().map(source).collect();
+        for name in names.iter().filter(|name| name.starts_with(|first: char| first.is_ascii_lowercase())) {
+            assert!(sources.contains(&format!("fn {name}")), "{} has no function `{name}`", paths.join(", "));
+        }
+        all.extend(paths.into_iter().map(str::to_owned));
+    }
+    assert_eq!(all.len(), 8, "{all:?}");
 }
 
 #[test]
