@@ -22,7 +22,8 @@ pub enum Limited {
     Channels,
 }
 
-/// Knows the users of AMQP connections. Embedding programs are trusted: nothing is asked for them.
+/// Knows the users of AMQP connections. Embedding programs are trusted: nothing is asked for them. Answers are inputs: a
+/// new question needs its line in `recording/tape.rs`, too.
 pub trait Access {
     /// Returns the user with these credentials, if they are correct. `loopback` means that the peer is on this machine.
     fn log_in(&mut self, user: &str, password: &str, loopback: bool) -> Option<Box<str>>;

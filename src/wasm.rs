@@ -70,7 +70,7 @@ impl Server {
     }
 
     /// Does what a verb requests that returns nothing.
-    fn tell(&mut self, verb: Verb<'_>) -> Result<(), JsValue> {
+    fn request(&mut self, verb: Verb<'_>) -> Result<(), JsValue> {
         self.ask(verb).map(drop)
     }
 

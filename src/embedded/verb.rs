@@ -1,4 +1,4 @@
-//! Verb: what the embedding program and the operator request, as values, and what they get.
+//! Verb: the requests of the embedding program and of the operator, as values, and their answers.
 
 use crate::broker::{Binding, Consume, Error, ExchangeDeclaration, Policy, QueueDeclaration, QueueStatus};
 

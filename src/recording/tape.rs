@@ -1,4 +1,4 @@
-//! Tape: what passes between a host and its server, noted when it is recorded and compared when it is replayed.
+//! Tape: everything that passes between a host and its server, noted in a recording, compared in a replay.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -27,7 +27,7 @@ pub struct Divergence {
     pub input: usize,
     /// The recorded entry, in words.
     pub recorded: String,
-    /// The replay's doing, in words.
+    /// Its counterpart in the replay, in words.
     pub replayed: String,
 }
 
@@ -81,7 +81,7 @@ impl Tape {
             (INPUT, input) => Some(input),
             (END, _) => None,
             (kind, bytes) => {
-                reel.diverge(told(kind, &bytes), "did nothing more".into());
+                reel.diverge(described(kind, &bytes), "did nothing more".into());
                 None
             }
         }
@@ -99,7 +99,7 @@ impl Tape {
         }
         let recorded = reel.next();
         if recorded.0 != END && (recorded.0, &*recorded.1) != (kind, bytes) {
-            reel.diverge(told(recorded.0, &recorded.1), told(kind, bytes));
+            reel.diverge(described(recorded.0, &recorded.1), described(kind, bytes));
         }
     }
 
@@ -133,7 +133,7 @@ impl Tape {
             }
             _ if kind == END => lost,
             _ => {
-                reel.diverge(told(kind, &bytes), format!("asks its host: {question}"));
+                reel.diverge(described(kind, &bytes), format!("asks its host: {question}"));
                 lost
             }
         }
@@ -174,8 +174,8 @@ impl Reel {
     }
 }
 
-/// Returns an entry in words.
-fn told(kind: u8, bytes: &[u8]) -> String {
+/// Describes an entry.
+fn described(kind: u8, bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     match kind {
         INPUT => "the next input".into(),

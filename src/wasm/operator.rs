@@ -58,7 +58,7 @@ impl Server {
         #[wasm_bindgen(unchecked_param_type = "Policy | undefined")] policy: &JsValue,
     ) -> Result<(), JsValue> {
         let policy = if policy.is_undefined() { None } else { Some(read_policy(policy)?) };
-        self.tell(Verb::SetOperatorPolicy { name, policy: policy.as_ref() })
+        self.request(Verb::SetOperatorPolicy { name, policy: policy.as_ref() })
     }
 
     /// Returns the state of the whole server, in numbers.

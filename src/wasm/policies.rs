@@ -35,7 +35,7 @@ impl Server {
     #[wasm_bindgen(js_name = setPolicy)]
     pub fn set_policy(&mut self, name: &str, policy: &PolicyOptions) -> Result<(), JsValue> {
         let policy = read_policy(policy)?;
-        self.tell(Verb::SetPolicy { name, policy: &policy })
+        self.request(Verb::SetPolicy { name, policy: &policy })
     }
 
     /// Deletes a policy in the virtual host in use; returns whether it existed.

@@ -28,13 +28,13 @@ impl Server {
             internal: options.flag("internal")?,
             arguments: &options.table("arguments")?,
         };
-        self.tell(Verb::DeclareExchange(declaration))
+        self.request(Verb::DeclareExchange(declaration))
     }
 
     /// Deletes an exchange with its bindings.
     #[wasm_bindgen(js_name = deleteExchange)]
     pub fn delete_exchange(&mut self, name: &str, if_unused: bool) -> Result<(), JsValue> {
-        self.tell(Verb::DeleteExchange { name, if_unused })
+        self.request(Verb::DeleteExchange { name, if_unused })
     }
 
     /// Binds a queue to an exchange.
@@ -47,7 +47,7 @@ impl Server {
         arguments: &PlainTable,
     ) -> Result<(), JsValue> {
         let arguments = &table(arguments)?;
-        self.tell(Verb::BindQueue(Binding { source: exchange, destination: queue, routing_key: key, arguments }))
+        self.request(Verb::BindQueue(Binding { source: exchange, destination: queue, routing_key: key, arguments }))
     }
 
     /// Removes a queue's binding.
@@ -60,21 +60,21 @@ impl Server {
         arguments: &PlainTable,
     ) -> Result<(), JsValue> {
         let arguments = &table(arguments)?;
-        self.tell(Verb::UnbindQueue(Binding { source: exchange, destination: queue, routing_key: key, arguments }))
+        self.request(Verb::UnbindQueue(Binding { source: exchange, destination: queue, routing_key: key, arguments }))
     }
 
     /// Binds the exchange `to` to the exchange `from`.
     #[wasm_bindgen(js_name = bindExchange)]
     pub fn bind_exchange(&mut self, to: &str, from: &str, key: &str, arguments: &PlainTable) -> Result<(), JsValue> {
         let arguments = &table(arguments)?;
-        self.tell(Verb::BindExchange(Binding { source: from, destination: to, routing_key: key, arguments }))
+        self.request(Verb::BindExchange(Binding { source: from, destination: to, routing_key: key, arguments }))
     }
 
     /// Removes the binding of the exchange `to` to the exchange `from`.
     #[wasm_bindgen(js_name = unbindExchange)]
     pub fn unbind_exchange(&mut self, to: &str, from: &str, key: &str, arguments: &PlainTable) -> Result<(), JsValue> {
         let arguments = &table(arguments)?;
-        self.tell(Verb::UnbindExchange(Binding { source: from, destination: to, routing_key: key, arguments }))
+        self.request(Verb::UnbindExchange(Binding { source: from, destination: to, routing_key: key, arguments }))
     }
 
     /// Declares a queue. `options`: `passive`, `durable`, `exclusive`, `autoDelete`, `arguments`, and `anyName` for a

@@ -51,18 +51,18 @@ impl Server {
 
     /// Acks a delivery, or with `multiple` all up to it.
     pub fn ack(&mut self, delivery_tag: f64, multiple: bool) -> Result<(), JsValue> {
-        self.tell(Verb::Ack { delivery_tag: delivery_tag as u64, multiple })
+        self.request(Verb::Ack { delivery_tag: delivery_tag as u64, multiple })
     }
 
     /// Rejects a delivery, or with `multiple` all up to it.
     pub fn nack(&mut self, delivery_tag: f64, multiple: bool, requeue: bool) -> Result<(), JsValue> {
-        self.tell(Verb::Nack { delivery_tag: delivery_tag as u64, multiple, requeue })
+        self.request(Verb::Nack { delivery_tag: delivery_tag as u64, multiple, requeue })
     }
 
     /// Rejects a delivery; its message is ready again after `delay_ms`.
     #[wasm_bindgen(js_name = nackAfter)]
     pub fn nack_after(&mut self, delivery_tag: f64, delay_ms: f64) -> Result<(), JsValue> {
-        self.tell(Verb::NackAfter { delivery_tag: delivery_tag as u64, delay_ms: delay_ms as u64 })
+        self.request(Verb::NackAfter { delivery_tag: delivery_tag as u64, delay_ms: delay_ms as u64 })
     }
 
     /// Returns how many messages `takeRefused` would return.
@@ -79,7 +79,7 @@ impl Server {
     /// Acks these deliveries as far as possible, and throws for the first one that it cannot ack.
     #[wasm_bindgen(js_name = ackBatch)]
     pub fn ack_batch(&mut self, delivery_tags: &Float64Array) -> Result<(), JsValue> {
-        self.tell(Verb::AckBatch { delivery_tags: &delivery_tags.to_vec() })
+        self.request(Verb::AckBatch { delivery_tags: &delivery_tags.to_vec() })
     }
 
     /// Returns the address of the batch of deliveries.

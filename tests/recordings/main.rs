@@ -1,4 +1,4 @@
-//! Recordings: what a server did is replayed byte for byte.
+//! Recordings: everything that a server did is replayed byte for byte.
 //!
 //! `POCKETMQ_REPLAY=file cargo test --test recordings the_given -- --nocapture` replays a recording of your own: it prints
 //! each input and output, and ends where the server panics or does something else than was recorded.
