@@ -106,3 +106,45 @@ impl QueueRuntime {
         self.rotations.retain(|rotation| !rotation.waiting.is_empty());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn consumer(number: u64) -> ConsumerId {
+        ConsumerId::from_index(number)
+    }
+
+    /// Returns whose turn it is, so many times.
+    fn turns(runtime: &mut QueueRuntime, count: usize) -> Vec<u64> {
+        let turn = |_| {
+            let first = runtime.first().map_or(0, ConsumerId::index);
+            runtime.rotate();
+            first
+        };
+        (0..count).map(turn).collect()
+    }
+
+    #[test]
+    fn consumers_of_the_highest_priority_that_waits_take_turns() {
+        let mut runtime = QueueRuntime::default();
+        for (number, priority) in [(1, 0), (2, 0), (3, 5), (4, 0)] {
+            runtime.enqueue(consumer(number), priority);
+        }
+        assert_eq!(turns(&mut runtime, 2), [3, 3]);
+        assert!(runtime.skip());
+        assert_eq!(turns(&mut runtime, 5), [1, 2, 4, 1, 2]);
+        assert!(runtime.skip());
+        assert_eq!(turns(&mut runtime, 3), [1, 2, 1]);
+        runtime.enqueue(consumer(3), 5);
+        assert_eq!(turns(&mut runtime, 2), [3, 3]);
+    }
+
+    #[test]
+    fn a_sole_consumer_is_not_skipped() {
+        let mut runtime = QueueRuntime { sole: Some(consumer(7)), ..QueueRuntime::default() };
+        assert_eq!(turns(&mut runtime, 2), [7, 7]);
+        assert!(!runtime.skip());
+        assert_eq!(runtime.first(), Some(consumer(7)));
+    }
+}

@@ -147,3 +147,40 @@ impl Broker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::{Config, Consume, Event, Publication, QueueDeclaration};
+    use crate::limits::Limits;
+    use crate::properties::Properties;
+    use crate::table::Table;
+
+    #[test]
+    fn consumers_of_a_queue_take_turns() {
+        let mut broker = Broker::new(Config { seed: [0; 32], limits: Limits::default() });
+        let connection = broker.open_connection();
+        let channel = broker.open_channel(connection, 1);
+        let arguments = &Table::new();
+        let (passive, durable, exclusive, auto_delete) = (false, false, false, false);
+        let queue = QueueDeclaration { name: "q", passive, durable, exclusive, auto_delete, arguments };
+        broker.declare_queue(channel, &queue).unwrap();
+        for consumer_tag in ["a", "b", "c"] {
+            let (queue, no_ack) = ("q", consumer_tag != "b");
+            broker.qos(channel, 2, false);
+            broker.consume(channel, &Consume { queue, consumer_tag, no_ack, exclusive, arguments }).unwrap();
+        }
+        let (properties, body, mandatory) = (Properties::EMPTY, b"", false);
+        let publication = Publication { exchange: "", routing_key: "q", properties, body, mandatory };
+        let mut taken = String::new();
+        for _ in 0..10 {
+            broker.publish(channel, &publication).unwrap();
+            match broker.poll() {
+                Some(Event::Delivery(delivery)) => taken += delivery.consumer_tag,
+                other => panic!("{other:?} instead of a delivery"),
+            }
+        }
+        // The second one acks nothing, and has room for two.
+        assert_eq!(taken, "abcabcacac");
+    }
+}
