@@ -1,11 +1,9 @@
-// Set-up: installs what is missing, and does nothing when nothing is. `node scripts/setup.mjs start|test`
+// Set-up: installs what is missing.
 
-import { argv } from "node:process";
 import { writeWebdriverSettings } from "./lib/browsers.mjs";
 import { ensureSystemPrograms } from "./lib/debian.mjs";
 import { exclusively } from "./lib/lock.mjs";
 import { ensureNpmPackages } from "./lib/npm.mjs";
-import { Problem, runIfCalled } from "./lib/problem.mjs";
 import { ensurePython } from "./lib/python.mjs";
 import { ensureGeckodriver, ensureTestTools, ensureWasmBindgen, ensureWasmTarget } from "./lib/rust.mjs";
 
@@ -25,12 +23,3 @@ export async function setUpToTest() {
   );
   writeWebdriverSettings();
 }
-
-/** @type {Record<string, () => Promise<unknown>>} */
-const PROFILES = { start: setUpToStart, test: setUpToTest };
-
-await runIfCalled(import.meta.url, async () => {
-  const setUp = PROFILES[argv[2] ?? "start"];
-  if (!setUp) throw new Problem(`There is no profile ${argv[2]}: say start or test.`);
-  await setUp();
-});

@@ -32,8 +32,9 @@ export function steps() {
     {
       name: "clippy for wasm",
       minutes: 15,
+      // The last artifact has the exports of all others: the tests are compiled for it.
       commands: [
-        ...ARTIFACTS.map(({ name }) => clippy(...WASM, "--lib", "--features", name)),
+        ...ARTIFACTS.slice(0, -1).map(({ name }) => clippy(...WASM, "--lib", "--features", name)),
         clippy(...WASM, "--all-targets", ...LAB),
       ],
     },
