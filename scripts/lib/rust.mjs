@@ -21,8 +21,8 @@ const START_TOOLS = { name: "start-tools", label: "wasm-bindgen", programs: ["wa
 /** @type {ToolSet} */
 const TEST_TOOLS = {
   name: "test-tools",
-  label: "wasm-bindgen and its test runner",
-  programs: ["wasm-bindgen", "wasm-bindgen-test-runner"],
+  label: "wasm-bindgen, its test runner, wasm-pack",
+  programs: ["wasm-bindgen", "wasm-bindgen-test-runner", "wasm-pack"],
   features: ["--features", "test"],
 };
 
