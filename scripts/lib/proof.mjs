@@ -72,8 +72,11 @@ export const environment = (soak) => ({
   ...(soak ? { POCKETMQ_SOAK: "1" } : {}),
 });
 
-/** A few times faster, and sooner compiled and bound; with checks for overflow and debug assertions, unlike a release. */
-const OPTIMISED = ["--config", "profile.test.opt-level=1", "--config", 'profile.test.debug="line-tables-only"'];
+/**
+ * A few times faster, and sooner compiled and bound; with checks for overflow and debug assertions, unlike a release. The
+ * profile for tests inherits these of dev, by which wasm-pack builds: with others it would compile everything twice.
+ */
+const OPTIMISED = ["--config", "profile.dev.opt-level=1", "--config", 'profile.dev.debug="line-tables-only"'];
 const LAB = ["--features", "lab"];
 const WASM = ["--target", WASM_TARGET];
 
