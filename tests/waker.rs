@@ -5,7 +5,6 @@ mod peer;
 
 use futures::StreamExt;
 use futures::channel::mpsc;
-use js_sys::Date;
 use peer::*;
 use pocketmq::limits::Limits;
 use pocketmq::wasm::waker::Waker;
@@ -33,10 +32,10 @@ impl Alarm {
 
     /// Waits for the call after this time, and returns how long that took.
     async fn wake_after(&mut self, ms: f64) -> f64 {
-        let from_ms = Date::now();
-        self.waker.wake_after(ms);
+        let from_ms = self.waker.now();
+        self.waker.wake_at(from_ms + ms);
         self.calls.next().await.unwrap();
-        Date::now() - from_ms
+        self.waker.now() - from_ms
     }
 
     fn was_called(&mut self) -> bool {
@@ -56,10 +55,10 @@ async fn it_wakes_when_the_sleep_is_over_and_then_again() {
 #[wasm_bindgen_test]
 async fn a_sleep_replaces_the_rest_of_the_last_one() {
     let (mut early, mut late, mut other) = (Alarm::new(), Alarm::new(), Alarm::new());
-    early.waker.wake_after(f64::INFINITY);
+    early.waker.wake_at(f64::INFINITY);
     early.wake_after(1.0).await;
-    late.waker.wake_after(10.0);
-    late.waker.wake_after(f64::INFINITY);
+    late.waker.wake_at(late.waker.now() + 10.0);
+    late.waker.wake_at(f64::INFINITY);
     other.wake_after(50.0).await;
     assert!(!late.was_called(), "the earlier sleep is given up");
 }
@@ -67,7 +66,7 @@ async fn a_sleep_replaces_the_rest_of_the_last_one() {
 #[wasm_bindgen_test]
 async fn it_does_not_wake_by_itself_and_not_after_its_end() {
     let (mut idle, gone, mut other) = (Alarm::new(), Alarm::new(), Alarm::new());
-    gone.waker.wake_after(10.0);
+    gone.waker.wake_at(gone.waker.now() + 10.0);
     let Alarm { waker, mut calls, _wake } = gone;
     drop(waker);
     other.wake_after(50.0).await;

@@ -1,15 +1,19 @@
-// Waking clock: the time of a worker's broker, and its only timer, which is in wasm.
-import { type Clock, SystemClock } from "../../core/clock.js";
+// Waking clock: the time of a worker's broker and its only timer, which are in wasm.
+import type { Clock } from "../../core/clock.js";
 
 /** An instance of the wasm that has the class of wakers. */
 export interface WakerBound {
-  Waker: new (wake: () => void) => { wakeAfter(ms: number): void };
+  Waker: new (wake: () => void) => Waker;
+}
+
+interface Waker {
+  now(): number;
+  wakeAt(deadlineMs: number): void;
 }
 
 /** The system's clock, with a wasm instance for itself: a panic of a broker does not end it. */
 export class WakingClock implements Clock {
-  readonly #system = new SystemClock();
-  readonly #waker: { wakeAfter(ms: number): void };
+  readonly #waker: Waker;
   #wake = () => {};
 
   constructor({ Waker }: WakerBound) {
@@ -17,12 +21,12 @@ export class WakingClock implements Clock {
   }
 
   now(): number {
-    return this.#system.now();
+    return this.#waker.now();
   }
 
   wakeAt(deadlineMs: number, wake: () => void): void {
     this.#wake = wake;
-    this.#waker.wakeAfter(deadlineMs - this.now());
+    this.#waker.wakeAt(deadlineMs);
   }
 }
 
