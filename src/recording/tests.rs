@@ -173,6 +173,18 @@ fn each_difference_ends_a_replay_and_says_where() {
 }
 
 #[test]
+fn output_that_is_shorter_than_recorded_is_a_difference() {
+    let (mut server, recording) = Recording::start(config());
+    let id = server.connect_amqp(Peer::default());
+    server.receive(id, b"AMQP\0\0\x09\x01");
+    let id = server.next_output().expect("the greeting");
+    let length = server.output(id).len();
+    server.output_taken(id, length);
+    let error = replayed_with(&recording.take(), b"AMQP\0\0\x09\x01", b"AMQP\0\0\x09\x02").unwrap_err().to_string();
+    assert!(error.starts_with("The replay differs at input 4: ") && error.contains("output of 8 bytes"), "{error}");
+}
+
+#[test]
 fn a_recording_may_end_anywhere_and_come_in_parts() {
     let whole = recorded();
     let opening = opening(&config(), None).len();
