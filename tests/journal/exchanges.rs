@@ -1,22 +1,11 @@
 //! Exchanges: one that is deleted and declared again has the arguments of its last declaration.
 
-use pocketmq::broker::Config;
 use pocketmq::embedded::Verb;
-use pocketmq::journal::Options;
-use pocketmq::limits::Limits;
 use pocketmq::server::Server;
 use pocketmq::table::{Table, Value};
 
-use super::program::{NOW_MS, Program, flush};
+use super::program::{NOW_MS, Program, flush, open_small};
 use super::store::Bytes;
-
-fn open_small(store: &Bytes) -> Server {
-    let (config, options) =
-        (Config { seed: [7; 32], limits: Limits::default() }, Options { segment_bytes: 4096, ..Options::default() });
-    let (mut server, _) = Server::open(config, Box::new(store.clone()), &options, NOW_MS).unwrap();
-    flush(&mut server, NOW_MS);
-    server
-}
 
 fn declare(server: &mut Server, header: &str) {
     let arguments = [("hash-header", header), ("x-note", header)].into_iter().collect();

@@ -1,15 +1,14 @@
 //! Lifetimes: the time to live that a message gets when it arrives does not change with later declarations, nor by
 //! restarts.
 
-use pocketmq::broker::{ApplyTo, Config, Policy};
+use pocketmq::broker::{ApplyTo, Policy};
 use pocketmq::embedded::{Answer, Verb};
-use pocketmq::journal::Options;
 use pocketmq::limits::Limits;
 use pocketmq::properties::{Properties, PropertyValues};
 use pocketmq::server::Server;
 use pocketmq::table::{Table, Value};
 
-use super::program::{NOW_MS, Program, flush, open};
+use super::program::{NOW_MS, Program, flush, open, open_small};
 use super::store::Bytes;
 
 const QUEUES: [&str; 3] = ["q", "quorum", "priorities"];
@@ -48,14 +47,6 @@ fn fill(server: &mut Server) {
         left(server, "filler");
         flush(server, NOW_MS);
     }
-}
-
-fn open_small(store: &Bytes) -> Server {
-    let (config, options) =
-        (Config { seed: [7; 32], limits: Limits::default() }, Options { segment_bytes: 4096, ..Options::default() });
-    let (mut server, _) = Server::open(config, Box::new(store.clone()), &options, NOW_MS).unwrap();
-    flush(&mut server, NOW_MS);
-    server
 }
 
 #[test]

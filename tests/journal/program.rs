@@ -14,8 +14,17 @@ pub const NOW_MS: u64 = 1_800_000_000_000;
 
 /// Opens a server; it is ready when this returns.
 pub fn open(store: &Bytes, limits: Limits) -> Server {
+    open_with(store, limits, &Options::default())
+}
+
+/// The same with small segments, which are soon cleaned.
+pub fn open_small(store: &Bytes) -> Server {
+    open_with(store, Limits::default(), &Options { segment_bytes: 4096, ..Options::default() })
+}
+
+fn open_with(store: &Bytes, limits: Limits, options: &Options) -> Server {
     let config = Config { seed: [7; 32], limits };
-    let (mut server, _) = Server::open(config, Box::new(store.clone()), &Options::default(), NOW_MS).unwrap();
+    let (mut server, _) = Server::open(config, Box::new(store.clone()), options, NOW_MS).unwrap();
     flush(&mut server, NOW_MS);
     server
 }
