@@ -1,7 +1,7 @@
 // ABI: the interface of the wasm, whose types are generated from Rust (src/wasm/). Each artifact has a class `Server` with
 // the methods of the artifact before it and its own; a module of the package takes the smallest one that it needs.
 import type { Server as EmbedServer, Properties, ServerOptions } from "../../wasm/embed/embed.js";
-import type { JournalOptions, Store, Server as TabServer } from "../../wasm/tab/tab.js";
+import type { JournalOptions, Store, Instance as TabInstance, Server as TabServer } from "../../wasm/tab/tab.js";
 
 export type {
   ConsumerArguments,
@@ -49,3 +49,6 @@ export interface JournalBound<S> extends Bound<S> {
     open(options: ServerOptions & JournalOptions, store: Store, nowMs: number): S;
   };
 }
+
+/** An instance of an artifact that can be a worker's clock. */
+export type WakerBound = Pick<TabInstance, "Waker">;

@@ -1,19 +1,10 @@
 // Waking clock: the time of a worker's broker and its only timer, which are in wasm.
+import type { WakerBound } from "../../core/abi.js";
 import type { Clock } from "../../core/clock.js";
-
-/** An instance of the wasm that has the class of wakers. */
-export interface WakerBound {
-  Waker: new (wake: () => void) => Waker;
-}
-
-interface Waker {
-  now(): number;
-  wakeAt(deadlineMs: number): void;
-}
 
 /** The system's clock, with a wasm instance for itself: a panic of a broker does not end it. */
 export class WakingClock implements Clock {
-  readonly #waker: Waker;
+  readonly #waker: InstanceType<WakerBound["Waker"]>;
   #wake = () => {};
 
   constructor({ Waker }: WakerBound) {

@@ -4,14 +4,14 @@
 //   page ── { type: "disconnect", id } ──> worker            ends it, when its client cannot
 //   page ── { type: "stats", id } ──> worker ── { type: "stats", id, stats } ──> page
 //   page ── { type: "shutdown" } ──> worker ── { type: "closed" } ──> page     once the last connection has ended
-import type { Bound, Limits, TabServer } from "../../core/abi.js";
+import type { Bound, Limits, TabServer, WakerBound } from "../../core/abi.js";
 import type { Artifact } from "../../core/artifact.js";
 import { Engine } from "../../core/engine.js";
 import { reportUncaught } from "../../core/report.js";
 import { holdLock } from "../liveness.js";
 import { received } from "../wire.js";
 import { PortHost } from "./port-host.js";
-import { macrotasks, type WakerBound, WakingClock } from "./waking-clock.js";
+import { macrotasks, WakingClock } from "./waking-clock.js";
 
 type Command =
   | { type: "connect"; id: number; port: unknown }

@@ -1,11 +1,11 @@
 // Leader: the one broker of all tabs, opened from its files, and its followers: tabs, iframes and workers.
-import type { JournalBound, Stats, TabServer } from "../../core/abi.js";
+import type { JournalBound, Stats, TabServer, WakerBound } from "../../core/abi.js";
 import type { Artifact } from "../../core/artifact.js";
 import { Engine } from "../../core/engine.js";
 import { Fault, Panic, StoreFailure } from "../../core/errors.js";
 import { JournalEngine } from "../../core/journal-engine.js";
 import { PortHost } from "../host/port-host.js";
-import { macrotasks, type WakerBound, WakingClock } from "../host/waking-clock.js";
+import { macrotasks, WakingClock } from "../host/waking-clock.js";
 import { Liveness } from "../liveness.js";
 import {
   type FromLeader,
