@@ -1,4 +1,4 @@
-// "pocketmq" in browsers, Node, Deno and Bun: the embedded broker.
+// "pocketmq" in browsers: the embedded broker.
 import * as embed from "../../wasm/embed/embed.js";
 import { load } from "../core/load.js";
 import { embedded } from "../embedded/artifact.js";
